@@ -1,0 +1,177 @@
+/**
+ * The software WebGPU driver: Mesa's llvmpipe behind Dawn's OpenGL ES backend. Node only; reach it by dynamic import.
+ *
+ * The libraries are the system's, else those of a folder of unpacked Debian packages (`tools/webgpu-driver.mjs` fills
+ * `.cache/mesa`). The dynamic linker reads LD_LIBRARY_PATH only when a process starts, so it cannot be set here; but a
+ * library that is loaded already answers to its name (its DT_SONAME), wherever its file lies. So each is loaded by its
+ * absolute path before Dawn or Mesa asks for it. One more trap: Dawn asks for `libEGL.so`, a name that only development
+ * packages have, while the library calls itself `libEGL.so.1`: a copy with that name shortened is loaded in its place.
+ */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export interface SoftwareDriver {
+  /** Where it is: 'system', or the folder of unpacked packages. */
+  readonly source: string;
+  /** Environment variables to set before Dawn is first called. Setting them in `process.env` is early enough. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Folders to search for libraries, or `undefined` where the system's linker finds them by itself. */
+  readonly libraryPath: readonly string[] | undefined;
+}
+
+/** What Dawn and Mesa open by name, `libEGL.so` apart. */
+const LIBRARIES = ['libGLESv2.so.2', 'libEGL_mesa.so.0'];
+
+/** glibc's RTLD_NODELETE: the library stays when Node closes it, as it does on finding no addon in it. */
+const RTLD_NODELETE = 0x1000;
+
+const TRIPLETS: Partial<Record<string, string>> = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
+
+/** Folders where unpacked packages are looked for: `FOVEA_MESA`, else `.cache/mesa` of this package. */
+function unpackedFolders(): string[] {
+  if (process.env.FOVEA_MESA) return [process.env.FOVEA_MESA];
+  return [fileURLToPath(new URL('../../../.cache/mesa', import.meta.url))];
+}
+
+/** Loads a library and keeps it. Returns `undefined`, or what the dynamic linker said. */
+function load(path: string): string | undefined {
+  try {
+    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
+  } catch (error) {
+    const message = (error as Error).message;
+    // It was loaded; that it is no Node addon is known.
+    return message.includes('did not self-register') ? undefined : message;
+  }
+  return undefined;
+}
+
+/** Loads a library and, before it, those that it needs and the system lacks, from `folders`. Throws the linker's words. */
+function loadFrom(folders: readonly string[], name: string, pending: ReadonlySet<string> = new Set()): void {
+  const file = folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
+  const within = new Set(pending).add(name);
+  for (;;) {
+    const failure = load(file ?? name);
+    if (failure === undefined) return;
+    // "libLLVM-15.so.1: cannot open shared object file: No such file or directory"
+    const missing = failure.slice(0, failure.indexOf(':'));
+    const available = folders.some((folder) => existsSync(join(folder, missing)));
+    if (!available || within.has(missing)) throw new Error(failure);
+    loadFrom(folders, missing, within);
+  }
+}
+
+/** The folders where the system's libraries lie. */
+function systemFolders(): string[] {
+  return [join('/usr/lib', TRIPLETS[process.arch] ?? ''), '/usr/lib64', '/usr/lib'].filter((path) => existsSync(path));
+}
+
+/** Loads `libEGL.so.1` under the name `libEGL.so`. Throws the linker's words. */
+function loadEGL(folders: readonly string[], scratch: readonly string[]): void {
+  const file = [...folders, ...systemFolders()].map((path) => join(path, 'libEGL.so.1')).find((path) => existsSync(path));
+  if (file === undefined) throw new Error('libEGL.so.1 is missing');
+  const bytes = readFileSync(file);
+  const name = Buffer.from('\0libEGL.so.1\0', 'latin1');
+  for (let at = bytes.indexOf(name); at >= 0; at = bytes.indexOf(name, at + 1)) bytes.fill(0, at + '\0libEGL.so'.length, at + 12);
+  let failure: unknown;
+  // A temporary folder may be mounted noexec, which forbids loading from it: then the next one.
+  for (const parent of scratch) {
+    let folder: string | undefined;
+    try {
+      folder = mkdtempSync(join(parent, 'fovea-'));
+      writeFileSync(join(folder, 'libEGL.so'), bytes);
+      return loadFrom([folder, ...folders], 'libEGL.so');
+    } catch (error) {
+      failure = error;
+    } finally {
+      if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    }
+  }
+  throw failure;
+}
+
+function manifestOf(root: string): string | undefined {
+  for (const folder of ['usr/share/glvnd/egl_vendor.d', 'etc/glvnd/egl_vendor.d']) {
+    const path = join(root, folder);
+    const name = existsSync(path) ? readdirSync(path).find((file) => /mesa.*\.json$/.test(file)) : undefined;
+    if (name !== undefined) return join(path, name);
+  }
+  return undefined;
+}
+
+function environment(manifest: string, drivers: string | undefined): Record<string, string> {
+  return {
+    EGL_PLATFORM: 'surfaceless',
+    __EGL_VENDOR_LIBRARY_FILENAMES: manifest,
+    LIBGL_ALWAYS_SOFTWARE: '1',
+    GALLIUM_DRIVER: 'llvmpipe',
+    ...(drivers === undefined ? {} : { LIBGL_DRIVERS_PATH: drivers }),
+  };
+}
+
+function unpacked(root: string): SoftwareDriver | undefined {
+  const triplet = TRIPLETS[process.arch];
+  const manifest = manifestOf(root);
+  // The marker is written when everything has been unpacked: half an unpacked folder is none.
+  if (triplet === undefined || manifest === undefined || !existsSync(join(root, 'complete'))) return undefined;
+  const libraryPath = [join(root, 'usr/lib', triplet), join(root, 'lib', triplet)].filter((path) => existsSync(path));
+  const drivers = libraryPath.map((path) => join(path, 'dri')).find((path) => existsSync(path));
+  return { source: root, env: environment(manifest, drivers), libraryPath };
+}
+
+function installed(): SoftwareDriver | undefined {
+  const manifest = manifestOf('/');
+  if (manifest === undefined) return undefined;
+  const library = (JSON.parse(readFileSync(manifest, 'utf8')) as { ICD?: { library_path?: string } }).ICD?.library_path;
+  const folders = systemFolders();
+  const has = (name: string): boolean => folders.some((folder) => existsSync(join(folder, name)));
+  const driver = folders.some((folder) => {
+    return existsSync(join(folder, 'dri/swrast_dri.so')) ||
+      readdirSync(folder).some((file) => file.startsWith('libgallium-'));
+  });
+  const complete = driver && has('libEGL.so.1') && has('libGLESv2.so.2') && has(library ?? 'libEGL_mesa.so.0');
+  return complete ? { source: 'system', env: environment(manifest, undefined), libraryPath: undefined } : undefined;
+}
+
+/**
+ * Finds the software driver without loading it: the system's Mesa, else the unpacked packages (or only these, where
+ * `FOVEA_MESA` names their folder). `undefined` where there is none; `node tools/webgpu-driver.mjs` then fetches one.
+ */
+export function findSoftwareDriver(): SoftwareDriver | undefined {
+  if (process.platform !== 'linux') return undefined;
+  const system = process.env.FOVEA_MESA ? undefined : installed();
+  if (system !== undefined) return system;
+  for (const root of unpackedFolders()) {
+    const driver = unpacked(root);
+    if (driver !== undefined) return driver;
+  }
+  return undefined;
+}
+
+let loaded: SoftwareDriver | undefined;
+
+/**
+ * Finds the driver, sets its variables in `process.env` and loads its libraries, so that
+ * `create(['backend=opengles'])` and `requestAdapter({ featureLevel: 'compatibility' })` of the `webgpu` package find
+ * llvmpipe. To be called before the first call into that package, from the main thread (a worker's `process.env` is a
+ * copy that native code does not see). Returns `undefined` where there is no driver.
+ *
+ * @throws Error with the dynamic linker's words when a library is there but cannot be loaded.
+ */
+export function loadSoftwareDriver(): SoftwareDriver | undefined {
+  if (loaded !== undefined) return loaded;
+  const driver = findSoftwareDriver();
+  if (driver === undefined) return undefined;
+  Object.assign(process.env, driver.env);
+  loadEGL(driver.libraryPath ?? [], [tmpdir(), ...(driver.libraryPath ?? [])]);
+  if (driver.libraryPath !== undefined) {
+    for (const name of LIBRARIES) loadFrom(driver.libraryPath, name);
+    // Mesa opens this by its path, but what it needs (LLVM above all) by name. From Mesa 24 libEGL_mesa has it inside.
+    const drivers = driver.libraryPath.map((folder) => join(folder, 'dri', 'swrast_dri.so'));
+    const swrast = drivers.find((path) => existsSync(path));
+    if (swrast !== undefined) loadFrom([dirname(swrast), ...driver.libraryPath], 'swrast_dri.so');
+  }
+  loaded = driver;
+  return driver;
+}
