@@ -7,30 +7,33 @@ import { spawnSync } from 'node:child_process';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 function runQuietly(command, args, cwd) {
-  const child = spawnSync(command, args, { cwd, encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' }, timeout: 600_000 });
-  return { ok: child.status === 0, output: child.stdout ?? '', error: (child.stderr ?? '') + (child.error?.message ?? '') };
+  const env = { ...process.env, LC_ALL: 'C' };
+  const child = spawnSync(command, args, { cwd, env, encoding: 'utf8', timeout: 600_000 });
+  const error = (child.stderr ?? '') + (child.error?.message ?? '');
+  return { ok: child.status === 0, output: child.stdout ?? '', error };
 }
 
 /** Options that keep apt's lists and caches inside the project, so that it needs no root. */
 function privateOptions(apt) {
   for (const path of ['lists/partial', 'cache/archives/partial']) mkdirSync(join(apt, path), { recursive: true });
-  return [`-oDir::State::Lists=${join(apt, 'lists')}`, `-oDir::Cache=${join(apt, 'cache')}`, '-oAPT::Sandbox::User=root'];
+  return [`-oDir::State::Lists=${join(apt, 'lists')}`, `-oDir::Cache=${join(apt, 'cache')}`];
 }
 
 /** The packages that `names` need and the system lacks, as name=version; `undefined` if apt cannot tell. */
 function missingPackages(options, names) {
   // A simulation: it changes nothing and needs no root.
-  const { ok, output } = runQuietly('apt-get', [...options, '-s', '--no-install-recommends', '--no-upgrade', 'install', ...names]);
+  const simulation = ['-s', '--no-install-recommends', '--no-upgrade', 'install'];
+  const { ok, output } = runQuietly('apt-get', [...options, ...simulation, ...names]);
   if (!ok) return undefined;
   return [...output.matchAll(/^Inst (\S+) (?:\[[^\]]*\] )?\((\S+)/gm)].map((match) => `${match[1]}=${match[2]}`);
 }
 
-/** The packages that `names` depend on, installed or not, below libc: for a folder that stands without the system's. */
+/** The packages that `names` depend on, installed or not, above libc: for a folder that stands without the system's. */
 function allPackages(options, names) {
   const below = /^(libc6|libgcc-s1|gcc-\d+-base|libstdc\+\+6|libcrypt1|debconf|dpkg|debconf-2\.0)$/;
   const { ok, output } = runQuietly('apt-cache', [
-    ...options, 'depends', '--recurse', '--no-recommends', '--no-suggests', '--no-conflicts', '--no-breaks', '--no-replaces',
-    '--no-enhances', ...names,
+    ...options, 'depends', '--recurse', '--no-recommends', '--no-suggests', '--no-conflicts', '--no-breaks',
+    '--no-replaces', '--no-enhances', ...names,
   ]);
   if (!ok) return undefined;
   const found = output.split('\n').filter((line) => /^[a-z0-9]/.test(line)).map((line) => line.split(':')[0].trim());
@@ -62,26 +65,29 @@ export function unpackPackages({ packages, folder, purpose, all = false }) {
       `with your system's package manager (Debian's names: ${packages.join(' ')})`;
   }
   const apt = join(root, '.cache', 'apt');
-  const pick = all ? allPackages : missingPackages;
   const debs = `${folder}.debs`;
   const show = (path) => relative(root, path) || '.';
+  // As root apt would drop to another user, who may not write here.
+  const sandbox = '-oAPT::Sandbox::User=root';
   let problem = 'apt-get knows no such packages';
   console.log(`Fetching ${purpose} into ${show(folder)} (nothing is installed on the system):`);
+  // The second time with fresh lists. Where the system's own packages are at odds, apt refuses to simulate: then all.
   for (const update of [false, true]) {
     const options = update ? privateOptions(apt) : [];
     if (update) {
-      console.log(`  apt-get -oDir::State::Lists=${show(join(apt, 'lists'))} -oDir::Cache=${show(join(apt, 'cache'))} update`);
-      const updated = runQuietly('apt-get', [...options, '-q', 'update'], root);
+      console.log(`  apt-get ${options.map((option) => option.replace(`${root}/`, '')).join(' ')} update`);
+      const updated = runQuietly('apt-get', [...options, sandbox, '-q', 'update'], root);
       if (!updated.ok) problem = firstLine(updated.error);
     }
-    const wanted = pick(options, packages);
+    const missing = all ? undefined : missingPackages(options, packages);
+    const wanted = missing ?? (all || update ? allPackages(options, packages) : undefined);
     if (wanted === undefined) continue;
     // The simulation names nothing where the system has it all; the folder then holds the packages asked for.
     const names = wanted.length > 0 ? wanted : packages;
     rmSync(debs, { recursive: true, force: true });
     mkdirSync(debs, { recursive: true });
     console.log(`  cd ${show(debs)} && apt-get download ${names.join(' ')}`);
-    const download = runQuietly('apt-get', [...options, '-q', '-oAPT::Sandbox::User=root', 'download', ...names], debs);
+    const download = runQuietly('apt-get', [...options, sandbox, '-q', 'download', ...names], debs);
     if (!download.ok) {
       problem = firstLine(download.error);
       continue;

@@ -28,7 +28,7 @@ export function probe(env = process.env) {
   });
   const line = (child.stdout ?? '').split('\n').find((text) => text.startsWith('adapter: '));
   if (child.status === 0 && line !== undefined) return { adapter: line.slice('adapter: '.length) };
-  const said = (child.stderr ?? '').split('\n').filter((text) => text.trim() !== '' && !text.startsWith('Warning: max'));
+  const said = (child.stderr ?? '').split('\n').filter((text) => /\S/.test(text) && !text.startsWith('Warning: max'));
   return { reason: said.slice(-1)[0] ?? `the probe ended with ${child.signal ?? child.status}` };
 }
 
@@ -42,7 +42,8 @@ export function ensureDriver({ force = false } = {}) {
   if (process.platform !== 'linux') return { reason: first.reason };
   if (force || !existsSync(join(folder, 'complete'))) {
     rmSync(folder, { recursive: true, force: true });
-    const problem = unpackPackages({ packages: PACKAGES, folder, purpose: 'a software WebGPU driver (Mesa llvmpipe)', all: force });
+    const purpose = 'a software WebGPU driver (Mesa llvmpipe)';
+    const problem = unpackPackages({ packages: PACKAGES, folder, purpose, all: force });
     if (problem !== undefined) return { reason: problem };
   }
   return probe(force ? { ...process.env, FOVEA_MESA: folder } : process.env);

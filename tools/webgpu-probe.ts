@@ -36,13 +36,20 @@ const { create, globals } = await import('webgpu');
 Object.assign(globalThis, globals);
 // Loaded before the first call of Dawn, which reads the environment then. It leaves a hardware adapter's backend alone.
 const driver = loadSoftwareDriver();
-const hardware = softwareOnly ? null : await create([]).requestAdapter().catch(() => null);
+// Dawn crashes in ProcessEvents once what `create` returned is collected as garbage: it is kept to the end.
+const kept: GPU[] = [];
+function open(options: string[]): GPU {
+  const gpu = create(options);
+  kept.push(gpu);
+  return gpu;
+}
+const hardware = softwareOnly ? null : await open([]).requestAdapter().catch(() => null);
 const isHardware = hardware !== null && hardware.info.architecture !== 'swiftshader' && !/llvmpipe/.test(
   `${hardware.info.description} ${hardware.info.device}`,
 );
 const adapter = isHardware
   ? hardware
-  : driver && await create(['backend=opengles']).requestAdapter({ featureLevel: 'compatibility' });
+  : driver && await open(['backend=opengles']).requestAdapter({ featureLevel: 'compatibility' });
 if (!adapter) {
   console.error(driver ? `no adapter with the driver of ${driver.source}` : 'no adapter and no software driver');
   process.exit(1);
@@ -55,4 +62,4 @@ if (got.some((value, i) => value !== 2 * i)) {
 const { vendor, architecture, device, description } = adapter.info;
 const origin = isHardware ? 'hardware' : driver?.source;
 console.log(`adapter: ${[vendor, architecture, device, description].filter(Boolean).join(' ').trim()} (${origin})`);
-process.exit(0);
+process.exit(kept.length > 0 ? 0 : 1);

@@ -47,7 +47,7 @@ function load(path: string): string | undefined {
   return undefined;
 }
 
-/** Loads a library and, before it, those that it needs and the system lacks, from `folders`. Throws the linker's words. */
+/** Loads a library from `folders`, after those that it needs and the system lacks. Throws the linker's words. */
 function loadFrom(folders: readonly string[], name: string, pending: ReadonlySet<string> = new Set()): void {
   const file = folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
   const within = new Set(pending).add(name);
@@ -69,11 +69,13 @@ function systemFolders(): string[] {
 
 /** Loads `libEGL.so.1` under the name `libEGL.so`. Throws the linker's words. */
 function loadEGL(folders: readonly string[], scratch: readonly string[]): void {
-  const file = [...folders, ...systemFolders()].map((path) => join(path, 'libEGL.so.1')).find((path) => existsSync(path));
+  const files = [...folders, ...systemFolders()].map((path) => join(path, 'libEGL.so.1'));
+  const file = files.find((path) => existsSync(path));
   if (file === undefined) throw new Error('libEGL.so.1 is missing');
   const bytes = readFileSync(file);
   const name = Buffer.from('\0libEGL.so.1\0', 'latin1');
-  for (let at = bytes.indexOf(name); at >= 0; at = bytes.indexOf(name, at + 1)) bytes.fill(0, at + '\0libEGL.so'.length, at + 12);
+  const short = '\0libEGL.so'.length;
+  for (let at = bytes.indexOf(name); at >= 0; at = bytes.indexOf(name)) bytes.fill(0, at + short, at + name.length);
   let failure: unknown;
   // A temporary folder may be mounted noexec, which forbids loading from it: then the next one.
   for (const parent of scratch) {
@@ -156,6 +158,9 @@ let loaded: SoftwareDriver | undefined;
  * `create(['backend=opengles'])` and `requestAdapter({ featureLevel: 'compatibility' })` of the `webgpu` package find
  * llvmpipe. To be called before the first call into that package, from the main thread (a worker's `process.env` is a
  * copy that native code does not see). Returns `undefined` where there is no driver.
+ *
+ * Keep what `create` returns for as long as anything of it is in use: nothing else does, and once it is collected as
+ * garbage Dawn polls a freed instance and the process dies of SIGSEGV or a failed mutex assertion, now and then.
  *
  * @throws Error with the dynamic linker's words when a library is there but cannot be loaded.
  */
