@@ -45,7 +45,7 @@ function firstLine(text) {
 }
 
 /**
- * Downloads Debian packages with those that they need and the system lacks, and unpacks them into `folder`, printing the
+ * Downloads Debian packages with those that they need and the system lacks, unpacks them into `folder`, and prints the
  * commands. A file named `complete` in it is written last.
  *
  * @param {object} request
