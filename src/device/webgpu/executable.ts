@@ -1,0 +1,324 @@
+/** Launches encoded for replay: pipelines and bind groups are made once, each run encodes one compute pass a segment. */
+import { DeviceError } from '../../errors.ts';
+import type { DeviceCounters, Executable, Placed, PlacedLaunch, Scratch, WebgpuLaunch } from '../types.ts';
+import { BufferUsage } from './constants.ts';
+import { boundRange } from './launch.ts';
+import type { Pipelines } from './pipelines.ts';
+import { describeLaunch } from './pipelines.ts';
+
+/** Uniform blocks lie this far apart: the largest `minUniformBufferOffsetAlignment` that WebGPU allows an adapter. */
+const SLOT = 256;
+
+/** A software adapter blocks JavaScript while it computes, so its segments are kept about this long. */
+const SEGMENT_MS = 50;
+
+/** First guess of a software adapter's speed, by which the first run is cut; later runs are cut by what the first one took. */
+const FIRST_GUESS_FLOP_PER_MS = 5e6;
+const FIRST_GUESS_LAUNCH_MS = 0.2;
+
+/** What a device lends its executables. */
+export interface ExecutableHost {
+  readonly device: GPUDevice;
+  readonly software: boolean;
+  readonly timestamps: boolean;
+  readonly pipelines: Pipelines;
+  readonly counters: DeviceCounters;
+  readonly limits: { readonly binding: number; readonly storageBuffers: number };
+  bufferOf(value: Placed | Scratch): GPUBuffer;
+  createBuffer(bytes: number, label: string, usage: number): GPUBuffer;
+  releaseBuffer(buffer: GPUBuffer): void;
+  /** Throws what went wrong since the last look: a lost device, an error outside every scope. */
+  check(): void;
+  /** Runs one piece of work after those before it. */
+  inOrder<T>(work: () => Promise<T>): Promise<T>;
+}
+
+interface Encoded {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly grid: readonly [number, number, number];
+  readonly placed: PlacedLaunch;
+}
+
+export async function buildExecutable(host: ExecutableHost, launches: readonly PlacedLaunch[]): Promise<Executable> {
+  const kept = launches.filter((p) => {
+    const only = (p.launch as WebgpuLaunch).adapter;
+    return only === undefined || (only === 'software') === host.software;
+  });
+  for (const placed of kept) checkLaunch(host, placed);
+  const pipelines = await Promise.allSettled(kept.map((placed) => host.pipelines.get(placed)));
+  for (const made of pipelines) if (made.status === 'rejected') throw made.reason;
+  host.check();
+
+  const { words, offsets } = packUniforms(kept);
+  const uniforms = words.length === 0 ? undefined :
+    host.createBuffer(words.byteLength, 'uniforms', BufferUsage.UNIFORM | BufferUsage.COPY_DST);
+  if (uniforms !== undefined) host.device.queue.writeBuffer(uniforms, 0, words);
+  const encoded: Encoded[] = [];
+  try {
+    const make = (i: number): void => {
+      const made = (pipelines[i] as PromiseFulfilledResult<Awaited<ReturnType<Pipelines['get']>>>).value;
+      const group = bindGroup(host, kept[i], made.layout, uniforms, offsets[i]);
+      encoded.push({ pipeline: made.pipeline, group, grid: (kept[i].launch as WebgpuLaunch).grid, placed: kept[i] });
+    };
+    const error = await scoped(host.device, () => kept.forEach((_, i) => make(i)));
+    if (error !== undefined) {
+      // One scope for all is cheap; which launch it was is asked only when there was an error.
+      for (let i = 0; i < kept.length; i++) {
+        const own = await scoped(host.device, () => make(i));
+        if (own !== undefined) throw new DeviceError(`createBindGroup failed for ${describeLaunch(kept[i])}: ${own}`);
+      }
+      throw new DeviceError(`createBindGroup failed: ${error}`);
+    }
+  } catch (error) {
+    if (uniforms !== undefined) host.releaseBuffer(uniforms);
+    throw error;
+  }
+  return new WebgpuExecutable(host, encoded, uniforms);
+}
+
+/** Runs `work` in error scopes and returns the first error's words. */
+async function scoped(device: GPUDevice, work: () => void): Promise<string | undefined> {
+  const filters: GPUErrorFilter[] = ['validation', 'out-of-memory', 'internal'];
+  for (const filter of filters) device.pushErrorScope(filter);
+  let popped: Promise<GPUError | null>[] = [];
+  try {
+    work();
+  } finally {
+    popped = filters.map(() => device.popErrorScope());
+  }
+  for (const error of await Promise.all(popped)) if (error !== null) return error.message;
+  return undefined;
+}
+
+/** What WebGPU would refuse, told in our own terms and before anything is made. */
+function checkLaunch(host: ExecutableHost, placed: PlacedLaunch): void {
+  const { bindings, grid } = placed.launch as WebgpuLaunch;
+  if (bindings.length > host.limits.storageBuffers) {
+    throw new DeviceError(`${describeLaunch(placed)} binds ${bindings.length} buffers, the adapter takes ${host.limits.storageBuffers}`);
+  }
+  for (const n of grid) {
+    if (!(n >= 1 && n <= 65535)) throw new DeviceError(`${describeLaunch(placed)} has a grid of ${grid.join(' x ')} workgroups`);
+  }
+  for (const b of bindings) {
+    const { bytes } = boundRange(b.value);
+    if (bytes > host.limits.binding) {
+      const what = 'shape' in b.value ? `a value of shape [${b.value.shape.join(', ')}]` : 'scratch memory';
+      throw new DeviceError(`${describeLaunch(placed)} binds ${what}, ${bytes} bytes; the adapter's limit is ${host.limits.binding}`);
+    }
+    const clash = b.access === 'read' ? undefined : bindings.find((o) => o !== b && o.access === 'read' &&
+      o.value.buffer === b.value.buffer);
+    if (clash !== undefined) throw new DeviceError(`${describeLaunch(placed)} reads and writes buffer "${b.value.buffer.label}"`);
+  }
+}
+
+const asBits = new Float32Array(1);
+const bits = new Uint32Array(asBits.buffer);
+
+function packUniforms(launches: readonly PlacedLaunch[]): { words: Uint32Array<ArrayBuffer>; offsets: number[] } {
+  const offsets: number[] = [];
+  let total = 0;
+  for (const { launch } of launches) {
+    offsets.push(total);
+    total += Math.max(1, Math.ceil(((launch as WebgpuLaunch).uniforms.length * 4) / SLOT)) * SLOT;
+  }
+  const words = new Uint32Array(total / 4);
+  launches.forEach(({ launch }, i) => {
+    (launch as WebgpuLaunch).uniforms.forEach((value, j) => {
+      if (typeof value !== 'number') asBits[0] = value.f32;
+      words[offsets[i] / 4 + j] = typeof value === 'number' ? value : bits[0];
+    });
+  });
+  return { words, offsets };
+}
+
+function bindGroup(
+  host: ExecutableHost, placed: PlacedLaunch, layout: GPUBindGroupLayout, uniforms: GPUBuffer | undefined, offset: number,
+): GPUBindGroup {
+  const launch = placed.launch as WebgpuLaunch;
+  const size = Math.max(16, Math.ceil((launch.uniforms.length * 4) / 16) * 16);
+  const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: uniforms!, offset, size } }];
+  launch.bindings.forEach((b, i) => {
+    const buffer = host.bufferOf(b.value);
+    const { start, bytes } = boundRange(b.value);
+    // Whole vectors, so that the last element of a vec4 array is within its bounds.
+    const rounded = Math.max(16, Math.ceil(bytes / 16) * 16);
+    entries.push({ binding: i + 1, resource: { buffer, offset: start, size: Math.min(rounded, buffer.size - start) } });
+  });
+  return host.device.createBindGroup({ label: describeLaunch(placed), layout, entries });
+}
+
+/** Lets timers, signals and other promises have their turn. */
+const turn: () => Promise<void> = typeof setImmediate === 'function' ?
+  () => new Promise((resolve) => setImmediate(resolve)) : () => new Promise((resolve) => setTimeout(resolve, 0));
+
+class WebgpuExecutable implements Executable {
+  readonly #host: ExecutableHost;
+  readonly #launches: readonly Encoded[];
+  readonly #uniforms: GPUBuffer | undefined;
+  /** Estimated milliseconds of each launch, on software adapters. */
+  readonly #cost: number[];
+  #cuts: readonly number[];
+  #checked = false;
+  #disposed = false;
+
+  constructor(host: ExecutableHost, launches: readonly Encoded[], uniforms: GPUBuffer | undefined) {
+    this.#host = host;
+    this.#launches = launches;
+    this.#uniforms = uniforms;
+    this.#cost = launches.map((e) => FIRST_GUESS_LAUNCH_MS + e.placed.flop / FIRST_GUESS_FLOP_PER_MS);
+    this.#cuts = host.software ? cut(this.#cost) : [launches.length];
+  }
+
+  run(): Promise<void> {
+    if (this.#disposed) throw new DeviceError('run() of an executable that was disposed');
+    return this.#host.inOrder(() => this.#run());
+  }
+
+  async #run(): Promise<void> {
+    const host = this.#host;
+    host.check();
+    host.counters.runs++;
+    host.counters.launches += this.#launches.length;
+    if (!this.#checked) {
+      await this.#firstRun();
+      return;
+    }
+    const measured: number[] = [];
+    let start = 0;
+    for (const end of this.#cuts) {
+      if (start > 0 && host.software) await turn();
+      const before = performance.now();
+      this.#submit(start, end);
+      measured.push(performance.now() - before);
+      start = end;
+    }
+    if (host.software && measured.some((ms) => ms > 2 * SEGMENT_MS)) this.#recut(measured);
+  }
+
+  /** Segment by segment in error scopes: a pipeline that failed to compile would otherwise run in no time at all. */
+  async #firstRun(): Promise<void> {
+    const host = this.#host;
+    const measured: number[] = [];
+    let start = 0;
+    for (const end of this.#cuts) {
+      const before = performance.now();
+      const error = await scoped(host.device, () => this.#submit(start, end));
+      measured.push(performance.now() - before);
+      if (error !== undefined) {
+        const names = this.#launches.slice(start, end).map((e) => describeLaunch(e.placed));
+        const shown = names.length > 4 ? [...names.slice(0, 4), `${names.length - 4} more`] : names;
+        throw new DeviceError(`submit failed for ${shown.join(', ')}: ${error}`);
+      }
+      start = end;
+      if (host.software) await turn();
+    }
+    host.check();
+    this.#checked = true;
+  }
+
+  #submit(start: number, end: number): void {
+    const { device } = this.#host;
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (let i = start; i < end; i++) dispatch(pass, this.#launches[i]);
+    pass.end();
+    device.queue.submit([encoder.finish()]);
+  }
+
+  /** Spreads what each segment took over its launches and cuts again. */
+  #recut(measured: readonly number[]): void {
+    let start = 0;
+    this.#cuts.forEach((end, s) => {
+      let estimated = 0;
+      for (let i = start; i < end; i++) estimated += this.#cost[i];
+      for (let i = start; i < end; i++) this.#cost[i] *= measured[s] / estimated;
+      start = end;
+    });
+    this.#cuts = cut(this.#cost);
+  }
+
+  profile(): Promise<{ label: string; node: string; ms: number }[]> {
+    return this.#host.inOrder(async () => {
+      this.#host.check();
+      const rows = this.#host.timestamps ? await this.#profileByTimestamps() : await this.#profileBySubmits();
+      this.#host.check();
+      return rows;
+    });
+  }
+
+  async #profileBySubmits(): Promise<{ label: string; node: string; ms: number }[]> {
+    const rows: { label: string; node: string; ms: number }[] = [];
+    await this.#host.device.queue.onSubmittedWorkDone();
+    for (let i = 0; i < this.#launches.length; i++) {
+      const before = performance.now();
+      this.#submit(i, i + 1);
+      await this.#host.device.queue.onSubmittedWorkDone();
+      rows.push({ ...this.#row(i), ms: performance.now() - before });
+    }
+    return rows;
+  }
+
+  async #profileByTimestamps(): Promise<{ label: string; node: string; ms: number }[]> {
+    const { device } = this.#host;
+    const rows: { label: string; node: string; ms: number }[] = [];
+    const most = 2048;
+    for (let start = 0; start < this.#launches.length; start += most) {
+      const count = Math.min(most, this.#launches.length - start);
+      const querySet = device.createQuerySet({ type: 'timestamp', count: 2 * count });
+      const resolved = this.#host.createBuffer(16 * count, 'timestamps', BufferUsage.QUERY_RESOLVE | BufferUsage.COPY_SRC);
+      const staging = this.#host.createBuffer(16 * count, 'timestamps', BufferUsage.MAP_READ | BufferUsage.COPY_DST);
+      const encoder = device.createCommandEncoder();
+      for (let i = 0; i < count; i++) {
+        const pass = encoder.beginComputePass({
+          timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
+        });
+        dispatch(pass, this.#launches[start + i]);
+        pass.end();
+      }
+      encoder.resolveQuerySet(querySet, 0, 2 * count, resolved, 0);
+      encoder.copyBufferToBuffer(resolved, 0, staging, 0, 16 * count);
+      device.queue.submit([encoder.finish()]);
+      await staging.mapAsync(1);
+      const times = new BigUint64Array(staging.getMappedRange().slice(0));
+      for (let i = 0; i < count; i++) rows.push({ ...this.#row(start + i), ms: Number(times[2 * i + 1] - times[2 * i]) / 1e6 });
+      staging.unmap();
+      this.#host.releaseBuffer(staging);
+      this.#host.releaseBuffer(resolved);
+      querySet.destroy();
+    }
+    return rows;
+  }
+
+  #row(i: number): { label: string; node: string } {
+    const { launch, node } = this.#launches[i].placed;
+    return { label: launch.label ?? (launch as WebgpuLaunch).shader, node };
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (this.#uniforms !== undefined) this.#host.releaseBuffer(this.#uniforms);
+  }
+}
+
+function dispatch(pass: GPUComputePassEncoder, e: Encoded): void {
+  pass.setPipeline(e.pipeline);
+  pass.setBindGroup(0, e.group);
+  pass.dispatchWorkgroups(e.grid[0], e.grid[1], e.grid[2]);
+}
+
+/** Ends of segments of at most SEGMENT_MS, or one launch. */
+function cut(cost: readonly number[]): number[] {
+  const ends: number[] = [];
+  let sum = 0;
+  cost.forEach((ms, i) => {
+    if (sum > 0 && sum + ms > SEGMENT_MS) {
+      ends.push(i);
+      sum = 0;
+    }
+    sum += ms;
+  });
+  ends.push(cost.length);
+  return ends;
+}

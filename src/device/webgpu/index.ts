@@ -1,0 +1,49 @@
+/** The WebGPU device. */
+import { DeviceError } from '../../errors.ts';
+import type { Device } from '../types.ts';
+import type { GpuLike } from './adapter.ts';
+import { findAdapter } from './adapter.ts';
+import { WebgpuDevice } from './device.ts';
+
+export type { GpuLike } from './adapter.ts';
+export { copyLaunch } from './copy.ts';
+
+export interface WebgpuOptions {
+  /** Part of the adapter's name, as `llvmpipe`. Default: a hardware adapter, else a software one. */
+  readonly adapter?: string;
+  /** An instance of WebGPU to use in place of `navigator.gpu` or npm `webgpu`. */
+  readonly gpu?: GpuLike;
+  /** Refuse software adapters. */
+  readonly hardwareOnly?: boolean;
+}
+
+/** A WebGPU device with what choosing it found. */
+export interface WebgpuDeviceInfo extends Device {
+  readonly software: boolean;
+  /** Which adapter this is and why, in one line. */
+  readonly why: string;
+}
+
+/**
+ * Opens a WebGPU device.
+ * @throws MissingPackageError in Node without npm `webgpu`; DeviceError when there is no such adapter.
+ */
+export async function webgpu(options: WebgpuOptions = {}): Promise<WebgpuDeviceInfo> {
+  const found = await findAdapter(options);
+  const { adapter } = found;
+  const wanted: (keyof GPUSupportedLimits)[] = [
+    'maxStorageBufferBindingSize', 'maxBufferSize', 'maxComputeWorkgroupStorageSize', 'maxComputeWorkgroupSizeX',
+    'maxComputeWorkgroupSizeY', 'maxStorageBuffersPerShaderStage',
+  ];
+  const requiredLimits: Record<string, number> = {};
+  for (const name of wanted) requiredLimits[name] = adapter.limits[name] as number;
+  requiredLimits.maxComputeInvocationsPerWorkgroup = Math.min(256, adapter.limits.maxComputeInvocationsPerWorkgroup);
+  const requiredFeatures: GPUFeatureName[] = adapter.features.has('timestamp-query') ? ['timestamp-query'] : [];
+  let device: GPUDevice;
+  try {
+    device = await adapter.requestDevice({ label: 'fovea', requiredLimits, requiredFeatures });
+  } catch (cause) {
+    throw new DeviceError(`${found.name} gives no device: ${(cause as Error).message}`, { cause });
+  }
+  return new WebgpuDevice(device, found);
+}

@@ -1,0 +1,56 @@
+/** Small helpers with which ops write their WebGPU launches. */
+import type { Placed, Scratch, WebgpuLaunch } from '../types.ts';
+import { bytesPerElement, sizeOf } from '../types.ts';
+
+/** Bindings start at multiples of this many bytes, whatever the adapter asks for, so that launches do not depend on it. */
+export const BINDING_ALIGNMENT = 256;
+
+/** Threads of a workgroup of the element-by-element kernels. */
+export const WORKGROUP = 64;
+
+/** Workgroups along one axis are limited to 65,535; a power of two keeps the division cheap. */
+const MAX_GRID_X = 32768;
+
+/** First byte and length of the range of its buffer that is bound for a value. */
+export function boundRange(v: Placed | Scratch): { readonly start: number; readonly bytes: number } {
+  if ('byteOffset' in v) return { start: v.byteOffset, bytes: v.bytes };
+  const size = bytesPerElement[v.dtype];
+  const start = Math.floor((v.offset * size) / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;
+  const elements = v.rows === 0 ? 0 : (v.rows - 1) * v.stride + v.channels;
+  return { start, bytes: (v.offset + elements) * size - start };
+}
+
+/** Where a value's first element lies within what is bound of it, in elements: the offset that goes in the uniforms. */
+export function boundOffset(v: Placed): number {
+  return v.offset - boundRange(v).start / bytesPerElement[v.dtype];
+}
+
+/** A grid of workgroups for `threads` threads in workgroups of `size`, folded into two axes where one is not enough. */
+export function linearGrid(threads: number, size = WORKGROUP): [number, number, number] {
+  const groups = Math.max(1, Math.ceil(threads / size));
+  if (groups <= MAX_GRID_X) return [groups, 1, 1];
+  return [MAX_GRID_X, Math.ceil(groups / MAX_GRID_X), 1];
+}
+
+export function sameMemory(a: Placed, b: Placed): boolean {
+  return a.buffer === b.buffer && a.offset === b.offset && a.stride === b.stride && a.channels === b.channels;
+}
+
+/** The strides of a value's axes in elements, outermost first. */
+export function axisStrides(v: Placed): number[] {
+  const strides: number[] = new Array(v.shape.length).fill(0);
+  let rows = v.stride;
+  for (let d = v.shape.length - 2; d >= 0; d--) {
+    strides[d] = rows;
+    rows *= v.shape[d];
+  }
+  if (v.shape.length > 0) strides[v.shape.length - 1] = 1;
+  return strides;
+}
+
+export const sizeOfPlaced = (v: Placed): number => sizeOf(v.shape);
+
+export const read = (value: Placed | Scratch): WebgpuLaunch['bindings'][number] => ({ value, access: 'read' });
+export const write = (value: Placed | Scratch): WebgpuLaunch['bindings'][number] => ({ value, access: 'write' });
+export const readWrite = (value: Placed | Scratch): WebgpuLaunch['bindings'][number] => ({ value, access: 'read-write' });
+export const f32 = (value: number): { readonly f32: number } => ({ f32: value });

@@ -1,0 +1,125 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { DType, Placed, PlacedLaunch, WebgpuLaunch } from '../../src/device/types.ts';
+import { bytesPerElement, sizeOf } from '../../src/device/types.ts';
+import { copyLaunch, webgpu } from '../../src/device/webgpu/index.ts';
+import { read, write } from '../../src/device/webgpu/launch.ts';
+
+const device = await webgpu({ adapter: 'llvmpipe' });
+
+function place(label: string, shape: number[], dtype: DType, offset = 0, stride?: number): Placed {
+  const channels = shape.length === 0 ? 1 : shape[shape.length - 1];
+  const rows = sizeOf(shape) / channels;
+  const elements = offset + rows * (stride ?? channels);
+  const buffer = device.allocate(elements * bytesPerElement[dtype], label);
+  return { shape, dtype, buffer, offset, rows, channels, stride: stride ?? channels };
+}
+
+function put(v: Placed, data: ArrayBufferView): void {
+  device.write(v.buffer, 0, data);
+}
+
+async function floats(v: Placed): Promise<Float32Array> {
+  return new Float32Array((await device.read(v.buffer, 0, v.buffer.bytes)).buffer);
+}
+
+const placed = (launch: WebgpuLaunch): PlacedLaunch => ({ launch, node: 'test#1', site: 'test.ts:1', flop: 1 });
+
+async function runOnce(...launches: WebgpuLaunch[]): Promise<void> {
+  const program = await device.build(launches.map(placed));
+  await program.run();
+  program.dispose();
+}
+
+test('a buffer is zero-filled, written and read at any offset', async () => {
+  const buffer = device.allocate(1001, 'bytes');
+  assert.equal([...await device.read(buffer, 0, 1001)], new Array(1001).fill(0));
+  const data = Uint8Array.from({ length: 1001 }, (_, i) => i % 251);
+  device.write(buffer, 0, data);
+  assert.equal(await device.read(buffer, 0, 1001), data);
+  assert.equal(await device.read(buffer, 333, 77), data.slice(333, 410));
+  buffer.dispose();
+});
+
+test('copies between and within buffers', async () => {
+  const a = device.allocate(64, 'a');
+  const b = device.allocate(64, 'b');
+  device.write(a, 0, Int32Array.from({ length: 16 }, (_, i) => i));
+  device.copy(a, 16, b, 0, 32);
+  device.copy(b, 0, b, 32, 32);
+  const got = new Int32Array((await device.read(b, 0, 64)).buffer);
+  assert.equal([...got], [4, 5, 6, 7, 8, 9, 10, 11, 4, 5, 6, 7, 8, 9, 10, 11]);
+});
+
+for (const [offset, stride, channels] of [[0, 8, 8], [4, 16, 8], [3, 7, 5], [64, 12, 12]]) {
+  for (const dtype of ['float32', 'uint8'] as const) {
+    test(`copies ${dtype} rows at offset ${offset}, stride ${stride}, ${channels} channels`, async () => {
+      const from = place('from', [6, channels], dtype, offset, stride);
+      const to = place('to', [6 * channels], dtype);
+      const back = place('back', [6, channels], dtype, offset, stride);
+      const n = from.buffer.bytes / bytesPerElement[dtype];
+      const data = Array.from({ length: n }, (_, i) => (i * 7 + 1) % 256);
+      const view = (bytes: Uint8Array<ArrayBuffer>): number[] =>
+        [...(dtype === 'uint8' ? bytes : new Float32Array(bytes.buffer))];
+      put(from, dtype === 'uint8' ? Uint8Array.from(data) : Float32Array.from(data));
+      await runOnce(copyLaunch(from, to), copyLaunch(to, back));
+      const want: number[] = [];
+      const kept: number[] = new Array(n).fill(0);
+      for (let r = 0; r < 6; r++) {
+        for (let c = 0; c < channels; c++) {
+          want.push(data[offset + r * stride + c]);
+          kept[offset + r * stride + c] = data[offset + r * stride + c];
+        }
+      }
+      assert.equal(view(await device.read(to.buffer, 0, to.buffer.bytes)), want);
+      // What lies between the rows is left alone.
+      assert.equal(view(await device.read(back.buffer, 0, back.buffer.bytes)), kept);
+    });
+  }
+}
+
+test('a launch that reads and writes one buffer is refused, by name', async () => {
+  const v = place('v', [16], 'float32');
+  const launch: WebgpuLaunch = { ...copyLaunch(v, v), bindings: [read(v), write(v)] };
+  await device.build([placed(launch)]).then(() => assert.unreachable(), (error: Error) => {
+    assert.match(error.message, /test#1 \(kernel copy\) from test\.ts:1 reads and writes buffer "v"/);
+  });
+});
+
+test('a shader that does not compile says so, with kernel, node and line', async () => {
+  const [a, b] = [place('a', [16], 'float32'), place('b', [16], 'float32')];
+  await device.build([placed({ ...copyLaunch(a, b), replace: { T: 'nonsense' } })]).then(() => assert.unreachable(), (e: Error) => {
+    assert.match(e.message, /createComputePipeline failed for test#1 \(kernel copy\) from test\.ts:1: .*nonsense/);
+  });
+  await runOnce(copyLaunch(a, b));
+});
+
+test('a binding over the limit and a buffer too large name what was asked for and the limit', async () => {
+  assert.throws(() => device.allocate(2 ** 40, 'too much'), /cannot allocate 1099511627776 bytes for too much/);
+  const big: Placed = { ...place('big', [16], 'float32'), shape: [2 ** 26], channels: 2 ** 26, rows: 1, stride: 2 ** 26 };
+  await device.build([placed(copyLaunch(big, place('b', [16], 'float32')))]).then(() => assert.unreachable(), (e: Error) => {
+    assert.match(e.message, /binds a value of shape \[67108864\], 268435456 bytes; the adapter's limit is \d+/);
+  });
+});
+
+test('replays allocate and compile nothing, and profile names the launches', async () => {
+  const [a, b] = [place('a', [64, 8], 'float32'), place('b', [64, 8], 'float32')];
+  put(a, Float32Array.from({ length: 512 }, (_, i) => i));
+  const program = await device.build([placed(copyLaunch(a, b))]);
+  await program.run();
+  await floats(b);
+  const before = { ...device.counters };
+  for (let i = 0; i < 20; i++) {
+    await program.run();
+    await floats(b);
+  }
+  assert.is(device.counters.allocations, before.allocations);
+  assert.is(device.counters.compilations, before.compilations);
+  assert.is(device.counters.runs, before.runs + 20);
+  const rows = await program.profile();
+  assert.equal(rows.map((r) => r.label), ['copy']);
+  assert.ok(rows[0].ms > 0);
+});
+
+test.after(() => device.dispose());
+test.run();
