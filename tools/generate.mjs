@@ -9,21 +9,13 @@
 // Each file carries a hash of what it was made from and is written only when that changes: a run that finds nothing to
 // do takes some 20 ms. Plain JavaScript without dependencies (AssemblyScript is loaded when kernels have changed).
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { spawn } from 'node:child_process';
+import { buildWasm } from './build-wasm.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const target = join(root, 'src', 'generated');
-
-/** The options of AssemblyScript for both builds; the second of each pair of builds adds relaxed SIMD. */
-const ASC_OPTIONS = [
-  '-O3', '--converge', '--noAssert', '--uncheckedBehavior', 'always', '--runtime', 'stub',
-  '--importMemory', '--noExportMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536',
-  '--enable', 'simd', '--enable', 'threads', '--enable', 'bulk-memory',
-];
-const WASM_BUILDS = { 'wasm-simd': [], 'wasm-relaxed': ['--enable', 'relaxed-simd'] };
 
 /** Files below `folder` that end in `ending`, sorted, as paths relative to it with forward slashes. */
 function filesBelow(folder, ending) {
@@ -73,55 +65,12 @@ function generateShaders() {
   const folder = join(root, 'shaders');
   const files = filesBelow(folder, '.wgsl');
   const sources = files.map((file) => readFileSync(join(folder, file), 'utf8'));
-  const rows = files.map((file, i) => `  ${JSON.stringify(file.slice(0, -'.wgsl'.length))}: ${JSON.stringify(sources[i])},\n`);
+  const names = files.map((file) => JSON.stringify(file.slice(0, -'.wgsl'.length)));
+  const rows = names.map((name, i) => `  ${name}: ${JSON.stringify(sources[i])},\n`);
   return {
     name: 'shaders.ts', from: 'shaders/*.wgsl', hash: hashOf([...files, ...sources]),
     text: () => `\nexport const shaders: Readonly<Record<string, string>> = {\n${rows.join('')}};\n`,
   };
-}
-
-/** Runs AssemblyScript's compiler in a process of its own, so that the two builds use two cores. */
-function compile(entries, options, output) {
-  const asc = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
-  const args = [asc, ...entries, ...options, '--baseDir', root, '--outFile', relative(root, output).replaceAll('\\', '/')];
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
-    let said = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (said += text));
-    child.on('error', reject);
-    child.on('close', (code) => {
-      if (code !== 0 || !existsSync(output)) return reject(new Error(`asc failed on kernels/wasm:\n${said}`));
-      const bytes = readFileSync(output);
-      rmSync(output);
-      if (!WebAssembly.validate(bytes) && !options.includes('relaxed-simd')) {
-        return reject(new Error('asc made a module that does not validate'));
-      }
-      if (said.trim() !== '') console.error(said.trim());
-      resolve(bytes);
-    });
-  });
-}
-
-function generateWasm() {
-  const folder = join(root, 'kernels', 'wasm');
-  const files = filesBelow(folder, '.ts');
-  const sources = files.map((file) => readFileSync(join(folder, file), 'utf8'));
-  // An index.ts decides what is exported; without one every file is an entry.
-  const entries = (files.includes('index.ts') ? ['index.ts'] : files).map((file) => `kernels/wasm/${file}`);
-  const manifest = join(root, 'node_modules', 'assemblyscript', 'package.json');
-  const version = existsSync(manifest) ? JSON.parse(readFileSync(manifest, 'utf8')).version : 'none';
-  return Object.entries(WASM_BUILDS).map(([build, more]) => {
-    const options = [...ASC_OPTIONS, ...more];
-    return {
-      name: `${build}.ts`, from: 'kernels/wasm/*.ts', hash: hashOf([version, ...options, ...files, ...sources]),
-      text: async () => {
-        const output = join(target, `${build}.${process.pid}.wasm`);
-        mkdirSync(target, { recursive: true });
-        const bytes = files.length === 0 ? Buffer.alloc(0) : await compile(entries, options, output);
-        return `\nexport const wasm = '${bytes.toString('base64')}';\n`;
-      },
-    };
-  });
 }
 
 /**
@@ -129,10 +78,12 @@ function generateWasm() {
  * @returns {Promise<string[]>} names of the files that were written
  */
 export async function generate({ force = false } = {}) {
-  const jobs = [generateOps(), generateShaders(), ...generateWasm()];
+  const jobs = [generateOps(), generateShaders()];
   const stale = jobs.filter(({ name, hash }) => force || currentHash(name) !== hash);
   await Promise.all(stale.map(async ({ name, from, hash, text }) => write(name, header(from, hash) + (await text()))));
-  return stale.map(({ name }) => name);
+  // The kernels of the cpu device have a builder of their own (a template, a list of exports).
+  const wasm = await buildWasm({ force, log: () => {} });
+  return [...stale.map(({ name }) => name), ...wasm];
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
