@@ -39,16 +39,16 @@ export async function buildWasm({ force = false, log = console.log } = {}) {
   for (const [name, text] of files) digest.update(`${name}\n${text}\n`);
   const hash = digest.digest('hex').slice(0, 16);
   mkdirSync(outFolder, { recursive: true });
-  const { default: asc } = await import('assemblyscript/asc');
   const written = [];
   for (const variant of ['simd', 'relaxed']) {
     const target = join(outFolder, `wasm-${variant}.ts`);
     if (!force && existsSync(target) && readFileSync(target, 'utf8').slice(0, 400).includes(hash)) continue;
     const started = Date.now();
+    const { default: asc } = await import('assemblyscript/asc');
     let binary;
     const entries = [...files.keys()].filter((name) => !name.includes('/'));
     const options = [
-      ...entries, '--outFile', 'out.wasm', '--runtime', 'stub', '--noAssert', '--use', 'abort=',
+      ...entries, '--outFile', 'out.wasm', '--runtime', 'stub', '--noAssert', '--use', 'abort=', '--disableWarning', '112',
       '--optimizeLevel', '3', '--shrinkLevel', '0', '--converge', '--importMemory', '--sharedMemory',
       '--initialMemory', '16', '--maximumMemory', '65536', '--memoryBase', '1024', '--exportTable',
       '--enable', 'threads', '--enable', 'simd', '--enable', 'bulk-memory',
