@@ -1,0 +1,148 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Sampler } from '../../src/data/sampler.ts';
+import type { SamplerOptions } from '../../src/data/sampler.ts';
+import { DataError, OptionError } from '../../src/errors.ts';
+
+const labels = Int32Array.from({ length: 203 }, (_, i) => Number(i >= 200));
+const all = Array.from({ length: 203 }, (_, i) => i);
+
+/** All indices of the next `epochs` epochs, epoch by epoch. */
+function draw(sampler: Sampler, epochs: number): number[][] {
+  const out: number[][] = [];
+  for (let first = true; ; first = false) {
+    const batch = sampler.next();
+    assert.is(batch.indices.length, sampler.batch);
+    if (first) assert.is(batch.step, 0);
+    const epoch = (out[batch.epoch] ??= []);
+    epoch.push(...batch.indices);
+    if (batch.epoch === epochs - 1 && batch.step === batch.steps - 1) return out;
+  }
+}
+function throws(make: () => unknown, type: typeof DataError | typeof OptionError, pattern: RegExp) {
+  assert.throws(make, (error: Error) => error instanceof type && pattern.test(error.message));
+}
+
+test('none: every sample once an epoch, in another order each', () => {
+  const [first, second] = draw(new Sampler(labels, all, { batch: 7 }), 2);
+  assert.is(first.length, 203);
+  assert.equal([...first].sort((a, b) => a - b), all);
+  assert.equal([...second].sort((a, b) => a - b), all);
+  assert.not.equal(first, second);
+  assert.not.equal(first, all);
+});
+
+test('carry: what fills no batch opens the next epoch; over the epochs no sample is favoured', () => {
+  const indices = [3, 5, 8, 13, 21];
+  const epochs = draw(new Sampler(labels, indices, { batch: 2 }), 4);
+  assert.equal(epochs.map((epoch) => epoch.length), [4, 6, 4, 6]);
+  const carried = indices.find((i) => !epochs[0].includes(i));
+  assert.is(epochs[1][0], carried);
+  const counts = indices.map((i) => epochs.flat().filter((j) => j === i).length);
+  assert.equal(counts, [4, 4, 4, 4, 4]);
+});
+
+test('drop: what fills no batch is left out that epoch', () => {
+  const epochs = draw(new Sampler(labels, [3, 5, 8, 13, 21], { batch: 2, remainder: 'drop' }), 3);
+  for (const epoch of epochs) {
+    assert.is(epoch.length, 4);
+    assert.is(new Set(epoch).size, 4);
+  }
+});
+
+test('balanced: both classes equally often, rare samples in turn, common ones at most once', () => {
+  for (const epoch of draw(new Sampler(labels, all, { batch: 29, kind: 'balanced' }), 3)) {
+    const infected = epoch.filter((i) => labels[i] === 1);
+    assert.ok([101, 102].includes(infected.length), `${infected.length}`);
+    const times = [200, 201, 202].map((i) => infected.filter((j) => j === i).length);
+    assert.ok(Math.max(...times) - Math.min(...times) <= 1, `${times}`);
+    const healthy = epoch.filter((i) => labels[i] === 0);
+    assert.is(new Set(healthy).size, healthy.length);
+  }
+  const [six] = draw(new Sampler(labels, all, { batch: 6, kind: 'balanced', epochSize: 6 }), 1);
+  assert.equal(six.filter((i) => i >= 200).sort(), [200, 201, 202]);
+});
+
+test('annealed: w(t) = r^(t-1) w0 + (1 - r^(t-1)) wf', () => {
+  const some = Int32Array.from({ length: 1000 }, (_, i) => Number(i >= 800) + Number(i >= 950));
+  const options: SamplerOptions = { batch: 1000, kind: 'annealed', annealed: { ratio: 0.5, first: [1, 4, 16], last: [1, 2, 2] } };
+  const epochs = draw(new Sampler(some, Array.from(some.keys()), options), 3);
+  epochs.forEach((epoch, t) => {
+    const share = 0.5 ** t;
+    const masses = [800, 150, 50].map((count, c) => count * (share * [1, 4, 16][c] + (1 - share) * [1, 2, 2][c]));
+    const total = masses.reduce((a, b) => a + b);
+    masses.forEach((mass, c) => {
+      const got = epoch.filter((i) => some[i] === c).length;
+      assert.ok(Math.abs(got - 1000 * mass / total) < 1, `epoch ${t}, class ${c}: ${got}`);
+    });
+  });
+  // The defaults: equal classes at first, then one to two.
+  const late = new Sampler(labels, all, { batch: 203, kind: 'annealed', annealed: { ratio: 0 } });
+  const [first, second] = draw(late, 2).map((epoch) => epoch.filter((i) => labels[i] === 1).length);
+  assert.ok([101, 102].includes(first));
+  assert.ok([5, 6].includes(second), `${second}: 203 * 6/206 = 5.9`);
+});
+
+test('rounding of class shares is right on average', () => {
+  const some = Int32Array.from([0, 0, 0, 0, 1]);
+  const options: SamplerOptions = { batch: 5, kind: 'annealed', annealed: { ratio: 1, first: [1, 1.4], last: [1, 1] } };
+  const epochs = draw(new Sampler(some, [0, 1, 2, 3, 4], options), 2000);
+  const mean = epochs.flat().filter((i) => i === 4).length / 2000;
+  assert.ok(Math.abs(mean - 5 * 1.4 / 5.4) < 0.04, `${mean}`);
+});
+
+test("a user's function draws positions in the part", () => {
+  const seen: number[] = [];
+  const sampler = new Sampler(labels, [10, 20, 202], {
+    batch: 2,
+    kind(epoch, given, rng) {
+      seen.push(epoch);
+      assert.equal([...given], [0, 0, 1]);
+      return rng.shuffle([2, epoch % 2, 2, 2]);
+    },
+  });
+  const epochs = draw(sampler, 2);
+  assert.equal(epochs[0].sort(), [10, 202, 202, 202]);
+  assert.equal(epochs[1].sort(), [20, 202, 202, 202]);
+  assert.equal(seen, [0, 1], 'asked once an epoch');
+  throws(() => new Sampler(labels, [1, 2], { batch: 1, kind: () => [2] }).next(), DataError, /position 2 in epoch 0/);
+  throws(() => new Sampler(labels, [1, 2], { batch: 3, kind: () => [1] }).next(), DataError, /fill no batch of 3/);
+});
+
+test('resumed from its JSON state, at any point, it goes on as if never stopped', () => {
+  for (const kind of ['none', 'balanced', 'annealed'] as const) {
+    const options: SamplerOptions = { batch: 16, kind, seed: 77 };
+    const whole = new Sampler(labels, all, options);
+    const expected = Array.from({ length: 45 }, () => whole.next());
+    for (let stop = 0; stop < 30; stop++) {
+      const before = new Sampler(labels, all, options);
+      for (let k = 0; k < stop; k++) before.next();
+      const state = JSON.parse(JSON.stringify(before.state()));
+      const after = new Sampler(labels, all, options);
+      after.next();
+      after.restore(state);
+      for (let k = stop; k < 45; k++) assert.equal(after.next(), expected[k], `${kind}: batch ${k} after ${stop}`);
+    }
+  }
+});
+
+test('a state that does not fit is refused, with what differs', () => {
+  const state = new Sampler(labels, all, { batch: 16 }).state();
+  throws(() => new Sampler(labels, all, { batch: 8 }).restore(state), DataError, /batch 16, where it is 8/);
+  throws(() => new Sampler(labels, all, { batch: 16, seed: 1 }).restore(state), DataError, /seed 0/);
+  throws(() => new Sampler(labels, [1, ...all], { batch: 16 }).restore(state), DataError, /samples 203/);
+  throws(() => new Sampler(labels, all, { batch: 16, kind: 'balanced' }).restore(state), DataError, /kind none/);
+  throws(() => new Sampler(labels, all, { batch: 16 }).restore({ ...state, format: 2 as 1 }), DataError, /format 2/);
+  throws(() => new Sampler(labels, all, { batch: 16 }).restore({ ...state, carried: [999] }), DataError, /sample 999/);
+});
+
+test('options are checked', () => {
+  throws(() => new Sampler(labels, all, { batch: 0 }), OptionError, /batch/);
+  throws(() => new Sampler(labels, [1, 2], { batch: 3 }), OptionError, /batch of 3 is larger than the 2/);
+  throws(() => new Sampler(labels, all, { batch: 1, kind: 'balancd' as 'none' }), OptionError, /mean 'balanced'/);
+  throws(() => new Sampler(labels, all, { batch: 1, kind: 'annealed', annealed: { ratio: 2 } }), OptionError, /ratio/);
+  throws(() => new Sampler(labels, all, { batch: 1, kind: 'annealed', annealed: { first: [1] } }), OptionError, /classes/);
+  throws(() => new Sampler(labels, all, { batch: 1, remainder: 'keep' as 'drop' }), OptionError, /'carry' or 'drop'/);
+});
+
+test.run();
