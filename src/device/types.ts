@@ -1,0 +1,187 @@
+/**
+ * What every device understands: dtypes, placed values, launches, and the Device contract itself.
+ *
+ * A device allocates memory, moves bytes, and runs lists of launches. It knows nothing of graphs or gradients: graph/ plans where
+ * each value lies, ops/ say which kernels compute it, and the device encodes those launches once and replays them.
+ */
+
+/** Element types. `bool` is stored on devices as float32 0 or 1 and read back as bytes. */
+export type DType = 'float32' | 'int32' | 'uint8' | 'bool';
+
+/** Lengths of the axes, outermost first. Images are NHWC, convolution filters KRSC (out, height, width, in). */
+export type Shape = readonly number[];
+
+export interface TensorType {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+/** Bytes of one element as a device stores it. */
+export const bytesPerElement: Readonly<Record<DType, number>> = { float32: 4, int32: 4, uint8: 1, bool: 4 };
+
+export type HostData<D extends DType = DType> =
+  D extends 'float32' ? Float32Array : D extends 'int32' ? Int32Array : Uint8Array;
+
+/** Number of elements of a shape; 1 for a scalar. */
+export function sizeOf(shape: Shape): number {
+  let n = 1;
+  for (const d of shape) n *= d;
+  return n;
+}
+
+/** A piece of device memory. Who allocated it disposes of it. */
+export interface DeviceBuffer {
+  readonly bytes: number;
+  readonly label: string;
+  dispose(): void;
+}
+
+/**
+ * Where a value lies: rows of `channels` elements (channels = the last axis, 1 for a scalar), the first at element `offset` of
+ * `buffer`, each next row `stride` elements further. `stride === channels` means contiguous. Concatenations and channel slices
+ * cost nothing because every kernel reads and writes in this form.
+ */
+export interface Placed extends TensorType {
+  readonly buffer: DeviceBuffer;
+  /** In elements. */
+  readonly offset: number;
+  readonly rows: number;
+  readonly channels: number;
+  /** In elements, at least `channels`. */
+  readonly stride: number;
+}
+
+/** True when a kernel that handles `width` elements at a time may address the value. */
+export function isVectorizable(v: Placed, width = 4): boolean {
+  return v.channels % width === 0 && v.stride % width === 0 && v.offset % width === 0;
+}
+
+export function isContiguous(v: Placed): boolean {
+  return v.stride === v.channels || v.rows <= 1;
+}
+
+/** Scratch memory that a launch list asked for before planning; shared by all launches of that op, contents undefined. */
+export interface Scratch {
+  readonly buffer: DeviceBuffer;
+  /** In bytes, a multiple of 256. */
+  readonly byteOffset: number;
+  readonly bytes: number;
+}
+
+/** What an op's lowering sees: where its inputs, outputs and scratch lie. */
+export interface LowerContext<A> {
+  readonly attrs: A;
+  readonly inputs: readonly Placed[];
+  readonly outputs: readonly Placed[];
+  /** In the order that the op's `scratch` asked for. */
+  readonly scratch: readonly Scratch[];
+}
+
+/** An argument word of a WASM kernel: an integer, a float, or the byte address of a value or scratch region. */
+export type CpuArg = number | { readonly f32: number } | { readonly address: Placed | Scratch };
+
+/**
+ * One WASM kernel over `tiles` independent tiles. Threads claim tiles by an atomic counter; a barrier follows each launch.
+ * The kernel is `(args: usize, tile: i32, scratch: usize) => void` and reads its words with `load<i32>(args + 4 * i)`.
+ */
+export interface CpuLaunch {
+  readonly kernel: string;
+  readonly tiles: number;
+  readonly args: readonly CpuArg[];
+  readonly label?: string;
+}
+
+/**
+ * One compute dispatch. Bindings of group 0: binding 0 is the uniform block made of `uniforms`; the storage buffers follow in
+ * order from binding 1. Each value is bound from the last multiple of 256 bytes at or before it; kernels add what is left of the
+ * offset, given in a uniform (`boundOffset` of device/webgpu/launch.ts). Outputs of one launch lie in distinct 256-byte ranges,
+ * and no buffer is both read and written by a launch, except in place.
+ */
+export interface WebgpuLaunch {
+  /** Name of a file under shaders/, without its ending. */
+  readonly shader: string;
+  /** Text substitutions `${NAME}` in the shader: only the scalar expression of elementwise kernels, and tile choices. */
+  readonly replace?: Readonly<Record<string, string | number>>;
+  /** 32-bit words; wrap in {f32} for floats. */
+  readonly uniforms: readonly (number | { readonly f32: number })[];
+  readonly bindings: readonly { readonly value: Placed | Scratch; readonly access: 'read' | 'write' | 'read-write' }[];
+  /** Workgroups along x, y, z. */
+  readonly grid: readonly [number, number, number];
+  readonly label?: string;
+  /** For that kind of adapter only, left out on the other; for both when absent. Kinds differ in tiles, never in scratch. */
+  readonly adapter?: 'software' | 'hardware';
+}
+
+/** The kernels of an op on each device. `scratch` gives byte counts from shapes alone, before anything is placed. */
+export interface Lowering<A, L> {
+  scratch?(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A): number[];
+  launches(context: LowerContext<A>): L[];
+}
+
+export interface Lowerings<A> {
+  readonly cpu?: Lowering<A, CpuLaunch>;
+  readonly webgpu?: Lowering<A, WebgpuLaunch>;
+}
+
+export type Launch = CpuLaunch | WebgpuLaunch;
+
+/** A launch with what an error message needs: the node it computes and the caller's line. */
+export interface PlacedLaunch {
+  readonly launch: Launch;
+  readonly node: string;
+  readonly site?: string;
+  /** Estimated cost, by which long programs are cut into segments. */
+  readonly flop: number;
+}
+
+/** Launches made ready to replay. */
+export interface Executable {
+  /** Resolves when the device has taken the work and its inputs may be written again (not necessarily when it is done). */
+  run(): Promise<void>;
+  /** Runs launch by launch and times each. */
+  profile(): Promise<{ readonly label: string; readonly node: string; readonly ms: number }[]>;
+  dispose(): void;
+}
+
+/** Counts since the device was made; tests assert on them. */
+export interface DeviceCounters {
+  allocations: number;
+  bytesAllocated: number;
+  /** Highest value that `bytesAllocated` has had. */
+  peakBytes: number;
+  launches: number;
+  /** Kernels, pipelines or command buffers made. */
+  compilations: number;
+  runs: number;
+}
+
+/** A machine that runs kernels. Implementations: cpu (WASM SIMD and threads), webgpu (WGSL), and a place for cuda. */
+export interface Device {
+  readonly kind: 'cpu' | 'webgpu' | 'cuda';
+  /** Unique in the process, for messages: `cpu (2 threads, relaxed SIMD)`. */
+  readonly name: string;
+  /** What determines the bits that this device computes; recorded in runs. */
+  readonly fingerprint: Readonly<Record<string, string | number | boolean>>;
+  readonly counters: DeviceCounters;
+  readonly memory: {
+    /** `slab`: values of one arena share a buffer. `slots`: a buffer each slot, for APIs that refuse reading and writing one. */
+    readonly arena: 'slab' | 'slots';
+    /** Values start at multiples of this many bytes. */
+    readonly alignment: number;
+    /** Largest buffer that a kernel can bind, in bytes. */
+    readonly maxBuffer: number;
+  };
+  /** Zero-filled. Throws OutOfMemoryError with what was asked for and what is in use. */
+  allocate(bytes: number, label: string): DeviceBuffer;
+  write(buffer: DeviceBuffer, byteOffset: number, data: ArrayBufferView): void;
+  /** Waits for the work submitted before it. The bytes returned are the caller's own. */
+  read(buffer: DeviceBuffer, byteOffset: number, bytes: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Device-side copy in queue order: buffers may be equal only where the ranges do not overlap. */
+  copy(from: DeviceBuffer, fromByte: number, to: DeviceBuffer, toByte: number, bytes: number): void;
+  /** Encodes launches once; compiles what they need, in parallel where the API can. */
+  build(launches: readonly PlacedLaunch[]): Promise<Executable>;
+  /** Resolves when all submitted work is done. */
+  synchronize(): Promise<void>;
+  dispose(): void;
+  [Symbol.dispose](): void;
+}

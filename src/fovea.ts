@@ -1,0 +1,21 @@
+/**
+ * The core, with its ops registered. Bindings are made here rather than re-exported, so that a bundler that drops modules without
+ * side effects keeps the registration whenever any of them is used.
+ */
+import { opModules } from './generated/ops.ts';
+import { registerOps, type Op } from './graph/op.ts';
+import * as compiled from './tensor/compile.ts';
+import * as gradients from './tensor/grad.ts';
+import * as tensors from './tensor/tensor.ts';
+import * as variables from './tensor/variable.ts';
+
+function isOp(x: unknown): x is Op {
+  return typeof x === 'object' && x !== null && 'infer' in x && 'name' in x;
+}
+
+for (const module of opModules) registerOps(Object.values(module).filter(isOp));
+
+export const { tensor, wrap, zeros, ones, full, data, apply, apply1 } = tensors;
+export const { variable, keep, packVariables } = variables;
+export const { compile } = compiled;
+export const { grad } = gradients;

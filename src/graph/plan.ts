@@ -1,0 +1,381 @@
+import type { DType, Shape, TensorType } from '../device/types.ts';
+import { bytesPerElement, sizeOf } from '../device/types.ts';
+import { GraphError } from '../errors.ts';
+import type { Leaf } from './leaves.ts';
+import { isLeaf } from './leaves.ts';
+import type { Node, Value } from './node.ts';
+import type { Assignment, Schedule } from './order.ts';
+import { updatedLeaf } from './order.ts';
+import type { VariableCell } from './variable-cell.ts';
+
+/** A stretch of memory that one or several values share. */
+export class Root {
+  readonly bytes: number;
+  readonly pinned: Pinned | undefined;
+  /** Steps between which the memory is in use. */
+  first = Infinity;
+  last = -1;
+  /** Set by allocation, for roots that are not pinned. */
+  slot = 0;
+  byteOffset = 0;
+
+  constructor(bytes: number, pinned?: Pinned) {
+    this.bytes = bytes;
+    this.pinned = pinned;
+  }
+
+  touch(step: number): void {
+    this.first = Math.min(this.first, step);
+    this.last = Math.max(this.last, step);
+  }
+}
+
+/** Memory outside the arena: state, inputs and asked-for outputs. */
+export type Pinned =
+  | { readonly kind: 'variable'; readonly cell: VariableCell }
+  | { readonly kind: 'leaf'; readonly leaf: Leaf }
+  | { readonly kind: 'output'; readonly position: number }
+  /** A flat gradient arena: lasts as long as the program, zero where nothing is written. */
+  | { readonly kind: 'flat' };
+
+/** Where a value lies within its root; counts are in elements. */
+export interface Layout extends TensorType {
+  readonly root: Root;
+  readonly offset: number;
+  readonly rows: number;
+  readonly channels: number;
+  readonly stride: number;
+}
+
+export type Step =
+  | { readonly kind: 'op'; readonly node: Node; readonly inputs: readonly Layout[]; readonly outputs: readonly Layout[]; readonly scratch: readonly Root[] }
+  | { readonly kind: 'copy'; readonly from: Layout; readonly to: Layout; readonly label: string };
+
+export interface Plan {
+  readonly steps: readonly Step[];
+  readonly roots: readonly Root[];
+  readonly outputs: readonly Layout[];
+  /** What the temporaries would take if each had memory of its own. */
+  readonly naiveBytes: number;
+}
+
+export interface PlanOptions {
+  readonly arena: 'slab' | 'slots';
+  scratch(node: Node): readonly number[];
+  /** Ops without kernels are computed by their reference, which writes contiguous outputs. */
+  runsOnHost(node: Node): boolean;
+}
+
+export function rowsAndChannels(shape: Shape): { rows: number; channels: number } {
+  const channels = shape.length === 0 ? 1 : shape[shape.length - 1];
+  return { rows: channels === 0 ? 0 : sizeOf(shape) / channels, channels };
+}
+
+/** Decides for every value where it lies and for how long; which ops run in place, and what has to be copied. */
+export function plan(
+  schedule: Schedule, requested: readonly Value[], assignments: readonly Assignment[], options: PlanOptions,
+): Plan {
+  return new Planner(schedule, requested, assignments, options).run();
+}
+
+class Planner {
+  readonly #schedule: Schedule;
+  readonly #requested: readonly Value[];
+  readonly #assignments: readonly Assignment[];
+  readonly #options: PlanOptions;
+  readonly #steps: Step[] = [];
+  readonly #roots: Root[] = [];
+  readonly #layouts = new Map<Value, Layout>();
+  readonly #contiguous = new Map<Value, Layout>();
+  /** Values that are written straight into a part of a concatenation. */
+  readonly #members = new Map<Value, { concat: Value; position: number }>();
+  /** Position in the schedule of the last node that reads the value; infinite for what outlives it. */
+  readonly #lastUse = new Map<Value, number>();
+  readonly #inRoot = new Map<Root, Value[]>();
+  readonly #outputOf = new Map<Value, number[]>();
+  #naiveBytes = 0;
+
+  constructor(schedule: Schedule, requested: readonly Value[], assignments: readonly Assignment[], options: PlanOptions) {
+    this.#schedule = schedule;
+    this.#requested = requested;
+    this.#assignments = assignments;
+    this.#options = options;
+  }
+
+  run(): Plan {
+    const { order } = this.#schedule;
+    order.forEach((node, i) => {
+      for (const input of node.inputs) this.#lastUse.set(input, i);
+    });
+    for (const { value } of this.#assignments) this.#lastUse.set(value, Infinity);
+    this.#requested.forEach((value, position) => {
+      this.#outputOf.set(value, [...(this.#outputOf.get(value) ?? []), position]);
+    });
+    this.#chooseMembers();
+    const outputs: Layout[] = [];
+    order.forEach((node, i) => {
+      if (isLeaf(node)) this.#placeLeaf(node);
+      else this.#placeNode(node, i);
+      for (const value of node.outputs) {
+        for (const position of this.#outputOf.get(value) ?? []) outputs[position] = this.#placeOutput(value, position);
+      }
+    });
+    this.#assign();
+    this.#countLiveness();
+    return { steps: this.#steps, roots: this.#roots, outputs, naiveBytes: this.#naiveBytes };
+  }
+
+  /** Decides which inputs of concatenations are computed in place; outer concatenations first, so that nesting works. */
+  #chooseMembers(): void {
+    for (const node of [...this.#schedule.order].reverse()) {
+      const kind = node.op.concatenates;
+      if (kind === undefined) continue;
+      const seen = new Set<Value>();
+      node.inputs.forEach((value, position) => {
+        const { op } = value.node;
+        const { rows } = rowsAndChannels(value.shape);
+        const strided = kind === 'axis' && rows > 1;
+        const free = kind === 'flat' || node.attrs.axis === value.shape.length - 1 || rows <= 1;
+        const refused = strided && (op.contiguousOutputs === 'all' || op.contiguousOutputs?.includes(value.index)
+          || this.#options.runsOnHost(value.node));
+        if (isLeaf(value.node) || op.view || op.updates || refused || !free) return;
+        if (seen.has(value) || this.#members.has(value) || this.#outputOf.has(value)) return;
+        seen.add(value);
+        this.#members.set(value, { concat: node.outputs[0], position });
+      });
+    }
+  }
+
+  #placeLeaf(leaf: Leaf): void {
+    const pinned: Pinned = leaf.source.kind === 'variable' ? { kind: 'variable', cell: leaf.source.cell } : { kind: 'leaf', leaf };
+    this.#put(leaf.value, this.#fresh(leaf.value, pinned));
+  }
+
+  #placeNode(node: Node, position: number): void {
+    if (node.op.concatenates !== undefined) return this.#concatenate(node);
+    const view = this.#viewOf(node);
+    if (view !== undefined) return this.#put(node.outputs[0], view);
+
+    const inputs = node.inputs.map((value, i) => {
+      const needs = node.op.contiguousInputs;
+      return needs === 'all' || needs?.includes(i) ? this.#makeContiguous(value) : this.#layout(value);
+    });
+    const updates = node.op.updates?.(node.attrs) ?? [];
+    node.outputs.forEach((value, index) => {
+      const update = updates.find(([, output]) => output === index);
+      if (update !== undefined) {
+        const place = this.#updatePlace(node, update[0], value, position, inputs[update[0]]);
+        inputs[update[0]] = place;
+        this.#put(value, { ...place, shape: value.shape, dtype: value.dtype });
+        return;
+      }
+      this.#put(value, this.#memberPlace(value, inputs) ?? this.#outputPlace(value)
+        ?? this.#inPlace(node, index, position, inputs) ?? this.#fresh(value));
+    });
+    const scratch = this.#options.scratch(node).map((bytes) => this.#newRoot(bytes));
+    this.#steps.push({ kind: 'op', node, inputs, outputs: node.outputs.map((v) => this.#layout(v)), scratch });
+  }
+
+  #viewOf(node: Node): Layout | undefined {
+    if (!node.op.view) return undefined;
+    const input = this.#layout(node.inputs[0]);
+    const contiguous = isContiguousLayout(input);
+    const view = node.op.view({ shape: input.shape, contiguous }, node.attrs);
+    if (view === undefined || (view.contiguous && !contiguous)) return undefined;
+    const { shape, dtype } = node.outputs[0];
+    const { rows, channels } = rowsAndChannels(shape);
+    const offset = input.offset + view.row * input.stride + view.channel;
+    return { root: input.root, offset, rows, channels, stride: view.contiguous ? channels : input.stride, shape, dtype };
+  }
+
+  /** In the variable itself or in a temporary nobody needs any more; else in a copy of the input. */
+  #updatePlace(node: Node, input: number, output: Value, position: number, layout: Layout): Layout {
+    const source = node.inputs[input];
+    const { pinned } = layout.root;
+    if (pinned?.kind === 'variable' && this.#schedule.inPlaceUpdates.has(node)) {
+      const target = this.#assignments.find((a) => a.value === output);
+      if (target && updatedLeaf(output, target.cell) === source.node) return layout;
+    }
+    if (pinned === undefined && this.#isDead(layout.root, position)) return layout;
+    const place = this.#fresh(source);
+    this.#copy(layout, place, `${node.label} keeps ${source.node.label}`);
+    return place;
+  }
+
+  #memberPlace(value: Value, inputs: readonly Layout[]): Layout | undefined {
+    const member = this.#members.get(value);
+    if (member === undefined) return undefined;
+    const place = this.#partOf(value, member.concat, member.position);
+    const conflict = this.#options.arena === 'slots' && inputs.some((input) => input.root === place.root);
+    return conflict ? undefined : place;
+  }
+
+  #outputPlace(value: Value): Layout | undefined {
+    const positions = this.#outputOf.get(value);
+    return positions && this.#fresh(value, { kind: 'output', position: positions[0] });
+  }
+
+  #inPlace(node: Node, index: number, position: number, inputs: readonly Layout[]): Layout | undefined {
+    const output = node.outputs[index];
+    for (const [input, out] of node.op.inPlace?.(node.attrs) ?? []) {
+      if (out !== index) continue;
+      const layout = inputs[input];
+      const source = node.inputs[input];
+      const same = sizeOf(source.shape) === sizeOf(output.shape) && layout.channels === rowsAndChannels(output.shape).channels
+        && bytesPerElement[source.dtype] === bytesPerElement[output.dtype];
+      const taken = node.outputs.some((v) => v !== output && this.#layouts.get(v)?.root === layout.root);
+      const shared = inputs.some((other, i) => i !== input && other.root === layout.root && !sameLayout(other, layout));
+      if (!same || taken || shared || layout.root.pinned || !this.#isDead(layout.root, position)) continue;
+      return { ...layout, shape: output.shape, dtype: output.dtype };
+    }
+    return undefined;
+  }
+
+  /** Nothing in the root is read after the step at `position`. */
+  #isDead(root: Root, position: number): boolean {
+    return (this.#inRoot.get(root) ?? []).every((v) => !this.#outputOf.has(v) && (this.#lastUse.get(v) ?? -1) <= position);
+  }
+
+  #concatenate(node: Node): void {
+    const output = node.outputs[0];
+    node.inputs.forEach((value, position) => {
+      const place = this.#layouts.get(value)!;
+      const part = this.#partOf(value, output, position);
+      if (sameLayout(place, part)) return;
+      // Along an inner axis a part is rows of several of the member's rows: the copy takes both as the same matrix.
+      const from = part.channels === place.channels ? place : this.#makeContiguous(value);
+      const matrix = part.channels === place.channels ? from : { ...from, rows: part.rows, channels: part.channels, stride: part.channels };
+      this.#copy(matrix, part, node.label);
+    });
+    this.#layout(output);
+  }
+
+  /** The part of a concatenation that belongs to its input `position`. */
+  #partOf(value: Value, concat: Value, position: number): Layout {
+    const parent = this.#concatLayout(concat);
+    const { attrs, inputs } = concat.node;
+    const { shape, dtype } = value;
+    if (concat.node.op.concatenates === 'flat') {
+      const offset = parent.offset + (attrs.starts as number[])[position];
+      const { rows, channels } = rowsAndChannels(shape);
+      return { root: parent.root, offset, rows, channels, stride: channels, shape, dtype };
+    }
+    const axis = attrs.axis as number;
+    const inner = (s: Shape): number => sizeOf(s.slice(axis));
+    let before = 0;
+    for (let i = 0; i < position; i++) before += inner(inputs[i].shape);
+    const last = axis === shape.length - 1;
+    const stride = last ? parent.stride : inner(concat.shape);
+    const rows = sizeOf(shape.slice(0, axis));
+    return { root: parent.root, offset: parent.offset + before, rows, channels: inner(shape), stride, shape, dtype };
+  }
+
+  /** Places a concatenation when its first member is placed: in an outer one, in an output, or on its own. */
+  #concatLayout(concat: Value): Layout {
+    const known = this.#layouts.get(concat);
+    if (known) return known;
+    const member = this.#members.get(concat);
+    const flat = concat.node.op.concatenates === 'flat' && concat.node.attrs.persistent === true;
+    const layout = member ? this.#partOf(concat, member.concat, member.position)
+      : this.#outputPlace(concat) ?? this.#fresh(concat, flat ? { kind: 'flat' } : undefined);
+    this.#put(concat, layout);
+    return layout;
+  }
+
+  /** An asked-for value has memory of its own, contiguous. */
+  #placeOutput(value: Value, position: number): Layout {
+    const layout = this.#layout(value);
+    if (layout.root.pinned?.kind === 'output' && layout.root.pinned.position === position && isContiguousLayout(layout)) return layout;
+    const place = this.#fresh(value, { kind: 'output', position });
+    this.#copy(layout, place, `output ${position}`);
+    return place;
+  }
+
+  /** Copies assigned values into their variables; those that are variables' old versions first aside, so that a swap works. */
+  #assign(): void {
+    const written = new Set(this.#assignments.map((a) => a.cell));
+    const moves: [Layout, VariableCell][] = [];
+    for (const { cell, value } of this.#assignments) {
+      let layout = this.#layout(value);
+      const { pinned } = layout.root;
+      if (pinned?.kind === 'variable') {
+        if (pinned.cell === cell && layout.offset === 0) continue;
+        if (written.has(pinned.cell)) {
+          const aside = this.#fresh(value);
+          this.#copy(layout, aside, `assign ${cell.name}`);
+          layout = aside;
+        }
+      }
+      moves.push([layout, cell]);
+    }
+    for (const [layout, cell] of moves) {
+      const place = this.#fresh(cell, { kind: 'variable', cell });
+      this.#copy(layout, place, `assign ${cell.name}`);
+    }
+  }
+
+  #makeContiguous(value: Value): Layout {
+    const layout = this.#layout(value);
+    if (isContiguousLayout(layout)) return layout;
+    const known = this.#contiguous.get(value);
+    if (known) return known;
+    const place = this.#fresh(value);
+    this.#copy(layout, place, `contiguous ${value.node.label}`);
+    this.#contiguous.set(value, place);
+    this.#inRoot.set(place.root, [value]);
+    return place;
+  }
+
+  #copy(from: Layout, to: Layout, label: string): void {
+    if (from.rows * from.channels === 0) return;
+    this.#steps.push({ kind: 'copy', from, to, label });
+  }
+
+  #layout(value: Value): Layout {
+    const layout = this.#layouts.get(value);
+    if (layout) return layout;
+    if (value.node.op.concatenates !== undefined) return this.#concatLayout(value);
+    throw new GraphError(`${value.node.label} is read before it is placed`);
+  }
+
+  #put(value: Value, layout: Layout): void {
+    this.#layouts.set(value, layout);
+    const list = this.#inRoot.get(layout.root);
+    if (list) list.push(value);
+    else this.#inRoot.set(layout.root, [value]);
+  }
+
+  #fresh(type: TensorType, pinned?: Pinned): Layout {
+    const { shape, dtype } = type;
+    const { rows, channels } = rowsAndChannels(shape);
+    const root = this.#newRoot(sizeOf(shape) * bytesPerElement[dtype as DType], pinned);
+    return { root, offset: 0, rows, channels, stride: channels, shape, dtype };
+  }
+
+  #newRoot(bytes: number, pinned?: Pinned): Root {
+    const root = new Root(bytes, pinned);
+    this.#roots.push(root);
+    if (pinned === undefined) this.#naiveBytes += bytes;
+    return root;
+  }
+
+  #countLiveness(): void {
+    this.#steps.forEach((step, i) => {
+      if (step.kind === 'copy') {
+        step.from.root.touch(i);
+        step.to.root.touch(i);
+        return;
+      }
+      for (const layout of [...step.inputs, ...step.outputs]) layout.root.touch(i);
+      for (const root of step.scratch) root.touch(i);
+    });
+  }
+}
+
+export function isContiguousLayout(layout: Layout): boolean {
+  return layout.stride === layout.channels || layout.rows <= 1;
+}
+
+function sameLayout(a: Layout, b: Layout): boolean {
+  return a.root === b.root && a.offset === b.offset && a.stride === b.stride && a.channels === b.channels;
+}

@@ -1,0 +1,202 @@
+import { defaultDevice } from '../device/index.ts';
+import type { DeviceBuffer, Device, HostData } from '../device/types.ts';
+import { GraphError, OptionError } from '../errors.ts';
+import { evaluate, evaluateNow, exclusively, settleNow } from '../graph/evaluate.ts';
+import { Leaf, fromDeviceData, isLeaf } from '../graph/leaves.ts';
+import type { LeafSource } from '../graph/leaves.ts';
+import { Value, topologicalOrder } from '../graph/node.ts';
+import type { ProgramMemory, ProgramOutput } from '../graph/program.ts';
+import { Program } from '../graph/program.ts';
+import { Tensor } from './tensor.ts';
+import { Trace, refuseInTrace, withTrace } from './trace.ts';
+import { flatten, signatureOf, unflatten, type Structure, type Tree } from './tree.ts';
+
+export interface CompileOptions {
+  /** Where it runs; default: where its variables live, else the default device. */
+  readonly device?: Device;
+  /** For messages; default the function's own name. */
+  readonly name?: string;
+  /** False leaves out the fused kernels. Default true. */
+  readonly fuse?: boolean;
+}
+
+/** A traced function. Calls with equal signatures replay one Program. */
+export interface CompiledFunction<A extends readonly unknown[], R> {
+  /** Resolves when the device has taken the work. The tensors returned are read by `data()`; see `ProgramOutput` for how long. */
+  (...args: A): Promise<R>;
+  /** Traces and compiles for the signature of these arguments without running, and says what the Program takes. */
+  prepare(...args: A): Promise<ProgramMemory>;
+  /** Programs made so far, one a signature. */
+  readonly programs: readonly Program[];
+  dispose(): void;
+  [Symbol.dispose](): void;
+}
+
+/** Calls for which a returned tensor can still be read, where outputs are small. */
+const ringLength = 4;
+/** Outputs larger than this in all are not copied to a ring: they can be read until the next call. */
+const ringBytes = 1 << 20;
+
+interface Entry {
+  readonly program: Program;
+  /** Arguments, in the order of the flattened tree. */
+  readonly results: Structure;
+  readonly values: readonly Value[];
+  readonly ring: readonly (readonly DeviceBuffer[])[];
+  calls: number;
+}
+
+/**
+ * Compiles a function over tensors, traced once for each signature of its arguments (shapes and dtypes). Numbers among the
+ * arguments are scalar inputs: a new number never recompiles. Numbers and tensors that the function captures are constants.
+ * Variables that it reads and assigns are read and written in place at every call.
+ *
+ * @throws GraphError, while tracing, when the function asks for data or branches on a tensor
+ */
+export function compile<A extends readonly Tree[], R extends Tree>(
+  fn: (...args: A) => R, options: CompileOptions = {},
+): CompiledFunction<A, R> {
+  const name = options.name ?? (fn.name || 'compiled function');
+  const entries = new Map<string, Promise<Entry>>();
+  const made: Entry[] = [];
+  let disposed = false;
+
+  const lookup = (args: A): { leaves: (Tensor | number)[]; entry: Promise<Entry> } => {
+    if (disposed) throw new GraphError(`"${name}" was disposed`);
+    refuseInTrace(`the compiled function "${name}" is called`);
+    const { leaves, structure } = flatten(args);
+    const signature = signatureOf(leaves, structure);
+    let entry = entries.get(signature);
+    if (entry === undefined) {
+      if (entries.size === 2) warnRetrace(name, [...entries.keys()][1], signature);
+      entry = exclusively(() => traceAndBuild(fn as unknown as (...args: never[]) => Tree, name, leaves, structure, options)).then((e) => {
+        made.push(e);
+        return e;
+      });
+      entry.catch(() => entries.delete(signature));
+      entries.set(signature, entry);
+    }
+    return { leaves, entry };
+  };
+
+  const call = async (...args: A): Promise<R> => {
+    const { leaves, entry } = lookup(args);
+    const lazy = leaves.filter((x): x is Tensor => typeof x !== 'number' && !hasHostData(x));
+    if (lazy.length > 0) await evaluate(lazy.map((t) => t.value));
+    const ready = await entry;
+    return exclusively(() => runEntry(ready, leaves, name)) as Promise<R>;
+  };
+
+  const prepare = async (...args: A): Promise<ProgramMemory> => (await lookup(args).entry).program.memory;
+  const dispose = (): void => {
+    disposed = true;
+    for (const { program, ring } of made) {
+      program.dispose();
+      for (const buffers of ring) for (const buffer of buffers) buffer.dispose();
+    }
+  };
+  return Object.assign(call, {
+    prepare,
+    dispose,
+    [Symbol.dispose]: dispose,
+    get programs() {
+      return made.map((e) => e.program);
+    },
+  }) as CompiledFunction<A, R>;
+}
+
+async function traceAndBuild(
+  fn: (...args: never[]) => Tree, name: string, leaves: readonly (Tensor | number)[], structure: Structure, options: CompileOptions,
+): Promise<Entry> {
+  const inputs = leaves.map((x, position) => {
+    const type = typeof x === 'number' ? { shape: [], dtype: 'float32' as const } : { shape: x.shape, dtype: x.dtype };
+    return new Leaf({ kind: 'argument', position }, type);
+  });
+  const args = unflatten(structure, inputs.map((leaf) => new Tensor(leaf.value))) as unknown as never[];
+  const trace = new Trace(name, options.device);
+  const firstNode = inputs[0]?.id ?? new Leaf({ kind: 'number', value: 0 }, { shape: [], dtype: 'float32' }).id;
+  const returned = withTrace(trace, () => fn(...args));
+  if (returned instanceof Promise) {
+    throw new GraphError(`"${name}" is asynchronous; a traced function returns its tensors at once`);
+  }
+  const results = flatten(returned as Tree);
+  const values = results.leaves.map((x) => {
+    if (typeof x === 'number') throw new OptionError(`"${name}" returned a number; a traced function returns tensors`);
+    return x.value;
+  });
+  const { assignments } = trace;
+  await settleNow(trace.cells, options.device);
+  await evaluateCaptured([...values, ...assignments.map((a) => a.value)], firstNode, trace);
+  const device = options.device ?? trace.cells.find((c) => c.device)?.device ?? (await defaultDevice());
+  const program = await Program.create({ device, requested: values, assignments, inputs, fuse: options.fuse });
+  const bytes = values.reduce((sum, _, i) => sum + program.outputBuffer(i).bytes, 0);
+  const ring = bytes > ringBytes ? [] : Array.from({ length: ringLength }, (_, k) =>
+    values.map((_v, i) => device.allocate(program.outputBuffer(i).bytes, `${name} result ${k}`)));
+  return { program, results: results.structure, values, ring, calls: 0 };
+}
+
+/** Values computed outside the trace become constants of the Program: evaluated once, now. */
+async function evaluateCaptured(roots: readonly Value[], firstNode: number, trace: Trace): Promise<void> {
+  const captured = new Set<Value>();
+  const outer = (v: Value): boolean => v.node.id < firstNode && !(isLeaf(v.node) && isConstant(v.node.source));
+  for (const node of topologicalOrder(roots.map((v) => v.node))) {
+    if (isLeaf(node) && node.source.kind === 'variable' && !trace.owns(node)) {
+      throw new GraphError(`a reading of variable "${node.source.cell.name}" taken outside is captured by "${trace.name}"; `
+        + 'read the variable inside, or capture its data()');
+    }
+    if (node.id >= firstNode) for (const input of node.inputs) if (outer(input)) captured.add(input);
+  }
+  for (const root of roots) if (outer(root)) captured.add(root);
+  if (captured.size > 0) await evaluateNow([...captured]);
+}
+
+function isConstant(source: LeafSource): boolean {
+  return source.kind === 'host' || source.kind === 'number';
+}
+
+async function runEntry(entry: Entry, leaves: readonly (Tensor | number)[], name: string): Promise<Tree> {
+  const { program, ring, values } = entry;
+  await settleNow(program.cells, program.device);
+  const none = new Set<object>();
+  const kept: [(typeof program.assigned)[number], HostData][] = [];
+  for (const cell of program.assigned) if (cell.isHeldOutside(none)) kept.push([cell, await cell.read()]);
+  await program.run(leaves.map((x) => (typeof x === 'number' ? x : hostData(x))));
+  for (const [cell, old] of kept) cell.preserve(old);
+  for (const cell of program.assigned) cell.commit();
+  const serial = ++entry.calls;
+  const slot = ring.length > 0 ? ring[serial % ringLength] : undefined;
+  const tensors = values.map((value, i) => {
+    const { buffer, byteOffset, bytes } = program.outputBuffer(i);
+    if (slot) program.device.copy(buffer, byteOffset, slot[i], 0, bytes);
+    const lifetime = slot ? ringLength : 1;
+    const output: ProgramOutput = {
+      read: async () => {
+        if (entry.calls - serial >= lifetime) {
+          throw new GraphError(`result ${i} of call ${serial} of "${name}" was overwritten by call ${entry.calls}; `
+            + `read it within ${lifetime} call${lifetime > 1 ? 's' : ''}`);
+        }
+        const bytesRead = await program.device.read(slot ? slot[i] : buffer, slot ? 0 : byteOffset, bytes);
+        return fromDeviceData(bytesRead, value.dtype);
+      },
+    };
+    return new Tensor(new Leaf({ kind: 'output', output }, { shape: value.shape, dtype: value.dtype }).value);
+  });
+  return unflatten(entry.results, tensors);
+}
+
+function hasHostData(t: Tensor): boolean {
+  const { node } = t.value;
+  return isLeaf(node) && node.source.kind === 'host';
+}
+
+function hostData(t: Tensor): HostData {
+  const { source } = t.value.node as Leaf;
+  if (source.kind !== 'host') throw new GraphError('an argument has no data on the host');
+  return source.data;
+}
+
+function warnRetrace(name: string, before: string, now: string): void {
+  console.warn(`fovea: "${name}" is traced for the third time; arguments were ${before}, now ${now}. `
+    + 'Keep shapes constant (full batches) to avoid compiling again');
+}
+
