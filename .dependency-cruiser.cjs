@@ -33,10 +33,23 @@ module.exports = {
     },
     {
       name: 'no-way-up-through-an-entry',
-      comment: 'src/index.ts and other entries gather parts for users: no part imports them',
+      comment: 'src/index.ts gathers parts for users: no part imports it',
       severity: 'error',
       from: { path: `^src/(${order.slice(1).join('|')})/` },
-      to: { path: '^src/[^/]+[.]ts$', pathNot: '^src/errors[.]ts$' },
+      to: { path: '^src/[^/]+[.]ts$', pathNot: '^src/(errors|fovea)[.]ts$' },
+    },
+    {
+      name: 'core-is-not-below-itself',
+      comment: 'src/fovea.ts is the core with its ops registered: what it gathers does not import it, nor it what is above',
+      severity: 'error',
+      from: { path: '^src/(ops|tensor|graph|device)/' },
+      to: { path: '^src/fovea[.]ts$' },
+    },
+    {
+      name: 'core-imports-no-more',
+      severity: 'error',
+      from: { path: '^src/fovea[.]ts$' },
+      to: { path: `^src/(${order.slice(0, 5).join('|')}|testing)/|^src/index[.]ts$` },
     },
     {
       name: 'testing-is-for-tests',

@@ -22,7 +22,7 @@ const timesFile = join(root, '.cache', 'test-times.json');
 const DEFAULT_LIMIT = 120;
 
 /** Reads what a test file asks for in its first lines. */
-function inspect(path) {
+export function inspect(path) {
   const head = readFileSync(join(root, path), 'utf8').slice(0, 2000);
   return {
     path,
@@ -58,7 +58,7 @@ function killTree(child) {
 }
 
 /** Runs one file. Never rejects: whatever goes wrong is a failure with a reason. */
-function runFile(file) {
+export function runFile(file) {
   const start = performance.now();
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ['--import', 'tsx', join(root, file.path)], {
@@ -208,14 +208,13 @@ async function main(argv) {
   return total('failed') > 0 ? 1 : 0;
 }
 
-for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) {
-  process.on(signal, () => {
-    for (const child of running) killTree(child);
-    process.exit(code);
-  });
-}
-
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) {
+    process.on(signal, () => {
+      for (const child of running) killTree(child);
+      process.exit(code);
+    });
+  }
   process.exitCode = await main(process.argv.slice(2)).catch((error) => {
     console.error(error.message);
     return 1;
