@@ -1,23 +1,63 @@
-/** Shader sources: includes and replacements filled in. */
+/**
+ * Shader sources: includes, replacements and repeated lines filled in.
+ *
+ * Register tiles need their statements written out, since a software adapter keeps an array that is indexed by a variable in memory.
+ * So that a kernel file stays readable, lines between `//#for i 8` and `//#end` are repeated with `$i` = 0 .. 7; they nest.
+ */
 import { DeviceError } from '../../errors.ts';
 import { shaders } from '../../generated/shaders.ts';
 
 /**
- * The source of a shader with `//#include NAME` lines replaced by the files of those names, and `${NAME}` by `replace`.
- * @throws DeviceError for an unknown file, or a replacement that is missing.
+ * The source of a shader: lines `//#include NAME` replaced by the files of those names, `${NAME}` by `replace`, then repeats.
+ * @throws DeviceError for an unknown file, a replacement that is missing, or a repeat that does not end.
  */
 export function shaderSource(name: string, replace: Readonly<Record<string, string | number>> = {}): string {
-  const text = expand(name, new Set());
-  return text.replace(/\$\{(\w+)\}/g, (_, key: string) => {
+  const included = new Set<string>([name]);
+  // Replacements may include files too.
+  const filled = includeFiles(sourceOf(name), included).replace(/\$\{(\w+)\}/g, (_, key: string) => {
     const value = replace[key];
     if (value === undefined) throw new DeviceError(`shader "${name}" needs a replacement for \${${key}}`);
     return String(value);
   });
+  const text = includeFiles(filled, included);
+  return repeatLines(name, text.split('\n')).join('\n');
 }
 
-function expand(name: string, included: Set<string>): string {
+function sourceOf(name: string): string {
   const text = shaders[name];
   if (text === undefined) throw new DeviceError(`no shader named "${name}" under shaders/`);
-  included.add(name);
-  return text.replace(/^\/\/#include (\w+)\s*$/gm, (_, other: string) => (included.has(other) ? '' : expand(other, included)));
+  return text;
+}
+
+function includeFiles(text: string, included: Set<string>): string {
+  return text.replace(/^\/\/#include (\w+)\s*$/gm, (_, other: string) => {
+    if (included.has(other)) return '';
+    included.add(other);
+    return includeFiles(sourceOf(other), included);
+  });
+}
+
+function repeatLines(name: string, lines: readonly string[]): string[] {
+  const out: string[] = [];
+  for (let at = 0; at < lines.length; at++) {
+    const start = /^\s*\/\/#for (\w+) (\d+)\s*$/.exec(lines[at]);
+    if (start === null) {
+      out.push(lines[at]);
+      continue;
+    }
+    const [, variable, count] = start;
+    let depth = 1;
+    let end = at;
+    while (depth > 0) {
+      if (++end >= lines.length) throw new DeviceError(`shader "${name}": "${lines[at].trim()}" has no //#end`);
+      if (/^\s*\/\/#for /.test(lines[end])) depth++;
+      if (/^\s*\/\/#end\s*$/.test(lines[end])) depth--;
+    }
+    const body = lines.slice(at + 1, end);
+    for (let i = 0; i < Number(count); i++) {
+      out.push(...repeatLines(name, body.map((line) => line.replaceAll(`$${variable}`, String(i)))));
+    }
+    at = end;
+  }
+  return out;
 }

@@ -1,0 +1,89 @@
+// y[n,oy,ox,k] = act(bias[k] + sum over r,s,c of x[n, oy*strideH - padTop + r*dilationH, ox*strideW - padLeft + s*dilationW, c] *
+//                w[k,r,s,c]), x zero outside.  NHWC, filters KRSC.
+// For adapters that compute on the CPU: implicit GEMM without workgroup memory, whose barriers are slow there. A workgroup is 8
+// threads, the SIMD width; a thread computes ${TM} pixels x ${NV} * 4 channels in registers, taking four input channels a step:
+// (${TM} + 4 * ${NV}) vector loads feed ${TM} * ${NV} * 16 multiply-adds. Threads lie along pixels.
+// Grid: ceil(pixels / (8 * ${TM})), ceil(filters / (4 * ${NV})).
+// VEC: x and w are read as vec4 (input channels, strides and offsets divisible by 4) or else element by element.
+// Source: register-tiled implicit GEMM as in CUTLASS' analytic iterators (github.com/NVIDIA/cutlass, conv/), without the staging.
+
+struct Uniforms {
+  pixels: u32, outH: u32, outW: u32, inH: u32, inW: u32, channels: u32, filters: u32,
+  kernelH: u32, kernelW: u32, strideH: u32, strideW: u32, padTop: u32, padLeft: u32, dilationH: u32, dilationW: u32,
+  xOffset: u32, xStride: u32, wOffset: u32, wStride: u32, biasOffset: u32, hasBias: u32, relu: u32, yOffset: u32, yStride: u32,
+}
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<${V}>;
+@group(0) @binding(2) var<storage, read> w: array<${V}>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(8)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let first = group.x * (8u * ${TM}u) + lane;
+  let k0 = group.y * (4u * ${NV}u);
+  // Sizes in units of what one load takes.
+  let channels = u.channels / ${W}u;
+  let xStride = u.xStride / ${W}u;
+  let wStride = u.wStride / ${W}u;
+  let xOffset = u.xOffset / ${W}u;
+  let taps = u.kernelH * u.kernelW;
+  //#for i ${TM}
+  let row$i = min(first + 8u * $iu, u.pixels - 1u);
+  let ox$i = (row$i % u.outW) * u.strideW - u.padLeft;
+  let oy$i = ((row$i / u.outW) % u.outH) * u.strideH - u.padTop;
+  let image$i = (row$i / (u.outW * u.outH)) * u.inH;
+  //#for j ${NV}
+  var a$i_$j = vec4f();
+  //#end
+  //#end
+  //#for j ${NV}
+  //#for q 4
+  let f$j$q = u.wOffset / ${W}u + min(k0 + $ju * 4u + $qu, u.filters - 1u) * taps * wStride;
+  //#end
+  //#end
+  for (var r = 0u; r < u.kernelH; r++) {
+    for (var s = 0u; s < u.kernelW; s++) {
+      // Positions left of or above the image wrap round to large numbers, so one comparison finds both sides.
+      //#for i ${TM}
+      let iy$i = oy$i + r * u.dilationH;
+      let ix$i = ox$i + s * u.dilationW;
+      let in$i = iy$i < u.inH && ix$i < u.inW;
+      let p$i = xOffset + select(0u, ((image$i + iy$i) * u.inW + ix$i) * xStride, in$i);
+      //#end
+      let tap = (r * u.kernelW + s) * wStride;
+      for (var c = 0u; c < channels; c++) {
+        //#for i ${TM}
+        let x$i = select(${V}(), x[p$i + c], in$i);
+        //#end
+        //#for j ${NV}
+        {
+          //#for q 4
+          let w$q = w[f$j$q + tap + c];
+          //#end
+          let m = ${M}(w0, w1, w2, w3);
+          //#for i ${TM}
+          a$i_$j += x$i * m;
+          //#end
+        }
+        //#end
+      }
+    }
+  }
+  //#for j ${NV}
+  //#for q 4
+  {
+    let k = k0 + $ju * 4u + $qu;
+    if (k < u.filters) {
+      let b = select(0.0, bias[u.biasOffset + k], u.hasBias != 0u);
+      //#for i ${TM}
+      if (first + 8u * $iu < u.pixels) {
+        let v = a$i_$j[$q] + b;
+        y[u.yOffset + row$i * u.yStride + k] = select(v, max(v, 0.0), u.relu != 0u);
+      }
+      //#end
+    }
+  }
+  //#end
+  //#end
+}
