@@ -70,6 +70,11 @@ export interface Op<A extends Attrs = any> {
   readonly precision?: 'matrix' | 'keep' | 'follow';
   /** Terms summed for one output element, for the tolerance rule; default 1. */
   reductionLength?(inputs: readonly TensorType[], attrs: A): number;
+  /**
+   * Summed magnitudes of the terms of each output element, which rounding errors are measured against. Default: the reference of
+   * the inputs' absolute values where `reductionLength` is given (ops linear in each input), else the size of the result.
+   */
+  magnitude?(inputs: readonly HostTensor[], attrs: A, outputs: readonly TensorType[]): Float64Array[];
   cost?(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A): { readonly flop: number; readonly bytes: number };
   /** Shapes for the one suite. */
   samples?(): Sample<A>[];

@@ -93,7 +93,6 @@ class Planner {
   readonly #lastUse = new Map<Value, number>();
   readonly #inRoot = new Map<Root, Value[]>();
   readonly #outputOf = new Map<Value, number[]>();
-  #naiveBytes = 0;
 
   constructor(schedule: Schedule, requested: readonly Value[], assignments: readonly Assignment[], options: PlanOptions) {
     this.#schedule = schedule;
@@ -122,7 +121,7 @@ class Planner {
     });
     this.#assign();
     this.#countLiveness();
-    return { steps: this.#steps, roots: this.#roots, outputs, naiveBytes: this.#naiveBytes };
+    return { steps: this.#steps, roots: this.#roots, outputs, naiveBytes: naiveBytes(this.#steps) };
   }
 
   /** Decides which inputs of concatenations are computed in place; outer concatenations first, so that nesting works. */
@@ -355,7 +354,6 @@ class Planner {
   #newRoot(bytes: number, pinned?: Pinned): Root {
     const root = new Root(bytes, pinned);
     this.#roots.push(root);
-    if (pinned === undefined) this.#naiveBytes += bytes;
     return root;
   }
 
@@ -370,6 +368,23 @@ class Planner {
       for (const root of step.scratch) root.touch(i);
     });
   }
+}
+
+/** What the temporaries would take if every result had memory of its own. */
+function naiveBytes(steps: readonly Step[]): number {
+  let bytes = 0;
+  const add = (layout: Layout): void => {
+    if (layout.root.pinned === undefined) bytes += sizeOf(layout.shape) * bytesPerElement[layout.dtype];
+  };
+  for (const step of steps) {
+    if (step.kind === 'copy') {
+      add(step.to);
+      continue;
+    }
+    step.outputs.forEach(add);
+    for (const root of step.scratch) bytes += root.bytes;
+  }
+  return bytes;
 }
 
 export function isContiguousLayout(layout: Layout): boolean {

@@ -95,14 +95,9 @@ export function compile<A extends readonly Tree[], R extends Tree>(
       for (const buffers of ring) for (const buffer of buffers) buffer.dispose();
     }
   };
-  return Object.assign(call, {
-    prepare,
-    dispose,
-    [Symbol.dispose]: dispose,
-    get programs() {
-      return made.map((e) => e.program);
-    },
-  }) as CompiledFunction<A, R>;
+  const compiled = Object.assign(call, { prepare, dispose, [Symbol.dispose]: dispose });
+  Object.defineProperty(compiled, 'programs', { get: () => made.map((e) => e.program) });
+  return compiled as unknown as CompiledFunction<A, R>;
 }
 
 async function traceAndBuild(

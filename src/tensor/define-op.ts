@@ -2,6 +2,8 @@ import type { Attrs } from '../graph/node.ts';
 import type { Op } from '../graph/op.ts';
 import type { Tensor } from './tensor.ts';
 
+export { apply, apply1, toTensor, type TensorLike } from './tensor.ts';
+
 /** What a gradient rule sees. */
 export interface GradientContext<A> {
   readonly attrs: A;

@@ -64,15 +64,14 @@ export class Tensor<D extends DType = DType> {
    *
    * @throws GraphError inside a function that is being traced
    */
-  async data(): Promise<HostData<D>> {
-    const [result] = await data(this);
-    return result as HostData<D>;
+  data(): Promise<HostData<D>> {
+    return data(this).then(([result]) => result as HostData<D>);
   }
 
   /** The one element of a tensor of size 1, as a number. */
-  async item(): Promise<number> {
+  item(): Promise<number> {
     if (this.size !== 1) throw new ShapeError(`item: the tensor has shape [${this.shape}]; one element was expected`);
-    return (await this.data())[0];
+    return this.data().then(([x]) => x);
   }
 
   /** The same values, through which no gradient flows. */
@@ -80,38 +79,36 @@ export class Tensor<D extends DType = DType> {
     return one('detach', [this]) as Tensor<D>;
   }
 
-  /* eslint-disable @stylistic/max-statements-per-line */
-  add(x: TensorLike): Tensor { return one('add', [this, x]); }
-  sub(x: TensorLike): Tensor { return one('subtract', [this, x]); }
-  mul(x: TensorLike): Tensor { return one('multiply', [this, x]); }
-  div(x: TensorLike): Tensor { return one('divide', [this, x]); }
-  pow(x: TensorLike): Tensor { return one('pow', [this, x]); }
-  maximum(x: TensorLike): Tensor { return one('maximum', [this, x]); }
-  minimum(x: TensorLike): Tensor { return one('minimum', [this, x]); }
+  add(x: TensorLike): Tensor<D> { return one('add', [this, x]) as Tensor<D>; }
+  sub(x: TensorLike): Tensor<D> { return one('subtract', [this, x]) as Tensor<D>; }
+  mul(x: TensorLike): Tensor<D> { return one('multiply', [this, x]) as Tensor<D>; }
+  div(x: TensorLike): Tensor<D> { return one('divide', [this, x]) as Tensor<D>; }
+  pow(x: TensorLike): Tensor<D> { return one('pow', [this, x]) as Tensor<D>; }
+  maximum(x: TensorLike): Tensor<D> { return one('maximum', [this, x]) as Tensor<D>; }
+  minimum(x: TensorLike): Tensor<D> { return one('minimum', [this, x]) as Tensor<D>; }
   equal(x: TensorLike): Tensor<'bool'> { return one('equal', [this, x]) as Tensor<'bool'>; }
   notEqual(x: TensorLike): Tensor<'bool'> { return one('notEqual', [this, x]) as Tensor<'bool'>; }
   less(x: TensorLike): Tensor<'bool'> { return one('less', [this, x]) as Tensor<'bool'>; }
   lessEqual(x: TensorLike): Tensor<'bool'> { return one('lessEqual', [this, x]) as Tensor<'bool'>; }
   greater(x: TensorLike): Tensor<'bool'> { return one('greater', [this, x]) as Tensor<'bool'>; }
   greaterEqual(x: TensorLike): Tensor<'bool'> { return one('greaterEqual', [this, x]) as Tensor<'bool'>; }
-  neg(): Tensor { return one('neg', [this]); }
-  abs(): Tensor { return one('abs', [this]); }
-  exp(): Tensor { return one('exp', [this]); }
-  log(): Tensor { return one('log', [this]); }
-  sqrt(): Tensor { return one('sqrt', [this]); }
-  square(): Tensor { return one('square', [this]); }
-  relu(): Tensor { return one('relu', [this]); }
-  sigmoid(): Tensor { return one('sigmoid', [this]); }
-  tanh(): Tensor { return one('tanh', [this]); }
-  softplus(): Tensor { return one('softplus', [this]); }
-  softmax(): Tensor { return one('softmax', [this]); }
-  logSoftmax(): Tensor { return one('logSoftmax', [this]); }
+  neg(): Tensor<D> { return one('neg', [this]) as Tensor<D>; }
+  abs(): Tensor<D> { return one('abs', [this]) as Tensor<D>; }
+  exp(): Tensor<D> { return one('exp', [this]) as Tensor<D>; }
+  log(): Tensor<D> { return one('log', [this]) as Tensor<D>; }
+  sqrt(): Tensor<D> { return one('sqrt', [this]) as Tensor<D>; }
+  square(): Tensor<D> { return one('square', [this]) as Tensor<D>; }
+  relu(): Tensor<D> { return one('relu', [this]) as Tensor<D>; }
+  sigmoid(): Tensor<D> { return one('sigmoid', [this]) as Tensor<D>; }
+  tanh(): Tensor<D> { return one('tanh', [this]) as Tensor<D>; }
+  softplus(): Tensor<D> { return one('softplus', [this]) as Tensor<D>; }
+  softmax(): Tensor<D> { return one('softmax', [this]) as Tensor<D>; }
+  logSoftmax(): Tensor<D> { return one('logSoftmax', [this]) as Tensor<D>; }
   matmul(x: TensorLike): Tensor { return one('matmul', [this, x], { transposeA: false, transposeB: false }); }
-  sum(axes?: number | readonly number[], options?: ReduceOptions): Tensor { return this.#reduce('sum', axes, options); }
-  mean(axes?: number | readonly number[], options?: ReduceOptions): Tensor { return this.#reduce('mean', axes, options); }
-  max(axes?: number | readonly number[], options?: ReduceOptions): Tensor { return this.#reduce('max', axes, options); }
-  min(axes?: number | readonly number[], options?: ReduceOptions): Tensor { return this.#reduce('min', axes, options); }
-  /* eslint-enable @stylistic/max-statements-per-line */
+  sum(axes?: number | readonly number[], options?: ReduceOptions): Tensor<D> { return this.#reduce('sum', axes, options); }
+  mean(axes?: number | readonly number[], options?: ReduceOptions): Tensor<D> { return this.#reduce('mean', axes, options); }
+  max(axes?: number | readonly number[], options?: ReduceOptions): Tensor<D> { return this.#reduce('max', axes, options); }
+  min(axes?: number | readonly number[], options?: ReduceOptions): Tensor<D> { return this.#reduce('min', axes, options); }
 
   /** Another shape of the same size; one length may be -1 and follows from the others. */
   reshape(shape: Shape): Tensor<D> {
@@ -144,10 +141,10 @@ export class Tensor<D extends DType = DType> {
     return `Tensor ${this.dtype}[${this.shape}]`;
   }
 
-  #reduce(op: string, axes: number | readonly number[] | undefined, { keepDims = false }: ReduceOptions = {}): Tensor {
+  #reduce(op: string, axes: number | readonly number[] | undefined, { keepDims = false }: ReduceOptions = {}): Tensor<D> {
     const list = axes === undefined ? this.shape.map((_, i) => i) : typeof axes === 'number' ? [axes] : axes;
     const resolved = [...new Set(list.map((a) => (a < 0 ? a + this.rank : a)))].sort((a, b) => a - b);
-    return one(op, [this], { axes: resolved, keepDims });
+    return one(op, [this], { axes: resolved, keepDims }) as Tensor<D>;
   }
 }
 
@@ -177,6 +174,12 @@ export function apply1(op: Op, inputs: readonly TensorLike[], attrs: Attrs = {})
   return apply(op, inputs, attrs)[0];
 }
 
+/** The tensor itself, the current version of a variable, or a constant scalar. */
+export function toTensor(x: TensorLike): Tensor {
+  if (x instanceof Tensor) return x;
+  return new Tensor(typeof x === 'number' ? numberLeaf(x).value : x.currentValue());
+}
+
 function inputName(op: Op, i: number): string {
   return op.inputs[Math.min(i, op.inputs.length - 1)] ?? `input ${i}`;
 }
@@ -190,10 +193,10 @@ function describe(x: unknown): string {
  *
  * @throws GraphError inside a function that is being traced
  */
-export async function data(...tensors: Tensor[]): Promise<HostData[]> {
+export function data(...tensors: Tensor[]): Promise<HostData[]> {
+  // Not an async function, so that inside a trace it throws at once and the trace ends there.
   refuseInTrace('data() is called');
-  const results = await evaluate(tensors.map((t) => t.value));
-  return results.map((r) => r.slice());
+  return evaluate(tensors.map((t) => t.value)).then((results) => results.map((r) => r.slice()));
 }
 
 type Nested = number | readonly Nested[];

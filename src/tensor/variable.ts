@@ -102,7 +102,7 @@ export class Variable<D extends DType = DType> {
   }
 
   /** Runs what is pending and copies the value to the host. */
-  async data(): Promise<HostData<D>> {
+  data(): Promise<HostData<D>> {
     refuseInTrace(`data() of variable "${this.name}" is called`);
     return exclusively(async () => {
       await settleNow([this.cell]);
@@ -111,12 +111,12 @@ export class Variable<D extends DType = DType> {
   }
 
   /** Replaces the value from the host, after what is pending has run. */
-  async set(values: HostData<D>): Promise<void> {
+  set(values: HostData<D>): Promise<void> {
     refuseInTrace(`set() of variable "${this.name}" is called`);
     if (values.length !== this.size) {
       throw new ShapeError(`set: variable "${this.name}" has ${this.size} elements, the values ${values.length}`);
     }
-    await exclusively(async () => {
+    return exclusively(async () => {
       const { cell } = this;
       await settleNow([cell]);
       if (cell.isHeldOutside(new Set())) cell.preserve(await cell.read());
