@@ -4,6 +4,7 @@ import { sizeOf } from '../device/types.ts';
 import { copyLaunch as webgpuCopy } from '../device/webgpu/copy.ts';
 import { ShapeError } from '../errors.ts';
 import { defineOp } from '../tensor/define-op.ts';
+import type { DifferentiableOp } from '../tensor/define-op.ts';
 
 type Attrs = { readonly start: number };
 
@@ -21,7 +22,7 @@ const webgpu: Lowering<Attrs, WebgpuLaunch> = {
 };
 
 /** Overwrites the part of a flat vector [T] that begins at `start` with a value of any shape, raveled. */
-export const assignFlatOp = defineOp<Attrs>({
+export const assignFlatOp: DifferentiableOp<Attrs> = defineOp<Attrs>({
   name: 'assignFlat',
   inputs: ['flat', 'value'],
   infer([flat, value], { start }) {

@@ -1,0 +1,50 @@
+/** cast: the same values in another dtype. */
+import type { DType, TensorType } from '../device/types.ts';
+import { DTypeError } from '../errors.ts';
+import type { HostTensor, Sample, SampleInput } from '../graph/op.ts';
+import { apply1, defineOp } from '../tensor/define-op.ts';
+import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { elementwiseCost } from './support/cost.ts';
+import { bool, f32, i32 } from './support/samples.ts';
+import { named } from './support/shapes.ts';
+
+type CastAttrs = { readonly dtype: DType };
+
+/** What becomes of a value, by the dtype asked for. */
+const convert: Readonly<Record<Exclude<DType, 'uint8'>, (v: number) => number>> = {
+  float32: (v) => v,
+  int32: Math.trunc,
+  bool: (v) => (v !== 0 ? 1 : 0),
+};
+
+export const castOp: DifferentiableOp<CastAttrs> = defineOp<CastAttrs>({
+  name: 'cast',
+  inputs: ['x'],
+  infer([x]: readonly TensorType[], { dtype }) {
+    if (!(dtype in convert)) {
+      throw new DTypeError(`cast: ${named('x', x)} cannot become ${dtype}, expected float32, int32 or bool`);
+    }
+    return [{ shape: x.shape, dtype }];
+  },
+  gradient: ({ inputs: [x], grads: [dy], attrs }) => [x.dtype === 'float32' && attrs.dtype === 'float32' ? dy : undefined],
+  reference: ([x]: readonly HostTensor[], { dtype }) => [x.data.map(convert[dtype as 'float32'])],
+  kernels: {},
+  cost: elementwiseCost(1),
+  samples(): Sample<CastAttrs>[] {
+    const from: SampleInput[] = [
+      f32([3, 5], { low: -9, high: 9, differentiable: false }),
+      i32([2, 3, 4], 50, { low: -50 }),
+      { shape: [2, 5, 3], dtype: 'uint8', low: 0, high: 256, differentiable: false },
+      bool([9]),
+      { shape: [2, 8], dtype: 'uint8', low: 0, high: 256, differentiable: false },
+    ];
+    const to: DType[] = ['float32', 'int32', 'bool'];
+    return from.flatMap((input) => to.map((dtype) => ({ inputs: [input], attrs: { dtype } })));
+  },
+});
+
+/** `x` as float32, int32 (rounded toward zero) or bool (not zero). A cast to another dtype cuts the gradient. */
+export function cast(x: TensorLike, dtype: DType): Tensor {
+  return apply1(castOp, [x], { dtype });
+}

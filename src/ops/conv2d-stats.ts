@@ -1,0 +1,81 @@
+/** conv2dStats: convolution, bias and the batch statistics of the result in one pass; fused from conv2d and batchNorm. */
+import type { TensorType } from '../device/types.ts';
+import type { HostTensor, Rewrite, Sample } from '../graph/op.ts';
+import { defineOp } from '../tensor/define-op.ts';
+import type { DifferentiableOp } from '../tensor/define-op.ts';
+import { conv2dOp } from './conv2d.ts';
+import { checkBias, convCases, convFlop, convOutputShape } from './support/conv.ts';
+import type { ConvAttrs } from './support/conv.ts';
+import { bytesTouched } from './support/cost.ts';
+import { f32 } from './support/samples.ts';
+import { checkFloat } from './support/shapes.ts';
+import { statistics } from './support/statistics.ts';
+
+/** The statistics come with the convolution; `batchNorm + conv2dStats` in normalize.ts turns the rest into normalize. */
+const fromBatchNorm: Rewrite = {
+  name: 'conv2d + batch statistics',
+  anchor: 'batchNorm',
+  match(node) {
+    const { node: conv, index } = node.inputs[0];
+    if (conv.op.name !== 'conv2d' || index !== 0 || conv.attrs.activation !== 'none') return undefined;
+    const { stride, padding, dilation } = conv.attrs;
+    return {
+      op: 'conv2dStats',
+      attrs: { stride, padding, dilation },
+      inputs: conv.inputs,
+      replaces: [[conv, 0, 0], [node, 1, 1], [node, 2, 2]],
+    };
+  },
+};
+
+export const conv2dStatsOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs>({
+  name: 'conv2dStats',
+  inputs: ['x', 'filter', 'bias?'],
+  infer(inputs: readonly TensorType[], attrs) {
+    checkFloat('conv2dStats', ['x', 'filter', 'bias'], inputs);
+    const [x, filter, bias] = inputs;
+    checkBias('conv2dStats', bias, filter);
+    const shape = convOutputShape('conv2dStats', x, filter, attrs);
+    const channels: TensorType = { shape: [filter.shape[0]], dtype: 'float32' };
+    return [{ shape, dtype: 'float32' }, channels, channels];
+  },
+  reference(inputs: readonly HostTensor[], attrs, outputs) {
+    const [y] = conv2dOp.reference!(inputs, { ...attrs, activation: 'none' }, outputs);
+    const { mean, variance } = statistics({ ...outputs[0], data: y });
+    return [y, mean, variance];
+  },
+  // the mean of the magnitudes; the variance moves by 2 |y - mean| per unit of y
+  magnitude(inputs, attrs, outputs) {
+    const conv = { ...attrs, activation: 'none' as const };
+    const [y] = conv2dOp.reference!(inputs, conv, outputs);
+    const [m] = conv2dOp.reference!(inputs.map((t) => ({ ...t, data: t.data.map(Math.abs) })), conv, outputs);
+    const { mean, variance } = statistics({ ...outputs[0], data: y });
+    const channels = mean.length;
+    const means = new Float64Array(channels);
+    const variances = variance.slice();
+    const rows = y.length / channels;
+    m.forEach((v, i) => {
+      const k = i % channels;
+      means[k] += v / rows;
+      variances[k] += (2 * v * Math.abs(y[i] - mean[k])) / rows;
+    });
+    return [m, means, variances];
+  },
+  kernels: {},
+  precision: 'matrix',
+  reductionLength: ([, filter], attrs) => conv2dOp.reductionLength!([filter, filter], { ...attrs, activation: 'none' }),
+  cost: (inputs, outputs) => ({ flop: convFlop(outputs[0].shape, inputs[1].shape), bytes: bytesTouched(inputs, outputs) }),
+  samples(): Sample<ConvAttrs>[] {
+    return convCases().map(({ x, filter, attrs, note }, i) => ({
+      // every third image stands off zero, as a one-pass variance would notice
+      inputs: [
+        f32(x, i % 3 === 2 ? { low: 3, high: 4, differentiable: false } : { differentiable: false }),
+        f32(filter, { differentiable: false }),
+        ...(i % 2 === 0 ? [f32([filter[0]], { differentiable: false })] : []),
+      ],
+      attrs,
+      note,
+    }));
+  },
+  rewrites: [fromBatchNorm],
+});
