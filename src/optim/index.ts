@@ -1,0 +1,8 @@
+/** Optimizers and learning-rate schedules. */
+export { adam, Adam } from './adam.ts';
+export type { AdamOptions } from './adam.ts';
+export { Optimizer } from './optimizer.ts';
+export type { Multipliers, OptimizerOptions } from './optimizer.ts';
+export { sgd, Sgd } from './sgd.ts';
+export type { SgdOptions } from './sgd.ts';
+export * from './schedules.ts';

@@ -1,0 +1,159 @@
+import { readFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { FormatError } from '../../src/errors.ts';
+import { joinCheckpoint, readParams, splitCheckpoint, writeParams } from '../../src/formats/mxnet-params.ts';
+import type { HostArray, HostDType } from '../../src/nn/host-array.ts';
+import { elementsOf, hostBytes } from '../../src/nn/host-array.ts';
+import { PhiloxStream } from '../../src/random/philox.ts';
+import { throws } from '../support/errors.ts';
+import { shared } from '../support/shared.ts';
+import { skip } from '../support/skip.ts';
+
+const file = 'x.params';
+
+function random(dtype: HostDType, shape: number[], name: string): HostArray {
+  const stream = new PhiloxStream(3, name);
+  const size = shape.reduce((n, d) => n * d, 1);
+  const bytes = Uint8Array.from({ length: size * hostBytes[dtype] }, () => stream.int(256));
+  return { shape, dtype, data: elementsOf(dtype, bytes.buffer) };
+}
+
+/** Bits, so that NaNs compare too. */
+function same(a: HostArray, b: HostArray, what: string): void {
+  assert.equal([...a.shape], [...b.shape], what);
+  assert.is(a.dtype, b.dtype, what);
+  assert.ok(Buffer.from(a.data.buffer).equals(Buffer.from(b.data.buffer)), `${what}: the bits differ`);
+}
+
+const every: HostDType[] = [
+  'float32', 'float64', 'float16', 'bfloat16', 'bool', 'uint8', 'int8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64',
+];
+const sample = new Map<string, HostArray>([
+  ...every.map((dtype): [string, HostArray] => [`arg:${dtype}`, random(dtype, [3, 5], dtype)]),
+  ['arg:conv_weight', random('float32', [4, 3, 3, 2], 'conv')],
+  ['aux:ünïcode_moving_mean', random('float32', [7], 'aux')],
+  ['arg:scalar', random('float32', [], 'scalar')],
+  ['arg:empty', random('float32', [0, 3], 'empty')],
+  ['arg:none', { shape: [], dtype: 'float32', data: new Float32Array(0) }],
+]);
+
+test('every dtype, scalars, empty arrays and none come back bit for bit, in order', () => {
+  const bytes = writeParams(sample);
+  const back = readParams(bytes, { file });
+  assert.equal([...back.keys()], [...sample.keys()]);
+  for (const [name, array] of sample) same(back.get(name)!, array, name);
+  assert.equal(writeParams(back), bytes);
+});
+
+test('a nameless list', () => {
+  const arrays = [random('float32', [2, 3], 'a'), random('uint8', [4], 'b')];
+  const back = readParams(writeParams(arrays), { file });
+  assert.equal([...back.keys()], ['0', '1']);
+  arrays.forEach((array, i) => same(back.get(String(i))!, array, String(i)));
+});
+
+test('arg: and aux: are told apart', () => {
+  const parts = splitCheckpoint(sample, { file });
+  assert.is(parts.auxiliary.size, 1);
+  assert.is(parts.arguments.size, sample.size - 1);
+  assert.equal(new Set(joinCheckpoint(parts).keys()), new Set(sample.keys()));
+  throws(() => splitCheckpoint(new Map([['w', random('float32', [1], 'w')]]), { file }), FormatError, /x\.params.*"w".*arg:/);
+});
+
+test('cut at any byte: a FormatError that names file and byte', () => {
+  const bytes = writeParams(new Map([...sample].slice(0, 3)));
+  for (let length = 0; length < bytes.length; length++) {
+    throws(() => readParams(bytes.subarray(0, length), { file }), FormatError, /^x\.params: .+, byte \d+: /);
+  }
+  throws(() => readParams(new Uint8Array([...bytes, 0]), { file }), FormatError, /1 bytes too many/);
+});
+
+test('mutated at random: a FormatError, or arrays that are written and read again the same', () => {
+  const bytes = writeParams(new Map([...sample].slice(0, 4)));
+  const stream = new PhiloxStream(11, 'mutations');
+  let refused = 0;
+  for (let round = 0; round < 4000; round++) {
+    const mutated = bytes.slice();
+    // Half of them in the headers, where the structure is.
+    for (let n = stream.int(3); n >= 0; n--) {
+      const at = stream.chance(0.5) ? stream.int(60) : stream.int(mutated.length);
+      mutated[at] = stream.chance(0.5) ? stream.int(256) : mutated[at] ^ (1 << stream.int(8));
+    }
+    try {
+      const arrays = readParams(mutated, { file });
+      const again = readParams(writeParams(arrays), { file });
+      for (const [name, array] of arrays) same(again.get(name)!, array, `round ${round}`);
+    } catch (error) {
+      assert.instance(error, FormatError, `round ${round}: ${String((error as Error).stack)}`);
+      refused++;
+    }
+  }
+  assert.ok(refused > 1000, `only ${refused} of 4000 were refused`);
+});
+
+test('a count that cannot be is refused before memory is asked for', () => {
+  const bytes = writeParams(new Map([['arg:w', random('float32', [2, 2], 'w')]]));
+  const view = new DataView(bytes.buffer);
+  view.setUint32(16, 0xffffffff, true);
+  throws(() => readParams(bytes, { file }), FormatError, /number of arrays.*cannot fit/);
+  const dims = writeParams(new Map([['arg:w', random('float32', [2, 2], 'w')]]));
+  new DataView(dims.buffer).setUint32(36, 0x7fffffff, true);
+  throws(() => readParams(dims, { file }), FormatError, /array 0 of 1.*truncated/);
+});
+
+const folder = shared('fixtures', 'mxnet', 'files');
+const names = ['v0.params', 'v1.params', 'v2.params', 'nameless.nd', 'v3.params', 'dtypes.params', 'special.params', 'sparse.params'];
+if (folder === undefined) {
+  for (const name of names) skip(`MXNet's file ${name}`, 'no fixtures/mxnet/files in the shared folder (FOVEA_SHARED)');
+} else {
+  const open = (name: string): Uint8Array => readFileSync(`${folder}/${name}`);
+  const values = JSON.parse(readFileSync(`${folder}/values.json`, 'utf8')) as {
+    arrays: Record<string, { shape: number[]; values: number[] }>; dtypes: { shape: number[]; values: number[] };
+  };
+  for (const name of names.slice(0, 4)) {
+    test(`MXNet's file ${name}`, () => {
+      const arrays = readParams(open(name), { file: name });
+      const want = Object.entries(values.arrays);
+      assert.is(arrays.size, want.length);
+      want.forEach(([key, { shape, values: numbers }], i) => {
+        const got = arrays.get(name === 'nameless.nd' ? String(i) : key)!;
+        assert.equal([...got.shape], shape, key);
+        assert.equal([...(got.data as Float32Array)], numbers, key);
+      });
+      if (name === 'v2.params') assert.ok(Buffer.from(writeParams(arrays)).equals(Buffer.from(open(name))), 'written bytes differ');
+    });
+  }
+  test("MXNet's file v3.params", () => {
+    const arrays = readParams(open('v3.params'), { file: 'v3.params' });
+    assert.equal([...arrays.get('scalar')!.shape], []);
+    assert.equal([...(arrays.get('scalar')!.data as Float32Array)], [2.5]);
+    assert.equal([...arrays.get('empty')!.shape], [0, 3]);
+    assert.equal([...(arrays.get('w')!.data as Float32Array)], values.arrays['arg:fc_weight'].values);
+  });
+  test("MXNet's file dtypes.params", () => {
+    const arrays = readParams(open('dtypes.params'), { file: 'dtypes.params' });
+    for (const [dtype, array] of arrays) {
+      assert.is(array.dtype, dtype);
+      // Half floats are kept as bits; those of 0 to 99 are exact, and checked by value here.
+      const numbers = Array.from(array.data as ArrayLike<number | bigint>, Number);
+      assert.equal(dtype === 'float16' ? numbers.map(half) : numbers, values.dtypes.values, dtype);
+    }
+    assert.ok(Buffer.from(writeParams(arrays)).equals(Buffer.from(open('dtypes.params'))));
+  });
+  test("MXNet's file special.params", () => {
+    const { data } = readParams(open('special.params'), { file: 'special.params' }).get('v')!;
+    const want = Float32Array.of(0, -0, Infinity, -Infinity, NaN, 1e-45, 3.4028235e38);
+    want.forEach((v, i) => assert.ok(Object.is(data[i], v), `element ${i}: ${String(data[i])}`));
+  });
+  test("MXNet's file sparse.params", () => {
+    throws(() => readParams(open('sparse.params'), { file: 'sparse.params' }), FormatError, /sparse\.params.*(row_sparse|csr).*dense/);
+  });
+}
+
+function half(bits: number): number {
+  const exponent = (bits >> 10) & 31;
+  return exponent === 0 ? (bits & 1023) * 2 ** -24 : (1 + (bits & 1023) / 1024) * 2 ** (exponent - 15);
+}
+
+test.run();
