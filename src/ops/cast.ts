@@ -8,6 +8,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { bool, f32, i32 } from './support/samples.ts';
 import { named } from './support/shapes.ts';
+import * as gpu from './webgpu/elementwise.ts';
 
 type CastAttrs = { readonly dtype: DType };
 
@@ -29,7 +30,7 @@ export const castOp: DifferentiableOp<CastAttrs> = defineOp<CastAttrs>({
   },
   gradient: ({ inputs: [x], grads: [dy], attrs }) => [x.dtype === 'float32' && attrs.dtype === 'float32' ? dy : undefined],
   reference: ([x]: readonly HostTensor[], { dtype }) => [x.data.map(convert[dtype as 'float32'])],
-  kernels: {},
+  kernels: { webgpu: gpu.castLowering },
   cost: elementwiseCost(1),
   samples(): Sample<CastAttrs>[] {
     const from: SampleInput[] = [

@@ -1,12 +1,25 @@
-import { defineOp } from '../tensor/define-op.ts';
+/** detach: the same value, through which no gradient flows. */
+import type { TensorType } from '../device/types.ts';
+import type { HostTensor, Sample } from '../graph/op.ts';
+import { apply1, defineOp } from '../tensor/define-op.ts';
+import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { elementwiseCost } from './support/cost.ts';
+import { fixed } from './support/samples.ts';
 
-/** The same values, through which no gradient flows. */
-export const detachOp = defineOp<{}>({
+type NoAttrs = Record<string, never>;
+
+export const detachOp: DifferentiableOp<NoAttrs> = defineOp<NoAttrs>({
   name: 'detach',
   inputs: ['x'],
-  infer: ([x]) => [x],
-  view: () => ({ row: 0, channel: 0 }),
+  infer: ([x]: readonly TensorType[]) => [{ shape: x.shape, dtype: x.dtype }],
   gradient: () => [undefined],
-  reference: ([x]) => [x.data.slice()],
-  samples: () => [{ inputs: [{ shape: [2, 3], dtype: 'float32' }], attrs: {} }],
+  reference: ([x]: readonly HostTensor[]) => [x.data.slice()],
+  view: () => ({ row: 0, channel: 0 }),
+  precision: 'follow',
+  cost: elementwiseCost(0),
+  samples: (): Sample<NoAttrs>[] => [{ inputs: [fixed([3, 5])], attrs: {} }, { inputs: [fixed([])], attrs: {} }],
 });
+
+/** `x` as a constant. */
+export const detach = (x: TensorLike): Tensor => apply1(detachOp, [x], {});

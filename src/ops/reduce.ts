@@ -15,6 +15,7 @@ import { f32 } from './support/samples.ts';
 import {
   broadcastIndex, checkAxes, checkDType, named, normalizeAxes, normalizeAxis, shapeError,
 } from './support/shapes.ts';
+import * as gpuReduce from './webgpu/reduce.ts';
 
 export type ReduceAttrs = { readonly axes: readonly number[]; readonly keepDims: boolean };
 
@@ -61,7 +62,7 @@ function reduction(r: Reduction): DifferentiableOp<ReduceAttrs> {
       const count = reducedCount(x.shape, axes);
       return [r.finish ? out.map((v) => r.finish!(v, count)) : out];
     },
-    kernels: {},
+    kernels: { webgpu: gpuReduce.reduction(r.name === 'mean' ? 'sum' : (r.name as 'sum'), r.name === 'mean') },
     precision: 'keep',
     reductionLength: ([x], { axes }) => (r.sums ? reducedCount(x.shape, axes) : 1),
     cost: (inputs, outputs) => ({ flop: sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),
@@ -155,7 +156,7 @@ export const argMaxOp: DifferentiableOp<ArgMaxAttrs> = defineOp<ArgMaxAttrs>({
     }
     return [indices];
   },
-  kernels: {},
+  kernels: { webgpu: gpuReduce.argMaxLowering },
   cost: (inputs, outputs) => ({ flop: sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),
   samples(): Sample<ArgMaxAttrs>[] {
     return [
