@@ -1,6 +1,6 @@
 // Builds, packs, and checks the tarball as a user would meet it: its size and contents, publint, are-the-types-wrong,
 // strict consumers under nodenext and bundler resolution, and Node itself importing every part.
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { spawnSync } from 'node:child_process';
@@ -62,7 +62,7 @@ function contents({ files, bytes }, manifest) {
   return stray === undefined ? undefined : `the tarball has ${stray}`;
 }
 
-/** Compiles test/package/consumer/*.ts against the installed tarball, with library checks on. */
+/** Compiles test/package/consumer/main.ts, and an import of every part, against the installed tarball, with library checks on. */
 function consume(mode, tarball, parts) {
   const folder = join(root, '.cache', 'consumer', mode);
   installInto(folder, tarball);
@@ -84,8 +84,7 @@ function consume(mode, tarball, parts) {
   writeFileSync(join(folder, 'package.json'), '{ "type": "module", "private": true }\n');
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
   writeFileSync(join(folder, 'every-part.ts'), imports + uses);
-  const program = join(root, 'test', 'package', 'consumer.ts');
-  if (existsSync(program)) writeFileSync(join(folder, 'consumer.ts'), readFileSync(program, 'utf8'));
+  copyFileSync(join(root, 'test', 'package', 'consumer', 'main.ts'), join(folder, 'main.ts'));
   const { ok, text } = runNode('typescript/bin/tsc', ['-p', folder]);
   return ok ? undefined : text;
 }

@@ -25,6 +25,10 @@ export async function enableRelaxedSimd(): Promise<void> {
   if (!hasRelaxedSimd()) throw new DeviceError('cpu device: relaxed SIMD was asked for, and this JavaScript engine has none');
 }
 
+/**
+ * The compiled kernels: relaxed SIMD where asked for or found.
+ * @internal
+ */
 export async function loadModule(relaxedSimd: boolean | undefined): Promise<{
   module: WebAssembly.Module; relaxed: boolean; hash: string;
 }> {

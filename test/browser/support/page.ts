@@ -42,6 +42,7 @@ export async function runInPage<R>(
     const files: Record<string, [string, string | Buffer]> = {
       '/': ['text/html', html],
       '/bundle.js': ['text/javascript', readFileSync(script)],
+      '/favicon.ico': ['image/x-icon', ''],
     };
     const file = files[request.url ?? ''];
     response.writeHead(file === undefined ? 404 : 200, { ...(isolated ? isolation : {}), 'content-type': file?.[0] ?? 'text/plain' });
