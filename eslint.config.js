@@ -2,7 +2,7 @@
 import tseslint from 'typescript-eslint';
 
 export default [
-  { ignores: ['dist/', 'dist.partial/', 'node_modules/', '.cache/',
+  { ignores: ['dist/', 'node_modules/', '.cache/',
      'src/generated/', 'kernels/', 'runs/', 'bench/peers/', 'test/package/consumer/', '.gpu/'] },
   ...tseslint.configs.recommended,
   {

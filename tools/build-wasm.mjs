@@ -49,7 +49,7 @@ export async function buildWasm({ force = false, log = console.log } = {}) {
     const entries = [...files.keys()].filter((name) => !name.includes('/'));
     const options = [
       ...entries, '--outFile', 'out.wasm', '--runtime', 'stub', '--noAssert', '--use', 'abort=', '--disableWarning', '112',
-      '--optimizeLevel', '3', '--shrinkLevel', '0', '--converge', '--importMemory', '--sharedMemory',
+      '--optimizeLevel', '3', '--shrinkLevel', '0', '--importMemory', '--sharedMemory',
       '--initialMemory', '16', '--maximumMemory', '65536', '--memoryBase', '1024', '--exportTable',
       '--enable', 'threads', '--enable', 'simd', '--enable', 'bulk-memory',
       ...(variant === 'relaxed' ? ['--enable', 'relaxed-simd'] : []),

@@ -12,8 +12,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** @returns {Promise<number>} exit code */
 export async function build() {
   await generate();
-  const partial = join(root, 'dist.partial');
-  rmSync(partial, { recursive: true, force: true });
+  const partial = join(root, '.cache', `build-${process.pid}`);
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   const args = [tsc, '-p', 'tsconfig.build.json', '--outDir', partial];
   const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });

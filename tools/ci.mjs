@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { spawn, spawnSync } from 'node:child_process';
 import { setUp } from './setup.mjs';
+import { unpackDriver } from './webgpu-driver.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Major versions of Node that must pass: the oldest supported, and a current one. */
@@ -75,6 +76,8 @@ function counted(name, node, args) {
 async function main() {
   try {
     await setUp();
+    // Where the system has Mesa the unpacked packages would stay untried.
+    if (process.env.FOVEA_NO_DOWNLOAD !== '1' && process.platform === 'linux') unpackDriver();
   } catch (error) {
     return fail('set-up', error.message);
   }

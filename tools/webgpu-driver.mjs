@@ -3,10 +3,10 @@
 //
 //   node tools/webgpu-driver.mjs            fetch it if no adapter is found without it
 //   node tools/webgpu-driver.mjs --probe    say which adapter there is; exit code 1 if none
-//   node tools/webgpu-driver.mjs --force    unpack the packages even where the system has Mesa
+//   node tools/webgpu-driver.mjs --force    have the packages unpacked even where the system has Mesa
 //
 // FOVEA_NO_DOWNLOAD=1 forbids downloads. Plain JavaScript, so that it runs before anything is built.
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { spawnSync } from 'node:child_process';
@@ -33,6 +33,15 @@ export function probe(env = process.env) {
 }
 
 /**
+ * Fetches and unpacks the driver if it is not there yet.
+ * @returns {string | undefined} why not, with what to do
+ */
+export function unpackDriver({ all = true } = {}) {
+  if (existsSync(join(folder, 'complete'))) return undefined;
+  return unpackPackages({ packages: PACKAGES, folder, purpose: 'a software WebGPU driver (Mesa llvmpipe)', all });
+}
+
+/**
  * Makes sure that there is a WebGPU adapter where one can be had.
  * @returns {{ adapter?: string, reason?: string }} the adapter, or why there is none and what to do
  */
@@ -40,12 +49,8 @@ export function ensureDriver({ force = false } = {}) {
   const first = force ? {} : probe();
   if (first.adapter !== undefined) return first;
   if (process.platform !== 'linux') return { reason: first.reason };
-  if (force || !existsSync(join(folder, 'complete'))) {
-    rmSync(folder, { recursive: true, force: true });
-    const purpose = 'a software WebGPU driver (Mesa llvmpipe)';
-    const problem = unpackPackages({ packages: PACKAGES, folder, purpose, all: force });
-    if (problem !== undefined) return { reason: problem };
-  }
+  const problem = unpackDriver({ all: force });
+  if (problem !== undefined) return { reason: problem };
   return probe(force ? { ...process.env, FOVEA_MESA: folder } : process.env);
 }
 
