@@ -1,11 +1,12 @@
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { DType, Placed, PlacedLaunch, WebgpuLaunch } from '../../src/device/types.ts';
 import { bytesPerElement, sizeOf } from '../../src/device/types.ts';
-import { copyLaunch, webgpu } from '../../src/device/webgpu/index.ts';
+import { copyLaunch } from '../../src/device/webgpu/index.ts';
 import { read, write } from '../../src/device/webgpu/launch.ts';
+import { openWebgpu, suiteUnless } from '../support/webgpu.ts';
 
-const device = await webgpu({ adapter: 'llvmpipe' });
+const { device, reason } = await openWebgpu();
+const test = suiteUnless(reason, 'webgpu device');
 
 function place(label: string, shape: number[], dtype: DType, offset = 0, stride?: number): Placed {
   const channels = shape.length === 0 ? 1 : shape[shape.length - 1];
