@@ -71,11 +71,8 @@ const makeLoss = defineOperator({
   kind: 'loss',
   schema: { grad_scale: float(1), normalization: oneOf(['null', 'batch', 'valid'], 'null'), valid_thresh: float(0) },
   inputs: () => ['data'],
-  lower(e, [x], { attributes: a }) {
-    if (a.normalization === 'valid') throw new OptionError('normalization valid is not supported');
-    const batch = a.normalization === 'batch' ? e.typeOf(x).shape[0] : 1;
-    return e.emit('makeLoss', [x], { gradScale: a.grad_scale / batch });
-  },
+  lower: (e, [x], { attributes: a }) =>
+    e.emit('makeLoss', [x], { gradScale: a.grad_scale, normalization: a.normalization, validThresh: a.valid_thresh }),
 });
 
 const blockGradient = defineOperator({
