@@ -1,0 +1,258 @@
+/**
+ * Lowerings of convolution and its gradients to the WASM kernels of kernels/wasm/conv.ts and conv-filter.ts. All numbers here
+ * follow from shapes, never from the number of threads, so that results do not either.
+ */
+import { DeviceError } from '../../errors.ts';
+import type { CpuArg, CpuLaunch, Lowering, Placed, Scratch, TensorType } from '../../device/types.ts';
+import { isContiguous } from '../../device/types.ts';
+import type { ConvAttrs } from '../support/conv.ts';
+
+/** Columns of a panel, rows of a register tile: kernels/wasm/lib/gemm.ts. */
+const NR = 8;
+const MR = 4;
+/** Launches with fewer tiles leave threads idle: tiles shrink until there are this many. */
+const ENOUGH_TILES = 32;
+/** Channels below which rows are gathered. */
+const FEW_CHANNELS = 8;
+/** Bytes of a thread's scratch that are left for gathered rows or scattered results, and for the table. */
+const GATHER_BYTES = 700 * 1024;
+const TABLE_BYTES = 256 * 1024;
+const MOST_CHANNELS = 8192;
+const RELU = 2;
+
+const ceil = (a: number, b: number): number => Math.ceil(a / b);
+
+/** Bytes of a right-hand factor packed into panels. */
+export function panelBytes(columns: number, depth: number): number {
+  return ceil(columns, NR) * NR * depth * 4;
+}
+
+interface Tiling {
+  readonly rowsPerTile: number;
+  readonly rowTiles: number;
+  readonly panelsPerTile: number;
+  readonly columnTiles: number;
+}
+
+/** Cuts `rows` x `columns` results into tiles of at most `mostRows` rows: large ones reuse more, small ones balance threads. */
+export function tiling(rows: number, columns: number, mostRows: number): Tiling {
+  const panels = ceil(columns, NR);
+  let rowsPerTile = Math.max(MR, Math.floor(Math.min(mostRows, 96) / MR) * MR);
+  while (rowsPerTile > 24 && ceil(rows, rowsPerTile) < ENOUGH_TILES) rowsPerTile = Math.max(24, rowsPerTile - 12);
+  const rowTiles = Math.max(1, ceil(rows, rowsPerTile));
+  let columnTiles = 1;
+  while (rowTiles * columnTiles < ENOUGH_TILES && ceil(panels, columnTiles + 1) >= 4) columnTiles++;
+  const panelsPerTile = ceil(panels, columnTiles);
+  return { rowsPerTile, rowTiles, panelsPerTile, columnTiles: ceil(panels, panelsPerTile) };
+}
+
+interface Geometry {
+  readonly x: readonly number[];
+  readonly filter: readonly number[];
+  readonly y: readonly number[];
+  readonly attrs: ConvAttrs;
+}
+
+function checkChannels(op: string, channels: number): void {
+  if (channels > MOST_CHANNELS) throw new DeviceError(`${op}: ${channels} channels, the cpu device takes at most ${MOST_CHANNELS}`);
+}
+
+/** Words 5 to 18 of the forward kernel, the order in which all three have their geometry. */
+function windowArgs({ stride, padding, dilation }: ConvAttrs): number[] {
+  return [stride[0], stride[1], padding[0], padding[2], dilation[0], dilation[1]];
+}
+
+const floatBytes = 4;
+
+/** Whether rows are gathered, and the tiles, of a forward convolution. */
+function forwardPlan({ filter, y }: Geometry): Tiling & { gather: boolean } {
+  const [k, r, s, c] = filter;
+  const taps = r * s;
+  const depth = taps * c;
+  const gatheredRows = Math.floor(GATHER_BYTES / (depth * floatBytes));
+  const gather = c < FEW_CHANNELS && taps > 1 && gatheredRows >= 12;
+  const most = gather ? gatheredRows : Math.floor(TABLE_BYTES / (taps * 32)) * MR;
+  return { gather, ...tiling(y[0] * y[1] * y[2], k, most) };
+}
+
+interface ForwardParts {
+  readonly x: Placed;
+  readonly filter: Placed;
+  readonly bias: Placed | undefined;
+  readonly y: Placed;
+  readonly panels: Scratch;
+  readonly stats?: Scratch;
+  readonly attrs: ConvAttrs;
+  readonly relu: boolean;
+}
+
+function packFilter(filter: Placed, panels: Scratch): CpuLaunch {
+  const [k, r, s, c] = filter.shape;
+  const joined = isContiguous(filter);
+  return {
+    kernel: 'packRows',
+    tiles: ceil(k, NR),
+    args: [
+      { address: filter }, { address: panels }, k, joined ? 1 : r * s, joined ? r * s * c : c, r * s * filter.stride * floatBytes,
+      filter.stride * floatBytes,
+    ],
+    label: 'conv2d: pack filter',
+  };
+}
+
+function forwardLaunches({ x, filter, bias, y, panels, stats, attrs, relu }: ForwardParts): CpuLaunch[] {
+  const geometry: Geometry = { x: x.shape, filter: filter.shape, y: y.shape, attrs };
+  const [, h, w] = x.shape;
+  const [n, p, q] = y.shape;
+  const [k, r, s, c] = filter.shape;
+  checkChannels('conv2d', c);
+  const plan = forwardPlan(geometry);
+  const args: CpuArg[] = [
+    { address: x }, { address: panels }, bias ? { address: bias } : 0, { address: y }, n * p * q, p, q, h, w, c, k, r, s,
+    ...windowArgs(attrs), x.stride * floatBytes, y.stride * floatBytes, plan.rowsPerTile, plan.panelsPerTile, plan.columnTiles,
+    relu ? RELU : 0, plan.gather ? 1 : 0, stats ? { address: stats } : 0,
+  ];
+  return [
+    packFilter(filter, panels),
+    { kernel: 'convForward', tiles: plan.rowTiles * plan.columnTiles, args, label: 'conv2d' },
+  ];
+}
+
+export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: string }, CpuLaunch> = {
+  scratch: ([, filter]) => [panelBytes(filter.shape[0], filter.shape[1] * filter.shape[2] * filter.shape[3])],
+  launches: ({ attrs, inputs: [x, filter, bias], outputs: [y], scratch: [panels] }) =>
+    forwardLaunches({ x, filter, bias, y, panels, attrs, relu: attrs.activation === 'relu' }),
+};
+
+function statsBytes(filter: TensorType, y: TensorType, attrs: ConvAttrs): number {
+  const { rowTiles } = forwardPlan({ x: [], filter: filter.shape, y: y.shape, attrs });
+  return rowTiles * filter.shape[0] * 2 * floatBytes;
+}
+
+export const conv2dStatsLowering: Lowering<ConvAttrs, CpuLaunch> = {
+  scratch: ([, filter], [y], attrs) => [
+    panelBytes(filter.shape[0], filter.shape[1] * filter.shape[2] * filter.shape[3]), statsBytes(filter, y, attrs),
+  ],
+  launches({ attrs, inputs: [x, filter, bias], outputs: [y, mean, variance], scratch: [panels, stats] }) {
+    const plan = forwardPlan({ x: x.shape, filter: filter.shape, y: y.shape, attrs });
+    return [
+      ...forwardLaunches({ x, filter, bias, y, panels, stats, attrs, relu: false }),
+      combineMoments(stats, y.rows, plan.rowsPerTile, y.channels, mean, variance),
+    ];
+  },
+};
+
+/** Joins the moments of tiles of rows into the mean and variance of all. */
+export function combineMoments(
+  stats: Scratch, rows: number, rowsPerTile: number, channels: number, mean: Placed, variance: Placed,
+): CpuLaunch {
+  const perTile = 32;
+  return {
+    kernel: 'batchMoments',
+    tiles: ceil(channels, perTile),
+    args: [{ address: stats }, { address: mean }, { address: variance }, rows, rowsPerTile, channels, perTile],
+    label: 'batch moments',
+  };
+}
+
+type InputGradAttrs = ConvAttrs & { readonly inputShape: readonly number[] };
+
+export const conv2dInputGradLowering: Lowering<InputGradAttrs, CpuLaunch> = {
+  scratch: ([, filter]) => [panelBytes(filter.shape[3], filter.shape[0] * filter.shape[1] * filter.shape[2])],
+  launches({ attrs, inputs: [dy, filter], outputs: [dx], scratch: [panels] }) {
+    const [n, h, w, c] = dx.shape;
+    const [, p, q] = dy.shape;
+    const [k, r, s] = filter.shape;
+    checkChannels('conv2dInputGrad', k);
+    const [sh, sw] = attrs.stride;
+    const taps = r * s;
+    // rows of a phase, of the largest
+    const phaseRows = n * ceil(h, sh) * ceil(w, sw);
+    const scattered = sh * sw > 1 ? Math.floor(GATHER_BYTES / (ceil(c, NR) * NR * floatBytes)) : Infinity;
+    const most = Math.min(scattered, Math.floor(TABLE_BYTES / (taps * 32)) * MR);
+    const plan = tiling(phaseRows, c, most);
+    const tap = filter.stride * floatBytes;
+    const args: CpuArg[] = [
+      { address: dy }, { address: panels }, 0, { address: dx }, n * h * w, h, w, p, q, k, c, r, s, ...windowArgs(attrs),
+      dy.stride * floatBytes, dx.stride * floatBytes, plan.rowsPerTile, plan.panelsPerTile, plan.columnTiles, 0, 0, 0, plan.rowTiles,
+    ];
+    return [
+      {
+        kernel: 'packColumns',
+        tiles: ceil(c, NR),
+        args: [{ address: filter }, { address: panels }, c, taps, k, tap, taps * tap],
+        label: 'conv2dInputGrad: pack filter',
+      },
+      { kernel: 'convInputGrad', tiles: sh * sw * plan.rowTiles * plan.columnTiles, args, label: 'conv2dInputGrad' },
+    ];
+  },
+};
+
+/** Pixels of one block: kernels/wasm/conv-filter.ts. */
+const DEPTH = 128;
+const MOST_PARTIAL_BYTES = 16 * 1024 * 1024;
+
+function filterPlan(x: TensorType, dy: TensorType, filterShape: readonly number[]) {
+  const [k, r, s, c] = filterShape;
+  const rows = dy.shape[0] * dy.shape[1] * dy.shape[2];
+  const taps = r * s;
+  const gatherUnits = ceil(taps * c, NR);
+  const gather = c < FEW_CHANNELS && taps > 1 && gatherUnits <= 24;
+  const kPerTile = Math.min(256, ceil(k, MR) * MR);
+  const kTiles = ceil(k, kPerTile);
+  const unitCount = gather ? gatherUnits : taps * ceil(c, NR);
+  const unitsPerTile = gather ? gatherUnits : Math.min(8, unitCount);
+  const unitTiles = ceil(unitCount, unitsPerTile);
+  const bytes = k * taps * c * floatBytes;
+  // enough tiles to balance threads, each split at least two blocks long, partial sums of bounded size
+  const wanted = ceil(ENOUGH_TILES, unitTiles * kTiles);
+  const possible = Math.max(1, Math.min(Math.floor(rows / (2 * DEPTH)), Math.floor(MOST_PARTIAL_BYTES / bytes)));
+  const rowsPerSplit = Math.max(DEPTH, ceil(ceil(rows, Math.min(wanted, possible)), DEPTH) * DEPTH);
+  const splits = Math.max(1, ceil(rows, rowsPerSplit));
+  return { rows, gather, kPerTile, kTiles, unitsPerTile, unitTiles, bytes, rowsPerSplit, splits };
+}
+
+type FilterGradAttrs = ConvAttrs & { readonly filterShape: readonly number[] };
+
+export const conv2dFilterGradLowering: Lowering<FilterGradAttrs, CpuLaunch> = {
+  scratch([x, dy], _outputs, { filterShape }) {
+    const { splits, bytes } = filterPlan(x, dy, filterShape);
+    return splits > 1 ? [splits * bytes] : [];
+  },
+  launches({ attrs, inputs: [x, dy], outputs: [out], scratch: [partials] }) {
+    const plan = filterPlan(x, dy, attrs.filterShape);
+    const [, h, w, c] = x.shape;
+    const [, p, q, k] = dy.shape;
+    const [, r, s] = attrs.filterShape;
+    const split = plan.splits > 1;
+    const args: CpuArg[] = [
+      { address: x }, { address: dy }, { address: split ? partials : out }, plan.rows, p, q, h, w, c, k, r, s, ...windowArgs(attrs),
+      x.stride * floatBytes, dy.stride * floatBytes, plan.rowsPerSplit, plan.unitsPerTile, plan.unitTiles, plan.kPerTile,
+      plan.kTiles, plan.gather ? 1 : 0, (split ? c : out.stride) * floatBytes, split ? plan.bytes : 0,
+    ];
+    const launches: CpuLaunch[] = [{
+      kernel: 'convFilterGrad', tiles: plan.splits * plan.unitTiles * plan.kTiles, args, label: 'conv2dFilterGrad',
+    }];
+    if (split) launches.push(sumPartials(partials, plan.splits, plan.bytes, out));
+    return launches;
+  },
+};
+
+/** Adds `parts` contiguous partial results in order. */
+export function sumPartials(partials: Scratch, parts: number, partStride: number, out: Placed): CpuLaunch {
+  const joined = isContiguous(out);
+  const size = out.rows * out.channels;
+  // a contiguous result is cut anywhere
+  const length = joined ? Math.min(size, 1024) : out.channels;
+  const rows = joined ? ceil(size, length) : out.rows;
+  const perTile = Math.max(1, Math.floor(2048 / length));
+  return {
+    kernel: 'sumPartials',
+    tiles: ceil(rows, perTile),
+    args: [
+      { address: partials }, { address: out }, parts, partStride, rows, length, length * floatBytes,
+      (joined ? length : out.stride) * floatBytes, perTile, size,
+    ],
+    label: 'sum partials',
+  };
+}
