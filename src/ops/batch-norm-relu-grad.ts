@@ -7,6 +7,7 @@ import { defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp } from '../tensor/define-op.ts';
 import { batchNormGradOp, checkChannelVectors, normShapes } from './batch-norm.ts';
 import type { NormAttrs } from './batch-norm.ts';
+import * as cpu from './cpu/norm.ts';
 import { bytesTouched } from './support/cost.ts';
 import { fixed } from './support/samples.ts';
 import { checkFloat, checkSameShape, rowsAndChannels } from './support/shapes.ts';
@@ -65,7 +66,7 @@ export const batchNormReluGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAtt
   },
   reference: (inputs: readonly HostTensor[], attrs, outputs) => batchNormGradOp.reference!(masked(inputs, attrs), attrs, outputs),
   magnitude: (inputs, attrs, outputs) => batchNormGradOp.magnitude!(masked(inputs, attrs), attrs, outputs),
-  kernels: {},
+  kernels: { cpu: cpu.batchNormReluGradLowering },
   inPlace: () => [[0, 0], [1, 0]],
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],

@@ -7,6 +7,7 @@ import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { reluGradOp } from './binary.ts';
 import type { Activation } from './conv2d.ts';
+import * as cpu from './cpu/norm.ts';
 import { bytesTouched } from './support/cost.ts';
 import { f32, fixed } from './support/samples.ts';
 import { checkFloat, checkSameShape, checkVector, named, rowsAndChannels, shapeError } from './support/shapes.ts';
@@ -111,7 +112,7 @@ export const batchNormOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
     });
     return [y, absolute, variance];
   },
-  kernels: {},
+  kernels: { cpu: cpu.batchNormLowering },
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 8 * sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),
@@ -149,7 +150,7 @@ export const batchNormGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   },
   reference: (inputs: readonly HostTensor[], attrs) => backward(inputs, attrs, false),
   magnitude: (inputs, attrs) => backward(inputs, attrs, true),
-  kernels: {},
+  kernels: { cpu: cpu.batchNormGradLowering },
   inPlace: () => [[0, 0], [1, 0]],
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],

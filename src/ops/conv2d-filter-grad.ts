@@ -6,10 +6,12 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp } from '../tensor/define-op.ts';
 import { conv2dOp } from './conv2d.ts';
 import { conv2dInputGradOp } from './conv2d-input-grad.ts';
+import * as cpu from './cpu/conv.ts';
 import { checkConvGradient, convCases, convFlop, convOutputShape, forEachTap } from './support/conv.ts';
 import type { ConvAttrs } from './support/conv.ts';
 import { bytesTouched } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
+import * as gpuConvFilterGrad from './webgpu/conv-filter-grad.ts';
 
 export type Conv2dFilterGradAttrs = ConvAttrs & { readonly filterShape: Shape };
 
@@ -42,7 +44,7 @@ export const conv2dFilterGradOp: DifferentiableOp<Conv2dFilterGradAttrs> = defin
     });
     return [dfilter];
   },
-  kernels: {},
+  kernels: { cpu: cpu.conv2dFilterGradLowering, webgpu: gpuConvFilterGrad.conv2dFilterGradLowering },
   precision: 'matrix',
   reductionLength: ([, dy]) => dy.shape[0] * dy.shape[1] * dy.shape[2],
   cost: (inputs, outputs) => ({ flop: convFlop(inputs[1].shape, outputs[0].shape), bytes: bytesTouched(inputs, outputs) }),

@@ -6,10 +6,12 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp } from '../tensor/define-op.ts';
 import { conv2dOp } from './conv2d.ts';
 import { conv2dFilterGradOp } from './conv2d-filter-grad.ts';
+import * as cpu from './cpu/conv.ts';
 import { checkConvGradient, convCases, convFlop, convOutputShape, forEachTap } from './support/conv.ts';
 import type { ConvAttrs } from './support/conv.ts';
 import { bytesTouched } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
+import * as gpuConv from './webgpu/conv.ts';
 
 export type Conv2dInputGradAttrs = ConvAttrs & { readonly inputShape: Shape };
 
@@ -42,7 +44,7 @@ export const conv2dInputGradOp: DifferentiableOp<Conv2dInputGradAttrs> = defineO
     });
     return [dx];
   },
-  kernels: {},
+  kernels: { cpu: cpu.conv2dInputGradLowering, webgpu: gpuConv.conv2dInputGradLowering },
   precision: 'matrix',
   reductionLength: ([, filter]) => filter.shape[0] * filter.shape[1] * filter.shape[2],
   cost: (inputs, outputs) => ({ flop: convFlop(inputs[0].shape, inputs[1].shape), bytes: bytesTouched(inputs, outputs) }),

@@ -4,6 +4,7 @@ import type { HostTensor, Rewrite, Sample } from '../graph/op.ts';
 import { defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp } from '../tensor/define-op.ts';
 import { conv2dOp } from './conv2d.ts';
+import * as cpu from './cpu/conv.ts';
 import { checkBias, convCases, convFlop, convOutputShape } from './support/conv.ts';
 import type { ConvAttrs } from './support/conv.ts';
 import { bytesTouched } from './support/cost.ts';
@@ -61,7 +62,7 @@ export const conv2dStatsOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs>({
     });
     return [m, means, variances];
   },
-  kernels: {},
+  kernels: { cpu: cpu.conv2dStatsLowering },
   precision: 'matrix',
   reductionLength: ([, filter], attrs) => conv2dOp.reductionLength!([filter, filter], { ...attrs, activation: 'none' }),
   cost: (inputs, outputs) => ({ flop: convFlop(outputs[0].shape, inputs[1].shape), bytes: bytesTouched(inputs, outputs) }),

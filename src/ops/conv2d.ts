@@ -9,6 +9,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { reluGradOp } from './binary.ts';
 import { conv2dFilterGradOp } from './conv2d-filter-grad.ts';
 import { conv2dInputGradOp } from './conv2d-input-grad.ts';
+import * as cpu from './cpu/conv.ts';
 import { sum } from './reduce.ts';
 import { checkBias, convCases, convFlop, convOutputShape, forEachTap } from './support/conv.ts';
 import type { ConvAttrs } from './support/conv.ts';
@@ -16,6 +17,7 @@ import { bytesTouched } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
 import { checkFloat, padding4, pair } from './support/shapes.ts';
 import type { Padding } from './support/shapes.ts';
+import * as gpuConv from './webgpu/conv.ts';
 
 export type Activation = 'none' | 'relu';
 export type Conv2dAttrs = ConvAttrs & { readonly activation: Activation };
@@ -70,7 +72,7 @@ export const conv2dOp: DifferentiableOp<Conv2dAttrs> = defineOp<Conv2dAttrs>({
     });
     return [attrs.activation === 'relu' ? y.map((v) => Math.max(v, 0)) : y];
   },
-  kernels: {},
+  kernels: { cpu: cpu.conv2dLowering, webgpu: gpuConv.conv2dLowering },
   precision: 'matrix',
   reductionLength: ([, filter]) => filter.shape[1] * filter.shape[2] * filter.shape[3] + 1,
   cost: (inputs, outputs) => ({ flop: convFlop(outputs[0].shape, inputs[1].shape), bytes: bytesTouched(inputs, outputs) }),

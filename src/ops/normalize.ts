@@ -8,6 +8,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { checkChannelVectors, normShapes } from './batch-norm.ts';
 import type { BatchNormAttrs, BatchNormOptions, NormAttrs } from './batch-norm.ts';
 import { reluGradOp } from './binary.ts';
+import * as cpu from './cpu/norm.ts';
 import { sumTo } from './reduce.ts';
 import { bytesTouched, elementwiseCost } from './support/cost.ts';
 import { f32, fixed } from './support/samples.ts';
@@ -93,7 +94,7 @@ export const normalizeOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
       }),
     ];
   },
-  kernels: {},
+  kernels: { cpu: cpu.normalizeLowering },
   inPlace: () => [[0, 0]],
   precision: 'follow',
   cost: elementwiseCost(4),
@@ -127,7 +128,7 @@ export const normalizeGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   },
   reference: (inputs: readonly HostTensor[], attrs) => backward(inputs, attrs, (v) => v),
   magnitude: (inputs, attrs) => backward(inputs, attrs, Math.abs),
-  kernels: {},
+  kernels: { cpu: cpu.normalizeGradLowering },
   inPlace: () => [[0, 0], [1, 0]],
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
