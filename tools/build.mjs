@@ -1,10 +1,12 @@
-// Builds the package into dist: generated sources, then the TypeScript compiler (declarations included).
+// Builds the package into dist: generated sources, the parts named in package.json (tools/exports.mjs), then the
+// TypeScript compiler (declarations included).
 //
 //   node tools/build.mjs
 import { renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { spawnSync } from 'node:child_process';
+import { writeExports } from './exports.mjs';
 import { generate } from './generate.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -12,6 +14,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** @returns {Promise<number>} exit code */
 export async function build() {
   await generate();
+  if (writeExports()) console.log('package.json: parts brought up to date; commit it');
   const partial = join(root, '.cache', `build-${process.pid}`);
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   const args = [tsc, '-p', 'tsconfig.build.json', '--outDir', partial];

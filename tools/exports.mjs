@@ -69,12 +69,18 @@ export function differences() {
   });
 }
 
+/** Brings package.json up to date. Returns whether anything had to change. */
+export function writeExports() {
+  if (differences().length === 0) return false;
+  const path = join(root, 'package.json');
+  const manifest = { ...JSON.parse(readFileSync(path, 'utf8')), ...wanted() };
+  writeFileSync(path, `${JSON.stringify(manifest, undefined, 2)}\n`);
+  return true;
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  if (process.argv.includes('--write')) {
-    const path = join(root, 'package.json');
-    const manifest = { ...JSON.parse(readFileSync(path, 'utf8')), ...wanted() };
-    writeFileSync(path, `${JSON.stringify(manifest, undefined, 2)}\n`);
-  } else {
+  if (process.argv.includes('--write')) writeExports();
+  else {
     for (const line of differences()) {
       console.error(line);
       process.exitCode = 1;
