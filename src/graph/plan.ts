@@ -135,8 +135,9 @@ class Planner {
         const { rows } = rowsAndChannels(value.shape);
         const strided = kind === 'axis' && rows > 1;
         const free = kind === 'flat' || node.attrs.axis === value.shape.length - 1 || rows <= 1;
-        const refused = strided && (op.contiguousOutputs === 'all' || op.contiguousOutputs?.includes(value.index)
-          || this.#options.runsOnHost(value.node));
+        const innerAxis = op.concatenates === 'axis' && value.node.attrs.axis !== value.shape.length - 1;
+        const refused = strided && (innerAxis || op.contiguousOutputs === 'all' || op.contiguousOutputs?.includes(value.index)
+          || (op.concatenates === undefined && this.#options.runsOnHost(value.node)));
         if (isLeaf(value.node) || op.view || op.updates || refused || !free) return;
         if (seen.has(value) || this.#members.has(value) || this.#outputOf.has(value)) return;
         seen.add(value);
@@ -327,6 +328,12 @@ class Planner {
 
   #copy(from: Layout, to: Layout, label: string): void {
     if (from.rows * from.channels === 0) return;
+    if (from.root === to.root && this.#options.arena === 'slots') {
+      const aside: Layout = { ...this.#fresh(from), rows: from.rows, channels: from.channels, stride: from.channels };
+      this.#steps.push({ kind: 'copy', from, to: aside, label });
+      this.#steps.push({ kind: 'copy', from: aside, to, label });
+      return;
+    }
     this.#steps.push({ kind: 'copy', from, to, label });
   }
 

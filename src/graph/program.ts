@@ -146,7 +146,6 @@ export class Program {
       if (segment.kind === 'device') await segment.executable.run();
       else await this.#runOnHost(segment);
     }
-    this.device.counters.runs++;
   }
 
   /** Times each launch of one run on the inputs last written. */

@@ -132,7 +132,8 @@ export class Tensor<D extends DType = DType> {
   }
 
   /** Refuses `if (tensor > 0)` and the like, which would compare objects. */
-  [Symbol.toPrimitive](): never {
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === 'string') return this.toString();
     refuseInTrace('a tensor is used as a number or condition');
     throw new GraphError('a tensor is used as a number or condition; await tensor.item() first');
   }
