@@ -5,7 +5,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { elementwiseCost } from './support/cost.ts';
-import { fixed } from './support/samples.ts';
+import { f32 } from './support/samples.ts';
 
 type NoAttrs = Record<string, never>;
 
@@ -18,7 +18,7 @@ export const detachOp: DifferentiableOp<NoAttrs> = defineOp<NoAttrs>({
   view: () => ({ row: 0, channel: 0 }),
   precision: 'follow',
   cost: elementwiseCost(0),
-  samples: (): Sample<NoAttrs>[] => [{ inputs: [fixed([3, 5])], attrs: {} }, { inputs: [fixed([])], attrs: {} }],
+  samples: (): Sample<NoAttrs>[] => [{ inputs: [f32([3, 5])], attrs: {} }, { inputs: [f32([])], attrs: {} }],
 });
 
 /** `x` as a constant. */

@@ -9,7 +9,7 @@ import { broadcastTo } from './broadcast-to.ts';
 import { cast } from './cast.ts';
 import { sum } from './reduce.ts';
 import { elementwiseCost } from './support/cost.ts';
-import { fixed } from './support/samples.ts';
+import { f32, fixed } from './support/samples.ts';
 import { checkFloat, named, shapeError } from './support/shapes.ts';
 import { sizeOf } from '../device/types.ts';
 import { sigmoidOp } from './unary.ts';
@@ -32,9 +32,9 @@ function inferRegression(op: string, inputs: readonly TensorType[]): TensorType[
 }
 
 const samples = (): Sample<RegressionAttrs>[] => [
-  { inputs: [fixed([5, 3]), fixed([5, 3])], attrs: { gradScale: 1 } },
-  { inputs: [fixed([4, 1]), fixed([4])], attrs: { gradScale: 0.5 } },
-  { inputs: [fixed([2, 8])], attrs: { gradScale: 1 } },
+  { inputs: [f32([5, 3]), fixed([5, 3])], attrs: { gradScale: 1 } },
+  { inputs: [f32([4, 1]), fixed([4])], attrs: { gradScale: 0.5 } },
+  { inputs: [f32([2, 8])], attrs: { gradScale: 1 } },
 ];
 
 export const linearRegressionOutputOp: DifferentiableOp<RegressionAttrs> = defineOp<RegressionAttrs>({
@@ -87,8 +87,8 @@ export const makeLossOp: DifferentiableOp<MakeLossAttrs> = defineOp<MakeLossAttr
   precision: 'keep',
   cost: elementwiseCost(0),
   samples: (): Sample<MakeLossAttrs>[] => [
-    { inputs: [fixed([5, 3])], attrs: { gradScale: 0.5, normalization: 'null', validThresh: 0 } },
-    { inputs: [fixed([7])], attrs: { gradScale: 2, normalization: 'valid', validThresh: 0 } },
+    { inputs: [f32([5, 3])], attrs: { gradScale: 0.5, normalization: 'null', validThresh: 0 } },
+    { inputs: [f32([7])], attrs: { gradScale: 2, normalization: 'valid', validThresh: 0 } },
   ],
 });
 

@@ -12,7 +12,7 @@ import { sum } from './reduce.ts';
 import { reshape } from './reshape.ts';
 import { checkClasses, softmaxOp } from './softmax.ts';
 import { elementwiseCost } from './support/cost.ts';
-import { fixed } from './support/samples.ts';
+import { f32, fixed } from './support/samples.ts';
 import { checkFloat, named, sameShape, shapeError, show } from './support/shapes.ts';
 
 /** MXNet 1.9's SoftmaxOutput parameters. */
@@ -55,9 +55,9 @@ export const softmaxOutputOp: DifferentiableOp<SoftmaxOutputAttrs> = defineOp<So
     };
     const label = (shape: number[], values: number[]) => fixed(shape, { values });
     return [
-      { inputs: [fixed([5, 7]), label([5], [0, 6, 3, 3, 2])], attrs },
-      { inputs: [fixed([4, 3]), label([4], [0, -1, 1, 2])], attrs: { ...attrs, useIgnore: true, normalization: 'valid' } },
-      { inputs: [fixed([2, 2, 3, 4])], attrs: { ...attrs, multiOutput: true } },
+      { inputs: [f32([5, 7]), label([5], [0, 6, 3, 3, 2])], attrs },
+      { inputs: [f32([4, 3]), label([4], [0, -1, 1, 2])], attrs: { ...attrs, useIgnore: true, normalization: 'valid' } },
+      { inputs: [f32([2, 2, 3, 4])], attrs: { ...attrs, multiOutput: true } },
     ];
   },
 });

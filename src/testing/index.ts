@@ -1,0 +1,5 @@
+/** The suite that every op is held to, for those who add ops: `checkForward`, `checkGradient` and `checkDerivative` of an op. */
+export * from './check-op.ts';
+export * from './tolerance.ts';
+export { runReference } from '../graph/reference.ts';
+export { registeredOps } from '../graph/op.ts';

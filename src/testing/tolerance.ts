@@ -1,0 +1,75 @@
+/**
+ * The one rule by which results of devices are held to the float64 reference, and its table of constants:
+ *
+ *     |got - ref| <= c eps sqrt(n) rms(m)
+ *
+ * for an op fed identical inputs. eps is the distance from 1 to the next float32, n the number of terms summed for an element
+ * (`reductionLength`), m the summed magnitudes of those terms, element by element (`magnitude`), their root mean square taken over
+ * the tensor, and c a small constant of the op. Integers and booleans are exact.
+ */
+import type { TensorType } from '../device/types.ts';
+import type { Attrs } from '../graph/node.ts';
+import type { HostTensor, Op } from '../graph/op.ts';
+
+/** 2^-23. */
+export const float32Epsilon = 2 ** -23;
+
+/** c, where it is not 1; never above 4. */
+export const constants: Readonly<Record<string, number>> = {};
+
+export function constantOf(op: string): number {
+  return constants[op] ?? 1;
+}
+
+/** Summed magnitudes of each output: the op's own, or the rule that `Op.magnitude` states. */
+export function magnitudes(op: Op, inputs: readonly HostTensor[], attrs: Attrs, outputs: readonly TensorType[], references: readonly Float64Array[]) {
+  if (op.magnitude) return op.magnitude(inputs, attrs, outputs);
+  if (op.reductionLength) {
+    const absolute = inputs.map((t) => (t.dtype === 'float32' ? { ...t, data: t.data.map(Math.abs) } : t));
+    return op.reference!(absolute, attrs, outputs);
+  }
+  return references.map((r) => r.map(Math.abs));
+}
+
+/** Root mean square of what is finite. */
+export function rootMeanSquare(values: Float64Array): number {
+  let sum = 0;
+  let count = 0;
+  for (const v of values) {
+    if (!Number.isFinite(v)) continue;
+    sum += v * v;
+    count++;
+  }
+  return count === 0 ? 0 : Math.sqrt(sum / count);
+}
+
+/** The largest error that the rule allows for each output. */
+export function bounds(op: Op, inputs: readonly HostTensor[], attrs: Attrs, outputs: readonly TensorType[], references: readonly Float64Array[]): number[] {
+  const n = op.reductionLength?.(inputs, attrs) ?? 1;
+  const m = magnitudes(op, inputs, attrs, outputs, references);
+  return outputs.map(({ dtype }, i) =>
+    dtype === 'float32' ? constantOf(op.name) * float32Epsilon * Math.sqrt(Math.max(n, 1)) * rootMeanSquare(m[i]) : 0,
+  );
+}
+
+export interface Comparison {
+  /** Largest error over what is allowed: 1 or less passes. Infinity where something exact differs. */
+  readonly ratio: number;
+  /** The element that is worst, and its values. */
+  readonly at: number;
+  readonly got: number;
+  readonly expected: number;
+}
+
+/** Compares element by element. NaN and infinities must be met exactly. */
+export function compare(got: ArrayLike<number>, expected: Float64Array, bound: number): Comparison {
+  let worst: Comparison = { ratio: 0, at: 0, got: got[0], expected: expected[0] };
+  for (let i = 0; i < expected.length; i++) {
+    const error = Object.is(got[i], expected[i]) || got[i] === expected[i] ? 0 : Math.abs(got[i] - expected[i]);
+    if (error === 0) continue;
+    // below the smallest normal float32 devices may flush to zero
+    const ratio = error <= 2 ** -126 ? 0 : error / bound;
+    if (!(ratio <= worst.ratio)) worst = { ratio: Number.isNaN(ratio) ? Infinity : ratio, at: i, got: got[i], expected: expected[i] };
+  }
+  return worst;
+}
