@@ -1,6 +1,6 @@
 // Writes src/generated: what a hand-kept list or a bundler plug-in would otherwise have to provide.
 //
-//   ops.ts                           every op file under src/ops
+//   ops.ts, ops-api.ts               every op file under src/ops: for the table, and for the package's surface
 //   shaders.ts                       every shaders/*.wgsl, as a string
 //   wasm-simd.ts, wasm-relaxed.ts    kernels/wasm/*.ts compiled by AssemblyScript, in base64: plain and relaxed SIMD
 //
@@ -59,6 +59,13 @@ function generateOps() {
   return { name: 'ops.ts', from: 'src/ops/*.ts', hash: hashOf([imports]), text: () => imports + list };
 }
 
+/** The functions and types of the op files, for the package's surface. */
+function generateOpsApi() {
+  const files = filesBelow(join(root, 'src', 'ops'), '.ts').filter((file) => !file.includes('/'));
+  const text = '\n' + files.map((file) => `export * from '../ops/${file}';\n`).join('');
+  return { name: 'ops-api.ts', from: 'src/ops/*.ts', hash: hashOf([text]), text: () => text };
+}
+
 function generateShaders() {
   const folder = join(root, 'shaders');
   const files = filesBelow(folder, '.wgsl');
@@ -76,7 +83,7 @@ function generateShaders() {
  * @returns {Promise<string[]>} names of the files that were written
  */
 export async function generate({ force = false } = {}) {
-  const jobs = [generateOps(), generateShaders()];
+  const jobs = [generateOps(), generateOpsApi(), generateShaders()];
   const stale = jobs.filter(({ name, hash }) => force || currentHash(name) !== hash);
   await Promise.all(stale.map(async ({ name, from, hash, text }) => write(name, header(from, hash) + (await text()))));
   // The kernels of the cpu device have a builder of their own (a template, a list of exports).
