@@ -1,7 +1,7 @@
 /**
- * Photographs resized once: a flat file of bytes, one slot a sample, beside a JSON file that says what is in it. Keyed by
- * the files' names, sizes and times and by all options that matter, so that a change makes another cache. Both files are
- * written under a temporary name and renamed, the JSON last: without it there is no cache.
+ * Photographs resized once: a flat file of bytes, one slot a sample, beside a JSON file that says what is in it. Keyed
+ * by the files' names, sizes and times and by all options that matter, so that a change makes another cache. Both files
+ * are written under a temporary name and renamed, the JSON last: without it there is no cache.
  */
 import type * as Fs from 'node:fs';
 import { DataError, OptionError } from '../errors.ts';

@@ -37,11 +37,11 @@ const relational: Record<string, string> = {
 };
 
 /**
- * Compiles a condition. A column whose name is no plain word (`Image grade`) is written with underscores (`Image_grade`).
+ * Compiles a condition. A column whose name is no plain word takes underscores: `Image_grade` for 'Image grade'.
  *
  * @param columns all the columns there are.
- * @throws OptionError, before any row is read, for what does not parse, an unknown column (with its nearest neighbour and
- *   the list) or function, anything beyond the list above, or an expression that is not a condition.
+ * @throws OptionError, before any row is read, for what does not parse, an unknown column (with its nearest neighbour
+ *   and the list) or function, anything beyond the list above, or an expression that is not a condition.
  */
 export async function compileCondition(text: string, columns: readonly string[]): Promise<Condition> {
   const { parse } = await importPackage<typeof MathJs>('mathjs/number', 'an expression over columns');
@@ -116,8 +116,8 @@ function compileColumn(name: string, context: Context): Compiled {
     context.columns.find((c) => c.replace(/[^A-Za-z0-9_]+/g, '_') === name);
   if (column === undefined) {
     const quoted = nearest(name, context.columns) === undefined ? ' (text goes in quotes)' : '';
-    return context.fail(`unknown column '${name}'${quoted}${didYouMean(name, context.columns)} ` +
-      `Columns: ${context.columns.join(', ')}`);
+    const hint = didYouMean(name, context.columns) || ';';
+    return context.fail(`unknown column '${name}'${quoted}${hint} columns: ${context.columns.join(', ')}`);
   }
   if (!context.used.includes(column)) context.used.push(column);
   return {
@@ -176,9 +176,10 @@ function logical(op: string, a: Compiled, b: Compiled): Compiled {
     kind: 'truth',
     run(row) {
       const [x, y] = [a.run(row), b.run(row)];
-      if (op === 'and') return x === false || y === false ? false : x === undefined || y === undefined ? undefined : true;
-      if (op === 'or') return x === true || y === true ? true : x === undefined || y === undefined ? undefined : false;
-      return x === undefined || y === undefined ? undefined : x !== y;
+      if (op === 'and' && (x === false || y === false)) return false;
+      if (op === 'or' && (x === true || y === true)) return true;
+      if (x === undefined || y === undefined) return undefined;
+      return op === 'xor' ? x !== y : op === 'and';
     },
   };
 }

@@ -54,8 +54,8 @@ export interface MemoryDatasetInit {
 }
 
 /**
- * A dataset over bytes in memory; runs in browsers as in Node. Where `bytes` lies in a SharedArrayBuffer, loader workers
- * read it off the main thread.
+ * A dataset over bytes in memory; runs in browsers as in Node. Where `bytes` lies in a SharedArrayBuffer, loader
+ * workers read it off the main thread.
  *
  * @throws DataError where lengths disagree, a label is no class, or an id is there twice.
  */

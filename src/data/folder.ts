@@ -20,7 +20,7 @@ export interface FolderOptions {
   columns?: Columns;
   /** Which rows are infected, over the table's columns: 'grade >= 2 or dme >= 1'. Replaces the label column. */
   positive?: string;
-  /** Class names in order, the healthy one first. By default healthy, infected for 0 and 1, else what the labels are. */
+  /** Class names in order, the healthy one first. By default healthy, infected for 0 and 1, else the labels. */
   classes?: readonly string[];
   /** Images to leave out, by file name with or without its extension. */
   exclude?: readonly string[];
@@ -142,6 +142,8 @@ async function walk(folder: string): Promise<{ images: Found[]; tables: Found[] 
 
 const stem = (name: string) => name.replace(imageExtension, '');
 const base = (name: string) => name.slice(name.lastIndexOf('/') + 1);
+/** The names that a table or an option may call a file by. */
+const namesOf = (id: string) => [id, stem(id), base(id), stem(base(id))];
 
 /** Finds files as tables name them: by path below the folder, file name, or file name without extension. */
 class FileIndex {
@@ -149,7 +151,7 @@ class FileIndex {
 
   constructor(images: readonly Found[]) {
     for (const image of images) {
-      for (const key of new Set([image.relative, stem(image.relative), base(image.relative), stem(base(image.relative))])) {
+      for (const key of new Set(namesOf(image.relative))) {
         const known = this.#byName.get(key);
         if (known) known.add(image);
         else this.#byName.set(key, new Set([image]));
@@ -160,7 +162,7 @@ class FileIndex {
   /** The file, or why there is none. */
   find(name: string): Found | string {
     const clean = name.replaceAll('\\', '/').replace(/^(\.?\/)+/, '');
-    for (const key of [clean, stem(clean), base(clean), stem(base(clean))]) {
+    for (const key of namesOf(clean)) {
       const files = this.#byName.get(key);
       if (!files) continue;
       if (files.size === 1) return [...files][0];
@@ -200,7 +202,8 @@ async function fromTable(
     if (label.error !== undefined) { reject(label.error); continue; }
     const before = taken.get(found.path);
     if (before) {
-      reject(before.label === label.value ? 'listed twice' : `listed twice, labelled ${before.label} and ${label.value}`);
+      const labelled = before.label === label.value ? '' : `, labelled ${before.label} and ${label.value}`;
+      reject(`listed twice${labelled}`);
       continue;
     }
     const sample: Sample = {
@@ -256,7 +259,7 @@ function fromClassFolders(folder: string, images: readonly Found[], rejected: Re
 }
 
 function exclude(samples: Sample[], names: readonly string[], rejected: Rejected[], folder: string): Sample[] {
-  const matches = (sample: Sample, name: string) => namesOf(sample).includes(name);
+  const matches = (sample: Sample, name: string) => namesOf(sample.id).includes(name);
   for (const name of names) {
     if (!samples.some((sample) => matches(sample, name)) && !rejected.some(({ file }) => stem(file) === stem(name))) {
       throw new OptionError(`${folder} has no image '${name}' to leave out`);
@@ -269,10 +272,9 @@ function exclude(samples: Sample[], names: readonly string[], rejected: Rejected
   });
 }
 
-const namesOf = ({ id }: Sample) => [id, stem(id), base(id), stem(base(id))];
-
 function makeListing(
-  name: string, samples: Sample[], labelSource: string, options: FolderOptions, rejected: Rejected[], warnings: string[],
+  name: string, samples: readonly Sample[], labelSource: string, options: FolderOptions,
+  rejected: readonly Rejected[], warnings: string[],
 ): Listing {
   if (samples.length === 0) {
     const why = describeRejected(rejected, 3);
@@ -305,7 +307,7 @@ function classify(name: string, samples: readonly Sample[], options: FolderOptio
     if (most > 999) throw new DataError(`${name}: label ${most} (${options.columns?.label ?? 'label'}) is no class`);
     classes = options.classes ??
       (most === 1 ? ['healthy', 'infected'] : Array.from({ length: most + 1 }, (_, i) => String(i)));
-    if (classes.length <= most) throw new OptionError(`${name}: label ${most}, but ${classes.length} classes are named`);
+    if (classes.length <= most) throw new OptionError(`${name}: label ${most}, but ${classes.length} class names`);
     indexOf = Number;
   } else {
     const sorted = [...values].sort((a, b) =>
@@ -323,11 +325,13 @@ function classify(name: string, samples: readonly Sample[], options: FolderOptio
 }
 
 /** One group name a sample: the table's column joined with the explicit lists. */
-function groupsOf(name: string, samples: readonly Sample[], lists: readonly (readonly string[])[]): string[] | undefined {
+function groupsOf(
+  name: string, samples: readonly Sample[], lists: readonly (readonly string[])[],
+): string[] | undefined {
   const groups = samples.map((sample) => sample.group);
   for (const list of lists) {
     const members = list.flatMap((wanted) =>
-      samples.flatMap((sample, i) => (namesOf(sample).includes(wanted) ? [i] : [])));
+      samples.flatMap((sample, i) => (namesOf(sample.id).includes(wanted) ? [i] : [])));
     if (members.length === 0) throw new OptionError(`${name}: none of the duplicates ${list.join(', ')} is there`);
     const merged = new Set(members.map((i) => groups[i]).filter((group) => group !== ''));
     const target = [...merged][0] ?? `copies of ${samples[members[0]].id}`;

@@ -11,7 +11,7 @@ import { DataError, OptionError } from '../errors.ts';
 export type Numbers = ArrayLike<number>;
 
 export interface LogisticOptions {
-  /** Weight of the penalty l2/2 * |w|^2 beside the *sum* of the samples' losses (scikit-learn's C is 1/l2). Default 1. */
+  /** Weight of the penalty l2/2 * |w|^2 beside the *sum* of the losses (scikit-learn's C is 1/l2). Default 1. */
   l2?: number;
   /** Per-sample weights (rows); a sample of weight 0 takes no part, in the standardisation neither. */
   weights?: Numbers;

@@ -29,8 +29,8 @@ export interface PhantomDataset extends Dataset {
 }
 
 /**
- * A cohort of phantoms. In Node they are rendered by worker threads, once, into the cache of bytes, which is keyed by the
- * eyes, the size and the generator's own sources; in a browser into memory, on the calling thread.
+ * A cohort of phantoms. In Node they are rendered by worker threads, once, into the cache of bytes, which is keyed by
+ * the eyes, the size and the generator's own sources; in a browser into memory, on the calling thread.
  *
  * @throws OptionError naming the option that is out of range.
  */
@@ -90,8 +90,9 @@ async function renderToMemory(eyes: readonly PhantomEye[], options: PhantomDatas
   return bytes;
 }
 
-const generatorUrl = (extension: string) => new URL(`./phantom/index.${extension}`, import.meta.url);
-const extensionHere = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+/** TypeScript in a checkout, JavaScript in the package. Asked in Node alone: not every bundle has an import.meta. */
+const extension = () => (import.meta.url.endsWith('.ts') ? 'ts' : 'js');
+const generatorUrl = () => new URL(`./phantom/index.${extension()}`, import.meta.url);
 
 /** A hash of the generator's code, so that another version of it makes another cache; undefined once bundled away. */
 async function generatorSources(): Promise<string | undefined> {
@@ -99,11 +100,11 @@ async function generatorSources(): Promise<string | undefined> {
   const { createHash } = await importNode<typeof import('node:crypto')>('node:crypto', 'a cache of phantoms');
   const hash = createHash('sha256');
   try {
-    const folder = new URL('./', generatorUrl(extensionHere));
+    const folder = new URL('./', generatorUrl());
     const files = [...fs.readdirSync(folder).sort().map((name) => new URL(name, folder)),
-      new URL(`../random/philox.${extensionHere}`, import.meta.url)];
-    if (!fs.existsSync(generatorUrl(extensionHere))) return undefined;
-    for (const file of files) if (file.pathname.endsWith(`.${extensionHere}`)) hash.update(fs.readFileSync(file));
+      new URL(`../random/philox.${extension()}`, import.meta.url)];
+    if (!fs.existsSync(generatorUrl())) return undefined;
+    for (const file of files) if (file.pathname.endsWith(`.${extension()}`)) hash.update(fs.readFileSync(file));
   } catch {
     return undefined;
   }
@@ -154,7 +155,7 @@ async function startRenderers(asked: number | undefined, images: number): Promis
   }
   const pending = new Map<number, { resolve(pixels: Uint8Array): void; reject(error: Error): void }>();
   const workers: InstanceType<typeof Worker>[] = [];
-  const tsx = extensionHere === 'ts' ? import.meta.resolve('tsx/esm/api') : undefined;
+  const tsx = extension() === 'ts' ? import.meta.resolve('tsx/esm/api') : undefined;
   let next = 0;
   const fail = (cause: Error) => {
     for (const task of pending.values()) task.reject(new Error(`rendering phantoms: ${cause.message}`, { cause }));
@@ -165,7 +166,7 @@ async function startRenderers(asked: number | undefined, images: number): Promis
     render(spec, size) {
       if (workers.length < count) {
         const worker = new Worker(workerSource, {
-          eval: true, workerData: { url: generatorUrl(extensionHere).href, tsx }, name: 'fovea-phantom',
+          eval: true, workerData: { url: generatorUrl().href, tsx }, name: 'fovea-phantom',
         });
         worker.on('message', ({ id, pixels, error }: { id: number; pixels?: Uint8Array; error?: string }) => {
           const task = pending.get(id);

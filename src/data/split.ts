@@ -23,8 +23,8 @@ export interface SplitOptions {
   ratios?: Partial<Record<Part, number>>;
   seed?: number;
   /**
-   * Whether the dataset's own split (`splits`) decides; default true where there is one. Its test part then stands as it
-   * is; where it names no validation part, that is drawn from its training patients, `ratios.validation` to
+   * Whether the dataset's own split (`splits`) decides; default true where there is one. Its test part then stands as
+   * it is; where it names no validation part, that is drawn from its training patients, `ratios.validation` to
    * `ratios.train`. Training copies of test or validation images, and training images of their patients, are left out.
    */
   honourGiven?: boolean;

@@ -88,8 +88,9 @@ export function resolveColumns(table: Table, asked: Columns = {}): Columns {
     const wanted = asked[role];
     if (wanted !== undefined) {
       if (!table.columns.includes(wanted)) {
-        throw new OptionError(`${table.name} has no column '${wanted}' for ${role}${didYouMean(wanted, table.columns)}` +
-          ` Columns: ${table.columns.join(', ')}`);
+        const hint = didYouMean(wanted, table.columns) || ';';
+        throw new OptionError(`${table.name} has no column '${wanted}' for ${role}${hint} ` +
+          `columns: ${table.columns.join(', ')}`);
       }
       found[role] = wanted;
       continue;

@@ -34,7 +34,9 @@ export function bootstrap(
   clusters: readonly unknown[], statistic: (times: Float64Array) => number, options: BootstrapOptions = {},
 ): Estimate {
   const { resamples = 1000, level = 0.95, seed = 0 } = options;
-  if (!Number.isInteger(resamples) || resamples < 0) throw new OptionError(`resamples must be 0 or more, got ${resamples}`);
+  if (!Number.isInteger(resamples) || resamples < 0) {
+    throw new OptionError(`resamples must be 0 or more, got ${resamples}`);
+  }
   if (!(level > 0 && level < 1)) throw new OptionError(`level must lie between 0 and 1, got ${level}`);
   const numbers = new Map<unknown, number>();
   const clusterOf = clusters.map((cluster) => {
@@ -92,7 +94,8 @@ export class RankedScores {
     for (let i = 0; i < scores.length; i++) {
       if (Number.isNaN(scores[i])) throw new DataError(`the score of sample ${i} is NaN`);
     }
-    this.#order = Int32Array.from({ length: scores.length }, (_, i) => i).sort((a, b) => scores[b] - scores[a] || a - b);
+    const order = Int32Array.from({ length: scores.length }, (_, i) => i);
+    this.#order = order.sort((a, b) => scores[b] - scores[a] || a - b);
     this.#scores = scores;
     this.#positive = positive;
   }
@@ -101,7 +104,9 @@ export class RankedScores {
    * Calls back at each distinct score, from the highest down, with the weight of positives and negatives that score at
    * least as high.
    */
-  walk(weights: ArrayLike<number> | undefined, at: (score: number, truePositive: number, falsePositive: number) => void) {
+  walk(
+    weights: ArrayLike<number> | undefined, at: (score: number, truePositive: number, falsePositive: number) => void,
+  ): void {
     let truePositive = 0;
     let falsePositive = 0;
     const order = this.#order;

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { decodeImage } from '../../src/data/decode.ts';
-import { DataError, OptionError } from '../../src/errors.ts';
+import { importPackage } from '../../src/data/node.ts';
+import { DataError, MissingPackageError, OptionError } from '../../src/errors.ts';
 
 const red = [200, 30, 20];
 const green = [20, 180, 40];
@@ -25,7 +26,7 @@ function pixel(image: { data: Uint8Array; width: number }, y: number, x: number)
 function near(got: number[], expected: number[], tolerance: number): void {
   assert.ok(got.every((v, i) => Math.abs(v - expected[i]) <= tolerance), `${got} is not near ${expected}`);
 }
-async function rejects(promise: Promise<unknown>, type: typeof DataError | typeof OptionError, pattern: RegExp) {
+async function rejects(promise: Promise<unknown>, type: new (m: string) => Error, pattern: RegExp) {
   try {
     await promise;
   } catch (error) {
@@ -158,6 +159,11 @@ test('options are checked', async () => {
   await rejects(decodeImage(new Uint8Array(4), { size: 2.5 }), OptionError, /2\.5/);
   await rejects(decodeImage(new Uint8Array(4), { fit: 'squash' as 'pad' }), OptionError, /'squash'.*pad, crop, stretch/);
   await rejects(decodeImage(new Uint8Array(4), { kernel: 'box' as 'cubic' }), OptionError, /'box'/);
+});
+
+test('a package that is not there is one line with the command', async () => {
+  await rejects(importPackage('@fovea/not-there/part', 'reading X'), MissingPackageError,
+    /^reading X needs the package '@fovea\/not-there': npm install @fovea\/not-there$/);
 });
 
 test.run();

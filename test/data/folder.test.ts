@@ -9,6 +9,7 @@ import { classCounts } from '../../src/data/dataset.ts';
 import { describeRejected, openFolder } from '../../src/data/folder.ts';
 import { kFold, splitByPatient } from '../../src/data/split.ts';
 import { DataError, OptionError } from '../../src/errors.ts';
+import { skip } from '../support/skip.ts';
 import { shared } from '../support/shared.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'fovea-folder-'));
@@ -206,8 +207,14 @@ test('nothing readable at all is an error', async () => {
   await rejects(cacheImages(listing, { size: 0, cacheDir }), OptionError, /size/);
 });
 
+/** A test that needs a folder, or its name and the reason where the folder is absent. */
+function declare(name: string, folder: string | undefined, reason: string, body: () => Promise<void>): void {
+  if (folder === undefined) skip(name, reason);
+  else test(name, body);
+}
+
 const idrid = shared('data', 'idrid');
-(idrid ? test : test.skip)('IDRiD: counts, split and duplicates (skipped where shared/data/idrid is absent)', async () => {
+declare('IDRiD: counts, split and duplicates', idrid, 'no data/idrid in the shared folder (FOVEA_SHARED)', async () => {
   const duplicates = [['test_064', 'train_118'], ['train_028', 'train_327'], ['train_045', 'train_333'],
     ['train_073', 'train_375'], ['train_079', 'train_279']];
   const listing = await openFolder(idrid as string, { positive: 'dr_grade >= 1', duplicates });
@@ -230,7 +237,7 @@ const idrid = shared('data', 'idrid');
 });
 
 const rahim = shared('data', 'rahim');
-(rahim ? test : test.skip)('rahim: 300 patients, both eyes (skipped where shared/data/rahim is absent)', async () => {
+declare('rahim: 300 patients, both eyes', rahim, 'no data/rahim in the shared folder (FOVEA_SHARED)', async () => {
   const listing = await openFolder(rahim as string);
   assert.equal(classCounts(listing), [276, 324]);
   assert.is(new Set(listing.patients).size, 300);

@@ -45,7 +45,7 @@ test('columns: usual names, options, and errors with the nearest neighbour', asy
     file: 'Image name', label: 'Retinopathy grade', patient: 'patient_id', split: 'Usage' });
   assert.is(resolveColumns(table, { label: 'Usage' }).label, 'Usage');
   await rejects(() => resolveColumns(table, { patient: 'patient' }), OptionError,
-    /t\.csv has no column 'patient' for patient; did you mean 'patient_id'\? Columns: Image name, Retinopathy grade/);
+    /t\.csv has no column 'patient' for patient; did you mean 'patient_id'\? columns: Image name, Retinopathy grade/);
   await rejects(() => resolveColumns(table, { pateint: 'x' } as object), OptionError, /'pateint'.*mean 'patient'/);
 });
 
@@ -95,7 +95,7 @@ test('conditions: an empty cell is unknown, unless the rest decides', async () =
 
 test('conditions: unknown names and everything beyond the list are refused before any row', async () => {
   const bad: [string, RegExp][] = [
-    ['garde >= 2', /unknown column 'garde'; did you mean 'grade'\? Columns: grade, dme, class_name/],
+    ['garde >= 2', /unknown column 'garde'; did you mean 'grade'\? columns: grade, dme, class_name/],
     ['grade == severe', /unknown column 'severe' \(text goes in quotes\)/],
     ['import("fs") == 1', /unknown function 'import'/],
     ['abbs(grade) > 1', /unknown function 'abbs'.*did you mean 'abs'/],

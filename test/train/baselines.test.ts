@@ -8,6 +8,7 @@ import { memoryDataset } from '../../src/data/dataset.ts';
 import { openFolder } from '../../src/data/folder.ts';
 import { splitByPatient } from '../../src/data/split.ts';
 import { baselineFeatures, logisticBaseline } from '../../src/train/baselines.ts';
+import { skip } from '../support/skip.ts';
 import { shared } from '../support/shared.ts';
 
 /** 16 x 16 noise of which the top left quarter is lighter by `gap` where the label is 1. */
@@ -49,10 +50,12 @@ test('images that are not square are refused', () => {
 });
 
 const idrid = shared('data', 'idrid');
-(idrid ? test : test.skip)('IDRiD, official split: as published for its thumbnails (skipped where shared/data/idrid is absent)', async () => {
+const title = 'IDRiD, official split: AUC of the 8x8 thumbnail';
+if (idrid === undefined) skip(title, 'no data/idrid in the shared folder (FOVEA_SHARED)');
+else test(title, async () => {
   const cacheDir = mkdtempSync(join(tmpdir(), 'fovea-baselines-'));
   try {
-    const data = await cacheImages(await openFolder(idrid as string, {
+    const data = await cacheImages(await openFolder(idrid, {
       exclude: ['test_064'], duplicates: [['train_028', 'train_327'], ['train_045', 'train_333'],
         ['train_073', 'train_375'], ['train_079', 'train_279']],
     }), { size: 64, cacheDir });
