@@ -7,12 +7,7 @@
 // VEC: x and w are read as vec4 (input channels, strides and offsets divisible by 4) or else element by element.
 // Source: register-tiled implicit GEMM as in CUTLASS' analytic iterators (github.com/NVIDIA/cutlass, conv/), without the staging.
 
-struct Uniforms {
-  pixels: u32, outH: u32, outW: u32, inH: u32, inW: u32, channels: u32, filters: u32,
-  kernelH: u32, kernelW: u32, strideH: u32, strideW: u32, padTop: u32, padLeft: u32, dilationH: u32, dilationW: u32,
-  xOffset: u32, xStride: u32, wOffset: u32, wStride: u32, biasOffset: u32, hasBias: u32, relu: u32, yOffset: u32, yStride: u32,
-}
-@group(0) @binding(0) var<uniform> u: Uniforms;
+//#include conv_uniforms
 @group(0) @binding(1) var<storage, read> x: array<${V}>;
 @group(0) @binding(2) var<storage, read> w: array<${V}>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
@@ -39,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   //#end
   //#for j ${NV}
   //#for q 4
-  let f$j$q = u.wOffset / ${W}u + min(k0 + $ju * 4u + $qu, u.filters - 1u) * taps * wStride;
+  let filter$j$q = u.wOffset / ${W}u + min(k0 + $ju * 4u + $qu, u.filters - 1u) * taps * wStride;
   //#end
   //#end
   for (var r = 0u; r < u.kernelH; r++) {
@@ -59,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         //#for j ${NV}
         {
           //#for q 4
-          let w$q = w[f$j$q + tap + c];
+          let w$q = w[filter$j$q + tap + c];
           //#end
           let m = ${M}(w0, w1, w2, w3);
           //#for i ${TM}

@@ -55,7 +55,7 @@ export class WebgpuDevice implements Device {
   #disposed = false;
   #tail: Promise<unknown> = Promise.resolve();
 
-  constructor(device: GPUDevice, found: FoundAdapter) {
+  constructor(device: GPUDevice, found: FoundAdapter, softwareKernels: boolean) {
     this.#device = device;
     this.#found = found;
     this.software = found.software;
@@ -69,6 +69,7 @@ export class WebgpuDevice implements Device {
     this.#host = {
       device,
       software: found.software,
+      softwareKernels,
       timestamps: device.features.has('timestamp-query'),
       pipelines: this.#pipelines,
       counters: this.counters,

@@ -19,7 +19,10 @@ const FIRST_GUESS_LAUNCH_MS = 0.2;
 /** What a device lends its executables. */
 export interface ExecutableHost {
   readonly device: GPUDevice;
+  /** The adapter blocks JavaScript while it computes. */
   readonly software: boolean;
+  /** Launches for software adapters are taken, else those for hardware. */
+  readonly softwareKernels: boolean;
   readonly timestamps: boolean;
   readonly pipelines: Pipelines;
   readonly counters: DeviceCounters;
@@ -43,7 +46,7 @@ interface Encoded {
 export async function buildExecutable(host: ExecutableHost, launches: readonly PlacedLaunch[]): Promise<Executable> {
   const kept = launches.filter((p) => {
     const only = (p.launch as WebgpuLaunch).adapter;
-    return only === undefined || (only === 'software') === host.software;
+    return only === undefined || (only === 'software') === host.softwareKernels;
   });
   for (const placed of kept) checkLaunch(host, placed);
   const pipelines = await Promise.allSettled(kept.map((placed) => host.pipelines.get(placed)));

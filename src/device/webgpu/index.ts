@@ -15,6 +15,8 @@ export interface WebgpuOptions {
   readonly gpu?: GpuLike;
   /** Refuse software adapters. */
   readonly hardwareOnly?: boolean;
+  /** Which of the kernels' variants to use, for tests and measurements. Default: what suits the adapter. */
+  readonly kernels?: 'software' | 'hardware';
 }
 
 /** A WebGPU device with what choosing it found. */
@@ -45,5 +47,5 @@ export async function webgpu(options: WebgpuOptions = {}): Promise<WebgpuDeviceI
   } catch (cause) {
     throw new DeviceError(`${found.name} gives no device: ${(cause as Error).message}`, { cause });
   }
-  return new WebgpuDevice(device, found);
+  return new WebgpuDevice(device, found, (options.kernels ?? (found.software ? 'software' : 'hardware')) === 'software');
 }

@@ -2,7 +2,8 @@
  * Shader sources: includes, replacements and repeated lines filled in.
  *
  * Register tiles need their statements written out, since a software adapter keeps an array that is indexed by a variable in memory.
- * So that a kernel file stays readable, lines between `//#for i 8` and `//#end` are repeated with `$i` = 0 .. 7; they nest.
+ * So that a kernel file stays readable, lines between `//#for i 8` and `//#end` are repeated with `$i` = 0 .. 7, and lines between
+ * `//#if 1` or `//#if 0` and `//#end` are kept or left out (`//#else` is allowed). They nest.
  */
 import { DeviceError } from '../../errors.ts';
 import { shaders } from '../../generated/shaders.ts';
@@ -40,7 +41,7 @@ function includeFiles(text: string, included: Set<string>): string {
 function repeatLines(name: string, lines: readonly string[]): string[] {
   const out: string[] = [];
   for (let at = 0; at < lines.length; at++) {
-    const start = /^\s*\/\/#for (\w+) (\d+)\s*$/.exec(lines[at]);
+    const start = /^\s*\/\/#(?:for (\w+)|if) (\d+)\s*$/.exec(lines[at]);
     if (start === null) {
       out.push(lines[at]);
       continue;
@@ -48,14 +49,21 @@ function repeatLines(name: string, lines: readonly string[]): string[] {
     const [, variable, count] = start;
     let depth = 1;
     let end = at;
+    let otherwise: number | undefined;
     while (depth > 0) {
       if (++end >= lines.length) throw new DeviceError(`shader "${name}": "${lines[at].trim()}" has no //#end`);
-      if (/^\s*\/\/#for /.test(lines[end])) depth++;
+      if (/^\s*\/\/#(for|if) /.test(lines[end])) depth++;
       if (/^\s*\/\/#end\s*$/.test(lines[end])) depth--;
+      if (depth === 1 && /^\s*\/\/#else\s*$/.test(lines[end])) otherwise = end;
     }
-    const body = lines.slice(at + 1, end);
-    for (let i = 0; i < Number(count); i++) {
-      out.push(...repeatLines(name, body.map((line) => line.replaceAll(`$${variable}`, String(i)))));
+    if (variable === undefined) {
+      const [from, to] = Number(count) !== 0 ? [at + 1, otherwise ?? end] : [(otherwise ?? end) + 1, end];
+      out.push(...repeatLines(name, lines.slice(from, to)));
+    } else {
+      const body = lines.slice(at + 1, end);
+      for (let i = 0; i < Number(count); i++) {
+        out.push(...repeatLines(name, body.map((line) => line.replaceAll(`$${variable}`, String(i)))));
+      }
     }
     at = end;
   }

@@ -1,0 +1,101 @@
+// dw[k,r,s,c] = sum over n,oy,ox of dy[n,oy,ox,k] * x[n, oy*strideH - padTop + r*dilationH, ox*strideW - padLeft + s*dilationW, c].
+// For adapters that compute on the CPU; see conv2d_forward_rows.wgsl. The long sum over pixels is cut into runs of whole rows of y
+// (workgroup z), whose partial results a second launch adds in order.
+// Threads lie along columns (r, s, c); a workgroup is 8 threads, each computing 4 * ${KV} filters x ${CV} columns (of four channels
+// with VEC, else of one): (${KV} + ${CV}) vector loads feed ${KV} * ${CV} * 16 multiply-adds.
+// Grid: ceil(columns / (8 * ${CV})), ceil(filters / (4 * ${KV})), runs. YVEC: dy is read as vec4.
+// Source: split-K wgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_wgrad), partials reduced in a fixed order.
+
+//#include conv_uniforms
+//#if ${YVEC}
+@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
+//#else
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+//#end
+@group(0) @binding(2) var<storage, read> x: array<${V}>;
+@group(0) @binding(3) var<storage, read_write> dw: array<f32>;
+
+@compute @workgroup_size(8)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let perTap = u.channels / ${W}u;
+  let columns = u.kernelH * u.kernelW * perTap;
+  let firstColumn = group.x * (8u * ${CV}u) + lane;
+  let k0 = group.y * (4u * ${KV}u);
+  let xStride = u.xStride / ${W}u;
+  //#for j ${CV}
+  let column$j = min(firstColumn + 8u * $ju, columns - 1u);
+  let tap$j = column$j / perTap;
+  let fy$j = (tap$j / u.kernelW) * u.dilationH - u.padTop;
+  let fx$j = (tap$j % u.kernelW) * u.dilationW - u.padLeft;
+  let c$j = u.xOffset / ${W}u + column$j - tap$j * perTap;
+  //#for q ${W}
+  //#for m ${KV}
+  var a$m_$j$q = vec4f();
+  //#end
+  //#end
+  //#end
+  //#for m ${KV}
+  //#if ${YVEC}
+  let y$m = (u.yOffset + min(k0 + $mu * 4u, u.filters - 4u)) / 4u;
+  //#else
+  //#for q 4
+  let y$m$q = u.yOffset + min(k0 + $mu * 4u + $qu, u.filters - 1u);
+  //#end
+  //#end
+  //#end
+  let last = min((group.z + 1u) * u.runRows, u.rows);
+  for (var row = group.z * u.runRows; row < last; row++) {
+    let image = (row / u.outH) * u.inH;
+    let oy = (row % u.outH) * u.strideH;
+    //#for j ${CV}
+    let iy$j = oy + fy$j;
+    let inY$j = iy$j < u.inH;
+    let p$j = c$j + select(0u, (image + iy$j) * u.inW * xStride, inY$j);
+    //#end
+    for (var ox = 0u; ox < u.outW; ox++) {
+      let o = (row * u.outW + ox) * u.yStride;
+      //#for m ${KV}
+      //#if ${YVEC}
+      let g$m = dy[y$m + o / 4u];
+      //#else
+      let g$m = vec4f(dy[y$m0 + o], dy[y$m1 + o], dy[y$m2 + o], dy[y$m3 + o]);
+      //#end
+      //#end
+      //#for j ${CV}
+      {
+        let ix = ox * u.strideW + fx$j;
+        let ok = inY$j && ix < u.inW;
+        let v = select(${V}(), x[p$j + select(0u, ix * xStride, ok)], ok);
+        //#for m ${KV}
+        //#if ${VEC}
+        //#for q 4
+        a$m_$j$q += g$m * v[$q];
+        //#end
+        //#else
+        a$m_$j0 += g$m * v;
+        //#end
+        //#end
+      }
+      //#end
+    }
+  }
+  let run = u.wOffset + group.z * u.runStride;
+  //#for j ${CV}
+  if (firstColumn + 8u * $ju < columns) {
+    let c = (column$j - tap$j * perTap) * ${W}u;
+    //#for m ${KV}
+    //#for t 4
+    {
+      let k = k0 + $mu * 4u + $tu;
+      if (k < u.filters) {
+        let at = run + (k * u.kernelH * u.kernelW + tap$j) * u.wStride + c;
+        //#for q ${W}
+        dw[at + $qu] = a$m_$j$q[$t];
+        //#end
+      }
+    }
+    //#end
+    //#end
+  }
+  //#end
+}

@@ -1,0 +1,91 @@
+// dx[n,iy,ix,c] = sum over r,s,k of dy[n,oy,ox,k] * w[k,r,s,c] where oy*strideH - padTop + r*dilationH = iy, likewise ox, ix.
+// For adapters that compute on the CPU; see conv2d_forward_rows.wgsl. Pixels of x whose positions agree modulo the strides meet the
+// same taps, so each such class is a dense product of its own (workgroup z): a strided gradient multiplies no zeros.
+// A workgroup is 8 threads along pixels; a thread computes ${TM} pixels x ${NV} * 4 channels, taking ${W} filters a step.
+// Grid: ceil(pixels of the largest class / (8 * ${TM})), ceil(channels / (4 * ${NV})), strideH * strideW.
+// VEC: dy and w are read as vec4 (filters, channels, strides, offsets divisible by 4) or else element by element.
+// Source: strided dgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_dgrad with StrideSupport::kStrided).
+
+//#include conv_uniforms
+@group(0) @binding(1) var<storage, read> dy: array<${V}>;
+@group(0) @binding(2) var<storage, read> w: array<${V}>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+
+@compute @workgroup_size(8)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let classY = group.z / u.strideW;
+  let classX = group.z % u.strideW;
+  let first = group.x * (8u * ${TM}u) + lane;
+  let c0 = group.y * (4u * ${NV}u);
+  let filters = u.filters / ${W}u;
+  let yStride = u.yStride / ${W}u;
+  let taps = u.kernelH * u.kernelW;
+  //#for i ${TM}
+  let row$i = first + 8u * $iu;
+  let ix$i = (row$i % u.classW) * u.strideW + classX;
+  let iy$i = ((row$i / u.classW) % u.classH) * u.strideH + classY;
+  let n$i = row$i / (u.classW * u.classH);
+  let in$i = row$i < u.pixels && ix$i < u.inW && iy$i < u.inH;
+  //#for j ${NV}
+  var a$i_$j = vec4f();
+  //#end
+  //#end
+  // One step of k lies a filter further.
+  let kStride = taps * u.wStride;
+  //#for j ${NV}
+  //#if ${VEC}
+  let w$j = (u.wOffset + min(c0 + $ju * 4u, u.channels - 4u)) / 4u;
+  //#else
+  //#for q 4
+  let w$j$q = u.wOffset + min(c0 + $ju * 4u + $qu, u.channels - 1u);
+  //#end
+  //#end
+  //#end
+  for (var r = 0u; r < u.kernelH; r++) {
+    // Negative positions wrap round to large numbers; the class decides divisibility for all its pixels.
+    if ((classY + u.padTop + u.strideH * u.kernelH * u.dilationH - r * u.dilationH) % u.strideH != 0u) { continue; }
+    for (var s = 0u; s < u.kernelW; s++) {
+      if ((classX + u.padLeft + u.strideW * u.kernelW * u.dilationW - s * u.dilationW) % u.strideW != 0u) { continue; }
+      //#for i ${TM}
+      let fy$i = iy$i + u.padTop - r * u.dilationH;
+      let fx$i = ix$i + u.padLeft - s * u.dilationW;
+      let oy$i = fy$i / u.strideH;
+      let ox$i = fx$i / u.strideW;
+      let ok$i = in$i && oy$i < u.outH && ox$i < u.outW;
+      let p$i = u.yOffset / ${W}u + select(0u, ((n$i * u.outH + oy$i) * u.outW + ox$i) * yStride, ok$i);
+      //#end
+      let tap = (r * u.kernelW + s) * u.wStride;
+      for (var k = 0u; k < filters; k++) {
+        //#for i ${TM}
+        let g$i = select(${V}(), dy[p$i + k], ok$i);
+        //#end
+        let f = (k * ${W}u * kStride + tap) / ${W}u;
+        //#for j ${NV}
+        {
+          //#if ${VEC}
+          let step = kStride / 4u;
+          let m = mat4x4f(w[w$j + f], w[w$j + f + step], w[w$j + f + 2u * step], w[w$j + f + 3u * step]);
+          //#else
+          let m = vec4f(w[w$j0 + f], w[w$j1 + f], w[w$j2 + f], w[w$j3 + f]);
+          //#end
+          //#for i ${TM}
+          a$i_$j += m * g$i;
+          //#end
+        }
+        //#end
+      }
+    }
+  }
+  //#for j ${NV}
+  //#for q 4
+  {
+    let c = c0 + $ju * 4u + $qu;
+    if (c < u.channels) {
+      //#for i ${TM}
+      if (in$i) { dx[u.xOffset + ((n$i * u.inH + iy$i) * u.inW + ix$i) * u.xStride + c] = a$i_$j[$q]; }
+      //#end
+    }
+  }
+  //#end
+  //#end
+}

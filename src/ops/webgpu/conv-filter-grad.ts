@@ -1,0 +1,82 @@
+/** Lowering of convolution's filter gradient: partial sums over runs of rows, then their sum. */
+import type { Lowering, Placed, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
+import { isVectorizable, sizeOf } from '../../device/types.ts';
+import { boundOffset, read, write } from '../../device/webgpu/launch.ts';
+import type { ConvAttrs } from '../support/conv.ts';
+import { convUniforms, TILE } from './conv.ts';
+import { reduceLaunches } from './reduce.ts';
+
+type Attrs = ConvAttrs & { readonly filterShape: Shape };
+
+/** Workgroups that a hardware adapter should have at least. */
+const ENOUGH_GROUPS = 256;
+
+/** Pixels that a run should have at least. */
+const ENOUGH_PIXELS = 256;
+
+/** Runs into which the sum over the rows of y is cut; from shapes alone, whatever the adapter. */
+function runsOf(dy: TensorType, filterShape: Shape): number {
+  const [n, outH, outW] = dy.shape;
+  const [k, r, s, c] = filterShape;
+  const tiles = Math.ceil(k / TILE) * Math.ceil((r * s * c) / TILE);
+  const rows = n * outH;
+  const wanted = Math.min(Math.ceil(ENOUGH_GROUPS / tiles), Math.ceil((rows * outW) / ENOUGH_PIXELS), rows);
+  const perRun = Math.ceil(rows / Math.max(1, wanted));
+  return Math.ceil(rows / perRun);
+}
+
+export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
+  scratch([, dy], [dw], { filterShape }) {
+    const runs = runsOf(dy, filterShape);
+    return runs > 1 ? [4 * runs * sizeOf(dw.shape)] : [];
+  },
+  launches({ inputs: [x, dy], outputs: [dw], scratch, attrs }) {
+    const [n, outH, outW, filters] = dy.shape;
+    const [, r, s, channels] = dw.shape;
+    const runs = runsOf(dy, dw.shape);
+    const rows = n * outH;
+    const cut = runs > 1;
+    const size = sizeOf(dw.shape);
+    const target = cut ? { offset: 0, stride: channels } : { offset: boundOffset(dw), stride: dw.stride };
+    const uniforms = convUniforms({ pixels: rows * outW, x: x.shape, y: dy.shape, w: dw.shape }, attrs, { x, y: dy, w: target },
+      { runs: [rows, Math.ceil(rows / runs), size] });
+    const bindings = [read(dy), read(x), write(cut ? scratch[0] : dw)];
+    const vector = isVectorizable(x);
+    const yVector = isVectorizable(dy);
+    const columns = r * s * (vector ? channels / 4 : channels);
+    const KV = Math.min(4, Math.ceil(filters / 4));
+    const CV = vector ? 2 : 4;
+    const V = vector ? 'vec4f' : 'f32';
+    const launches: WebgpuLaunch[] = [
+      {
+        adapter: 'software',
+        shader: 'conv2d_filter_grad_rows',
+        replace: { KV, CV, V, W: vector ? 4 : 1, VEC: vector ? 1 : 0, YVEC: yVector ? 1 : 0 },
+        uniforms, bindings,
+        grid: [Math.ceil(columns / (8 * CV)), Math.ceil(filters / (4 * KV)), runs],
+        label: 'conv2dFilterGrad',
+      },
+      {
+        adapter: 'hardware',
+        shader: 'conv2d_filter_grad_tiles',
+        replace: { V, VEC: vector ? 1 : 0, YVEC: yVector ? 1 : 0 },
+        uniforms, bindings,
+        grid: [Math.ceil((r * s * channels) / TILE), Math.ceil(filters / TILE), runs],
+        label: 'conv2dFilterGrad',
+      },
+    ];
+    if (cut) launches.push(...sumRuns(dw, runs, scratch[0]));
+    return launches;
+  },
+};
+
+/** dw = sum of `runs` results of its size that lie one after another. */
+function sumRuns(dw: Placed, runs: number, scratch: Parameters<typeof read>[0]): WebgpuLaunch[] {
+  const kept = [
+    { length: dw.rows, stride: dw.channels, yStride: dw.stride },
+    { length: dw.channels, stride: 1, yStride: 1 },
+  ];
+  const reduced = [{ length: runs, stride: sizeOf(dw.shape) }];
+  return reduceLaunches({ binding: scratch, start: 0, kept, reduced }, { binding: dw, start: boundOffset(dw) }, 'sum', 1, 1, undefined,
+    'conv2dFilterGrad');
+}
