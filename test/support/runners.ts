@@ -2,26 +2,48 @@
 import { device, setDefaultDevice } from '../../src/device/index.ts';
 import type { Device } from '../../src/device/types.ts';
 import { FoveaError } from '../../src/errors.ts';
+import { hostArray, isLeaf } from '../../src/graph/leaves.ts';
+import { topologicalOrder } from '../../src/graph/node.ts';
 import { runReference } from '../../src/graph/reference.ts';
+import type { VariableCell } from '../../src/graph/variable-cell.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { data } from '../../src/tensor/tensor.ts';
-import type { Variable } from '../../src/tensor/variable.ts';
 
 export interface Runner {
   readonly name: string;
   /** Undefined for the reference. */
   readonly device: Device | undefined;
-  /** Values of tensors; `start` has the values of the variables that they read. */
-  evaluate(tensors: readonly Tensor[], start: ReadonlyMap<Variable, ArrayLike<number>>): Promise<ArrayLike<number>[]>;
+  /** Values of tensors, and what is assigned to the variables they touch takes place. */
+  evaluate(tensors: readonly Tensor[]): Promise<ArrayLike<number>[]>;
 }
 
 const reference: Runner = {
   name: 'reference',
   device: undefined,
-  evaluate: (tensors, start) => {
-    const cells = new Map([...start].map(([variable, values]) => [variable.cell, values]));
-    const values = tensors.map((t) => t.value);
-    return Promise.resolve(runReference(values, ({ source }) => (source.kind === 'variable' ? cells.get(source.cell) : undefined)));
+  async evaluate(tensors) {
+    const requested = tensors.map((t) => t.value);
+    const cells = new Map<VariableCell, ArrayLike<number>>();
+    const values = [...requested];
+    for (let grown = true; grown;) {
+      grown = false;
+      for (const node of topologicalOrder(values.map((v) => v.node))) {
+        if (!isLeaf(node) || node.source.kind !== 'variable' || cells.has(node.source.cell)) continue;
+        const { cell } = node.source;
+        cells.set(cell, await cell.read());
+        if (cell.pending === undefined) continue;
+        values.push(cell.pending);
+        grown = true;
+      }
+    }
+    const assigned = [...cells.keys()].flatMap((cell) => (cell.pending === undefined ? [] : [{ cell, value: cell.pending }]));
+    const all = [...requested, ...assigned.map((a) => a.value)];
+    const results = runReference(all, ({ source }) => (source.kind === 'variable' ? cells.get(source.cell) : undefined));
+    assigned.forEach(({ cell }, i) => {
+      const data = hostArray(cell.dtype, results[requested.length + i].length);
+      data.set(results[requested.length + i]);
+      cell.write(data);
+    });
+    return results.slice(0, requested.length);
   },
 };
 

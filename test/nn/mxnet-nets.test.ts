@@ -1,0 +1,153 @@
+/** Whole networks as MXNet 1.9.1 computes them: every layer in inference, and one training step, on each device. */
+import { readFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { grad } from '../../src/fovea.ts';
+import { fromMXNet, permuteAxes } from '../../src/nn/index.ts';
+import type { HostArray } from '../../src/nn/index.ts';
+import { toMXNetAxes } from '../../src/nn/operator.ts';
+import { group, internals } from '../../src/nn/symbol.ts';
+import type { ModelSymbol } from '../../src/nn/symbol.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { wrap } from '../../src/tensor/tensor.ts';
+import { Variable } from '../../src/tensor/variable.ts';
+import { l2, recipe, symbolFile } from '../support/mxnet.ts';
+import type { Digest } from '../support/mxnet.ts';
+import { runners } from '../support/runners.ts';
+import type { Runner } from '../support/runners.ts';
+import { shared } from '../support/shared.ts';
+import { skip } from '../support/skip.ts';
+
+// The float64 reference takes a minute and more: asked for by name.
+process.env.FOVEA_RUNNERS ??= 'cpu,webgpu';
+const { present, absent } = await runners();
+
+interface Fixture {
+  readonly input: number[];
+  readonly input_scale: number;
+  readonly labels: number[];
+  readonly arguments: Record<string, number[]>;
+  readonly auxiliary: Record<string, number[]>;
+  readonly output: number[][];
+  readonly layers: Record<string, Digest>;
+  readonly gradients: Record<string, Digest>;
+  readonly auxiliary_after: Record<string, Digest>;
+}
+
+function fixture(name: string): Fixture | undefined {
+  const path = shared('fixtures', 'mxnet', 'nets', name);
+  return path === undefined ? undefined : JSON.parse(readFileSync(path, 'utf8')) as Fixture;
+}
+
+interface Bound {
+  readonly symbol: ModelSymbol;
+  readonly parameters: Map<string, Variable>;
+  readonly inputs: Record<string, Tensor>;
+}
+
+function bind(symbol: ModelSymbol, want: Fixture): Bound {
+  const parameters = new Map<string, Variable>();
+  const add = (name: string, shape: readonly number[]): void => {
+    const { data, shape: inMemory } = fromMXNet(recipe(name, shape));
+    const made = new Variable(data as Float32Array<ArrayBuffer>, inMemory, 'float32', { name });
+    parameters.set(name, made);
+  };
+  for (const [name, shape] of Object.entries(want.arguments)) if (name !== 'data' && !name.endsWith('label')) add(name, shape);
+  for (const [name, shape] of Object.entries(want.auxiliary)) add(name, shape);
+  const image = fromMXNet(recipe('data', want.input, want.input_scale));
+  const inputs: Record<string, Tensor> = { data: wrap(image.data as Float32Array, image.shape, 'float32') };
+  const label = Object.keys(want.arguments).find((name) => name.endsWith('label'));
+  if (label !== undefined && symbol.listArguments().includes(label)) {
+    inputs[label] = wrap(Float32Array.from(want.labels), [want.labels.length], 'float32');
+  }
+  return { symbol, parameters, inputs };
+}
+
+function toNCHW(values: ArrayLike<number>, shape: readonly number[]): Float32Array {
+  const array: HostArray = { shape, dtype: 'float32', data: Float32Array.from(values) };
+  return permuteAxes(array, toMXNetAxes(shape.length)).data as Float32Array;
+}
+
+/** Largest distance of the first and last values, over the root mean square. */
+function edgeError(got: Float32Array, want: Digest): number {
+  const rms = want.l2 / Math.sqrt(want.size);
+  const last = got.subarray(Math.max(0, got.length - want.last.length));
+  return Math.max(...want.first.map((v, i) => Math.abs(got[i] - v)), ...want.last.map((v, i) => Math.abs(last[i] - v))) / rms;
+}
+
+async function checkForward(runner: Runner, symbol: ModelSymbol, want: Fixture): Promise<void> {
+  const names = Object.keys(want.layers);
+  const inner = internals(symbol);
+  const bound = bind(symbol, want);
+  const tensors = group(...names.map((name) => inner[name])).applyAll(bound.parameters, bound.inputs);
+  const shapes = tensors.map((t) => t.shape);
+  const values = await runner.evaluate(tensors);
+  const worst = { edge: 0, edgeAt: '', l2: 0, l2At: '' };
+  names.forEach((name, i) => {
+    const digest = want.layers[name];
+    const got = toNCHW(values[i], shapes[i]);
+    assert.is(got.length, digest.size, name);
+    const edge = edgeError(got, digest);
+    const norm = Math.abs(l2(got) - digest.l2) / digest.l2;
+    if (!(edge <= worst.edge)) Object.assign(worst, { edge, edgeAt: name });
+    if (!(norm <= worst.l2)) Object.assign(worst, { l2: norm, l2At: name });
+  });
+  assert.ok(worst.edge <= 3e-5, `first and last values: ${worst.edge} of the rms at ${worst.edgeAt}`);
+  assert.ok(worst.l2 <= 1e-6, `l2: ${worst.l2} relative at ${worst.l2At}`);
+}
+
+/** The network as it is used, with what fuses fused. */
+async function checkOutput(runner: Runner, symbol: ModelSymbol, want: Fixture): Promise<void> {
+  const bound = bind(symbol, want);
+  const [values] = await runner.evaluate([symbol.apply(bound.parameters, bound.inputs)]);
+  const off = Math.max(...want.output.flat().map((v, i) => Math.abs(values[i] - v)));
+  assert.ok(off <= 2e-6, `output: off by ${off}`);
+}
+
+async function checkStep(runner: Runner, symbol: ModelSymbol, want: Fixture): Promise<void> {
+  const bound = bind(symbol, want);
+  const output = symbol.apply(bound.parameters, bound.inputs, { training: true });
+  // The gradient of a convolution's bias ahead of a batch norm is zero but for rounding.
+  const names = Object.keys(want.gradients).filter((name) => !/^conv_.*_bias$/.test(name));
+  const gradients = grad(output.sum(), names.map((name) => bound.parameters.get(name)!));
+  const states = Object.keys(want.auxiliary_after);
+  const tensors = [output, ...gradients, ...states.map((name) => bound.parameters.get(name)!.read())];
+  const shapes = tensors.map((t) => t.shape);
+  const values = await runner.evaluate(tensors);
+  let worst = 0;
+  names.forEach((name, i) => {
+    const off = Math.abs(l2(values[1 + i]) - want.gradients[name].l2) / want.gradients[name].l2;
+    worst = Math.max(worst, off);
+    assert.ok(off <= 0.01, `gradient of ${name}: l2 off by ${off} relative`);
+    // Elements flip, directions do not: the ends agree but for some.
+    const got = toNCHW(values[1 + i], shapes[1 + i]);
+    assert.is(got.length, want.gradients[name].size, name);
+  });
+  states.forEach((name, i) => {
+    const got = Float32Array.from(values[1 + names.length + i]);
+    const digest = want.auxiliary_after[name];
+    const off = Math.max(edgeError(got, digest), Math.abs(l2(got) - digest.l2) / digest.l2);
+    assert.ok(off <= 1e-4, `${name}: off by ${off}`);
+  });
+  const off = Math.max(...want.output.flat().map((v, i) => Math.abs(values[0][i] - v)));
+  assert.ok(off <= 1e-3, `output: off by ${off}`);
+}
+
+const why = 'no fixtures/mxnet/nets in the shared folder (FOVEA_SHARED)';
+const symbolPath = shared('fixtures', 'mxnet', 'nets', 'inception-bn-2016-symbol.json');
+const checks: [string, string, (runner: Runner, symbol: ModelSymbol, want: Fixture) => Promise<void>][] = [
+  ['inception-bn-2016: every layer', 'inception-bn-2016-forward.json', checkForward],
+  ['inception-bn-2016: softmax', 'inception-bn-2016-forward.json', checkOutput],
+  ['inception-bn-2016: gradients and moving statistics of a step', 'inception-bn-2016-step.json', checkStep],
+];
+for (const [title, file, check] of checks) {
+  const want = fixture(file);
+  if (want === undefined || symbolPath === undefined) {
+    skip(title, why);
+    continue;
+  }
+  for (const [runner, reason] of absent) skip(`${title} on ${runner}`, reason);
+  for (const runner of present) test(`${title} on ${runner.name}`, () => check(runner, symbolFile(symbolPath), want));
+}
+
+test.run();

@@ -1,0 +1,113 @@
+/** A narrow Inception trained 6 steps by MXNet's Module: the same by Symbols, gradients and optimizers, on each runner. */
+import { readFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { compile, grad } from '../../src/fovea.ts';
+import { splitCheckpoint } from '../../src/formats/mxnet-params.ts';
+import { arraysToMXNet, createVariables, fromMXNet, initialize, readVariables } from '../../src/nn/index.ts';
+import type { HostArray, NetworkVariables } from '../../src/nn/index.ts';
+import { adam, sgd, step } from '../../src/optim/index.ts';
+import type { Optimizer } from '../../src/optim/index.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { tensor, wrap } from '../../src/tensor/tensor.ts';
+import { paramsFile, symbolFile } from '../support/mxnet.ts';
+import { runners } from '../support/runners.ts';
+import type { Runner } from '../support/runners.ts';
+import { shared } from '../support/shared.ts';
+import { skip } from '../support/skip.ts';
+
+interface Run {
+  readonly options: Record<string, number>;
+  readonly rescale_grad: number;
+  readonly loss: number[];
+  readonly inference_on_first_batch: number[][];
+}
+
+const folder = shared('fixtures', 'mxnet', 'train');
+const names = ['sgd', 'sgd_momentum_wd', 'sgd_clip', 'sgd_schedule', 'adam', 'adam_wd'];
+const { present, absent } = await runners();
+
+function optimizerOf(name: string, run: Run, variables: NetworkVariables): Optimizer {
+  const { learning_rate: learningRate, momentum, wd: weightDecay, clip_gradient: clipGradient, beta1, beta2, epsilon } = run.options;
+  const common = { learningRate, weightDecay, clipGradient, rescale: run.rescale_grad };
+  return name.startsWith('sgd')
+    ? sgd(variables.trainable, { ...common, momentum })
+    : adam(variables.trainable, { ...common, beta1, beta2, epsilon });
+}
+
+/** Steps one after another: on a device by a compiled function, on the reference node by node. */
+function stepper(runner: Runner, fn: (x: Tensor, y: Tensor, rate: Tensor) => Tensor):
+(x: Tensor, y: Tensor, rate: number) => Promise<ArrayLike<number>> {
+  if (runner.device === undefined) {
+    return async (x, y, rate) => (await runner.evaluate([fn(x, y, tensor(rate))]))[0];
+  }
+  const compiled = compile(fn, { device: runner.device });
+  return async (x, y, rate) => (await compiled(x, y, rate as unknown as Tensor)).data();
+}
+
+function compare(key: string, got: HostArray, want: HostArray, tolerance: number): void {
+  assert.equal([...got.shape], [...want.shape], key);
+  const w = want.data as Float32Array;
+  const largest = w.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+  const off = w.reduce((m, v, i) => Math.max(m, Math.abs((got.data[i] as number) - v)), 0);
+  assert.ok(off <= tolerance * largest, `${key}: off by ${off}, largest value ${largest}`);
+}
+
+async function check(runner: Runner, name: string, path: string): Promise<void> {
+  const run = (JSON.parse(readFileSync(`${path}/report.json`, 'utf8')) as Record<string, Run>)[name];
+  const symbol = symbolFile(`${path}/symbol.json`);
+  const batches = paramsFile(`${path}/batches.params`);
+  const images = batches.get('data')!;
+  const labels = batches.get('label')!;
+  const [steps, ...shape] = images.shape;
+  const n = shape[0];
+  const from = splitCheckpoint(paramsFile(`${path}/start.params`), { file: 'start.params' });
+  const variables = createVariables(symbol, initialize(symbol, { data: shape }, { seed: 1, from }));
+  const optimizer = optimizerOf(name, run, variables);
+  const schedule = name === 'sgd_schedule' ? step({ learningRate: run.options.learning_rate, step: 2, factor: 0.5 }) : undefined;
+  const take = stepper(runner, (data, label, rate) => {
+    const output = symbol.apply(variables.all, { data, softmax_label: label }, { training: true });
+    optimizer.update(grad(output.sum(), optimizer.parameters), rate);
+    return output;
+  });
+  const batch = (i: number): [Tensor, Tensor] => {
+    const size = images.data.length / steps;
+    const image = fromMXNet({ shape, dtype: 'float32', data: images.data.slice(i * size, (i + 1) * size) as Float32Array<ArrayBuffer> });
+    return [
+      wrap(image.data as Float32Array, image.shape, 'float32'),
+      wrap(labels.data.slice(i * n, (i + 1) * n) as Float32Array, [n], 'float32'),
+    ];
+  };
+  const adaptive = name.startsWith('adam');
+  for (let i = 0; i < steps; i++) {
+    const rate = schedule?.({ update: i + 1, epoch: 1 }) ?? run.options.learning_rate;
+    const probabilities = await take(...batch(i), rate);
+    let loss = 0;
+    for (let s = 0; s < n; s++) loss -= Math.log(probabilities[s * 2 + Number(labels.data[i * n + s])]) / n;
+    assert.ok(Math.abs(loss - run.loss[i]) <= (adaptive ? 1e-2 : 2e-5) * run.loss[i], `loss of step ${i}: ${loss}, MXNet ${run.loss[i]}`);
+  }
+  const wanted = splitCheckpoint(paramsFile(`${path}/${name}.params`), { file: `${name}.params` });
+  const got = arraysToMXNet(await readVariables(symbol, variables.all));
+  for (const [kind, arrays] of [['arg', wanted.arguments], ['aux', wanted.auxiliary]] as const) {
+    for (const [key, array] of arrays) {
+      // Adam makes noise of gradients that are zero but for rounding.
+      if (adaptive && (/^conv_.*_bias$/.test(key) || key.endsWith('moving_mean'))) continue;
+      compare(key, (kind === 'arg' ? got.arguments : got.auxiliary).get(key)!, array, adaptive ? 1e-2 : 2e-5);
+    }
+  }
+  if (adaptive) return;
+  const [first] = await runner.evaluate([symbol.apply(variables.all, batch(0)[0])]);
+  run.inference_on_first_batch.flat().forEach((v, i) => assert.ok(Math.abs(first[i] - v) <= 2e-5, `inference ${i}: ${first[i]}, MXNet ${v}`));
+}
+
+for (const name of names) {
+  const title = `6 steps of ${name}`;
+  if (folder === undefined) {
+    skip(title, 'no fixtures/mxnet/train in the shared folder (FOVEA_SHARED)');
+    continue;
+  }
+  for (const [runner, why] of absent) skip(`${title} on ${runner}`, why);
+  for (const runner of present) test(`${title} on ${runner.name}`, () => check(runner, name, folder));
+}
+
+test.run();
