@@ -3,7 +3,7 @@
  * and are always full: what is left over opens the next epoch, or is dropped.
  */
 import { DataError, OptionError } from '../errors.ts';
-import { PhiloxStream } from '../random/philox.ts';
+import { hashName, PhiloxStream } from '../random/philox.ts';
 import { didYouMean } from './nearest.ts';
 
 /**
@@ -54,6 +54,8 @@ export interface SamplerState {
   readonly batch: number;
   readonly samples: number;
   readonly kind: string;
+  /** Hash of the part's indices and labels and of the sampler's other options. */
+  readonly fingerprint: number;
 }
 
 export interface SampledBatch {
@@ -74,6 +76,7 @@ export class Sampler {
   readonly #kind: SamplerKind;
   readonly #seed: number;
   readonly #options: SamplerOptions;
+  readonly #fingerprint: number;
   #epoch = 0;
   #cursor = 0;
   #carried: Int32Array = new Int32Array(0);
@@ -107,6 +110,8 @@ export class Sampler {
     this.#kind = kind;
     this.#seed = seed;
     this.#options = options;
+    this.#fingerprint = hashName(JSON.stringify([
+      [...this.#indices], [...this.#labels], remainder ?? 'carry', epochSize ?? null, options.annealed ?? null]));
     if (kind === 'annealed') this.#weights(0);
   }
 
@@ -154,8 +159,14 @@ export class Sampler {
     if (state.format !== 1) throw new DataError(`sampler state of format ${String(state.format)}; this reads format 1`);
     const mine = this.#identity();
     for (const key of Object.keys(mine) as (keyof typeof mine)[]) {
-      if (state[key] !== mine[key]) {
-        throw new DataError(`sampler state was saved with ${key} ${state[key]}, where it is ${mine[key]} now`);
+      if (state[key] === mine[key]) continue;
+      throw new DataError(key === 'fingerprint'
+        ? 'sampler state was saved for other samples, labels or sampler options'
+        : `sampler state was saved with ${key} ${state[key]}, where it is ${mine[key]} now`);
+    }
+    for (const key of ['epoch', 'cursor'] as const) {
+      if (!(Number.isSafeInteger(state[key]) && state[key] >= 0)) {
+        throw new DataError(`sampler state has ${key} ${state[key]}`);
       }
     }
     const known = new Set(this.#indices);
@@ -170,7 +181,7 @@ export class Sampler {
 
   #identity() {
     const kind = typeof this.#kind === 'function' ? 'function' : this.#kind;
-    return { seed: this.#seed, batch: this.batch, samples: this.samples, kind };
+    return { seed: this.#seed, batch: this.batch, samples: this.samples, kind, fingerprint: this.#fingerprint };
   }
 
   #ordered(): Int32Array {

@@ -133,6 +133,11 @@ test('a state that does not fit is refused, with what differs', () => {
   throws(() => new Sampler(labels, [1, ...all], { batch: 16 }).restore(state), DataError, /samples 203/);
   throws(() => new Sampler(labels, all, { batch: 16, kind: 'balanced' }).restore(state), DataError, /kind none/);
   throws(() => new Sampler(labels, all, { batch: 16 }).restore({ ...state, format: 2 as 1 }), DataError, /format 2/);
+  throws(() => new Sampler(labels, all, { batch: 16 }).restore({ ...state, cursor: -1 }), DataError, /cursor -1/);
+  const others = all.map((i) => (i === 7 ? 8 : i));
+  throws(() => new Sampler(labels, others, { batch: 16 }).restore(state), DataError, /other samples, labels or/);
+  throws(() => new Sampler(labels.map((l) => 1 - l), all, { batch: 16 }).restore(state), DataError, /other samples/);
+  throws(() => new Sampler(labels, all, { batch: 16, remainder: 'drop' }).restore(state), DataError, /sampler options/);
   throws(() => new Sampler(labels, all, { batch: 16 }).restore({ ...state, carried: [999] }), DataError, /sample 999/);
 });
 
