@@ -54,3 +54,8 @@ export class DataError extends FoveaError {
 export class MissingPackageError extends FoveaError {
   readonly code = 'ERR_FOVEA_MISSING_PACKAGE';
 }
+
+/** Training that cannot go on: a loss that is no number. */
+export class TrainingError extends FoveaError {
+  readonly code = 'ERR_FOVEA_TRAINING';
+}

@@ -122,9 +122,10 @@ const functions = ['abs', 'ceil', 'cos', 'exp', 'floor', 'log', 'max', 'min', 'p
 /**
  * A rate as an expression over `epoch` (from 1) and `update` (from 1): `0.01 * 0.94 ^ epoch`. Parsed by mathjs, once.
  *
+ * @param constants further names that it may use, such as the number of epochs
  * @throws OptionError at once for what is no expression, names that are unknown, or a first value that is no rate
  */
-export async function expression(text: string): Promise<Schedule> {
+export async function expression(text: string, constants: Readonly<Record<string, number>> = {}): Promise<Schedule> {
   const { parse } = await import('mathjs/number');
   let tree: MathNode;
   try {
@@ -137,14 +138,14 @@ export async function expression(text: string): Promise<Schedule> {
     if (!allowed.includes(node.type)) throw new OptionError(`learning rate "${text}": ${node.toString()} cannot be used here`);
     if (node.type !== 'SymbolNode') return;
     const { name } = node as unknown as { name: string };
-    const known = path === 'fn' ? functions : names;
+    const known = path === 'fn' ? functions : [...names, ...Object.keys(constants)];
     if (!known.includes(name)) {
       throw new OptionError(`learning rate "${text}": unknown ${path === 'fn' ? 'function' : 'name'} "${name}"; expected ${known.join(', ')}`);
     }
   });
   const code = tree.compile();
   const schedule: Schedule = ({ epoch, update }) => {
-    const rate: unknown = code.evaluate({ epoch, update });
+    const rate: unknown = code.evaluate({ ...constants, epoch, update });
     if (typeof rate !== 'number' || !Number.isFinite(rate) || rate < 0) {
       throw new OptionError(`learning rate "${text}" gives ${String(rate)} at epoch ${epoch}, update ${update}`);
     }
