@@ -10,6 +10,7 @@ import { adam, sgd, step } from '../../src/optim/index.ts';
 import type { Optimizer } from '../../src/optim/index.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { tensor, wrap } from '../../src/tensor/tensor.ts';
+import type { Variable } from '../../src/tensor/variable.ts';
 import { paramsFile, symbolFile } from '../support/mxnet.ts';
 import { runners } from '../support/runners.ts';
 import type { Runner } from '../support/runners.ts';
@@ -36,10 +37,14 @@ function optimizerOf(name: string, run: Run, variables: NetworkVariables): Optim
 }
 
 /** Steps one after another: on a device by a compiled function, on the reference node by node. */
-function stepper(runner: Runner, fn: (x: Tensor, y: Tensor, rate: Tensor) => Tensor):
+function stepper(runner: Runner, states: readonly Variable[], fn: (x: Tensor, y: Tensor, rate: Tensor) => Tensor):
 (x: Tensor, y: Tensor, rate: number) => Promise<ArrayLike<number>> {
   if (runner.device === undefined) {
-    return async (x, y, rate) => (await runner.evaluate([fn(x, y, tensor(rate))]))[0];
+    return async (x, y, rate) => {
+      const output = fn(x, y, tensor(rate));
+      // The output does not depend on the moving statistics: they are asked for.
+      return (await runner.evaluate([output, ...states.map((v) => v.read())]))[0];
+    };
   }
   const compiled = compile(fn, { device: runner.device });
   return async (x, y, rate) => (await compiled(x, y, rate as unknown as Tensor)).data();
@@ -48,7 +53,10 @@ function stepper(runner: Runner, fn: (x: Tensor, y: Tensor, rate: Tensor) => Ten
 function compare(key: string, got: HostArray, want: HostArray, tolerance: number): void {
   assert.equal([...got.shape], [...want.shape], key);
   const w = want.data as Float32Array;
-  const largest = w.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+  // The gradient of a bias ahead of a batch norm is zero; what MXNet moved it by is rounding of sums over activations, which
+  // has nothing to do with how large the four biases of a layer happen to be: their range by the recipe is the measure.
+  const least = /^conv_.*_bias$/.test(key) ? 0.1 : 0;
+  const largest = w.reduce((m, v) => Math.max(m, Math.abs(v)), least);
   const off = w.reduce((m, v, i) => Math.max(m, Math.abs((got.data[i] as number) - v)), 0);
   assert.ok(off <= tolerance * largest, `${key}: off by ${off}, largest value ${largest}`);
 }
@@ -65,7 +73,7 @@ async function check(runner: Runner, name: string, path: string): Promise<void> 
   const variables = createVariables(symbol, initialize(symbol, { data: shape }, { seed: 1, from }));
   const optimizer = optimizerOf(name, run, variables);
   const schedule = name === 'sgd_schedule' ? step({ learningRate: run.options.learning_rate, step: 2, factor: 0.5 }) : undefined;
-  const take = stepper(runner, (data, label, rate) => {
+  const take = stepper(runner, variables.states, (data, label, rate) => {
     const output = symbol.apply(variables.all, { data, softmax_label: label }, { training: true });
     optimizer.update(grad(output.sum(), optimizer.parameters), rate);
     return output;
