@@ -26,6 +26,14 @@ const broadcasts: readonly (readonly [Shape, Shape])[] = [
   [[2, 5, 4], [5, 1]],
 ];
 
+/** f of two operands, broadcast to `shape`. */
+function map(a: HostTensor, b: HostTensor, shape: Shape, f: (x: number, y: number) => number): Float64Array {
+  if (sameShape(a.shape, b.shape)) return a.data.map((v, i) => f(v, b.data[i]));
+  const ia = broadcastIndex(a.shape, shape);
+  const ib = broadcastIndex(b.shape, shape);
+  return Float64Array.from(ia, (at, i) => f(a.data[at], b.data[ib[i]]));
+}
+
 function binary(name: string): DifferentiableOp<ScalarAttrs> {
   const e = binaryExpressions[name];
   const names = e.operands ?? ['a', 'b'];
@@ -62,13 +70,10 @@ function binary(name: string): DifferentiableOp<ScalarAttrs> {
           needs[1] && rules.y ? sumTo(rules.y(context), y.shape) : undefined,
         ];
       }),
-    reference([a, b]: readonly HostTensor[], attrs, [out]) {
-      const same = sameShape(a.shape, b.shape);
-      if (same) return [a.data.map((v, i) => e.reference(v, b.data[i], attrs))];
-      const ia = broadcastIndex(a.shape, out.shape);
-      const ib = broadcastIndex(b.shape, out.shape);
-      return [Float64Array.from(ia, (at, i) => e.reference(a.data[at], b.data[ib[i]], attrs))];
-    },
+    reference: ([a, b]: readonly HostTensor[], attrs, [out]) => [map(a, b, out.shape, (x, y) => e.reference(x, y, attrs))],
+    magnitude:
+      e.magnitude &&
+      (([a, b], attrs, [out]) => [map(a, b, out.shape, (x, y) => e.magnitude!(x, y, e.reference(x, y, attrs)))]),
     kernels: { cpu: elementwise(name, e.parameters), webgpu: gpu.elementwise(name, e.parameters) },
     inPlace: () => [[0, 0], [1, 0]],
     precision: 'follow',

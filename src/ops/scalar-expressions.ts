@@ -36,6 +36,8 @@ export interface UnaryExpression {
   readonly parameters?: readonly string[];
   /** Values tried by the suites: where the function is defined, with room for its float32 form. */
   readonly domain?: readonly [number, number];
+  /** What the result's rounding error is relative to; default |y|. */
+  readonly magnitude?: (x: number, y: number) => number;
   /** Operand and result are bool. */
   readonly logical?: boolean;
 }
@@ -75,6 +77,8 @@ export const unaryExpressions = {
     wasm: 'exp4(x)',
     formula: 'exp(x)',
     gradient: ({ dy, y }) => dy.mul(y),
+    // the exponent is rounded, to 1 part in 2^24 of itself
+    magnitude: (x, y) => y * (1 + Math.abs(x)),
     domain: [-4, 4],
   },
   log: {
@@ -83,6 +87,8 @@ export const unaryExpressions = {
     wasm: 'log4(x)',
     formula: 'log(x)',
     gradient: ({ dy, x }) => dy.div(x),
+    // devices are exact near 1 in absolute terms alone
+    magnitude: (_x, y) => Math.abs(y) + 1,
     domain: [0.1, 4],
   },
   sqrt: {
@@ -154,6 +160,8 @@ export const unaryExpressions = {
       'f32x4.add(f32x4.max(x, f32x4.splat(0)), log4(f32x4.add(f32x4.splat(1), exp4(f32x4.neg(f32x4.abs(x))))))',
     formula: 'log(1 + exp(x))',
     gradient: ({ dy, x }) => dy.mul(x.sigmoid()),
+    // 1 is a term
+    magnitude: (_x, y) => y + 1,
     domain: [-6, 6],
   },
   gelu: {
@@ -199,6 +207,7 @@ export const unaryExpressions = {
     wasm: 'sin4(x)',
     formula: 'sin(x)',
     gradient: ({ dy, x, op }) => dy.mul(op('cos', [x])),
+    magnitude: () => 1,
     domain: [-3, 3],
   },
   cos: {
@@ -207,6 +216,7 @@ export const unaryExpressions = {
     wasm: 'cos4(x)',
     formula: 'cos(x)',
     gradient: ({ dy, x, op }) => dy.mul(op('sin', [x])).neg(),
+    magnitude: () => 1,
     domain: [-3, 3],
   },
   leakyRelu: {
@@ -227,6 +237,8 @@ export const unaryExpressions = {
     formula: { negative: 'alpha * (exp(x) - 1)', positive: 'x' },
     // alpha e^x = y + alpha below zero
     gradient: ({ dy, x, y, attrs, op }) => op('where', [x.greater(0), dy, dy.mul(y.add(attrs.alpha))]),
+    // e^x - 1
+    magnitude: (_x, y) => Math.abs(y) + 1,
     domain: [-3, 3],
   },
   logicalNot: {
@@ -266,6 +278,8 @@ export interface BinaryExpression {
     readonly y?: (g: BinaryGradient) => Tensor;
   };
   readonly parameters?: readonly string[];
+  /** What the result's rounding error is relative to; default |z|. */
+  readonly magnitude?: (x: number, y: number, z: number) => number;
   /** Operands must have one shape: a fused helper, not for users. */
   readonly sameShape?: boolean;
   /** Names of the operands in messages; default a and b. */
@@ -344,6 +358,8 @@ export const binaryExpressions: Readonly<Record<string, BinaryExpression>> = {
       x: ({ dz, x, y, op }) => dz.mul(y.mul(op('pow', [x, y.sub(1)]))),
       y: ({ dz, x, z }) => dz.mul(z.mul(x.log())),
     },
+    // exp2(y log2 x), whose exponent is rounded
+    magnitude: (x, y, z) => Math.abs(z) * (1 + Math.abs(y * Math.log(Math.abs(x)))),
     domain: [0.25, 3],
     domainY: [-2, 3],
   },

@@ -41,6 +41,7 @@ function unary(name: UnaryName): DifferentiableOp<ScalarAttrs> {
           }),
       ],
     reference: ([x]: readonly HostTensor[], attrs) => [x.data.map((v) => e.reference(v, attrs))],
+    magnitude: e.magnitude && (([x], attrs) => [x.data.map((v) => e.magnitude!(v, e.reference(v, attrs)))]),
     kernels: { cpu: elementwise(name, parameters), webgpu: gpu.elementwise(name, parameters) },
     inPlace: () => [[0, 0]],
     precision: 'follow',

@@ -14,11 +14,29 @@ import type { HostTensor, Op } from '../graph/op.ts';
 /** 2^-23. */
 export const float32Epsilon = 2 ** -23;
 
-/** c, where it is not 1; never above 4. */
-export const constants: Readonly<Record<string, number>> = {};
+/**
+ * c, by op; never above 4. It is 4 where a result has one term or few: its own rounding is then relative to itself, and a tensor's
+ * largest elements are several times their root mean square. It is 1 where sums are long (sqrt(n) grows with them).
+ */
+export const constants = {
+  /** Ops that state no `reductionLength`. */
+  elementwise: 4,
+  /** Ops that do, unless they are named here. */
+  sums: 1,
+  maxPool2dGrad: 4,
+  avgPool2d: 4,
+  avgPool2dGrad: 4,
+  softmax: 4,
+  logSoftmax: 4,
+  softmaxOutput: 4,
+  softmaxCrossEntropy: 4,
+  softmaxCrossEntropyGrad: 4,
+  gatherGrad: 4,
+  adamUpdate: 4,
+} as const;
 
-export function constantOf(op: string): number {
-  return constants[op] ?? 1;
+export function constantOf(op: Op): number {
+  return (constants as Readonly<Record<string, number>>)[op.name] ?? (op.reductionLength ? constants.sums : constants.elementwise);
 }
 
 /** Summed magnitudes of each output: the op's own, or the rule that `Op.magnitude` states. */
@@ -48,7 +66,7 @@ export function bounds(op: Op, inputs: readonly HostTensor[], attrs: Attrs, outp
   const n = op.reductionLength?.(inputs, attrs) ?? 1;
   const m = magnitudes(op, inputs, attrs, outputs, references);
   return outputs.map(({ dtype }, i) =>
-    dtype === 'float32' ? constantOf(op.name) * float32Epsilon * Math.sqrt(Math.max(n, 1)) * rootMeanSquare(m[i]) : 0,
+    dtype === 'float32' ? constantOf(op) * float32Epsilon * Math.sqrt(Math.max(n, 1)) * rootMeanSquare(m[i]) : 0,
   );
 }
 
