@@ -1,0 +1,57 @@
+/** Lowerings of pooling. */
+import type { Lowering, Placed, WebgpuLaunch } from '../../device/types.ts';
+import { isVectorizable, sizeOf } from '../../device/types.ts';
+import { boundOffset, linearGrid, read, write } from '../../device/webgpu/launch.ts';
+import type { PoolAttrs } from '../support/pool.ts';
+
+type Attrs = PoolAttrs & { readonly countPadding?: boolean };
+
+/** Places by role: x and y (or dy), y itself where the gradient of a maximum needs it, and dx. */
+interface Places {
+  readonly x: Placed;
+  readonly y: Placed;
+  readonly out?: Placed;
+  readonly dx?: Placed;
+}
+
+function launch(
+  shader: string, max: boolean, places: Places, result: Placed, attrs: Attrs, bindings: WebgpuLaunch['bindings'], label: string,
+): WebgpuLaunch {
+  const all = [places.x, places.y, places.out, places.dx].filter((v) => v !== undefined);
+  const vector = all.every((v) => isVectorizable(v));
+  const unit = vector ? 4 : 1;
+  const at = (v: Placed | undefined): number[] => (v === undefined ? [0, 0] : [boundOffset(v) / unit, v.stride / unit]);
+  const total = sizeOf(result.shape) / unit;
+  const [top, bottom, left, right] = attrs.padding;
+  return {
+    shader,
+    replace: { T: vector ? 'vec4f' : 'f32', MAX: max ? 1 : 0 },
+    uniforms: [
+      total, result.channels / unit, places.x.shape[1], places.x.shape[2], places.y.shape[1], places.y.shape[2],
+      ...attrs.size, ...attrs.stride, top, bottom, left, right, attrs.countPadding === true ? 1 : 0,
+      ...at(places.x), ...at(places.y), ...at(places.out), ...at(places.dx),
+    ],
+    bindings,
+    grid: linearGrid(total),
+    label,
+  };
+}
+
+const forward = (max: boolean, label: string): Lowering<Attrs, WebgpuLaunch> => ({
+  launches: ({ inputs: [x], outputs: [y], attrs }) => [launch('pool', max, { x, y }, y, attrs, [read(x), write(y)], label)],
+});
+
+export const maxPoolLowering = forward(true, 'maxPool2d');
+export const avgPoolLowering = forward(false, 'avgPool2d');
+
+export const maxPoolGradLowering: Lowering<Attrs, WebgpuLaunch> = {
+  launches: ({ inputs: [dy, x, y], outputs: [dx], attrs }) => [
+    launch('pool_grad', true, { x, y: dy, out: y, dx }, dx, attrs, [read(dy), read(x), read(y), write(dx)], 'maxPool2dGrad'),
+  ],
+};
+
+export const avgPoolGradLowering: Lowering<Attrs, WebgpuLaunch> = {
+  launches: ({ inputs: [dy], outputs: [dx], attrs }) => [
+    launch('pool_grad', false, { x: dx, y: dy, dx }, dx, attrs, [read(dy), write(dx)], 'avgPool2dGrad'),
+  ],
+};
