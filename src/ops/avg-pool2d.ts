@@ -5,11 +5,13 @@ import type { HostTensor, Sample } from '../graph/op.ts';
 import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import * as cpu from './cpu/pool.ts';
 import { bytesTouched } from './support/cost.ts';
 import { forEachWindow, poolAttrs, poolCases, poolOutputShape } from './support/pool.ts';
 import type { PoolAttrs, PoolOptions } from './support/pool.ts';
 import { f32 } from './support/samples.ts';
 import { checkFloat, named, sameShape, shapeError, show } from './support/shapes.ts';
+import * as gpuPool from './webgpu/pool.ts';
 
 export type AvgPoolAttrs = PoolAttrs & {
   /** Divides by all places of the window within the padded image, padding counted as zeros; else by its elements alone. */
@@ -34,7 +36,7 @@ export const avgPool2dOp: DifferentiableOp<AvgPoolAttrs> = defineOp<AvgPoolAttrs
     });
     return [y];
   },
-  kernels: {},
+  kernels: { cpu: cpu.avgPoolLowering, webgpu: gpuPool.avgPoolLowering },
   precision: 'follow',
   reductionLength: (_inputs, { size }) => size[0] * size[1],
   cost: (inputs, outputs, { size }) => ({
@@ -69,7 +71,7 @@ export const avgPool2dGradOp: DifferentiableOp<AvgPoolGradAttrs> = defineOp<AvgP
     });
     return [dx];
   },
-  kernels: {},
+  kernels: { cpu: cpu.avgPoolGradLowering, webgpu: gpuPool.avgPoolGradLowering },
   precision: 'follow',
   reductionLength: (_inputs, { size, stride }) => Math.ceil(size[0] / stride[0]) * Math.ceil(size[1] / stride[1]),
   cost: (inputs, outputs, { size }) => ({

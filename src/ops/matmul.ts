@@ -6,6 +6,7 @@ import { apply1, defineOp, toTensor } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add } from './binary.ts';
+import * as cpu from './cpu/matmul.ts';
 import { bytesTouched } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
 import { checkFloat, checkRank, checkVector, named, shapeError } from './support/shapes.ts';
@@ -63,7 +64,7 @@ export const matmulOp: DifferentiableOp<MatmulAttrs> = defineOp<MatmulAttrs>({
     }
     return [c];
   },
-  kernels: {},
+  kernels: { cpu: cpu.matmulLowering },
   precision: 'matrix',
   reductionLength: ([a, b], attrs) => Math.max(dimensions(a.shape, b.shape, attrs)[1], 1),
   cost: (inputs, outputs, attrs) => ({

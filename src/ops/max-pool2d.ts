@@ -5,11 +5,13 @@ import type { HostTensor, Sample } from '../graph/op.ts';
 import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import * as cpu from './cpu/pool.ts';
 import { bytesTouched } from './support/cost.ts';
 import { forEachWindow, poolAttrs, poolCases, poolOutputShape } from './support/pool.ts';
 import type { PoolAttrs, PoolOptions } from './support/pool.ts';
 import { f32, given, scrambled } from './support/samples.ts';
 import { checkFloat, checkSameShape, named, sameShape, shapeError, show } from './support/shapes.ts';
+import * as gpuPool from './webgpu/pool.ts';
 
 export const maxPool2dOp: DifferentiableOp<PoolAttrs> = defineOp<PoolAttrs>({
   name: 'maxPool2d',
@@ -27,7 +29,7 @@ export const maxPool2dOp: DifferentiableOp<PoolAttrs> = defineOp<PoolAttrs>({
     });
     return [y];
   },
-  kernels: {},
+  kernels: { cpu: cpu.maxPoolLowering, webgpu: gpuPool.maxPoolLowering },
   precision: 'follow',
   cost: (inputs, outputs, { size }) => ({
     flop: sizeOf(outputs[0].shape) * size[0] * size[1],
@@ -58,7 +60,7 @@ export const maxPool2dGradOp: DifferentiableOp<PoolAttrs> = defineOp<PoolAttrs>(
     });
     return [dx];
   },
-  kernels: {},
+  kernels: { cpu: cpu.maxPoolGradLowering, webgpu: gpuPool.maxPoolGradLowering },
   precision: 'follow',
   reductionLength: (_inputs, { size, stride }) => Math.ceil(size[0] / stride[0]) * Math.ceil(size[1] / stride[1]),
   // sums of dy alone: x and y only choose

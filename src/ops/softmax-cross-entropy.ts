@@ -6,6 +6,7 @@ import { apply, apply1, defineOp, toTensor } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { broadcastTo } from './broadcast-to.ts';
+import * as cpu from './cpu/softmax.ts';
 import { sum } from './reduce.ts';
 import { checkClasses, logSumExp } from './softmax.ts';
 import { bytesTouched } from './support/cost.ts';
@@ -101,7 +102,7 @@ export const softmaxCrossEntropyOp: DifferentiableOp<CrossEntropyAttrs> = define
     }
     return [losses, p];
   },
-  kernels: {},
+  kernels: { cpu: cpu.crossEntropyLowering },
   precision: 'keep',
   reductionLength: ([logits]) => logits.shape[1],
   cost: (inputs, outputs) => ({ flop: 12 * logitsSize(inputs[0]), bytes: bytesTouched(inputs, outputs) }),
@@ -147,7 +148,7 @@ export const softmaxCrossEntropyGradOp: DifferentiableOp<CrossEntropyAttrs> = de
   },
   reference: (inputs: readonly HostTensor[], { ignoreLabel }) => [backward(inputs, ignoreLabel, (v) => v)],
   magnitude: (inputs, { ignoreLabel }) => [backward(inputs, ignoreLabel, Math.abs)],
-  kernels: {},
+  kernels: { cpu: cpu.crossEntropyGradLowering },
   inPlace: () => [],
   precision: 'keep',
   reductionLength: ([, p, labels]) => (labels.dtype === 'float32' ? p.shape[1] : 1),

@@ -5,6 +5,7 @@ import type { HostTensor, Sample } from '../graph/op.ts';
 import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import * as cpu from './cpu/softmax.ts';
 import { sum } from './reduce.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
@@ -55,7 +56,7 @@ function overRows(
     gradient,
     reference: ([x]: readonly HostTensor[]) => [mapRows(x, value)],
     magnitude: ([x]) => [mapRows(x, magnitude)],
-    kernels: {},
+    kernels: { cpu: cpu.softmaxLowering(name as 'softmax') },
     inPlace: () => [],
     precision: 'keep',
     reductionLength: ([x]) => rowsAndChannels(x.shape)[1],
