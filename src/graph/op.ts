@@ -92,8 +92,8 @@ export interface Rewrite {
 export interface RewriteGraph {
   /** Nodes that read output `index` of the node, within the program. */
   users(node: Node, index?: number): readonly Node[];
-  /** Asked for by the caller, so it must exist as it is. */
-  isRequested(node: Node): boolean;
+  /** Asked for by the caller (one output, or any of them), so it must exist as it is. */
+  isRequested(node: Node, index?: number): boolean;
 }
 
 /** The new node computes `outputs[i]` in place of `replaces[i]` (a [node, output] pair). */

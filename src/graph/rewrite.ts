@@ -42,10 +42,10 @@ export function rewrite(roots: readonly Value[]): { roots: Value[]; applied: str
 class Users implements RewriteGraph {
   readonly replaced = new Set<Node>();
   readonly #users = new Map<Node, [Node, number][]>();
-  readonly #requested: Set<Node>;
+  readonly #requested: readonly Value[];
 
   constructor(order: readonly Node[], roots: readonly Value[]) {
-    this.#requested = new Set(roots.map((v) => v.node));
+    this.#requested = roots;
     for (const node of order) {
       for (const input of node.inputs) {
         const list = this.#users.get(input.node);
@@ -60,8 +60,8 @@ class Users implements RewriteGraph {
     return pairs.filter(([, i]) => index === undefined || i === index).map(([n]) => n);
   }
 
-  isRequested(node: Node): boolean {
-    return this.#requested.has(node);
+  isRequested(node: Node, index?: number): boolean {
+    return this.#requested.some((v) => v.node === node && (index === undefined || v.index === index));
   }
 }
 

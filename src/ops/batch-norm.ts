@@ -12,6 +12,7 @@ import { bytesTouched } from './support/cost.ts';
 import { f32, fixed } from './support/samples.ts';
 import { checkFloat, checkSameShape, checkVector, named, rowsAndChannels, shapeError } from './support/shapes.ts';
 import { statistics } from './support/statistics.ts';
+import * as gpuNorm from './webgpu/norm.ts';
 
 export type NormAttrs = {
   /** Added to the variance. */
@@ -45,7 +46,7 @@ const withRelu: Rewrite = {
   match(node, graph) {
     const { node: norm, index } = node.inputs[0];
     if (norm.op.name !== 'batchNorm' || index !== 0 || norm.attrs.activation !== 'none') return undefined;
-    if (graph.isRequested(norm) || graph.users(norm, 0).length !== 1) return undefined;
+    if (graph.isRequested(norm, 0) || graph.users(norm, 0).length !== 1) return undefined;
     return {
       op: 'batchNorm',
       attrs: { ...norm.attrs, activation: 'relu' },
@@ -112,7 +113,7 @@ export const batchNormOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
     });
     return [y, absolute, variance];
   },
-  kernels: { cpu: cpu.batchNormLowering },
+  kernels: { cpu: cpu.batchNormLowering, webgpu: gpuNorm.batchNormLowering },
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 8 * sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),
@@ -150,7 +151,7 @@ export const batchNormGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   },
   reference: (inputs: readonly HostTensor[], attrs) => backward(inputs, attrs, false),
   magnitude: (inputs, attrs) => backward(inputs, attrs, true),
-  kernels: { cpu: cpu.batchNormGradLowering },
+  kernels: { cpu: cpu.batchNormGradLowering, webgpu: gpuNorm.batchNormGradLowering },
   inPlace: () => [[0, 0], [1, 0]],
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],

@@ -172,7 +172,7 @@ export const unaryExpressions = {
     wasm:
       'f32x4.mul(f32x4.mul(f32x4.splat(0.5), x), f32x4.add(f32x4.splat(1), tanh4(f32x4.mul(f32x4.splat(0.7978845608), ' +
       'f32x4.add(x, f32x4.mul(f32x4.splat(0.044715), f32x4.mul(x, f32x4.mul(x, x))))))))',
-    formula: '0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))',
+    formula: '0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))',
     // u = k (x + a x^3), t = tanh u:  1/2 (1 + t) + 1/2 x (1 - t^2) k (1 + 3 a x^2)
     gradient: ({ dy, x }) => {
       const xx = x.mul(x);

@@ -54,7 +54,7 @@ for (const op of ops) {
     test(`${op.name} on ${name}: forward`, async () => {
       // on the cpu an op without kernels would run as its own reference, which proves nothing
       const planned = op.concatenates !== undefined || viewsAlone.includes(op.name);
-      assert.ok(planned || op.kernels?.[device!.kind] !== undefined, `no ${device!.kind} kernel`);
+      assert.ok(planned || op.kernels?.[device!.kind as 'cpu' | 'webgpu'] !== undefined, `no ${device!.kind} kernel`);
       const report = await checkForward(op, device!);
       matrix.fill(op.name, name, { forward: matrix.verdict(report) });
       assertPassed(report);
