@@ -3,6 +3,7 @@ import type { Lowering, Placed, Shape, WebgpuLaunch } from '../../device/types.t
 import { isVectorizable } from '../../device/types.ts';
 import { boundOffset, read, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
+import { statisticsLaunches, statisticsScratch } from './norm.ts';
 
 /** Side of the tiles that hardware kernels compute, in pixels, filters or channels. */
 export const TILE = 64;
@@ -114,4 +115,13 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
     ];
     return launches;
   },
+};
+
+/** A convolution, then the mean and variance of each of its channels. */
+export const conv2dStatsLowering: Lowering<ConvAttrs, WebgpuLaunch> = {
+  scratch: (_inputs, [y]) => [statisticsScratch(y)],
+  launches: ({ inputs: [x, w, bias], outputs: [y, mean, variance], scratch: [partial], attrs }) => [
+    ...forwardLaunches(x, w, bias, y, attrs, false),
+    ...statisticsLaunches(y, mean, variance, partial),
+  ],
 };

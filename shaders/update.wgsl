@@ -1,0 +1,67 @@
+// One optimizer step over a flat arena, a workgroup a chunk (start, count, segment), with lr and wd of the chunk's segment:
+//   g = clip(rescale * gradient) + wd * weight
+// SGD: momentum' = mu momentum - lr g, weight' = weight + momentum'
+// ADAM: mean' = beta1 mean + (1 - beta1) g, variance' = beta2 variance + (1 - beta2) g^2,
+//       weight' = weight - lr correction mean' / (sqrt(variance') + epsilon), correction = sqrt(1 - beta2^t) / (1 - beta1^t)
+// Workgroup 64, threads striding through the chunk; grid: chunks, folded into x and y.
+// Source: MXNet 1.9, sgd_mom_update and adam_update (src/operator/optimizer_op-inl.h); Kingma and Ba 2014.
+
+struct Uniforms {
+  chunks: u32, weightOffset: u32, gradOffset: u32, firstOffset: u32, secondOffset: u32, chunksOffset: u32, multipliersOffset: u32,
+  rateOffset: u32, stepOffset: u32, clipped: u32, correctBias: u32, infinity: u32,
+  weightDecay: f32, rescale: f32, clip: f32, momentum: f32, beta1: f32, beta2: f32, rest1: f32, rest2: f32, epsilon: f32,
+  logBeta1: f32, logBeta2: f32,
+}
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> grad: array<f32>;
+@group(0) @binding(2) var<storage, read> chunks: array<u32>;
+@group(0) @binding(3) var<storage, read> multipliers: array<f32>;
+@group(0) @binding(4) var<storage, read> learningRate: array<f32>;
+@group(0) @binding(5) var<storage, read_write> weight: array<f32>;
+@group(0) @binding(6) var<storage, read_write> first: array<f32>;
+//#if ${ADAM}
+@group(0) @binding(7) var<storage, read_write> second: array<f32>;
+@group(0) @binding(8) var<storage, read> step: array<i32>;
+alias T = f32; alias I = i32; alias B = u32;
+//#include math
+
+// 1 - e^x for x <= 0, without cancellation near 0.
+fn oneMinusExp(x: f32) -> f32 {
+  let series = -x * (1.0 + x * (0.5 + x * (0.16666667 + x * (0.041666668 + x * (0.0083333338 + x * 0.0013888889)))));
+  return select(1.0 - exp(x), series, x > -0.25);
+}
+//#end
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let chunk = group.y * groups.x + group.x;
+  if (chunk >= u.chunks) { return; }
+  let start = chunks[u.chunksOffset + 3u * chunk];
+  let count = chunks[u.chunksOffset + 3u * chunk + 1u];
+  let segment = chunks[u.chunksOffset + 3u * chunk + 2u];
+  let lr = learningRate[u.rateOffset] * multipliers[u.multipliersOffset + 2u * segment];
+  let wd = u.weightDecay * multipliers[u.multipliersOffset + 2u * segment + 1u];
+  //#if ${ADAM}
+  let t = f32(step[u.stepOffset]);
+  let corrected = lr * sqrt(oneMinusExp(u.logBeta2 * t)) / oneMinusExp(u.logBeta1 * t);
+  let rate = select(lr, corrected, u.correctBias != 0u);
+  //#end
+  for (var i = lane; i < count; i += 64u) {
+    let at = start + i;
+    var g = u.rescale * grad[u.gradOffset + at];
+    g = select(g, clamp(g, -u.clip, u.clip), u.clipped != 0u);
+    let w = weight[u.weightOffset + at];
+    g += wd * w;
+    //#if ${ADAM}
+    let m = u.beta1 * first[u.firstOffset + at] + u.rest1 * g;
+    let v = u.beta2 * second[u.secondOffset + at] + u.rest2 * g * g;
+    first[u.firstOffset + at] = m;
+    second[u.secondOffset + at] = v;
+    weight[u.weightOffset + at] = w - rate * m / (sqrt(v) + u.epsilon);
+    //#else
+    let m = u.momentum * first[u.firstOffset + at] - lr * g;
+    first[u.firstOffset + at] = m;
+    weight[u.weightOffset + at] = w + m;
+    //#end
+  }
+}
