@@ -4,10 +4,12 @@ import type { HostTensor, Sample } from '../graph/op.ts';
 import { apply, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import * as cpu from './cpu/update.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { fixed } from './support/samples.ts';
 import { checkStep, checkUpdate, forEachUpdated, sampleArenaInput, sampleChunks, sampleMultipliers } from './support/updates.ts';
 import type { UpdateAttrs } from './support/updates.ts';
+import * as gpuUpdate from './webgpu/update.ts';
 
 export type AdamAttrs = UpdateAttrs & {
   readonly beta1: number;
@@ -38,7 +40,7 @@ export const adamUpdateOp: DifferentiableOp<AdamAttrs> = defineOp<AdamAttrs>({
   },
   reference: (inputs: readonly HostTensor[], attrs) => update(inputs, attrs, (v) => v),
   magnitude: (inputs, attrs) => update(inputs, attrs, Math.abs),
-  kernels: {},
+  kernels: { cpu: cpu.adamUpdateLowering, webgpu: gpuUpdate.adamLowering },
   updates: () => [[0, 0], [2, 1], [3, 2]],
   inPlace: () => [[0, 0], [2, 1], [3, 2]],
   contiguousInputs: 'all',

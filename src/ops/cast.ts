@@ -5,6 +5,7 @@ import type { HostTensor, Sample, SampleInput } from '../graph/op.ts';
 import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import * as cpu from './cpu/movement.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { bool, f32, i32 } from './support/samples.ts';
 import { named } from './support/shapes.ts';
@@ -30,7 +31,7 @@ export const castOp: DifferentiableOp<CastAttrs> = defineOp<CastAttrs>({
   },
   gradient: ({ inputs: [x], grads: [dy], attrs }) => [x.dtype === 'float32' && attrs.dtype === 'float32' ? dy : undefined],
   reference: ([x]: readonly HostTensor[], { dtype }) => [x.data.map(convert[dtype as 'float32'])],
-  kernels: { webgpu: gpu.castLowering },
+  kernels: { cpu: cpu.castLowering, webgpu: gpu.castLowering },
   cost: elementwiseCost(1),
   samples(): Sample<CastAttrs>[] {
     const from: SampleInput[] = [

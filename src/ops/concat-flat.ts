@@ -5,9 +5,11 @@ import type { HostTensor, Sample } from '../graph/op.ts';
 import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import * as cpu from './cpu/movement.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
 import { checkDType, checkRank, named, nameOf, shapeError, show } from './support/shapes.ts';
+import * as gpuMovement from './webgpu/movement.ts';
 
 export type ConcatFlatAttrs = {
   /** First element of each input in the vector. */
@@ -69,7 +71,7 @@ export const sliceFlatOp: DifferentiableOp<SliceFlatAttrs> = defineOp<SliceFlatA
     dy && apply1(concatFlatOp, [dy], { starts: [start], total: x.shape[0] }),
   ],
   reference: ([x]: readonly HostTensor[], { start, shape }) => [x.data.slice(start, start + sizeOf(shape))],
-  kernels: {},
+  kernels: { cpu: cpu.sliceFlatLowering, webgpu: gpuMovement.sliceFlatLowering },
   view: (_input, { start }) => ({ row: 0, channel: start, contiguous: true }),
   precision: 'keep',
   cost: elementwiseCost(0),

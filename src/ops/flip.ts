@@ -4,10 +4,12 @@ import type { HostTensor, Sample } from '../graph/op.ts';
 import { apply1, defineOp, toTensor } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import * as cpu from './cpu/movement.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { indexMap, take } from './support/permute.ts';
 import { f32, i32 } from './support/samples.ts';
 import { checkAxes, checkDType, normalizeAxes } from './support/shapes.ts';
+import * as gpuMovement from './webgpu/movement.ts';
 
 type FlipAttrs = { readonly axes: readonly number[] };
 
@@ -24,7 +26,7 @@ export const flipOp: DifferentiableOp<FlipAttrs> = defineOp<FlipAttrs>({
   reference: ([x]: readonly HostTensor[], { axes }) => [
     take(x.data, indexMap(x.shape, x.shape, (index) => index.map((i, a) => (axes.includes(a) ? x.shape[a] - 1 - i : i)))),
   ],
-  kernels: {},
+  kernels: { cpu: cpu.flipLowering, webgpu: gpuMovement.flipLowering },
   precision: 'follow',
   cost: elementwiseCost(0),
   samples(): Sample<FlipAttrs>[] {

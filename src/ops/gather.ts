@@ -5,9 +5,11 @@ import type { HostTensor, Sample } from '../graph/op.ts';
 import { apply1, defineOp, toTensor } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import * as cpu from './cpu/movement.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { f32, i32 } from './support/samples.ts';
 import { checkAxes, checkDType, named, normalizeAxis, sameShape, shapeError, show } from './support/shapes.ts';
+import * as gpuMovement from './webgpu/movement.ts';
 
 export type GatherAttrs = { readonly axis: number };
 export type GatherGradAttrs = GatherAttrs & { readonly inputShape: Shape };
@@ -50,7 +52,7 @@ export const gatherOp: DifferentiableOp<GatherAttrs> = defineOp<GatherAttrs>({
     });
     return [y];
   },
-  kernels: {},
+  kernels: { cpu: cpu.gatherLowering, webgpu: gpuMovement.gatherLowering },
   precision: 'follow',
   cost: elementwiseCost(0),
   samples(): Sample<GatherAttrs>[] {
@@ -87,7 +89,7 @@ export const gatherGradOp: DifferentiableOp<GatherGradAttrs> = defineOp<GatherGr
   // the indices are not terms
   magnitude: ([dy, indices], attrs, outputs) =>
     gatherGradOp.reference!([{ ...dy, data: dy.data.map(Math.abs) }, indices], attrs, outputs),
-  kernels: {},
+  kernels: { cpu: cpu.gatherGradLowering, webgpu: gpuMovement.gatherGradLowering },
   precision: 'keep',
   reductionLength: ([, indices]) => Math.max(sizeOf(indices.shape), 1),
   cost: elementwiseCost(1),

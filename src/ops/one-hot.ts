@@ -5,9 +5,11 @@ import type { HostTensor, Sample } from '../graph/op.ts';
 import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import * as cpu from './cpu/movement.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { i32 } from './support/samples.ts';
 import { checkDType, checkPositiveIntegers } from './support/shapes.ts';
+import * as gpuMovement from './webgpu/movement.ts';
 
 type OneHotAttrs = { readonly depth: number };
 
@@ -26,7 +28,7 @@ export const oneHotOp: DifferentiableOp<OneHotAttrs> = defineOp<OneHotAttrs>({
     });
     return [y];
   },
-  kernels: {},
+  kernels: { cpu: cpu.oneHotLowering, webgpu: gpuMovement.oneHotLowering },
   cost: elementwiseCost(1),
   samples(): Sample<OneHotAttrs>[] {
     return [

@@ -5,12 +5,14 @@ import type { HostTensor, Sample } from '../graph/op.ts';
 import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import * as cpu from './cpu/movement.ts';
 import { sum } from './reduce.ts';
 import { slice } from './slice.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { indexMap, take } from './support/permute.ts';
 import { f32 } from './support/samples.ts';
 import { checkDType, checkPositiveIntegers, named, shapeError, show } from './support/shapes.ts';
+import * as gpuMovement from './webgpu/movement.ts';
 
 export type PadAttrs = {
   readonly before: Shape;
@@ -54,7 +56,7 @@ export const padOp: DifferentiableOp<PadAttrs> = defineOp<PadAttrs>({
     });
     return [take(x.data, map, value)];
   },
-  kernels: {},
+  kernels: { cpu: cpu.padLowering, webgpu: gpuMovement.padLowering },
   precision: 'follow',
   cost: elementwiseCost(0),
   samples(): Sample<PadAttrs>[] {

@@ -7,9 +7,11 @@ import { philox4x32Into } from '../random/philox.ts';
 import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import * as cpu from './cpu/movement.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { f32, i32 } from './support/samples.ts';
 import { checkDType, named, shapeError, show } from './support/shapes.ts';
+import * as gpuRandom from './webgpu/random.ts';
 
 export type RandomAttrs = {
   /** On [0, 1); of mean 0 and deviation 1; or 1 with `probability`, else 0. */
@@ -83,7 +85,7 @@ export const randomOp: DifferentiableOp<RandomAttrs> = defineOp<RandomAttrs>({
   },
   // the radius is the logarithm's, whose argument may be near 1
   magnitude: (inputs, attrs) => [new Float64Array(sizeOf(attrs.shape)).fill(attrs.distribution === 'normal' ? 4 : 1)],
-  kernels: {},
+  kernels: { cpu: cpu.randomLowering, webgpu: gpuRandom.randomLowering },
   precision: 'keep',
   cost: elementwiseCost(40),
   samples(): Sample<RandomAttrs>[] {
@@ -129,7 +131,7 @@ export const dropoutOp: DifferentiableOp<DropoutAttrs> = defineOp<DropoutAttrs>(
     });
     return [y];
   },
-  kernels: {},
+  kernels: { cpu: cpu.dropoutLowering, webgpu: gpuRandom.dropoutLowering },
   inPlace: () => [[0, 0]],
   precision: 'follow',
   cost: elementwiseCost(40),

@@ -4,10 +4,12 @@ import type { HostTensor, Sample } from '../graph/op.ts';
 import { apply, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import * as cpu from './cpu/update.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { fixed } from './support/samples.ts';
 import { checkUpdate, forEachUpdated, sampleArenaInput, sampleChunks, sampleMultipliers } from './support/updates.ts';
 import type { UpdateAttrs } from './support/updates.ts';
+import * as gpuUpdate from './webgpu/update.ts';
 
 export type SgdAttrs = UpdateAttrs & { readonly momentum: number };
 
@@ -30,7 +32,7 @@ export const sgdUpdateOp: DifferentiableOp<SgdAttrs> = defineOp<SgdAttrs>({
   },
   reference: (inputs: readonly HostTensor[], attrs) => step(inputs, attrs, (v) => v),
   magnitude: (inputs, attrs) => step(inputs, attrs, Math.abs),
-  kernels: {},
+  kernels: { cpu: cpu.sgdUpdateLowering, webgpu: gpuUpdate.sgdLowering },
   updates: () => [[0, 0], [2, 1]],
   inPlace: () => [[0, 0], [2, 1]],
   contiguousInputs: 'all',

@@ -5,11 +5,13 @@ import type { HostTensor, Sample } from '../graph/op.ts';
 import { apply1, defineOp, toTensor } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import * as cpu from './cpu/movement.ts';
 import { pad } from './pad.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { indexMap, take } from './support/permute.ts';
 import { f32, i32 } from './support/samples.ts';
 import { checkDType, named, shapeError, show, stridesOf } from './support/shapes.ts';
+import * as gpuMovement from './webgpu/movement.ts';
 
 export type SliceAttrs = {
   /** First index along each axis. */
@@ -35,7 +37,7 @@ export const sliceOp: DifferentiableOp<SliceAttrs> = defineOp<SliceAttrs>({
   reference: ([x]: readonly HostTensor[], { begin }, [out]) => [
     take(x.data, indexMap(out.shape, x.shape, (index) => index.map((i, axis) => i + begin[axis]))),
   ],
-  kernels: {},
+  kernels: { cpu: cpu.sliceLowering, webgpu: gpuMovement.sliceLowering },
   // rows lie in one range where only the first of the leading axes longer than 1 is cut
   view({ shape }, { begin, size }) {
     const rows = shape.slice(0, -1);

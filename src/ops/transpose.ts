@@ -4,10 +4,12 @@ import type { HostTensor, Sample } from '../graph/op.ts';
 import { apply1, defineOp, toTensor } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import * as cpu from './cpu/movement.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { indexMap, take } from './support/permute.ts';
 import { f32, i32 } from './support/samples.ts';
 import { checkDType, named, shapeError } from './support/shapes.ts';
+import * as gpuMovement from './webgpu/movement.ts';
 
 /** Axis i of the result is axis permutation[i] of the input. */
 export type TransposeAttrs = { readonly permutation: readonly number[] };
@@ -33,7 +35,7 @@ export const transposeOp: DifferentiableOp<TransposeAttrs> = defineOp<TransposeA
     const back = inverse(permutation);
     return [take(x.data, indexMap(out.shape, x.shape, (index) => back.map((a) => index[a])))];
   },
-  kernels: {},
+  kernels: { cpu: cpu.transposeLowering, webgpu: gpuMovement.transposeLowering },
   precision: 'follow',
   cost: elementwiseCost(0),
   samples(): Sample<TransposeAttrs>[] {
