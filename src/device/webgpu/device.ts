@@ -41,7 +41,7 @@ export class WebgpuDevice implements Device {
   readonly memory: Device['memory'];
   /** Computes on the CPU. */
   readonly software: boolean;
-  /** Why this adapter, in one line. */
+  /** Why this adapter: `a hardware adapter`. */
   readonly why: string;
 
   readonly #device: GPUDevice;
@@ -60,7 +60,7 @@ export class WebgpuDevice implements Device {
     this.#found = found;
     this.software = found.software;
     this.name = `webgpu (${found.name}${found.software ? ', software' : ''})`;
-    this.why = `${this.name}: ${found.why}`;
+    this.why = found.why;
     this.fingerprint = { kind: 'webgpu', adapter: found.name, driver: found.driver, dawn: found.implementation };
     const maxBuffer = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
     this.memory = { arena: 'slots', alignment: BINDING_ALIGNMENT, maxBuffer };

@@ -22,7 +22,7 @@ export interface WebgpuOptions {
 /** A WebGPU device with what choosing it found. */
 export interface WebgpuDeviceInfo extends Device {
   readonly software: boolean;
-  /** Which adapter this is and why, in one line. */
+  /** Why this adapter was taken, in a few words. */
   readonly why: string;
 }
 
