@@ -23,6 +23,9 @@ export const constants = {
   elementwise: 4,
   /** Ops that do, unless they are named here. */
   sums: 1,
+  /** Variances, which a kernel may take in one pass about a shift: a difference of two sums. */
+  batchNorm: 4,
+  conv2dStats: 4,
   maxPool2dGrad: 4,
   avgPool2d: 4,
   avgPool2dGrad: 4,
