@@ -2,7 +2,7 @@
  * MXNet's symbol JSON, read in every spelling that has existed and written as MXNet 1.9 writes it, byte for byte.
  * After dmlc/nnvm src/pass/saveload_json.cc, dmlc-core include/dmlc/json.h and apache/mxnet src/nnvm/legacy_json_util.cc.
  */
-import { FormatError, FoveaError } from '../errors.ts';
+import { FormatError, FoveaError, OptionError } from '../errors.ts';
 import type { Operator } from '../nn/operator.ts';
 import { findOperator } from '../nn/operators.ts';
 import { parseAttributes } from '../nn/attributes.ts';
@@ -116,7 +116,7 @@ function upgrade(raw: readonly RawNode[], heads: readonly (readonly [number, num
         nodes.push({ op: 'null', name: `${node.name}_${names[i]}`, attrs: own, inputs: [] });
       }
       if (names !== undefined && inputs.length > names.length) {
-        throw new FormatError(`layer "${node.name}" (${node.op}): ${inputs.length} inputs, takes ${names.length} (${names.join(', ')})`);
+        throw new OptionError(`layer "${node.name}" (${node.op}): ${inputs.length} inputs, takes ${names.length} (${names.join(', ')})`);
       }
     }
     moved.set(index, nodes.length);

@@ -102,21 +102,28 @@ function identity(rank: number): number[] {
   return Array.from({ length: rank }, (_, i) => i);
 }
 
+/** Axes of length 1 may pass each other freely: false where a reshape says the same without moving a byte. */
+function moves(shape: Shape, permutation: readonly number[]): boolean {
+  const moving = permutation.filter((axis) => shape[axis] !== 1);
+  return moving.some((axis, i) => i > 0 && axis < moving[i - 1]);
+}
+
 /** `transpose`, left out where it would move nothing. */
 export function permuted<V>(e: Emitter<V>, value: V, permutation: readonly number[]): V {
   const { shape } = e.typeOf(value);
-  // Axes of length 1 may pass each other freely: then a reshape says the same without moving a byte.
-  const moving = permutation.filter((axis) => shape[axis] !== 1);
-  if (permutation.every((axis, i) => axis === i)) return value;
-  if (moving.every((axis, i) => i === 0 || axis > moving[i - 1])) {
-    return e.emit('reshape', [value], { shape: permutation.map((axis) => shape[axis]) })[0];
-  }
+  if (!moves(shape, permutation)) return reshaped(e, value, permutation.map((axis) => shape[axis]));
   return e.emit('transpose', [value], { permutation: [...permutation] })[0];
 }
 
 /** The value with its axes in MXNet's order, for what depends on it (Flatten, Reshape). */
 export function inMXNetOrder<V>(e: Emitter<V>, value: V): V {
   return permuted(e, value, toMXNetAxes(e.typeOf(value).shape.length));
+}
+
+/** The elements in MXNet's order, in another shape. */
+export function reshapedInMXNetOrder<V>(e: Emitter<V>, value: V, shape: Shape): V {
+  const old = e.typeOf(value).shape;
+  return reshaped(e, moves(old, toMXNetAxes(old.length)) ? inMXNetOrder(e, value) : value, shape);
 }
 
 /** The opposite of `inMXNetOrder`. */

@@ -13,7 +13,7 @@ import type { ApplyOptions, SymbolInputs, SymbolParameters } from './lower.ts';
 import { nearest } from './nearest.ts';
 import { findOperator } from './operators.ts';
 import {
-  attributesOf, isLabel, operatorOf, outputName, outputNames, topological, variablesByName,
+  attributesOf, isLabel, operatorOf, outputName, outputNames, topological,
 } from './symbol-graph.ts';
 import type { SymbolEntry, SymbolNode } from './symbol-graph.ts';
 

@@ -1,6 +1,6 @@
 import { ShapeError } from '../../errors.ts';
 import { flag, integer } from '../attributes.ts';
-import { defineOperator, inMXNetOrder, inMemoryOrder, reshaped } from '../operator.ts';
+import { defineOperator, inMemoryOrder, reshaped, reshapedInMXNetOrder, shapeInMXNet } from '../operator.ts';
 
 /** `x W^T + b`. The weight is [out, in] with `in` in MXNet's order: images are transposed, not the weight. */
 export const fullyConnected = defineOperator({
@@ -14,13 +14,12 @@ export const fullyConnected = defineOperator({
     return [data, [a.num_hidden, features], [a.num_hidden]];
   },
   lower(e, [x, weight, bias], { attributes: a }) {
-    const ordered = inMXNetOrder(e, x);
-    const { shape } = e.typeOf(ordered);
+    const shape = shapeInMXNet(e.typeOf(x).shape);
     if (shape.length < 1) throw new ShapeError('data: expected one axis or more, got a scalar');
     const features = a.flatten ? shape.slice(1).reduce((n, d) => n * d, 1) : shape[shape.length - 1];
     const outer = a.flatten ? [shape[0]] : shape.slice(0, -1);
     const rows = outer.reduce((n, d) => n * d, 1);
-    const flat = reshaped(e, ordered, [rows, features]);
+    const flat = reshapedInMXNetOrder(e, x, [rows, features]);
     const [product] = e.emit('matmul', [flat, weight], { transposeA: false, transposeB: true });
     const [y] = bias === undefined ? [product] : e.emit('add', [product, bias], {});
     return [inMemoryOrder(e, reshaped(e, y, [...outer, a.num_hidden]))];

@@ -3,12 +3,12 @@ import { OptionError, ShapeError } from '../../errors.ts';
 import { flag, float, integer, oneOf, optionalTuple, tuple } from '../attributes.ts';
 import type { Emitter } from '../operator.ts';
 import {
-  axisInMemory, defineOperator, inMXNetOrder, inMemoryOrder, permuted, resolveAxis, reshaped, shapeInMXNet, toMemory,
+  axisInMemory, defineOperator, inMemoryOrder, permuted, reshapedInMXNetOrder, resolveAxis, shapeInMXNet, toMemory,
 } from '../operator.ts';
 
 /** Reshape in MXNet's element order: transposes before and after where four axes are involved. */
 function reshapeInMXNet<V>(e: Emitter<V>, x: V, shape: Shape): V {
-  return inMemoryOrder(e, reshaped(e, inMXNetOrder(e, x), shape));
+  return inMemoryOrder(e, reshapedInMXNetOrder(e, x, shape));
 }
 
 const flatten = defineOperator({
