@@ -12,8 +12,8 @@ import { PhiloxStream } from '../random/philox.ts';
 import type { DifferentiableOp } from '../tensor/define-op.ts';
 import { grad } from '../tensor/grad.ts';
 import { Tensor, apply, apply1, wrap } from '../tensor/tensor.ts';
-import { placed, requested, sampleValues } from './inputs.ts';
-import type { Placement, Requested } from './inputs.ts';
+import { layouts, placed, requested, sampleValues } from './inputs.ts';
+import type { LayoutName, Placement, Requested } from './inputs.ts';
 import { bounds, compare } from './tolerance.ts';
 
 /** What a check found. It passed where `failures` is empty. */
@@ -40,6 +40,8 @@ class Findings implements Report {
   }
 }
 
+const layoutNames = Object.keys(layouts) as LayoutName[];
+
 /** A sample in words: shapes, attributes, note. */
 export function describeSample(op: Op, sample: Sample): string {
   const shapes = sample.inputs.map((t) => `${t.dtype === 'float32' ? '' : t.dtype}[${t.shape.join(',')}]`).join(' ');
@@ -60,21 +62,24 @@ function hostTensors(sample: Sample, values: readonly HostData[]): HostTensor[] 
 }
 
 /**
- * Runs an op's samples on a device, inputs and outputs placed in three ways, and compares every output with the float64 reference.
+ * Runs an op's samples on a device, inputs and outputs placed in several ways, and compares every output with the float64 reference.
  *
- * @param only the placements to try; default all
+ * @param only the layouts to try; default all
  */
-export async function checkForward(op: Op, device: Device, only: readonly Placement[] = ['plain', 'odd', 'aligned']): Promise<Report> {
+export async function checkForward(op: Op, device: Device, only: readonly LayoutName[] = layoutNames): Promise<Report> {
   const findings = new Findings();
-  for (const placement of only) {
+  for (const layout of only) {
+    const { inputs, outputs: sides } = layouts[layout];
+    const cycle = (list: readonly Placement[], i: number): Placement => list[i % list.length];
     const cases = samplesOf(op).map((sample) => {
       const values = sampleInputs(op, sample);
       const hosts = hostTensors(sample, values);
       const outputs = op.infer(hosts, sample.attrs);
       const references = op.reference!(hosts, sample.attrs, outputs);
       const allowed = bounds(op, hosts, sample.attrs, outputs, references);
-      const tensors = apply(op, values.map((v, i) => placed(v, sample.inputs[i], placement)), sample.attrs);
-      return { label: `${describeSample(op, sample)}, ${placement}`, references, allowed, asked: tensors.map((t) => requested(t, placement)) };
+      const tensors = apply(op, values.map((v, i) => placed(v, sample.inputs[i], cycle(inputs, i))), sample.attrs);
+      const asked = tensors.map((t, i) => requested(t, cycle(sides, i)));
+      return { label: `${describeSample(op, sample)}, ${layout}`, references, allowed, asked };
     });
     await together(cases, device, findings, (c, results) => {
       c.asked.forEach((r, i) => findings.compare(`${c.label}, output ${i}`, r.read(results[i]), c.references[i], c.allowed[i]));

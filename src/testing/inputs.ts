@@ -38,6 +38,18 @@ export function sampleValues(input: SampleInput, name: string, position: number)
  */
 export type Placement = 'plain' | 'odd' | 'aligned';
 
+/** A placement for each input and output. The mixed ones find kernels that look at one operand before they choose vector access. */
+export const layouts = {
+  plain: { inputs: ['plain'], outputs: ['plain'] },
+  odd: { inputs: ['odd'], outputs: ['odd'] },
+  aligned: { inputs: ['aligned'], outputs: ['aligned'] },
+  'mixed, outputs odd': { inputs: ['aligned', 'plain'], outputs: ['odd', 'aligned'] },
+  'mixed, inputs odd': { inputs: ['plain', 'odd', 'aligned'], outputs: ['aligned', 'plain', 'odd'] },
+  'mixed, first input odd': { inputs: ['odd', 'aligned', 'plain'], outputs: ['plain', 'aligned'] },
+} as const satisfies Record<string, { inputs: readonly Placement[]; outputs: readonly Placement[] }>;
+
+export type LayoutName = keyof typeof layouts;
+
 /** Channels before and after a slice. */
 const margins: Readonly<Record<Exclude<Placement, 'plain'>, readonly [number, number]>> = { odd: [1, 2], aligned: [4, 8] };
 
