@@ -1,0 +1,91 @@
+/** What a run would do: parts, device, memory, and time, from one timed step on images of noise. */
+import { PhiloxStream } from '../random/philox.ts';
+import type { Batch } from '../data/loader.ts';
+import { classCounts } from '../data/dataset.ts';
+import type { ProgramMemory } from '../graph/program.ts';
+import { resolveClassWeights } from './class-weights.ts';
+import { buildModel } from './models.ts';
+import { createNetwork } from './network.ts';
+import { createOptimizer } from './optimizer.ts';
+import type { PartCounts } from './run-data.ts';
+import { countParts, listData } from './run-data.ts';
+import { openRunDevice } from './run-device.ts';
+import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
+import { resolveOptions } from './run-options.ts';
+import { EvaluationStep, TrainStep } from './step.ts';
+
+export interface DryRunResult {
+  readonly options: ResolvedOptions;
+  readonly simulated: boolean;
+  readonly classes: readonly string[];
+  /** Before decoding: an image that turns out to be unreadable is missing later. */
+  readonly parts: readonly PartCounts[];
+  readonly rejected: number;
+  readonly warnings: readonly string[];
+  readonly device: string;
+  readonly parameters: number;
+  readonly memory: ProgramMemory;
+  /** Bytes that the device holds with the step compiled: variables, gradients, moments, all. */
+  readonly deviceBytes: number;
+  /** Of one step, the fastest of three. */
+  readonly stepSeconds: number;
+  readonly evaluationStepSeconds: number;
+  readonly stepsAnEpoch: number;
+  /** Of training and validation, all epochs; rendering or decoding not included. */
+  readonly seconds: number;
+}
+
+/** @throws OptionError, DataError, DeviceError, as `trainRun` would before it starts */
+export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: string) => void; spell?: Spelling } = {}): Promise<DryRunResult> {
+  const options = await resolveOptions(given, spell);
+  const { labelled, split, rejected, warnings, simulated } = await listData(options);
+  const device = await openRunDevice(options, log);
+  const { size, batch, seed, optimizer, momentum, weightDecay, epochs } = options;
+  const network = createNetwork(buildModel(options, labelled.classes.length), [size, size, 3], { seed });
+  // Figures that do not matter to time or memory; a window as wide as the data would have.
+  const window = options.normalize === 'local' ? 2 * Math.round(size / 20 - 0.5) + 1 : 0;
+  const normalization = { mean: [128, 128, 128], deviation: [64, 64, 64], window };
+  const made = createOptimizer(network, optimizer === 'sgd' ? { kind: 'sgd', momentum, weightDecay } : { kind: 'adam', weightDecay }, device);
+  const classWeights = resolveClassWeights(options.classWeights, classCounts(labelled, split.train));
+  const step = new TrainStep({ network, device, normalization, classWeights, optimizer: made, augmentation: options.augment, seed });
+  const evaluation = new EvaluationStep({ network, device, normalization });
+  try {
+    const noise = noiseBatch(batch, size, labelled.classes.length);
+    const memory = await step.prepare(noise);
+    const stepSeconds = await fastest(async () => (await step.run(noise, 0, 0)).result);
+    const evaluationStepSeconds = await fastest(async () => (await evaluation.run(noise)).logits);
+    const stepsAnEpoch = Math.floor(split.train.length / batch);
+    const validationSteps = Math.ceil(split.validation.length / batch);
+    return {
+      options, simulated, classes: labelled.classes, parts: countParts(labelled, split), rejected: rejected.length, warnings,
+      device: device.name, parameters: network.variables.trainable.reduce((sum, v) => sum + v.size, 0),
+      memory, deviceBytes: device.counters.bytesAllocated, stepSeconds, evaluationStepSeconds, stepsAnEpoch,
+      seconds: epochs * (stepsAnEpoch * stepSeconds + validationSteps * evaluationStepSeconds),
+    };
+  } finally {
+    step.dispose();
+    evaluation.dispose();
+    made.dispose();
+    network.dispose();
+  }
+}
+
+function noiseBatch(batch: number, size: number, classes: number): Batch {
+  const stream = new PhiloxStream(0, 'dry run');
+  return {
+    pixels: Uint8Array.from({ length: batch * size * size * 3 }, () => stream.int(256)),
+    labels: Int32Array.from({ length: batch }, (_, i) => i % classes),
+    sampleIds: Int32Array.from({ length: batch }, (_, i) => i),
+    weights: new Float32Array(batch).fill(1), shape: [batch, size, size, 3],
+  };
+}
+
+async function fastest(run: () => Promise<unknown>): Promise<number> {
+  let best = Infinity;
+  for (let i = 0; i < 3; i++) {
+    const begun = performance.now();
+    await run();
+    best = Math.min(best, (performance.now() - begun) / 1000);
+  }
+  return best;
+}

@@ -1,0 +1,369 @@
+/**
+ * The training driver: epochs of steps, metrics on both parts, snapshots from which a run goes on as if nothing had been.
+ * It knows no files: callbacks receive what is to be kept.
+ */
+import type { Dataset } from '../data/dataset.ts';
+import { classCounts } from '../data/dataset.ts';
+import type { LoaderOptions, TrainBatch } from '../data/loader.ts';
+import { TrainLoader } from '../data/loader.ts';
+import type { SamplerKind, SamplerOptions } from '../data/sampler.ts';
+import { Sampler } from '../data/sampler.ts';
+import { device as openDevice } from '../device/index.ts';
+import type { Device } from '../device/types.ts';
+import { DataError, OptionError } from '../errors.ts';
+import type { HostArray } from '../nn/host-array.ts';
+import type { InitializeOptions, ParameterArrays } from '../nn/parameters.ts';
+import { readVariables } from '../nn/parameters.ts';
+import type { ModelSymbol } from '../nn/symbol.ts';
+import type { Optimizer } from '../optim/optimizer.ts';
+import { fixed } from '../optim/schedules.ts';
+import type { Schedule } from '../optim/schedules.ts';
+import type { ClassWeights } from './class-weights.ts';
+import { resolveClassWeights } from './class-weights.ts';
+import { metricsOf, predictLogits } from './evaluate.ts';
+import type { EpochRecord } from './history.ts';
+import { EpochProgress, bestEpoch } from './history.ts';
+import { constantMetrics } from './metrics.ts';
+import type { Network } from './network.ts';
+import { createNetwork } from './network.ts';
+import type { OptimizerChoice } from './optimizer.ts';
+import { createOptimizer } from './optimizer.ts';
+import type { Augmentation, Normalization, NormalizationKind } from './preprocess.ts';
+import { measureNormalization, checkAugmentation } from './preprocess.ts';
+import type { TrainingSnapshot } from './snapshot.ts';
+import { under } from './snapshot.ts';
+import type { BootstrapOptions } from './statistics.ts';
+import type { StepResult } from './step.ts';
+import { EvaluationStep, TrainStep } from './step.ts';
+
+export interface FitOptions {
+  /** The network; its softmax head, if it has one, gives way to the weighted loss. */
+  readonly symbol: ModelSymbol;
+  readonly data: Dataset;
+  /** Dataset indices of the training part. */
+  readonly train: ArrayLike<number>;
+  /** Dataset indices of the validation part; without it the last epoch counts as the best. */
+  readonly validation?: ArrayLike<number>;
+  readonly epochs: number;
+  readonly batch: number;
+  /** Default SGD with momentum 0.9. */
+  readonly optimizer?: OptimizerChoice;
+  /** A rate, or one by time. Default 0.05. */
+  readonly learningRate?: number | Schedule;
+  /** Default 'none'. */
+  readonly classWeights?: ClassWeights;
+  /** Default 'none': every sample once an epoch. */
+  readonly sampler?: SamplerKind;
+  readonly samplerOptions?: Pick<SamplerOptions, 'annealed' | 'epochSize' | 'remainder'>;
+  /** Default 'none'. */
+  readonly augmentation?: Augmentation;
+  /** A way of normalising, with figures taken from the training part, or figures. Default 'channel'. */
+  readonly normalization?: NormalizationKind | Normalization;
+  /** First values of the parameters: an initializer, or a checkpoint's arrays. */
+  readonly initialize?: Omit<InitializeOptions, 'seed'>;
+  /** An integer from 0 to 2^31 - 1; default 0. */
+  readonly seed?: number;
+  /** Default 'auto'. */
+  readonly device?: string | Device;
+  readonly loader?: LoaderOptions;
+  readonly bootstrap?: BootstrapOptions;
+  /** Where to go on from: a snapshot of a run with these same options. */
+  readonly resume?: TrainingSnapshot;
+  /** When aborted, the step under way is finished and `fit` returns with `interrupted`. */
+  readonly signal?: AbortSignal;
+  readonly callbacks?: FitCallbacks;
+}
+
+/** Each may return a promise, which is awaited. */
+export interface FitCallbacks {
+  /** The step is compiled, nothing has run. */
+  onStart?(run: FitStart): unknown;
+  onBatch?(batch: BatchReport): unknown;
+  /** Of the validation after an epoch. */
+  onValidation?(done: number, total: number): unknown;
+  onEpoch?(record: EpochRecord, run: FitState): unknown;
+  /** The signal was aborted; the step is finished. */
+  onInterrupt?(run: FitState): unknown;
+}
+
+export interface FitStart {
+  readonly network: Network;
+  readonly device: Device;
+  readonly normalization: Normalization;
+  readonly classWeights: readonly number[];
+  /** Updates that were done before, in a resumed run. */
+  readonly updates: number;
+}
+
+export interface BatchReport {
+  /** From 1. */
+  readonly epoch: number;
+  /** From 1, of `steps`. */
+  readonly step: number;
+  readonly steps: number;
+  readonly batch: number;
+  /** Of the step before; NaN at first. */
+  readonly loss: number;
+  /** Mean of the epoch so far; NaN at first. */
+  readonly objective: number;
+}
+
+/** What can be kept of a run between two steps. */
+export interface FitState {
+  readonly history: readonly EpochRecord[];
+  readonly best: EpochRecord | undefined;
+  /** All that `resume` needs. */
+  snapshot(): Promise<TrainingSnapshot>;
+  /** Parameters and moving statistics, as they lie in memory. */
+  parameters(): Promise<ParameterArrays>;
+}
+
+export interface FitResult extends FitState {
+  readonly network: Network;
+  readonly device: Device;
+  readonly normalization: Normalization;
+  readonly classWeights: readonly number[];
+  readonly interrupted: boolean;
+  /** Logits of samples of a dataset by the network as it is now, in inference mode. */
+  predict(data: Dataset, indices: ArrayLike<number>): Promise<Float32Array>;
+  /** Frees the parameters and all that was compiled. The device stays open. */
+  dispose(): void;
+}
+
+/**
+ * Trains a network.
+ *
+ * @throws OptionError for options out of range; DataError for parts that are empty or classes that do not fit the network;
+ *   TrainingError when the loss is no number any more; DeviceError from the device
+ */
+export async function fit(options: FitOptions): Promise<FitResult> {
+  checkOptions(options);
+  const run = await Run.start(options);
+  try {
+    await run.epochs();
+  } catch (error) {
+    run.dispose();
+    throw error;
+  } finally {
+    run.loader.close();
+  }
+  return run;
+}
+
+function checkOptions({ epochs, batch, seed = 0, train, validation, augmentation = 'none' }: FitOptions): void {
+  const counts = { epochs, batch };
+  for (const [name, value] of Object.entries(counts)) {
+    if (!Number.isInteger(value) || value < 1) throw new OptionError(`${name}: expected an integer of 1 or more, got ${value}`);
+  }
+  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 31) {
+    throw new OptionError(`seed: expected an integer from 0 to 2^31 - 1, got ${seed}`);
+  }
+  checkAugmentation(augmentation);
+  if (train.length === 0) throw new DataError('the training part is empty');
+  if (validation?.length === 0) throw new DataError('the validation part is empty');
+}
+
+class Run implements FitResult {
+  readonly network: Network;
+  readonly device: Device;
+  readonly normalization: Normalization;
+  readonly classWeights: readonly number[];
+  readonly loader: TrainLoader;
+  readonly history: EpochRecord[] = [];
+  interrupted = false;
+  readonly #options: FitOptions;
+  readonly #optimizer: Optimizer;
+  readonly #schedule: Schedule;
+  readonly #trainStep: TrainStep;
+  readonly #evaluationStep: EvaluationStep;
+  #updates = 0;
+  #progress: EpochProgress;
+  #learningRate = NaN;
+
+  static async start(options: FitOptions): Promise<Run> {
+    const run = new Run(options, await openDevice(options.device ?? 'auto'));
+    if (options.resume) await run.#restore(options.resume);
+    return run;
+  }
+
+  private constructor(options: FitOptions, device: Device) {
+    const { symbol, data, train, batch, seed = 0, learningRate = 0.05 } = options;
+    this.#options = options;
+    this.device = device;
+    this.network = createNetwork(symbol, data.shape, { ...options.initialize, seed });
+    const { classes } = this.network;
+    if (classes !== data.classes.length) {
+      throw new DataError(`the network tells ${classes} classes apart, ${data.name} has ${data.classes.length} ` +
+        `(${data.classes.join(', ')})`);
+    }
+    const normalization = options.normalization ?? 'channel';
+    this.normalization = typeof normalization === 'string' ? measureNormalization(data, train, normalization) : normalization;
+    this.classWeights = resolveClassWeights(options.classWeights ?? 'none', classCounts(data, train));
+    this.#optimizer = createOptimizer(this.network, options.optimizer ?? { kind: 'sgd' }, device);
+    this.#schedule = typeof learningRate === 'number' ? fixed(learningRate) : learningRate;
+    const sampler = new Sampler(data.labels, train, { kind: options.sampler, batch, seed, ...options.samplerOptions });
+    this.loader = new TrainLoader(data, sampler, options.loader);
+    const { network, classWeights } = this;
+    this.#trainStep = new TrainStep({
+      network, device, normalization: this.normalization, classWeights, optimizer: this.#optimizer, seed,
+      augmentation: options.augmentation ?? 'none',
+    });
+    this.#evaluationStep = new EvaluationStep({ network, device, normalization: this.normalization });
+    this.#progress = new EpochProgress(classes);
+  }
+
+  get best(): EpochRecord | undefined {
+    return bestEpoch(this.history);
+  }
+
+  async epochs(): Promise<void> {
+    const { callbacks = {}, epochs, signal } = this.#options;
+    await callbacks.onStart?.({ ...this.#about(), updates: this.#updates });
+    while (this.history.length < epochs) {
+      const finished = await this.#steps() && await this.#finishEpoch();
+      if (!finished) {
+        this.interrupted = true;
+        await callbacks.onInterrupt?.(this);
+        return;
+      }
+      await callbacks.onEpoch?.(this.history[this.history.length - 1], this);
+      if (signal?.aborted && this.history.length < epochs) {
+        this.interrupted = true;
+        await callbacks.onInterrupt?.(this);
+        return;
+      }
+    }
+  }
+
+  #about(): Omit<FitStart, 'updates'> {
+    return { network: this.network, device: this.device, normalization: this.normalization, classWeights: this.classWeights };
+  }
+
+  /** The steps of the epoch that are left; false when the signal stopped them. */
+  async #steps(): Promise<boolean> {
+    const { signal, callbacks = {} } = this.#options;
+    const progress = this.#progress;
+    const epoch = this.history.length + 1;
+    let late: { result: Promise<StepResult>; ids: Int32Array; where: string } | undefined;
+    let loss = NaN;
+    const settle = async (): Promise<void> => {
+      if (late === undefined) return;
+      const result = await late.result;
+      progress.add(result, late.ids, late.where);
+      loss = result.loss;
+      late = undefined;
+    };
+    while (!progress.complete && !signal?.aborted) {
+      const begun = performance.now();
+      const batch: TrainBatch = await this.loader.next();
+      const rate = this.#schedule({ update: this.#updates + 1, epoch });
+      const { result } = await this.#trainStep.run(batch, this.#updates, rate);
+      this.#updates++;
+      this.#learningRate = rate;
+      progress.steps = batch.steps;
+      progress.taken = batch.step + 1;
+      // The figures of the step before are read while the device works on this one.
+      await settle();
+      late = {
+        result, ids: batch.sampleIds,
+        where: `epoch ${epoch}, step ${progress.taken} of ${batch.steps} (update ${this.#updates}, learning rate ${rate})`,
+      };
+      if (progress.complete) await settle();
+      progress.seconds += (performance.now() - begun) / 1000;
+      const { taken, steps, objective } = progress;
+      await callbacks.onBatch?.({ epoch, step: taken, steps, batch: batch.shape[0], loss, objective });
+    }
+    await settle();
+    return progress.complete;
+  }
+
+  /** Validates and records the epoch; false when the signal stopped that. */
+  async #finishEpoch(): Promise<boolean> {
+    const { data, train, validation, batch, loader, signal, bootstrap, callbacks = {} } = this.#options;
+    const begun = performance.now();
+    let metrics: EpochRecord['validation'];
+    if (validation) {
+      try {
+        const logits = await predictLogits(this.#evaluationStep, data, validation, {
+          ...loader, batch, signal, onBatch: (done, total) => void callbacks.onValidation?.(done, total),
+        });
+        metrics = metricsOf(data, validation, logits, bootstrap);
+      } catch (error) {
+        if (signal?.aborted && error === signal.reason) return false;
+        throw error;
+      }
+    }
+    const progress = this.#progress;
+    const judged = validation ?? train;
+    const seconds = progress.seconds + (performance.now() - begun) / 1000;
+    this.history.push({
+      epoch: this.history.length + 1, updates: this.#updates, learningRate: this.#learningRate,
+      train: progress.metrics(data, { ...bootstrap, resamples: 0 }), objective: progress.objective, validation: metrics,
+      always: constantMetrics(Array.from(judged, (i) => data.labels[i]), data.classes, { shares: this.#shares() }),
+      seconds, imagesPerSecond: progress.taken * batch / progress.seconds,
+    });
+    this.#progress = new EpochProgress(this.network.classes);
+    return true;
+  }
+
+  #shares(): number[] {
+    const { data, train } = this.#options;
+    return classCounts(data, train).map((count) => count / train.length);
+  }
+
+  predict(data: Dataset, indices: ArrayLike<number>): Promise<Float32Array> {
+    const { batch, loader } = this.#options;
+    return predictLogits(this.#evaluationStep, data, indices, { ...loader, batch });
+  }
+
+  parameters(): Promise<ParameterArrays> {
+    return readVariables(this.network.logits, this.network.variables.all);
+  }
+
+  async snapshot(): Promise<TrainingSnapshot> {
+    const tensors = new Map<string, HostArray>();
+    const { arguments: learned, auxiliary } = await this.parameters();
+    for (const [name, array] of [...learned, ...auxiliary]) tensors.set(`parameter/${name}`, array);
+    for (const [name, array] of await this.#optimizer.saveState()) tensors.set(`optimizer/${name}`, array);
+    const { taken, steps, seconds } = this.#progress;
+    const learningRate = this.#learningRate;
+    const within = steps > 0;
+    if (within) for (const [name, array] of this.#progress.save()) tensors.set(`epoch/${name}`, array);
+    return {
+      epoch: this.history.length, updates: this.#updates, seed: this.#options.seed ?? 0, sampler: this.loader.state(),
+      history: [...this.history], tensors, ...(within ? { partial: { taken, steps, seconds, learningRate } } : {}),
+    };
+  }
+
+  async #restore(saved: TrainingSnapshot): Promise<void> {
+    const seed = this.#options.seed ?? 0;
+    if (saved.seed !== seed) throw new OptionError(`seed: the state was saved with ${saved.seed}, got ${seed}`);
+    const parameters = under(saved.tensors, 'parameter');
+    for (const [name, variable] of this.network.variables.all) {
+      const array = parameters.get(name);
+      if (array === undefined) throw new DataError(`the state has no parameter "${name}"`);
+      if (array.shape.join() !== variable.shape.join()) {
+        throw new DataError(`parameter "${name}": the network has [${variable.shape}], the state [${array.shape}]`);
+      }
+      await variable.set(array.data as Float32Array);
+    }
+    await this.#optimizer.loadState(under(saved.tensors, 'optimizer'));
+    this.loader.restore(saved.sampler);
+    this.#updates = saved.updates;
+    this.history.push(...saved.history);
+    this.#learningRate = saved.history.at(-1)?.learningRate ?? NaN;
+    if (saved.partial) {
+      const { taken, steps, seconds, learningRate } = saved.partial;
+      Object.assign(this.#progress, { taken, steps, seconds });
+      this.#learningRate = learningRate;
+      this.#progress.load(under(saved.tensors, 'epoch'));
+    }
+  }
+
+  dispose(): void {
+    this.#trainStep.dispose();
+    this.#evaluationStep.dispose();
+    this.#optimizer.dispose();
+    this.network.dispose();
+  }
+}

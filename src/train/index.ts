@@ -1,0 +1,27 @@
+/** Training, evaluation and what they leave behind. */
+export * from './baselines.ts';
+export * from './chart.ts';
+export * from './class-weights.ts';
+export * from './dry-run.ts';
+export * from './evaluate.ts';
+export * from './evaluate-run.ts';
+export * from './fingerprint.ts';
+export * from './fit.ts';
+export * from './history.ts';
+export * from './metrics.ts';
+export * from './network.ts';
+export * from './optimizer.ts';
+export * from './predict-run.ts';
+export * from './preprocess.ts';
+export * from './run-config.ts';
+export { openRunDevice } from './run-device.ts';
+export { RunDirectory } from './run-directory.ts';
+export { folderDefaults, modelNames, phantomDefaults, resolveOptions } from './run-options.ts';
+export type { ResolvedOptions, RunOptions } from './run-options.ts';
+export { decodeSnapshot, encodeSnapshot, stateFormat } from './snapshot.ts';
+export type { TrainingSnapshot } from './snapshot.ts';
+export * from './statistics.ts';
+export * from './step.ts';
+export * from './tables.ts';
+export * from './train-run.ts';
+export * from './trained.ts';

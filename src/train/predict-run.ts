@@ -1,0 +1,129 @@
+/** What a run's network says of photographs. */
+import type * as Fs from 'node:fs/promises';
+import type * as Os from 'node:os';
+import type * as Path from 'node:path';
+import { memoryDataset } from '../data/dataset.ts';
+import { decodeImage } from '../data/decode.ts';
+import { importNode } from '../data/node.ts';
+import { DataError } from '../errors.ts';
+import { softmaxRows } from './metrics.ts';
+import { csv, mostProbable } from './predictions.ts';
+import type { RunConfig } from './run-config.ts';
+import { TrainedNetwork } from './trained.ts';
+import type { LoadOptions } from './trained.ts';
+
+export interface PredictRunOptions extends LoadOptions {
+  readonly run: string;
+  /** Files, and folders of which all JPEG and PNG files are taken, with those of the folders within. */
+  readonly paths: readonly string[];
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What is said of one file. */
+export interface Prediction {
+  readonly file: string;
+  /** Of each class; absent for a file that cannot be read. */
+  readonly probabilities?: readonly number[];
+  readonly predicted?: string;
+  /** Why it cannot be read. */
+  readonly problem?: string;
+}
+
+export interface PredictRunResult {
+  readonly config: RunConfig;
+  readonly epoch: number;
+  /** In the order of the paths, those of a folder by name. */
+  readonly predictions: readonly Prediction[];
+  readonly unreadable: number;
+  readonly csv: string;
+}
+
+/** Images decoded before the network sees them: what is held in memory at once. */
+const chunk = 256;
+
+/**
+ * Classifies photographs. Files that cannot be read are marked, and stop nothing.
+ *
+ * @throws DataError for a path that is not there, or no image at all; MissingPackageError without sharp
+ */
+export async function predictRun({ run, paths, onProgress, signal, ...options }: PredictRunOptions): Promise<PredictRunResult> {
+  const files = await findImages(paths);
+  const trained = await TrainedNetwork.load(run, options);
+  try {
+    const { config } = trained;
+    const predictions: Prediction[] = [];
+    for (let start = 0; start < files.length; start += chunk) {
+      signal?.throwIfAborted();
+      predictions.push(...await predictFiles(trained, files.slice(start, start + chunk), signal));
+      onProgress?.(predictions.length, files.length);
+    }
+    const rows = predictions.map(({ file, probabilities, predicted, problem }) => [
+      file, problem === undefined ? 'ok' : `unreadable: ${problem}`, predicted ?? '',
+      ...config.classes.map((_, c) => (probabilities ? probabilities[c].toPrecision(7) : '')),
+      config.simulated ? 'simulated images' : 'photographs',
+    ]);
+    const header = ['file', 'status', 'predicted', ...config.classes.map((name) => `p(${name})`), 'trained on'];
+    return {
+      config, epoch: trained.epoch, predictions, unreadable: predictions.filter((p) => p.problem !== undefined).length,
+      csv: await csv(header, rows),
+    };
+  } finally {
+    trained.dispose();
+  }
+}
+
+async function predictFiles(trained: TrainedNetwork, files: readonly string[], signal?: AbortSignal): Promise<Prediction[]> {
+  const { availableParallelism } = await importNode<typeof Os>('node:os', 'reading photographs');
+  const [height, width, channels] = trained.config.imageShape;
+  const stride = height * width * channels;
+  const results: (Prediction | undefined)[] = files.map(() => undefined);
+  const decoded: { index: number; bytes: Uint8Array }[] = [];
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < files.length) {
+      const index = next++;
+      try {
+        decoded.push({ index, bytes: (await decodeImage(files[index], { size: [height, width] })).data });
+      } catch (error) {
+        if (!(error instanceof DataError)) throw error;
+        const problem = error.message.startsWith(`${files[index]}: `) ? error.message.slice(files[index].length + 2) : error.message;
+        results[index] = { file: files[index], problem };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() + 1 }, lane));
+  if (decoded.length > 0) {
+    decoded.sort((a, b) => a.index - b.index);
+    const bytes = new Uint8Array(decoded.length * stride);
+    decoded.forEach((image, k) => bytes.set(image.bytes, k * stride));
+    const { classes } = trained.config;
+    const data = memoryDataset({ name: 'photographs', shape: [height, width, channels], bytes, classes, labels: decoded.map(() => 0) });
+    const logits = await trained.predict(data, decoded.map((_, k) => k), { workers: 0, signal });
+    const probabilities = softmaxRows(logits, classes.length);
+    decoded.forEach(({ index }, k) => {
+      const row = Array.from(probabilities.subarray(k * classes.length, (k + 1) * classes.length));
+      results[index] = { file: files[index], probabilities: row, predicted: classes[mostProbable(row)] };
+    });
+  }
+  return results as Prediction[];
+}
+
+/** Files in order. A file that is named is taken whatever its ending; of folders, JPEG and PNG. */
+async function findImages(paths: readonly string[]): Promise<string[]> {
+  const { readdir, stat } = await importNode<typeof Fs>('node:fs/promises', 'reading photographs');
+  const { join } = await importNode<typeof Path>('node:path', 'reading photographs');
+  const files: string[] = [];
+  for (const path of paths) {
+    const info = await stat(path).catch(() => undefined);
+    if (info === undefined) throw new DataError(`${path}: no such file or folder`);
+    if (!info.isDirectory()) {
+      files.push(path);
+      continue;
+    }
+    const entries = await readdir(path, { recursive: true });
+    files.push(...entries.filter((name) => /\.(jpe?g|png)$/i.test(name)).sort().map((name) => join(path, name)));
+  }
+  if (files.length === 0) throw new DataError(`${paths.join(', ')}: no JPEG or PNG files`);
+  return files;
+}

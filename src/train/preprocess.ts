@@ -1,0 +1,141 @@
+/** From bytes to what a network sees: scaling, mean subtraction and augmentation, all as ops on the device. */
+import type { Dataset } from '../data/dataset.ts';
+import { didYouMean } from '../data/nearest.ts';
+import { DataError, OptionError } from '../errors.ts';
+import { getOp } from '../graph/op.ts';
+import { hashName } from '../random/philox.ts';
+import type { Tensor, TensorLike } from '../tensor/tensor.ts';
+import { apply1, tensor } from '../tensor/tensor.ts';
+
+/**
+ * What is done to bytes before the network sees them: x = (byte - mean) / deviation, a channel each, in units of a byte.
+ * With a `window`, x = (byte - mean of the window x window pixels around it) / deviation: local average subtraction, after
+ * B. Graham's winning report on Kaggle's diabetic retinopathy competition (2015). It takes away what differs from camera to
+ * camera and from eye to eye (colour, illumination), and leaves what is small, as lesions are.
+ */
+export interface Normalization {
+  readonly mean: readonly number[];
+  readonly deviation: readonly number[];
+  /** Odd, in pixels; 0 for none. With one, `mean` is not used. */
+  readonly window: number;
+}
+
+export const normalizations = ['channel', 'local'] as const;
+export type NormalizationKind = (typeof normalizations)[number];
+
+/**
+ * The part of an image's side that the window of `local` covers: a tenth, 1.35 mm of a field of 13.5 mm. Wider than lesions
+ * (cotton-wool spots, among the largest, are 0.4 to 0.6 mm), narrower than the fall of light over a field.
+ */
+const windowShare = 0.1;
+
+/** Images that the statistics are taken from, evenly spread over those given. */
+const sampledImages = 256;
+
+/**
+ * Mean and standard deviation of each channel over images of a dataset (the training part: nothing of the others may enter).
+ *
+ * @param indices dataset indices.
+ * @throws DataError where there are none.
+ */
+export function measureNormalization(data: Dataset, indices: ArrayLike<number>, kind: NormalizationKind = 'channel'): Normalization {
+  if (indices.length === 0) throw new DataError(`${data.name}: no images to take channel means from`);
+  const [height, width, channels] = data.shape;
+  const window = kind === 'local' ? 2 * Math.round(Math.min(height, width) * windowShare / 2 - 0.5) + 1 : 0;
+  const pixels = new Uint8Array(height * width * channels);
+  const sums = new Float64Array(channels);
+  const squares = new Float64Array(channels);
+  const taken = Math.min(indices.length, sampledImages);
+  for (let k = 0; k < taken; k++) {
+    data.readInto(indices[Math.floor(k * indices.length / taken)], pixels);
+    const x = window > 0 ? subtractLocalMean(pixels, data.shape, window) : pixels;
+    for (let at = 0; at < x.length; at += channels) {
+      for (let c = 0; c < channels; c++) {
+        const v = x[at + c];
+        sums[c] += v;
+        squares[c] += v * v;
+      }
+    }
+  }
+  const count = taken * height * width;
+  // Rounded, so that a config file holds what was used, in few digits. A channel that never varies is left as it is.
+  const round = (x: number): number => Math.round(x * 1000) / 1000;
+  const mean = Array.from(sums, (s) => (window > 0 ? 0 : round(s / count)));
+  const deviation = Array.from(squares, (s, c) => round(Math.sqrt(Math.max(0, s / count - (sums[c] / count) ** 2))) || 1);
+  return { mean, deviation, window };
+}
+
+/** As `preprocess` does it on the device, but for rounding; windows are cut off at the image's edges. */
+export function subtractLocalMean(
+  pixels: Uint8Array, [height, width, channels]: readonly [number, number, number], window: number,
+): Float64Array {
+  const across = boxMean(Float64Array.from(pixels), height, width, width * channels, channels, channels, window);
+  const both = boxMean(across, width, height, channels, width * channels, channels, window);
+  return both.map((mean, i) => pixels[i] - mean);
+}
+
+/** Means along one axis of `length` elements, `step` apart, of each of `lines` lines, `lineStep` apart. */
+function boxMean(
+  x: Float64Array, lines: number, length: number, lineStep: number, step: number, channels: number, window: number,
+): Float64Array {
+  const out = new Float64Array(x.length);
+  const half = (window - 1) / 2;
+  for (let line = 0; line < lines; line++) {
+    for (let c = 0; c < channels; c++) {
+      const at = (i: number): number => line * lineStep + i * step + c;
+      let sum = 0;
+      for (let i = 0; i < Math.min(half, length); i++) sum += x[at(i)];
+      for (let i = 0; i < length; i++) {
+        if (i + half < length) sum += x[at(i + half)];
+        if (i - half - 1 >= 0) sum -= x[at(i - half - 1)];
+        out[at(i)] = sum / (Math.min(i + half, length - 1) - Math.max(i - half, 0) + 1);
+      }
+    }
+  }
+  return out;
+}
+
+/** uint8 [N, H, W, C] to float32, normalised. */
+export function preprocess(pixels: Tensor, { mean, deviation, window }: Normalization): Tensor {
+  const x = pixels.cast('float32');
+  const factor = tensor(Float32Array.from(deviation, (d) => 1 / d));
+  if (window === 0) return x.sub(tensor(Float32Array.from(mean))).mul(factor);
+  const half = (window - 1) / 2;
+  // A square window as two strips: the divisor, the number of pixels within the image, is a product too.
+  const pool = (y: Tensor, size: readonly number[], padding: readonly number[]): Tensor =>
+    apply1(getOp('avgPool2d'), [y], { size, stride: [1, 1], padding, ceil: false, countPadding: false });
+  const local = pool(pool(x, [window, 1], [half, half, 0, 0]), [1, window], [0, 0, half, half]);
+  return x.sub(local).mul(factor);
+}
+
+export const augmentations = ['none', 'rotate180', 'flips'] as const;
+/** `rotate180`: half the images turned by 180 degrees. `flips`: each axis mirrored or not, which includes that turn. */
+export type Augmentation = (typeof augmentations)[number];
+
+/** What random ops draw by: int32 scalars and the samples' ids, int32 [N]. */
+export interface RandomKeys {
+  readonly seed: TensorLike;
+  readonly step: TensorLike;
+  readonly ids: TensorLike;
+}
+
+/** @throws OptionError for an unknown name, with the nearest. */
+export function checkAugmentation(name: string): Augmentation {
+  const found = augmentations.find((known) => known === name);
+  if (found === undefined) {
+    throw new OptionError(`augment: '${name}' is none of ${augmentations.join(', ')}${didYouMean(name, augmentations)}`);
+  }
+  return found;
+}
+
+/** Images [N, H, W, C], some of them turned or mirrored; which, depends on seed, step and sample id alone. */
+export function augment(x: Tensor, kind: Augmentation, { seed, step, ids }: RandomKeys): Tensor {
+  if (kind === 'none') return x;
+  const coin = (name: string): Tensor => apply1(getOp('random'), [seed, step, ids], {
+    distribution: 'bernoulli', probability: 0.5, key: hashName(`augment/${name}`), shape: [x.shape[0], 1, 1, 1],
+  }).greater(0.5);
+  const maybe = (y: Tensor, name: string, axes: readonly number[]): Tensor =>
+    apply1(getOp('where'), [coin(name), apply1(getOp('flip'), [y], { axes }), y]);
+  if (kind === 'rotate180') return maybe(x, kind, [1, 2]);
+  return maybe(maybe(x, 'up-down', [1]), 'left-right', [2]);
+}

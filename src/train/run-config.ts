@@ -1,0 +1,84 @@
+/** `config.json` of a run: what was asked for, what was made of it, and what its bits depend on. */
+import type * as FsPromises from 'node:fs/promises';
+import { importNode } from '../data/node.ts';
+import { FormatError } from '../errors.ts';
+import type { Fingerprint } from './fingerprint.ts';
+import type { Normalization } from './preprocess.ts';
+import type { PartCounts } from './run-data.ts';
+import type { ResolvedOptions } from './run-options.ts';
+import { parseOptions } from './run-options.ts';
+import { checkFormat } from './snapshot.ts';
+
+export const configFormat = 1;
+
+export interface RunConfig {
+  /** Version of Fovea that trained. */
+  readonly fovea: string;
+  /** Whether its images are simulated; then nothing that it says is about patients. */
+  readonly simulated: boolean;
+  /** Of its files: `NAME-symbol.json`, `NAME-0001.params`. */
+  readonly name: string;
+  /** These run again, by `--config`. */
+  readonly options: ResolvedOptions;
+  readonly classes: readonly string[];
+  /** Height, width, channels of the images that the network takes. */
+  readonly imageShape: readonly [number, number, number];
+  readonly normalization: Normalization;
+  readonly classWeights: readonly number[];
+  readonly parts: readonly PartCounts[];
+  /** Numbers that are learnt. */
+  readonly parameters: number;
+  readonly device: string;
+  readonly fingerprint: Fingerprint;
+}
+
+export function encodeConfig(config: RunConfig): string {
+  return `${JSON.stringify({ format: configFormat, ...config }, undefined, 2)}\n`;
+}
+
+/** @throws FormatError naming file and field; OptionError for options out of range */
+export function decodeConfig(text: string, file: string): RunConfig {
+  const value = jsonObject(text, file) as unknown as RunConfig & { format: unknown };
+  checkFormat(value.format, configFormat, `${file}: config`);
+  const missing = (['name', 'options', 'classes', 'imageShape', 'normalization', 'fingerprint'] as const)
+    .find((field) => value[field] === undefined);
+  if (missing !== undefined) throw new FormatError(`${file}: ${missing} is missing`);
+  parseOptions(value.options, undefined, `${file}: `);
+  return value;
+}
+
+/**
+ * The options in a file: a run's config.json, or an object of options alone.
+ *
+ * @throws FormatError for a file that is neither, or a format that is unknown; OptionError for options out of range
+ */
+export function optionsOfConfig(text: string, file: string) {
+  const value = jsonObject(text, file);
+  const whole = 'options' in value;
+  if (whole) checkFormat(value.format, configFormat, `${file}: config`);
+  return parseOptions((whole ? value.options : value) as Record<string, unknown>, undefined, `${file}: `);
+}
+
+function jsonObject(text: string, file: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new FormatError(`${file}: not JSON: ${(error as Error).message}`, { cause: error });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new FormatError(`${file}: a JSON object was expected`);
+  }
+  return value as Record<string, unknown>;
+}
+
+/** Of the package. */
+export async function foveaVersion(): Promise<string> {
+  try {
+    const { readFile } = await importNode<typeof FsPromises>('node:fs/promises', 'a run directory');
+    const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
+    return (JSON.parse(text) as { version: string }).version;
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,112 @@
+/** The data of a run: the phantom or a folder of photographs, its parts, and a digest by which a resumed run knows it again. */
+import { cacheImages } from '../data/cache.ts';
+import type { Dataset, Labelled } from '../data/dataset.ts';
+import { describeRejected, openFolder } from '../data/folder.ts';
+import type { Listing, Rejected } from '../data/folder.ts';
+import { importNode } from '../data/node.ts';
+import { phantomDataset } from '../data/phantom-dataset.ts';
+import { phantomCohort } from '../data/phantom/index.ts';
+import { parts, splitByPatient } from '../data/split.ts';
+import type { Part, Split } from '../data/split.ts';
+import type { ResolvedOptions } from './run-options.ts';
+import { phantomData } from './run-options.ts';
+
+export interface RunData {
+  readonly dataset: Dataset;
+  readonly split: Split;
+  readonly rejected: readonly Rejected[];
+  readonly warnings: readonly string[];
+}
+
+export interface OpenDataHooks {
+  /** Images rendered, or decoded and resized; not called where the cache has them. */
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+function cohortOptions({ seed, patients, prevalence, blur, labelNoise }: ResolvedOptions) {
+  return { seed, patients, prevalence, blur, labelNoise };
+}
+
+function list({ data, csv, fileColumn, labelColumn, patientColumn, splitColumn, groupColumn, positive, exclude }: ResolvedOptions): Promise<Listing> {
+  const columns = { file: fileColumn, label: labelColumn, patient: patientColumn, split: splitColumn, group: groupColumn };
+  const asked = Object.fromEntries(Object.entries(columns).filter(([, name]) => name !== undefined));
+  return openFolder(data, { table: csv, columns: asked, positive, exclude });
+}
+
+/** Labels and patients without a pixel read: what a dry run looks at. */
+export async function listData(options: ResolvedOptions): Promise<{
+  labelled: Labelled; split: Split; rejected: readonly Rejected[]; warnings: readonly string[]; simulated: boolean;
+}> {
+  if (options.data !== phantomData) {
+    const listing = await list(options);
+    const split = splitData(listing, options);
+    return {
+      labelled: listing, split, rejected: listing.rejected, warnings: [...listing.warnings, ...split.warnings], simulated: false,
+    };
+  }
+  const eyes = phantomCohort(cohortOptions(options));
+  const labelled: Labelled = {
+    length: eyes.length, classes: ['healthy', 'infected'], labels: Int32Array.from(eyes, (eye) => eye.label),
+    ids: eyes.map((eye) => eye.id), patients: eyes.map((eye) => eye.patient),
+  };
+  const split = splitData(labelled, options);
+  return { labelled, split, rejected: [], warnings: split.warnings, simulated: true };
+}
+
+/** Renders or decodes what the cache has not, and splits by patient. The caller closes the dataset. */
+export async function openData(options: ResolvedOptions, { onProgress, signal }: OpenDataHooks = {}): Promise<RunData> {
+  const { size } = options;
+  if (options.data === phantomData) {
+    const dataset = await phantomDataset({ ...cohortOptions(options), size, onProgress, signal });
+    const split = splitData(dataset, options);
+    return { dataset, split, rejected: [], warnings: split.warnings };
+  }
+  const listing = await list(options);
+  const dataset = await cacheImages(listing, { size, onProgress, signal });
+  const split = splitData(dataset, options);
+  return { dataset, split, rejected: dataset.rejected, warnings: [...dataset.warnings, ...split.warnings] };
+}
+
+function splitData(data: Labelled, { seed, validation, test }: ResolvedOptions): Split {
+  return splitByPatient(data, { seed, ratios: { train: 1 - validation - test, validation, test } });
+}
+
+/** Samples by class, and patients, of each part. */
+export interface PartCounts {
+  readonly part: Part;
+  readonly samples: number;
+  readonly patients: number;
+  readonly classes: readonly number[];
+}
+
+export function countParts(data: Labelled, split: Split): PartCounts[] {
+  return parts.map((part) => {
+    const indices = split[part];
+    const classes = new Array<number>(data.classes.length).fill(0);
+    for (const i of indices) classes[data.labels[i]]++;
+    return { part, samples: indices.length, patients: new Set(Array.from(indices, (i) => data.patients[i])).size, classes };
+  });
+}
+
+export { describeRejected };
+
+/** Bytes of pixels that the digest reads: beyond them, images evenly spread. */
+const digestBytes = 256 << 20;
+
+/** A hash of the samples' names, labels, patients, parts and pixels: equal data, equal digest. */
+export async function digestData({ dataset, split }: RunData): Promise<string> {
+  const { createHash } = await importNode<typeof import('node:crypto')>('node:crypto', 'a digest of the data');
+  const hash = createHash('sha256');
+  const { ids, patients, classes, shape } = dataset;
+  hash.update(JSON.stringify({
+    ids, patients, classes, shape, labels: [...dataset.labels], parts: parts.map((part) => [...split[part]]),
+  }));
+  const pixels = new Uint8Array(shape[0] * shape[1] * shape[2]);
+  const step = Math.max(1, Math.ceil(dataset.length * pixels.length / digestBytes));
+  for (let i = 0; i < dataset.length; i += step) {
+    dataset.readInto(i, pixels);
+    hash.update(pixels);
+  }
+  return hash.digest('hex');
+}

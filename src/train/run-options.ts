@@ -1,0 +1,185 @@
+/** Options of a run: what may be asked for, in what range, and what holds where nothing is said. */
+import { z } from 'zod';
+import { didYouMean } from '../data/nearest.ts';
+import { samplerNames } from '../data/sampler.ts';
+import { OptionError } from '../errors.ts';
+import { expression } from '../optim/schedules.ts';
+import { optimizerNames } from './optimizer.ts';
+import { augmentations, normalizations } from './preprocess.ts';
+
+/** What `--data` says for the embedded default. */
+export const phantomData = 'phantom';
+
+export const modelNames = ['inception-bn', 'inception-bn-small'] as const;
+
+/** A number, given as one or as text. */
+function number(expected: string, low: number, high: number, { integer = false } = {}) {
+  const error = `expected ${expected}`;
+  const inner = z.number({ error }).gte(low, { error }).lte(high, { error });
+  return z.preprocess(
+    (x) => (typeof x === 'string' && x.trim() !== '' ? Number(x) : x),
+    integer ? inner.refine(Number.isInteger, { error }) : inner,
+  );
+}
+
+const integer = (low: number, high = 2 ** 31 - 1) =>
+  number(high < 2 ** 31 - 1 ? `an integer from ${low} to ${high}` : `an integer of ${low} or more`, low, high, { integer: true });
+const share = () => number('a number from 0 to 1', 0, 1);
+const text = () => z.string({ error: 'expected text' }).min(1, { error: 'expected text' });
+
+function choice<const T extends readonly string[]>(names: T) {
+  return z.custom<T[number]>((x) => names.includes(x as string), {
+    error: ({ input }) => `expected one of ${names.join(', ')}${typeof input === 'string' ? didYouMean(input, names).replace(/;/, ';') : ''}`,
+  });
+}
+
+const classWeights = z.preprocess((x) => {
+  if (typeof x !== 'string' || x === 'none' || x === 'balanced') return x;
+  return x.split(',').map((w) => (w.trim() === '' ? NaN : Number(w)));
+}, z.union([z.literal('none'), z.literal('balanced'), z.array(z.number().gte(0))], {
+  error: 'expected none, balanced, or a weight of 0 or more for each class, as in 1,20',
+}));
+
+const learningRate = z.preprocess((x) => {
+  if (typeof x !== 'string' || x.trim() === '') return x;
+  return Number.isNaN(Number(x)) ? x : Number(x);
+}, z.union([z.number().positive(), z.string().min(1)], {
+  error: 'expected a positive number, or an expression over epoch, epochs, update and updates',
+}));
+
+const device = text().refine((x) => /^(auto|cpu|webgpu|webgpu:.+|cuda|cuda:.+)$/.test(x), {
+  error: 'expected auto, cpu, webgpu or webgpu:NAME',
+});
+
+/** All options by name. On the command line `--class-weights`, here and in config files `classWeights`. */
+const shape = {
+  data: text(),
+  csv: text(),
+  fileColumn: text(),
+  labelColumn: text(),
+  patientColumn: text(),
+  splitColumn: text(),
+  groupColumn: text(),
+  positive: text(),
+  exclude: z.union([text().transform((x) => x.split(',').map((name) => name.trim())), z.array(text())]),
+  size: integer(16, 2048),
+  validation: number('a share from 0 to 0.9', 0, 0.9),
+  test: number('a share from 0 to 0.9', 0, 0.9),
+  patients: integer(4, 1_000_000),
+  prevalence: share(),
+  blur: number('a number from 0 to 20', 0, 20),
+  labelNoise: share(),
+  model: choice(modelNames),
+  width: number('a number above 0, up to 4', 0.01, 4),
+  epochs: integer(1),
+  batch: integer(1, 65536),
+  optimizer: choice(optimizerNames),
+  lr: learningRate,
+  momentum: share(),
+  weightDecay: number('a number of 0 or more', 0, 1e6),
+  classWeights,
+  sampler: choice(samplerNames),
+  augment: choice(augmentations),
+  normalize: choice(normalizations),
+  seed: integer(0),
+  device,
+  threads: integer(1, 64),
+  workers: integer(0, 64),
+  keep: choice(['best', 'all'] as const),
+} as const;
+
+const schema = z.strictObject(shape).partial();
+
+export type OptionName = keyof typeof shape;
+export const optionNames = Object.keys(shape) as OptionName[];
+
+/** Options that a user gave. */
+export type RunOptions = z.output<typeof schema>;
+
+type Always = 'data' | 'size' | 'validation' | 'test' | 'model' | 'width' | 'epochs' | 'batch' | 'optimizer' | 'lr' | 'weightDecay'
+  | 'classWeights' | 'sampler' | 'augment' | 'normalize' | 'seed' | 'device' | 'workers' | 'keep';
+
+/** Options with what holds where nothing was said. */
+export type ResolvedOptions = RunOptions & { [K in Always]-?: NonNullable<RunOptions[K]> };
+
+const folderOnly: readonly OptionName[] = [
+  'csv', 'fileColumn', 'labelColumn', 'patientColumn', 'splitColumn', 'groupColumn', 'positive', 'exclude',
+];
+const phantomOnly: readonly OptionName[] = ['patients', 'prevalence', 'blur', 'labelNoise'];
+
+const common = {
+  validation: 0.15, test: 0.15, model: 'inception-bn', optimizer: 'sgd', weightDecay: 1e-4, classWeights: 'none',
+  sampler: 'none', augment: 'flips', normalize: 'local', seed: 1, device: 'auto', workers: 1, keep: 'best',
+} as const;
+
+/** The rate falls along half a cosine, from the number to 0. */
+const cosine = (rate: number): string => `${rate} * (1 + cos(pi * update / updates)) / 2`;
+
+/** The embedded default; docs/training.md argues for it. */
+export const phantomDefaults = {
+  ...common, data: phantomData, size: 128, patients: 700, prevalence: 0.5, blur: 1, labelNoise: 0, width: 0.25,
+  epochs: 8, batch: 32, lr: cosine(0.05),
+} as const;
+
+/** For photographs of one's own. */
+export const folderDefaults = { ...common, size: 224, width: 1, epochs: 30, batch: 32, lr: cosine(0.05) } as const;
+
+/** How an option is written: `--class-weights` on the command line, `classWeights` in a config file. */
+export type Spelling = (name: string) => string;
+export const asFlag: Spelling = (name) => `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+const asKey: Spelling = (name) => name;
+
+/**
+ * Checks options one by one.
+ *
+ * @param where put before messages: the file they come from
+ * @throws OptionError naming the first that is wrong, what was given and what was expected; for an unknown one its nearest
+ */
+export function parseOptions(given: Readonly<Record<string, unknown>>, spell: Spelling = asKey, where = ''): RunOptions {
+  const result = schema.safeParse(given);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  if (issue.code === 'unrecognized_keys') {
+    const [key] = issue.keys;
+    throw new OptionError(`${where}unknown option ${spell(key)}${didYouMean(key, optionNames.map(String)).replace(/'(\w+)'/, (_, x: string) => spell(x))}`);
+  }
+  const name = String(issue.path[0]);
+  throw new OptionError(`${where}${spell(name)}: ${issue.message}, got ${JSON.stringify(given[name])}`);
+}
+
+/**
+ * Fills in what was not said, and refuses what does not go together.
+ *
+ * @throws OptionError naming the options that disagree
+ */
+export async function resolveOptions(given: RunOptions, spell: Spelling = asKey): Promise<ResolvedOptions> {
+  const phantom = (given.data ?? phantomData) === phantomData;
+  for (const name of phantom ? folderOnly : phantomOnly) {
+    if (given[name] === undefined) continue;
+    throw new OptionError(phantom
+      ? `${spell(name)} is of photographs: it needs ${spell('data')} with their folder`
+      : `${spell(name)} is of the phantom: it does not go with ${spell('data')} ${String(given.data)}`);
+  }
+  if (given.positive !== undefined && given.labelColumn !== undefined) {
+    throw new OptionError(`give either ${spell('positive')} or ${spell('labelColumn')}`);
+  }
+  const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const resolved = { ...(phantom ? phantomDefaults : folderDefaults), ...defined } as ResolvedOptions;
+  if (resolved.optimizer === 'adam') {
+    if (given.momentum !== undefined) throw new OptionError(`${spell('momentum')} is of sgd, not of adam`);
+    if (given.lr === undefined) resolved.lr = cosine(0.002);
+  } else {
+    resolved.momentum ??= 0.9;
+  }
+  if (resolved.validation + resolved.test >= 1) {
+    throw new OptionError(`${spell('validation')} and ${spell('test')} leave nothing to train on`);
+  }
+  // Names that are unknown in it are refused now, not in the tenth epoch.
+  await learningRateSchedule(resolved, 1);
+  return resolved;
+}
+
+/** The learning rate as a function of time. @param stepsAnEpoch for `updates`, the number of updates of the whole run */
+export function learningRateSchedule({ lr, epochs }: Pick<ResolvedOptions, 'lr' | 'epochs'>, stepsAnEpoch: number) {
+  return expression(String(lr), { epochs, updates: epochs * stepsAnEpoch });
+}

@@ -1,0 +1,139 @@
+/** The two compiled functions of training: a step that learns, and a step that only looks. */
+import type { Batch } from '../data/loader.ts';
+import type { Device, HostData } from '../device/types.ts';
+import { isLeaf } from '../graph/leaves.ts';
+import { getOp } from '../graph/op.ts';
+import type { ProgramMemory } from '../graph/program.ts';
+import type { Optimizer } from '../optim/optimizer.ts';
+import type { CompiledFunction } from '../tensor/compile.ts';
+import { compile } from '../tensor/compile.ts';
+import { grad } from '../tensor/grad.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { apply, tensor, wrap } from '../tensor/tensor.ts';
+import type { Network } from './network.ts';
+import type { Augmentation, Normalization } from './preprocess.ts';
+import { augment, preprocess } from './preprocess.ts';
+
+export interface StepOptions {
+  readonly network: Network;
+  readonly device: Device;
+  readonly normalization: Normalization;
+  readonly classWeights: readonly number[];
+}
+
+export interface TrainStepOptions extends StepOptions {
+  readonly optimizer: Optimizer;
+  readonly augmentation: Augmentation;
+  /** Of the random ops: augmentation, dropout. An integer below 2^31. */
+  readonly seed: number;
+}
+
+/** What a step says when it is asked, one call later or at once. */
+export interface StepResult {
+  /** Mean over the batch of the class-weighted cross-entropy: what is minimised. */
+  readonly loss: number;
+  /** Batch x classes, of the network before this step's update. */
+  readonly probabilities: Float32Array;
+}
+
+/** Softmax cross-entropy of logits [N, C] with labels int32 [N]: losses [N], times class and sample weights, and [N, C]. */
+function crossEntropy(logits: Tensor, labels: Tensor, classWeights: readonly number[], weights: Tensor): [Tensor, Tensor] {
+  const inputs = [logits, labels, tensor(Float32Array.from(classWeights)), weights];
+  return apply(getOp('softmaxCrossEntropy'), inputs, { ignoreLabel: null }) as [Tensor, Tensor];
+}
+
+type TrainArguments = [
+  pixels: Tensor, labels: Tensor, weights: Tensor, ids: Tensor, step: Tensor, learningRate: number,
+];
+
+/**
+ * One step of training: bytes, labels and a learning rate in; loss and probabilities out; parameters, moments and moving
+ * statistics updated in place. Compiled once; later calls allocate nothing on the device.
+ */
+export class TrainStep {
+  readonly #run: CompiledFunction<TrainArguments, [Tensor, Tensor]>;
+
+  constructor({ network, device, normalization, classWeights, optimizer, augmentation, seed }: TrainStepOptions) {
+    const seedTensor = wrap(Int32Array.of(seed), [], 'int32');
+    const step = (pixels: Tensor, labels: Tensor, weights: Tensor, ids: Tensor, count: Tensor, rate: Tensor): [Tensor, Tensor] => {
+      const random = { seed: seedTensor, step: count, ids };
+      const x = augment(preprocess(pixels, normalization), augmentation, random);
+      const logits = network.logits.apply(network.variables.all, { data: x }, { training: true, random });
+      const [losses, probabilities] = crossEntropy(logits, labels, classWeights, weights);
+      const loss = losses.mean();
+      optimizer.update(grad(loss, network.variables.trainable), rate);
+      return [loss, probabilities];
+    };
+    this.#run = compile(step as unknown as (...args: TrainArguments) => [Tensor, Tensor], { device, name: 'training step' });
+  }
+
+  /**
+   * Takes a step. Resolves when the device has taken the work and the batch may be reused; what it gives resolves when the
+   * figures are there, so that they may be waited for during the next step.
+   *
+   * @param count of steps taken before, which random ops draw by
+   */
+  async run(batch: Batch, count: number, learningRate: number): Promise<{ readonly result: Promise<StepResult> }> {
+    const [loss, probabilities] = await this.#run(...argumentsOf(batch, count), learningRate);
+    const result = Promise.all([readLate(loss), readLate(probabilities)]).then(([l, p]) => ({
+      loss: l[0], probabilities: p as Float32Array,
+    }));
+    result.catch(() => {}); // reported to whoever awaits it
+    return { result };
+  }
+
+  /** Compiles for batches of this form and says what memory the Program takes. */
+  prepare(batch: Batch): Promise<ProgramMemory> {
+    return this.#run.prepare(...argumentsOf(batch, 0), 0);
+  }
+
+  dispose(): void {
+    this.#run.dispose();
+  }
+}
+
+/** Inference: moving statistics, no augmentation, nothing learnt or changed. */
+export class EvaluationStep {
+  readonly #run: CompiledFunction<[pixels: Tensor], Tensor>;
+  readonly classes: number;
+
+  constructor({ network, device, normalization }: Omit<StepOptions, 'classWeights'>) {
+    this.classes = network.classes;
+    this.#run = compile(
+      (pixels: Tensor) => network.logits.apply(network.variables.all, { data: preprocess(pixels, normalization) }),
+      { device, name: 'evaluation step' },
+    );
+  }
+
+  /** Logits, batch x classes. The inner promise as of `TrainStep.run`. */
+  async run(batch: Pick<Batch, 'pixels' | 'shape'>): Promise<{ readonly logits: Promise<Float32Array> }> {
+    const logits = readLate(await this.#run(wrap(batch.pixels, batch.shape, 'uint8'))) as Promise<Float32Array>;
+    logits.catch(() => {});
+    return { logits };
+  }
+
+  dispose(): void {
+    this.#run.dispose();
+  }
+}
+
+function argumentsOf(batch: Batch, count: number): [Tensor, Tensor, Tensor, Tensor, Tensor] {
+  const n = batch.shape[0];
+  return [
+    wrap(batch.pixels, batch.shape, 'uint8'),
+    wrap(batch.labels, [n], 'int32'),
+    wrap(batch.weights, [n], 'float32'),
+    wrap(batch.sampleIds, [n], 'int32'),
+    wrap(Int32Array.of(count), [], 'int32'),
+  ];
+}
+
+/**
+ * Asks for a result of a compiled function without taking a turn in the queue of evaluations, in which the next step would
+ * have to wait for it.
+ */
+function readLate(result: Tensor): Promise<HostData> {
+  const { node } = result.value;
+  if (isLeaf(node) && node.source.kind === 'output') return node.source.output.read();
+  return result.data();
+}

@@ -1,0 +1,256 @@
+/** A whole training run: data, network, device, a directory with all that it leaves. */
+import type { Dataset } from '../data/dataset.ts';
+import type { Part } from '../data/split.ts';
+import { parts } from '../data/split.ts';
+import type { Device } from '../device/types.ts';
+import { OptionError } from '../errors.ts';
+import { fromMXNet } from '../nn/parameters.ts';
+import type { BaselineResult } from './baselines.ts';
+import { baselineNames, logisticBaseline } from './baselines.ts';
+import { metricsOf } from './evaluate.ts';
+import { fingerprintOf, requireSameFingerprint } from './fingerprint.ts';
+import { fit } from './fit.ts';
+import type { BatchReport, FitResult, FitState } from './fit.ts';
+import type { EpochRecord } from './history.ts';
+import type { ConstantMetrics, Metrics } from './metrics.ts';
+import { constantMetrics } from './metrics.ts';
+import { buildModel } from './models.ts';
+import type { NormalizationKind } from './preprocess.ts';
+import { predictionsCsv } from './predictions.ts';
+import { writeReport } from './report.ts';
+import type { RunConfig } from './run-config.ts';
+import { decodeConfig, encodeConfig, foveaVersion } from './run-config.ts';
+import type { RunData } from './run-data.ts';
+import { countParts, digestData, openData } from './run-data.ts';
+import { openRunDevice } from './run-device.ts';
+import { RunDirectory } from './run-directory.ts';
+import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
+import { learningRateSchedule, resolveOptions } from './run-options.ts';
+import type { TrainingSnapshot } from './snapshot.ts';
+
+export interface TrainRunOptions {
+  /** A new run's options; for a resumed one, what may differ from its own (see `changeable`). */
+  readonly options?: RunOptions;
+  /** Directory of a new run; default the next number under `runs`. One that holds something gets a number. */
+  readonly out?: string;
+  /** Directory of a run to go on with. */
+  readonly resume?: string;
+  /** Goes on although the bits may differ. */
+  readonly allowInexact?: boolean;
+  readonly signal?: AbortSignal;
+  readonly hooks?: TrainRunHooks;
+  /** How messages write options; default as config files do. */
+  readonly spell?: Spelling;
+}
+
+export interface TrainRunHooks {
+  /** A line for the user: the device, warnings, images that were left out. */
+  log?(line: string): void;
+  onData?(done: number, total: number): void;
+  onStart?(run: { readonly config: RunConfig; readonly directory: string; readonly epoch: number }): void;
+  onBatch?(report: BatchReport): void;
+  onValidation?(done: number, total: number): void;
+  onEpoch?(record: EpochRecord, best: boolean): void;
+  /** What is done after the last epoch. */
+  onStage?(stage: string): void;
+}
+
+export interface TrainRunResult {
+  readonly directory: string;
+  readonly config: RunConfig;
+  readonly interrupted: boolean;
+  readonly history: readonly EpochRecord[];
+  /** The epoch whose parameters are judged below; absent in a run that was interrupted. */
+  readonly best?: EpochRecord;
+  /** Figures of the best epoch's network, in inference mode, on each part that has samples. */
+  readonly parts: Partial<Record<Part, PartResult>>;
+  /** On the test part (the validation part, where there is none). */
+  readonly baselines: readonly BaselineResult[];
+}
+
+export interface PartResult {
+  readonly metrics: Metrics;
+  /** What always saying "healthy" scores there. */
+  readonly always: ConstantMetrics;
+}
+
+/** Options that a resumed run may change: where and how long it runs, not what it computes. */
+export const changeable: readonly (keyof RunOptions)[] = ['epochs', 'device', 'threads', 'workers', 'keep'];
+
+/**
+ * Trains by options, or goes on with a run, and leaves everything in its directory. When the signal is aborted the step is
+ * finished and a state saved, from which `resume` goes on.
+ *
+ * @throws OptionError before any work for options out of range; DataError, DeviceError, TrainingError, FormatError
+ */
+export async function trainRun(request: TrainRunOptions): Promise<TrainRunResult> {
+  const { hooks = {}, signal, spell } = request;
+  const log = (line: string): void => hooks.log?.(line);
+  const resumed = request.resume === undefined ? undefined : await openResumed(request.resume, request, log);
+  const options = resumed?.options ?? await resolveOptions(request.options ?? {}, spell);
+  const device = await openRunDevice(options, log);
+  const data = await openData(options, { onProgress: hooks.onData, signal });
+  try {
+    for (const warning of data.warnings) log(`warning: ${warning}`);
+    return await new TrainingRun(request, options, device, data, resumed).run();
+  } finally {
+    data.dataset.close();
+  }
+}
+
+interface Resumed {
+  readonly directory: RunDirectory;
+  readonly config: RunConfig;
+  readonly options: ResolvedOptions;
+  readonly snapshot: TrainingSnapshot;
+}
+
+async function openResumed(path: string, { options = {}, out, spell = (x) => x }: TrainRunOptions, log: (line: string) => void): Promise<Resumed> {
+  if (out !== undefined) throw new OptionError(`${spell('out')} does not go with ${spell('resume')}: a run stays in its directory`);
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || changeable.includes(name as keyof RunOptions)) continue;
+    throw new OptionError(`${spell(name)} cannot change in a resumed run; ${changeable.map(spell).join(', ')} can`);
+  }
+  const directory = await RunDirectory.open(path);
+  const config = decodeConfig(await directory.readText('config.json'), directory.file('config.json'));
+  await directory.clean();
+  const snapshot = await directory.readState(log);
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  return { directory, config, snapshot, options: { ...config.options, ...given } };
+}
+
+class TrainingRun {
+  readonly #request: TrainRunOptions;
+  readonly #options: ResolvedOptions;
+  readonly #device: Device;
+  readonly #data: RunData;
+  readonly #resumed: Resumed | undefined;
+  #directory!: RunDirectory;
+  #config!: RunConfig;
+
+  constructor(request: TrainRunOptions, options: ResolvedOptions, device: Device, data: RunData, resumed: Resumed | undefined) {
+    this.#request = request;
+    this.#options = options;
+    this.#device = device;
+    this.#data = data;
+    this.#resumed = resumed;
+  }
+
+  async run(): Promise<TrainRunResult> {
+    const options = this.#options;
+    const { dataset, split } = this.#data;
+    const { hooks = {}, signal, allowInexact = false } = this.#request;
+    const fingerprint = fingerprintOf(this.#device, await digestData(this.#data));
+    if (this.#resumed) {
+      requireSameFingerprint(this.#resumed.config.fingerprint, fingerprint, allowInexact, (line) => hooks.log?.(line));
+    }
+    const symbol = buildModel(options, dataset.classes.length);
+    const stepsAnEpoch = Math.max(1, Math.floor(split.train.length / options.batch));
+    const { optimizer, momentum, weightDecay } = options;
+    const result = await fit({
+      symbol, data: dataset, train: split.train, validation: split.validation.length > 0 ? split.validation : undefined,
+      epochs: options.epochs, batch: options.batch,
+      optimizer: optimizer === 'sgd' ? { kind: 'sgd', momentum, weightDecay } : { kind: 'adam', weightDecay },
+      learningRate: await learningRateSchedule(options, stepsAnEpoch),
+      classWeights: options.classWeights, sampler: options.sampler, augmentation: options.augment,
+      normalization: this.#resumed?.config.normalization ?? (options.normalize as NormalizationKind),
+      seed: options.seed, device: this.#device, loader: { workers: options.workers },
+      resume: this.#resumed?.snapshot, signal,
+      callbacks: {
+        onStart: async ({ network, normalization, classWeights }) => {
+          const parameters = network.variables.trainable.reduce((sum, v) => sum + v.size, 0);
+          this.#config = {
+            fovea: await foveaVersion(), simulated: dataset.simulated, name: options.model, options, classes: dataset.classes,
+            imageShape: dataset.shape, normalization, classWeights, parts: countParts(dataset, split), parameters,
+            device: this.#device.name, fingerprint,
+          };
+          this.#directory = this.#resumed?.directory ?? await RunDirectory.create(this.#request.out);
+          await this.#directory.writeSymbol(this.#config.name, symbol);
+          await this.#directory.write('config.json', encodeConfig(this.#config));
+          const epoch = (this.#resumed?.snapshot.epoch ?? 0) + 1;
+          hooks.onStart?.({ config: this.#config, directory: this.#directory.path, epoch });
+        },
+        onBatch: hooks.onBatch && ((report) => hooks.onBatch!(report)),
+        onValidation: hooks.onValidation && ((done, total) => hooks.onValidation!(done, total)),
+        onEpoch: (record, run) => this.#keepEpoch(record, run),
+        onInterrupt: (run) => this.#keepState(run),
+      },
+    });
+    try {
+      return await this.#finish(result);
+    } finally {
+      result.dispose();
+    }
+  }
+
+  async #keepEpoch(record: EpochRecord, run: FitState): Promise<void> {
+    const { name } = this.#config;
+    await this.#directory.writeParameters(name, record.epoch, await run.parameters());
+    await this.#keepState(run);
+    // The state that names an epoch the best is there before the others' parameters go.
+    if (this.#options.keep === 'best') await this.#directory.keepParameters(name, [record.epoch, run.best!.epoch]);
+    this.#request.hooks?.onEpoch?.(record, run.best === record);
+  }
+
+  async #keepState(run: FitState): Promise<void> {
+    await this.#directory.writeState(await run.snapshot());
+    await this.#directory.writeMetrics(run.history, this.#config.simulated);
+  }
+
+  async #finish(result: FitResult): Promise<TrainRunResult> {
+    const directory = this.#directory.path;
+    const config = this.#config;
+    const { history, best, interrupted } = result;
+    if (interrupted || best === undefined) return { directory, config, interrupted, history, parts: {}, baselines: [] };
+    const { hooks = {} } = this.#request;
+    const { dataset, split } = this.#data;
+    hooks.onStage?.(`judging epoch ${best.epoch} on all parts`);
+    if (best.epoch !== history.length) await this.#takeParameters(result, best.epoch);
+    const logits: Partial<Record<Part, Float32Array>> = {};
+    const judged: Partial<Record<Part, PartResult>> = {};
+    const shares = config.parts[0].classes.map((count) => count / config.parts[0].samples);
+    for (const part of parts) {
+      const indices = split[part];
+      if (indices.length === 0) continue;
+      logits[part] = await result.predict(dataset, indices);
+      const labels = Array.from(indices, (i) => dataset.labels[i]);
+      judged[part] = {
+        metrics: metricsOf(dataset, indices, logits[part]!),
+        always: constantMetrics(labels, dataset.classes, { shares }),
+      };
+    }
+    const held = split.test.length > 0 ? split.test : split.validation;
+    hooks.onStage?.('fitting logistic baselines');
+    const baselines = held.length > 0 ? fitBaselines(dataset, split.train, held, (line) => hooks.log?.(line)) : [];
+    await this.#directory.write('predictions.csv', await predictionsCsv(dataset, split, logits));
+    const outcome = { directory, config, interrupted, history, best, parts: judged, baselines };
+    const { scores: _, ...summary } = { scores: undefined, best: best.epoch, parts: judged };
+    await this.#directory.write('results.json', `${JSON.stringify({
+      format: 1, simulated: config.simulated, ...summary,
+      baselines: baselines.map(({ name, l2, crossValidatedAuc, metrics }) => ({ name, l2, crossValidatedAuc, metrics })),
+    }, undefined, 1)}\n`);
+    hooks.onStage?.('writing the report');
+    await writeReport(this.#directory, outcome, { dataset, split, logits });
+    return outcome;
+  }
+
+  async #takeParameters(result: FitResult, epoch: number): Promise<void> {
+    const { arguments: learnt, auxiliary } = await this.#directory.readParameters(this.#config.name, epoch);
+    for (const [name, array] of [...learnt, ...auxiliary]) {
+      await result.network.variables.all.get(name)?.set(fromMXNet(array).data as Float32Array);
+    }
+  }
+}
+
+function fitBaselines(dataset: Dataset, train: Int32Array, held: Int32Array, log: (line: string) => void): BaselineResult[] {
+  const results: BaselineResult[] = [];
+  for (const name of baselineNames) {
+    try {
+      results.push(logisticBaseline(name, dataset, train, held));
+    } catch (error) {
+      // Too few patients for its folds, say: the network's figures stand without it.
+      log(`no baseline of ${name}: ${(error as Error).message}`);
+    }
+  }
+  return results;
+}
