@@ -31,6 +31,7 @@ export const normShapes: readonly (readonly number[])[] = [
   [1, 6, 5, 12],
   [2, 7, 7, 36],
   [2, 13, 17, 3],
+  [6, 21, 19, 5],
 ];
 
 export function checkChannelVectors(op: string, x: TensorType, names: readonly string[], vectors: readonly TensorType[]): void {
