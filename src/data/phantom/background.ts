@@ -9,7 +9,7 @@ const smooth = (t: number): number => (t <= 0 ? 0 : t >= 1 ? 1 : t * t * (3 - 2 
 export function drawBackground(planes: Planes, grid: Grid, anatomy: Anatomy, camera: Camera): void {
   const [red, green, blue] = planes;
   const { size, pitch } = grid;
-  const { disc, fovea, textures, base, tessellation, fibres, mottle, temporal } = anatomy;
+  const { disc, fovea, textures, base, tessellation, fibres, mottle, granular, temporal } = anatomy;
   const half = size / 2;
   const limit = (camera.field.radius + 4 * pitch + 3 * camera.blur) ** 2;
   // Texture finer than two pixels would alias.
@@ -40,6 +40,10 @@ export function drawBackground(planes: Planes, grid: Grid, anatomy: Anatomy, cam
 
       let tone = 0.09 * coarse + mottle * (0.05 * middle + 0.035 * fine);
       let warm = 0.05 * coarse;
+      if (granular > 0) {
+        // Old pigment epithelium: clumped about the macula, finer than the mottle elsewhere.
+        tone += granular * Math.exp(-macula2 / 9) * (0.1 * middle + 0.16 * fine);
+      }
       if (tessellation > 0.02) {
         // Choroidal vessels: bands where a warped field crosses zero, away from the macula.
         const warp = sampleNoise(textures.warp, x, y);

@@ -76,42 +76,43 @@ export function drawLesions(random: PhiloxStream, severity: number, anatomy: Ana
   ): void => {
     if (place !== undefined) lesions.push({ kind, form, x: place[0], y: place[1], ...shape });
   };
+  const { blood } = anatomy;
   const place = (spread: number, r: number): Place | undefined =>
     placeAbout(random, anatomy, camera, macula, spread, r);
 
-  const microaneurysms = 4 + random.poisson(2 + 22 * severity);
+  const microaneurysms = 4 + random.poisson(4 + 16 * severity);
   for (let i = 0; i < microaneurysms; i++) {
     const r = random.uniform(0.03, 0.0625);
-    add('microaneurysm', 'dot', place(2.6, r), {
+    add('microaneurysm', 'dot', place(3.4, r), {
       rx: r,
       ry: r * random.uniform(0.85, 1),
       angle: random.uniform(0, Math.PI),
       waves: [],
       soft: 0.3,
       mode: 'absorb',
-      rgb: bloodDensity(random, random.uniform(0.6, 1)),
+      rgb: bloodDensity(random, blood * random.uniform(0.7, 1)),
       opacity: 1,
     });
   }
 
-  const blots = 3 + random.poisson(1 + 14 * severity);
+  const blots = 5 + random.poisson(1 + 9 * severity);
   for (let i = 0; i < blots; i++) {
-    const r = 0.065 + 0.235 * random.uniform() ** (2.2 - severity);
-    add('haemorrhage', r < 0.12 ? 'dot' : 'blot', place(2.7, r), {
+    const r = 0.075 + 0.18 * random.uniform() ** (2.4 - severity);
+    add('haemorrhage', r < 0.12 ? 'dot' : 'blot', place(3.4, r), {
       rx: r,
       ry: r * random.uniform(0.6, 1),
       angle: random.uniform(0, Math.PI),
       waves: outline(random, 0.15, 5),
       soft: random.uniform(0.2, 0.8),
       mode: 'absorb',
-      rgb: bloodDensity(random, random.uniform(0.4, 0.95)),
+      rgb: bloodDensity(random, blood * random.uniform(0.45, 0.85)),
       opacity: 1,
     });
   }
 
-  const flames = random.poisson(3.2 * severity);
+  const flames = random.poisson(2 * severity);
   for (let i = 0; i < flames; i++) {
-    const at = place(3, 0.2);
+    const at = place(3.4, 0.2);
     if (at === undefined) continue;
     const half = random.uniform(0.2, 0.5);
     add('haemorrhage', 'flame', at, {
@@ -121,21 +122,22 @@ export function drawLesions(random: PhiloxStream, severity: number, anatomy: Ana
       waves: outline(random, 0.25, 7),
       soft: 0.9,
       mode: 'absorb',
-      rgb: bloodDensity(random, random.uniform(0.4, 0.8)),
+      rgb: bloodDensity(random, blood * random.uniform(0.4, 0.75)),
       opacity: 1,
     });
   }
 
-  const clusters = random.chance(0.3 + 0.6 * severity) ? 1 + random.poisson(1.8 * severity) : 0;
+  const clusters = random.chance(0.3 + 0.5 * severity) ? 1 + random.poisson(1.1 * severity) : 0;
   for (let c = 0; c < clusters; c++) {
-    const centre = place(1.6, 0.1);
+    const centre = place(2.4, 0.1);
     if (centre === undefined) continue;
     const ring = random.chance(0.35) ? random.uniform(0.4, 0.9) : 0;
     const spread = ring > 0 ? random.uniform(0.06, 0.12) : random.uniform(0.15, 0.5);
     const arc = random.uniform(0, 2 * Math.PI);
     const span = random.uniform(2.5, 6.2);
     const hue = random.uniform(-1, 1);
-    const deposits = 5 + random.poisson(5 + 10 * severity);
+    const tone = random.uniform(0.45, 0.9);
+    const deposits = 5 + random.poisson(2 + 5 * severity);
     for (let i = 0; i < deposits; i++) {
       const angle = arc + span * random.uniform();
       const about: Place = [centre[0] + ring * Math.cos(angle), centre[1] + ring * Math.sin(angle)];
@@ -148,12 +150,12 @@ export function drawLesions(random: PhiloxStream, severity: number, anatomy: Ana
         soft: random.uniform(0.1, 0.35),
         mode: 'paint',
         rgb: [0.97, 0.86 + 0.04 * hue, 0.42 + 0.12 * hue],
-        opacity: random.uniform(0.7, 0.95),
+        opacity: tone * random.uniform(0.8, 1),
       });
     }
   }
 
-  const cotton = random.poisson(2.4 * severity * severity);
+  const cotton = random.poisson(1.4 * severity * severity);
   for (let i = 0; i < cotton; i++) {
     const at = place(3, 0.3);
     if (at === undefined) continue;
@@ -166,7 +168,7 @@ export function drawLesions(random: PhiloxStream, severity: number, anatomy: Ana
       soft: 1.3,
       mode: 'paint',
       rgb: [0.98, 0.9, 0.72],
-      opacity: random.uniform(0.5, 0.85),
+      opacity: random.uniform(0.4, 0.75),
     });
   }
   return lesions;

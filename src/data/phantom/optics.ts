@@ -48,64 +48,104 @@ const CHROMA = [
   99, 99, 99, 99,
 ];
 
-/** Orthonormal DCT-II of length 8: row k, column n. */
-const DCT = Float32Array.from({ length: 64 }, (_, i) => {
-  const k = i >> 3;
-  const n = i & 7;
-  return (k === 0 ? Math.sqrt(1 / 8) : 0.5) * Math.cos(((2 * n + 1) * k * Math.PI) / 16);
-});
+// Half cosines of k pi / 16: the orthonormal DCT-II of length 8, split into its even and odd halves.
+const [C1, C2, C3, C4, C5, C6, C7] = [1, 2, 3, 4, 5, 6, 7].map((k) => 0.5 * Math.cos((k * Math.PI) / 16));
+
+/** DCT-II of eight values of `a` from `at`, `step` apart, in place. */
+function forwardDct(a: Float32Array, at: number, step: number): void {
+  const i1 = at + step;
+  const i2 = i1 + step;
+  const i3 = i2 + step;
+  const i4 = i3 + step;
+  const i5 = i4 + step;
+  const i6 = i5 + step;
+  const i7 = i6 + step;
+  const s0 = a[at] + a[i7];
+  const s1 = a[i1] + a[i6];
+  const s2 = a[i2] + a[i5];
+  const s3 = a[i3] + a[i4];
+  const d0 = a[at] - a[i7];
+  const d1 = a[i1] - a[i6];
+  const d2 = a[i2] - a[i5];
+  const d3 = a[i3] - a[i4];
+  a[at] = C4 * (s0 + s1 + s2 + s3);
+  a[i4] = C4 * (s0 - s1 - s2 + s3);
+  a[i2] = C2 * (s0 - s3) + C6 * (s1 - s2);
+  a[i6] = C6 * (s0 - s3) - C2 * (s1 - s2);
+  a[i1] = C1 * d0 + C3 * d1 + C5 * d2 + C7 * d3;
+  a[i3] = C3 * d0 - C7 * d1 - C1 * d2 - C5 * d3;
+  a[i5] = C5 * d0 - C1 * d1 + C7 * d2 + C3 * d3;
+  a[i7] = C7 * d0 - C5 * d1 + C3 * d2 - C1 * d3;
+}
+
+/** The inverse of `forwardDct`, its transpose. */
+function inverseDct(a: Float32Array, at: number, step: number): void {
+  const i1 = at + step;
+  const i2 = i1 + step;
+  const i3 = i2 + step;
+  const i4 = i3 + step;
+  const i5 = i4 + step;
+  const i6 = i5 + step;
+  const i7 = i6 + step;
+  const sum = C4 * (a[at] + a[i4]);
+  const difference = C4 * (a[at] - a[i4]);
+  const outer = C2 * a[i2] + C6 * a[i6];
+  const inner = C6 * a[i2] - C2 * a[i6];
+  const s0 = sum + outer;
+  const s3 = sum - outer;
+  const s1 = difference + inner;
+  const s2 = difference - inner;
+  const d0 = C1 * a[i1] + C3 * a[i3] + C5 * a[i5] + C7 * a[i7];
+  const d1 = C3 * a[i1] - C7 * a[i3] - C1 * a[i5] - C5 * a[i7];
+  const d2 = C5 * a[i1] - C1 * a[i3] + C7 * a[i5] + C3 * a[i7];
+  const d3 = C7 * a[i1] - C5 * a[i3] + C3 * a[i5] - C1 * a[i7];
+  a[at] = s0 + d0;
+  a[i7] = s0 - d0;
+  a[i1] = s1 + d1;
+  a[i6] = s1 - d1;
+  a[i2] = s2 + d2;
+  a[i5] = s2 - d2;
+  a[i3] = s3 + d3;
+  a[i4] = s3 - d3;
+}
 
 /** Rounds each 8x8 block's transform to multiples of its table, as libjpeg scales the tables by quality. */
-function quantizeBlocks(plane: Float32Array, width: number, height: number, table: readonly number[], quality: number): void {
+function quantizeBlocks(
+  plane: Float32Array,
+  width: number,
+  height: number,
+  table: readonly number[],
+  quality: number,
+): void {
   const scale = quality < 50 ? 5000 / quality : 200 - 2 * quality;
-  const steps = table.map((v) => Math.min(255, Math.max(1, Math.floor((v * scale + 50) / 100))));
+  const steps = Float32Array.from(table, (v) => Math.min(255, Math.max(1, Math.floor((v * scale + 50) / 100))));
+  const inverse = steps.map((v) => 1 / v);
   const a = new Float32Array(64);
-  const b = new Float32Array(64);
   for (let by = 0; by < height; by += 8) {
     for (let bx = 0; bx < width; bx += 8) {
+      // Blocks over the rim repeat the last row and column.
       for (let j = 0; j < 8; j++) {
         const row = Math.min(by + j, height - 1) * width;
         for (let i = 0; i < 8; i++) a[j * 8 + i] = plane[row + Math.min(bx + i, width - 1)];
       }
-      for (let j = 0; j < 8; j++) {
-        for (let k = 0; k < 8; k++) {
-          let sum = 0;
-          for (let n = 0; n < 8; n++) sum += a[j * 8 + n] * DCT[k * 8 + n];
-          b[j * 8 + k] = sum;
-        }
-      }
-      for (let k = 0; k < 8; k++) {
-        for (let l = 0; l < 8; l++) {
-          let sum = 0;
-          for (let n = 0; n < 8; n++) sum += b[n * 8 + l] * DCT[k * 8 + n];
-          const step = steps[k * 8 + l];
-          a[k * 8 + l] = Math.round(sum / step) * step;
-        }
-      }
-      for (let k = 0; k < 8; k++) {
-        for (let i = 0; i < 8; i++) {
-          let sum = 0;
-          for (let l = 0; l < 8; l++) sum += a[k * 8 + l] * DCT[l * 8 + i];
-          b[k * 8 + i] = sum;
-        }
-      }
+      for (let j = 0; j < 8; j++) forwardDct(a, j * 8, 1);
+      for (let i = 0; i < 8; i++) forwardDct(a, i, 8);
+      for (let k = 0; k < 64; k++) a[k] = Math.floor(a[k] * inverse[k] + 0.5) * steps[k];
+      for (let i = 0; i < 8; i++) inverseDct(a, i, 8);
+      for (let j = 0; j < 8; j++) inverseDct(a, j * 8, 1);
       const rows = Math.min(8, height - by);
       const columns = Math.min(8, width - bx);
       for (let j = 0; j < rows; j++) {
-        for (let i = 0; i < columns; i++) {
-          let sum = 0;
-          for (let k = 0; k < 8; k++) sum += b[k * 8 + i] * DCT[k * 8 + j];
-          plane[(by + j) * width + bx + i] = sum;
-        }
+        for (let i = 0; i < columns; i++) plane[(by + j) * width + bx + i] = a[j * 8 + i];
       }
     }
   }
 }
 
 /**
- * What JPEG of a quality leaves of a picture, in place: YCbCr (JFIF), chroma halved both ways, 8x8 blocks rounded by
- * Annex K's tables. The loss of the format without its bit stream, so that a phantom is the same with and without a
- * codec and in a browser.
+ * What JPEG of a quality leaves of a picture, in place: YCbCr (JFIF), 8x8 blocks rounded by Annex K's tables. The loss
+ * of the format without its bit stream, so that a phantom is the same with and without a codec and in a browser. Chroma
+ * keeps its resolution: photographs lose half of it at thousands of pixels, which at a network's size is nothing.
  *
  * @param pixels size x size x 3, RGB
  * @param quality 1 to 100
@@ -113,55 +153,24 @@ function quantizeBlocks(plane: Float32Array, width: number, height: number, tabl
 export function jpegLoss(pixels: Uint8Array, size: number, quality: number): void {
   const n = size * size;
   const luma = new Float32Array(n);
-  const halfSize = (size + 1) >> 1;
-  const cb = new Float32Array(halfSize * halfSize);
-  const cr = new Float32Array(halfSize * halfSize);
-  const count = new Uint8Array(halfSize * halfSize);
-  for (let y = 0, p = 0; y < size; y++) {
-    for (let x = 0; x < size; x++, p++) {
-      const r = pixels[3 * p];
-      const g = pixels[3 * p + 1];
-      const b = pixels[3 * p + 2];
-      luma[p] = 0.299 * r + 0.587 * g + 0.114 * b - 128;
-      const h = (y >> 1) * halfSize + (x >> 1);
-      cb[h] += -0.168736 * r - 0.331264 * g + 0.5 * b;
-      cr[h] += 0.5 * r - 0.418688 * g - 0.081312 * b;
-      count[h]++;
-    }
-  }
-  for (let h = 0; h < cb.length; h++) {
-    cb[h] /= count[h];
-    cr[h] /= count[h];
+  const cb = new Float32Array(n);
+  const cr = new Float32Array(n);
+  for (let p = 0; p < n; p++) {
+    const r = pixels[3 * p];
+    const g = pixels[3 * p + 1];
+    const b = pixels[3 * p + 2];
+    luma[p] = Math.round(0.299 * r + 0.587 * g + 0.114 * b) - 128;
+    cb[p] = Math.round(-0.168736 * r - 0.331264 * g + 0.5 * b);
+    cr[p] = Math.round(0.5 * r - 0.418688 * g - 0.081312 * b);
   }
   quantizeBlocks(luma, size, size, LUMA, quality);
-  quantizeBlocks(cb, halfSize, halfSize, CHROMA, quality);
-  quantizeBlocks(cr, halfSize, halfSize, CHROMA, quality);
-  const byte = (v: number): number => (v < 0 ? 0 : v > 255 ? 255 : Math.round(v));
-  for (let y = 0, p = 0; y < size; y++) {
-    // Chroma is interpolated between its samples' centres, as decoders do by default.
-    const v = Math.min(Math.max((y - 0.5) / 2, 0), halfSize - 1);
-    const v0 = v | 0;
-    const v1 = Math.min(v0 + 1, halfSize - 1);
-    const fv = v - v0;
-    for (let x = 0; x < size; x++, p++) {
-      const u = Math.min(Math.max((x - 0.5) / 2, 0), halfSize - 1);
-      const u0 = u | 0;
-      const u1 = Math.min(u0 + 1, halfSize - 1);
-      const fu = u - u0;
-      const w00 = (1 - fu) * (1 - fv);
-      const w01 = fu * (1 - fv);
-      const w10 = (1 - fu) * fv;
-      const w11 = fu * fv;
-      const i00 = v0 * halfSize + u0;
-      const i01 = v0 * halfSize + u1;
-      const i10 = v1 * halfSize + u0;
-      const i11 = v1 * halfSize + u1;
-      const b = w00 * cb[i00] + w01 * cb[i01] + w10 * cb[i10] + w11 * cb[i11];
-      const r = w00 * cr[i00] + w01 * cr[i01] + w10 * cr[i10] + w11 * cr[i11];
-      const l = luma[p] + 128;
-      pixels[3 * p] = byte(l + 1.402 * r);
-      pixels[3 * p + 1] = byte(l - 0.344136 * b - 0.714136 * r);
-      pixels[3 * p + 2] = byte(l + 1.772 * b);
-    }
+  quantizeBlocks(cb, size, size, CHROMA, quality);
+  quantizeBlocks(cr, size, size, CHROMA, quality);
+  const byte = (v: number): number => (v <= 0 ? 0 : v >= 255 ? 255 : Math.round(v));
+  for (let p = 0; p < n; p++) {
+    const l = luma[p] + 128;
+    pixels[3 * p] = byte(l + 1.402 * cr[p]);
+    pixels[3 * p + 1] = byte(l - 0.344136 * cb[p] - 0.714136 * cr[p]);
+    pixels[3 * p + 2] = byte(l + 1.772 * cb[p]);
   }
 }

@@ -35,7 +35,7 @@ export function coverOf(blob: Blob, grid: Grid): Cover {
   const height = Math.max(0, y1 - y0 + 1);
   const values = new Float32Array(width * height);
   const radius = Math.min(blob.rx, blob.ry) / pitch;
-  const points = radius < 1.5 ? 6 : radius < 4 ? 4 : radius < 10 ? 2 : 1;
+  const points = radius < 0.6 ? 12 : radius < 1.5 ? 6 : radius < 4 ? 4 : radius < 10 ? 2 : 1;
   const cos = Math.cos(blob.angle);
   const sin = Math.sin(blob.angle);
   // The edge lies half inside and half outside the outline, so softness leaves the area as it is.
@@ -99,7 +99,8 @@ export function applyCover(planes: Planes, size: number, cover: Cover, optical: 
  * Adds the cover of vessel segments to `plane` by the maximum, so that joints do not darken twice.
  *
  * @param scale part of the diameter to draw: 1 for the blood column, less for the light reflex on it
- * @param thin vessels thinner than this, mm, are fainter in proportion: they hold less blood
+ * @param thin vessels thinner than this, mm, are fainter: they hold less blood
+ * @param capillaries what is left of the contrast in the thinnest, of which 1 is a third
  */
 export function drawVessels(
   plane: Float32Array,
@@ -108,6 +109,7 @@ export function drawVessels(
   grid: Grid,
   scale: number,
   thin: number,
+  capillaries: number,
 ): void {
   const { size, pitch } = grid;
   const half = size / 2;
@@ -128,7 +130,8 @@ export function drawVessels(
     const dx = bx - ax;
     const dy = by - ay;
     const inverse = 1 / (dx * dx + dy * dy + 1e-12);
-    const depth = Math.min(1, 0.35 + (0.65 * s.d0) / thin);
+    const part = Math.min(1, s.d0 / thin);
+    const depth = part + 0.35 * capillaries * (1 - part);
     for (let y = y0; y <= y1; y++) {
       for (let x = x0; x <= x1; x++) {
         let t = ((x - ax) * dx + (y - ay) * dy) * inverse;

@@ -56,13 +56,14 @@ function applyVessels(planes: Planes, grid: Grid, scene: PhantomScene): void {
   const artery = new Float32Array(n);
   const reflex = new Float32Array(n);
   const { vessels } = scene.anatomy;
-  drawVessels(vein, vessels, 'vein', grid, 1, 0.09);
-  drawVessels(artery, vessels, 'artery', grid, 1, 0.08);
-  drawVessels(reflex, vessels, 'artery', grid, 0.3, 0.12);
+  const { blood, capillaries } = scene.anatomy;
+  drawVessels(vein, vessels, 'vein', grid, 1, 0.09, capillaries);
+  drawVessels(artery, vessels, 'artery', grid, 1, 0.08, capillaries);
+  drawVessels(reflex, vessels, 'artery', grid, 0.3, 0.12, 0);
   const [red, green, blue] = planes;
   for (let p = 0; p < n; p++) {
-    const v = vein[p];
-    const a = artery[p];
+    const v = vein[p] * blood;
+    const a = artery[p] * blood;
     if (v === 0 && a === 0) continue;
     red[p] *= (1 - 0.27 * v) * (1 - 0.12 * a);
     green[p] *= (1 - 0.55 * v) * (1 - 0.42 * a);
@@ -74,12 +75,28 @@ function applyVessels(planes: Planes, grid: Grid, scene: PhantomScene): void {
   }
 }
 
+/** A film's shoulder, so that no highlight clips at once, then gamma: a table over [0, 2), interpolated. */
+function toneCurve(gamma: number): (v: number) => number {
+  const perUnit = 512;
+  const last = 2 * perUnit;
+  const table = Float32Array.from({ length: last + 2 }, (_, i) => {
+    const v = i / perUnit;
+    return (v > 0.8 ? 0.8 + 0.2 * Math.tanh((v - 0.8) * 5) : v) ** gamma;
+  });
+  return (v) => {
+    const t = v <= 0 ? 0 : v >= 2 ? last : v * perUnit;
+    const i = t | 0;
+    return table[i] + (table[i + 1] - table[i]) * (t - i);
+  };
+}
+
 /** Light, scatter and colour of the camera, on what the retina returns. */
 function applyCamera(planes: Planes, grid: Grid, camera: Camera): void {
   const [red, green, blue] = planes;
   const { size, pitch } = grid;
   const { light, haze, field, gain, gamma, saturation } = camera;
   const half = size / 2;
+  const curve = toneCurve(gamma);
   const inverse = 1 / (field.radius * field.radius);
   const hazeX = Math.cos(haze.angle);
   const hazeY = Math.sin(haze.angle);
@@ -105,13 +122,9 @@ function applyCamera(planes: Planes, grid: Grid, camera: Camera): void {
       r = grey + (r - grey) * saturation;
       g = grey + (g - grey) * saturation;
       b = grey + (b - grey) * saturation;
-      // A film's shoulder: no highlight clips at once.
-      r = r < 0 ? 0 : r > 0.8 ? 0.8 + 0.2 * Math.tanh((r - 0.8) * 5) : r;
-      g = g < 0 ? 0 : g > 0.8 ? 0.8 + 0.2 * Math.tanh((g - 0.8) * 5) : g;
-      b = b < 0 ? 0 : b > 0.8 ? 0.8 + 0.2 * Math.tanh((b - 0.8) * 5) : b;
-      red[p] = r ** gamma;
-      green[p] = g ** gamma;
-      blue[p] = b ** gamma;
+      red[p] = curve(r);
+      green[p] = curve(g);
+      blue[p] = curve(b);
     }
   }
 }

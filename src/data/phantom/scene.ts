@@ -32,7 +32,7 @@ function drawCamera(random: PhiloxStream, patient: Patient, blur: number): Camer
       cut: cropped ? random.uniform(0.3, 1.3) : 0,
       notch: random.chance(0.4) ? (random.chance(0.5) ? 1 : -1) : 0,
     },
-    blur: blur * 0.045 * Math.exp(random.normal(0, 0.45)),
+    blur: blur * 0.045 * Math.exp(random.normal(0, 0.38)),
     light: {
       x: random.normal(0, 1.2),
       y: random.normal(0, 1.2),
@@ -53,8 +53,8 @@ function drawCamera(random: PhiloxStream, patient: Patient, blur: number): Camer
     ],
     gamma: Math.exp(random.normal(0, 0.12)),
     saturation: random.uniform(0.75, 1.2),
-    noise: random.uniform(0.001, 0.009),
-    sharpen: random.chance(0.5) ? random.uniform(0, 0.8) : 0,
+    noise: 0.001 * Math.exp(random.uniform(0, 2.5)),
+    sharpen: random.chance(0.5) ? random.uniform(0, 1) : 0,
     jpegQuality: Math.round(random.uniform(70, 97)),
   };
 }
@@ -113,6 +113,9 @@ function drawAnatomy(random: PhiloxStream, patient: Patient, temporal: 1 | -1, c
       0.44 - 0.16 * melanin + 0.025 * hue,
       0.2 - 0.1 * melanin + 0.02 * hue,
     ],
+    blood: clamp(Math.exp(random.normal(0, 0.27)), 0.55, 1.6),
+    capillaries: random.uniform(0.15, 1.3),
+    granular: random.chance(0.5) ? random.uniform(0.1, 1) : 0,
     tessellation: random.chance(0.4) ? random.uniform(0.2, 1) : random.uniform(0, 0.2),
     fibres: clamp(0.8 - age, 0, 1) * random.uniform(0, 1),
     mottle: random.uniform(0.2, 1),

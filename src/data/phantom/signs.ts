@@ -23,9 +23,10 @@ export function drawSigns(
     signs.push({ kind, x: at[0], y: at[1], rx: r, ry, angle: random.uniform(0, Math.PI), ...rest });
   };
 
-  const drusen = random.poisson(2 + (random.chance(0.25 + 0.45 * age) ? random.uniform(8, 55) * (0.3 + age) : 0));
+  const drusen = random.poisson(2 + (random.chance(0.3 + 0.5 * age) ? random.uniform(8, 60) * (0.3 + age) : 0));
   const drusenSpread = random.uniform(0.8, 2.6);
   const drusenSize = random.uniform(0.045, 0.12);
+  const drusenDepth = random.uniform(0.25, 0.85);
   const drusenTone = random.uniform(-0.04, 0.04);
   for (let i = 0; i < drusen; i++) {
     add('drusen', drusenSpread, drusenSize * random.uniform(0.5, 1.5), {
@@ -33,17 +34,17 @@ export function drawSigns(
       soft: random.uniform(0.9, 1.7),
       mode: 'paint',
       rgb: [0.93, 0.76 + drusenTone, 0.4 + drusenTone],
-      opacity: random.uniform(0.2, 0.6),
+      opacity: drusenDepth * random.uniform(0.5, 1),
     });
   }
 
   // Pigment is dark in red as well as in green: brown to grey, where blood is red.
-  const pigment = random.poisson(random.chance(0.3) ? 7 : 1.5);
+  const pigment = random.poisson(random.chance(0.2) ? 5 : 0.8);
   for (let i = 0; i < pigment; i++) {
     const depth = random.uniform(0.25, 0.8);
     add('pigment', 3.5, random.uniform(0.04, 0.2), {
       waves: outline(random, 0.35, 4),
-      soft: random.uniform(0.4, 1.6),
+      soft: random.uniform(0.7, 1.8),
       mode: 'absorb',
       rgb: [depth * random.uniform(0.85, 1), depth, depth * 0.9],
       opacity: 1,
@@ -70,7 +71,7 @@ export function drawSigns(
   const stray = random.chance(0.35) ? 1 + random.int(2) : 0;
   for (let i = 0; i < stray; i++) {
     const depth = random.uniform(0.5, 1);
-    add('stray', 3, random.uniform(0.03, 0.085), {
+    add('stray', 3, random.uniform(0.03, 0.07), {
       waves: [],
       soft: 0.4,
       mode: 'absorb',
@@ -113,7 +114,7 @@ export function drawSigns(
   }
 
   // Dust sits in the camera, out of focus, and may lie anywhere in the field.
-  const dust = random.poisson(random.chance(0.3) ? 6 : 1);
+  const dust = random.poisson(random.chance(0.3) ? 7 : 1);
   for (let i = 0; i < dust; i++) {
     const angle = random.uniform(0, 2 * Math.PI);
     const radius = camera.field.radius * Math.sqrt(random.uniform());

@@ -113,11 +113,16 @@ export interface Anatomy {
   vessels: VesselSegment[];
   /** Light returned by the bare fundus, red, green, blue. */
   base: [number, number, number];
+  /** Contrast of the blood in vessels and haemorrhages, about 1, and of the finest branches. */
+  blood: number;
+  capillaries: number;
   /** How much choroidal vessels show, nerve fibres shine and pigment mottles, 0 to 1. */
   tessellation: number;
   fibres: number;
   mottle: number;
   textures: { coarse: NoiseField; middle: NoiseField; fine: NoiseField; warp: NoiseField };
+  /** Strength of granular pigment about the macula, 0 to 1. */
+  granular: number;
 }
 
 export interface Camera {
