@@ -1,15 +1,13 @@
 /** The two compiled functions of training: a step that learns, and a step that only looks. */
 import type { Batch } from '../data/loader.ts';
 import type { Device, HostData } from '../device/types.ts';
+import { apply, compile, grad, tensor, wrap } from '../fovea.ts';
 import { isLeaf } from '../graph/leaves.ts';
 import { getOp } from '../graph/op.ts';
 import type { ProgramMemory } from '../graph/program.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import type { CompiledFunction } from '../tensor/compile.ts';
-import { compile } from '../tensor/compile.ts';
-import { grad } from '../tensor/grad.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { apply, tensor, wrap } from '../tensor/tensor.ts';
 import type { Network } from './network.ts';
 import type { Augmentation, Normalization } from './preprocess.ts';
 import { augment, preprocess } from './preprocess.ts';

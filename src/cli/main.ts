@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+/** The command `fovea`. */
+import { runProgram, exitCodes } from './program.ts';
+import { processTerminal } from './terminal.ts';
+
+const controller = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(name, () => {
+    if (controller.signal.aborted) process.exit(exitCodes.interrupted);
+    controller.abort();
+    process.stderr.write('\nfinishing the step and saving; once more stops at once\n');
+  });
+}
+// A reader that goes away (`| head`) is no error of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(exitCodes.ok);
+});
+
+const code = await runProgram(process.argv.slice(2), { terminal: processTerminal, signal: controller.signal });
+// Worker threads of devices would keep the process alive; what is written is flushed first.
+process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));

@@ -1,0 +1,75 @@
+/** The options of commands, in the words of their help. */
+import type { Command } from 'commander';
+import { optionNames } from '../train/run-options.ts';
+import type { OptionName } from '../train/run-options.ts';
+
+interface Described {
+  readonly flags: string;
+  readonly about: string;
+}
+
+/** Defaults are `phantomDefaults` and `folderDefaults` of train/run-options.ts; a test compares. */
+export const described: Readonly<Record<OptionName, Described>> = {
+  data: { flags: '--data <dir>', about: 'folder of photographs, or phantom: simulated ones (default: phantom)' },
+  csv: { flags: '--csv <file>', about: 'table of the images (default: the only CSV of the folder, or labels.csv; else one folder a class)' },
+  fileColumn: { flags: '--file-column <name>', about: 'column with the file (default: image, file, id_code, ...)' },
+  labelColumn: { flags: '--label-column <name>', about: 'column with the class (default: label, dr, grade, ...)' },
+  patientColumn: { flags: '--patient-column <name>', about: 'column with the patient; without one each image is a patient' },
+  splitColumn: { flags: '--split-column <name>', about: 'column that says train, validation or test' },
+  groupColumn: { flags: '--group-column <name>', about: 'column that is equal for copies of one photograph' },
+  positive: { flags: '--positive <expr>', about: "which rows are infected, as in 'grade >= 2 or dme >= 1'" },
+  exclude: { flags: '--exclude <names>', about: 'images to leave out, separated by commas' },
+  size: { flags: '--size <pixels>', about: 'side of the images as the network sees them (default: 128 phantom, 224 photographs)' },
+  validation: { flags: '--validation <share>', about: 'of the patients, for choosing the best epoch (default: 0.15)' },
+  test: { flags: '--test <share>', about: 'of the patients, judged once at the end (default: 0.15)' },
+  patients: { flags: '--patients <n>', about: 'patients, two eyes each' },
+  prevalence: { flags: '--prevalence <share>', about: 'infected part of the eyes (default: 0.5)' },
+  blur: { flags: '--blur <factor>', about: 'on the optics of each camera (default: 1)' },
+  labelNoise: { flags: '--label-noise <share>', about: 'probability that a label is wrong (default: 0)' },
+  model: { flags: '--model <name>', about: 'inception-bn or inception-bn-small (default: inception-bn)' },
+  width: { flags: '--width <factor>', about: 'on the channels of every convolution (default: 0.25 phantom, 1 photographs)' },
+  epochs: { flags: '--epochs <n>', about: 'passes over the training part' },
+  batch: { flags: '--batch <n>', about: 'images a step (default: 32)' },
+  optimizer: { flags: '--optimizer <name>', about: 'sgd or adam (default: sgd)' },
+  lr: { flags: '--lr <rate>', about: "learning rate: a number, or an expression over epoch, epochs, update and updates, as in '0.1 * 0.5^floor(epoch/10)' (default: half a cosine from 0.05, adam 0.002)" },
+  momentum: { flags: '--momentum <m>', about: 'of sgd (default: 0.9)' },
+  weightDecay: { flags: '--weight-decay <w>', about: 'on weights and gammas (default: 0.0001)' },
+  classWeights: { flags: '--class-weights <w>', about: 'none, balanced (from the class counts), or a weight for each class: 1,20 (default: none)' },
+  sampler: { flags: '--sampler <name>', about: 'none, balanced or annealed (default: none)' },
+  augment: { flags: '--augment <name>', about: 'none, rotate180 or flips (default: flips)' },
+  normalize: { flags: '--normalize <name>', about: 'channel, or local: each pixel less the mean around it (default: local)' },
+  seed: { flags: '--seed <n>', about: 'of everything that is random (default: 1)' },
+  device: { flags: '--device <name>', about: 'auto, cpu, webgpu or webgpu:NAME (default: auto)' },
+  threads: { flags: '--threads <n>', about: 'of the cpu device (default: all processors)' },
+  workers: { flags: '--workers <n>', about: 'threads that assemble batches (default: 1)' },
+  keep: { flags: '--keep <which>', about: 'parameters that are kept: best (and the last), or all epochs (default: best)' },
+};
+
+export const groups: Readonly<Record<string, readonly OptionName[]>> = {
+  'Data:': [
+    'data', 'csv', 'fileColumn', 'labelColumn', 'patientColumn', 'splitColumn', 'groupColumn', 'positive', 'exclude', 'size',
+    'validation', 'test',
+  ],
+  'Simulated data:': ['patients', 'prevalence', 'blur', 'labelNoise'],
+  'Training:': [
+    'model', 'width', 'epochs', 'batch', 'optimizer', 'lr', 'momentum', 'weightDecay', 'classWeights', 'sampler', 'augment',
+    'normalize', 'seed',
+  ],
+  'Machine:': ['device', 'threads', 'workers'],
+};
+
+/** Adds options of a run to a command, under their headings. */
+export function addRunOptions(command: Command, names: readonly OptionName[]): Command {
+  for (const [heading, members] of Object.entries(groups)) {
+    const here = members.filter((name) => names.includes(name));
+    if (here.length > 0) command.optionsGroup(heading);
+    for (const name of here) command.option(described[name].flags, described[name].about);
+  }
+  return command;
+}
+
+/** Those of a command's options that are options of a run. */
+export function runOptionsOf(given: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(given).filter(([name, value]) =>
+    value !== undefined && (optionNames as readonly string[]).includes(name)));
+}

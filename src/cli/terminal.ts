@@ -1,0 +1,75 @@
+/** What commands write, and where: lines, tables, a bar on a terminal. */
+import type { Table } from 'cli-table3';
+import { importPackage } from '../data/node.ts';
+import type { TextTable } from '../train/tables.ts';
+
+/** The streams of a command; tests bring their own. */
+export interface Terminal {
+  /** Results. */
+  out(text: string): void;
+  /** Progress, warnings, errors. */
+  err(text: string): void;
+  /** Whether a person watches `err`. */
+  readonly watched: boolean;
+}
+
+export const processTerminal: Terminal = {
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+  watched: process.stderr.isTTY === true,
+};
+
+/** A table with a head. */
+export async function renderTable({ head, rows }: TextTable): Promise<string> {
+  const { default: CliTable } = await importPackage<{ default: new (options: object) => Table }>('cli-table3', 'a table');
+  const table = new CliTable({ head: [...head], style: { head: [], border: [] } });
+  for (const row of rows) table.push([...row]);
+  return table.toString();
+}
+
+/** 1:02:03, 2:03. */
+export function clock(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '-';
+  const whole = Math.max(0, Math.round(seconds));
+  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const shown = parts[0] > 0 ? parts : parts.slice(1);
+  return shown.map((p, i) => (i === 0 ? String(p) : String(p).padStart(2, '0'))).join(':');
+}
+
+export function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+}
+
+/** One bar at a time, on a terminal; silent elsewhere. */
+export class Progress {
+  readonly #terminal: Terminal;
+  #bar: import('cli-progress').SingleBar | undefined;
+  #what: string | undefined;
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+
+  /** Shows how far something has come; another `what` begins another bar. */
+  async show(what: string, done: number, total: number, note = ''): Promise<void> {
+    if (!this.#terminal.watched) return;
+    if (this.#what !== what) {
+      this.clear();
+      this.#what = what;
+      const { default: bars } = await importPackage<{ default: typeof import('cli-progress') }>('cli-progress', 'a progress bar');
+      if (this.#what !== what) return;
+      this.#bar = new bars.SingleBar({
+        format: '{what} [{bar}] {value}/{total}{note}', barsize: 28, hideCursor: true, clearOnComplete: true, stream: process.stderr,
+        fps: 8, gracefulExit: false,
+      }, bars.Presets.shades_classic);
+      this.#bar.start(total, done, { what, note });
+    }
+    this.#bar?.update(done, { what, note });
+  }
+
+  clear(): void {
+    this.#bar?.stop();
+    this.#bar = undefined;
+    this.#what = undefined;
+  }
+}
