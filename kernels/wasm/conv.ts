@@ -69,7 +69,7 @@ function product(
         group, entries, run, panel, bias == 0 ? 0 : bias + column, c, stride, min32(MR, rows - r), width, flags,
       );
       group += groupBytes;
-      c += stride << 2;
+      c += stride * MR;
     }
   }
 }

@@ -4,16 +4,18 @@
  *   rowsTimesPanel   c[4, 8] = bias + sum over runs t, i < run:  a[t][row][i] * panel[t][i][0..8)
  *   columnsTimesRows c[4, 8] += sum over p:  a[p][0..4) * b[p][0..8)
  *
- * In the first, rows of A are four pointers for each run (a filter tap), so that a convolution needs no gathered copy of its input;
- * in the second A is stored as its transpose, as filter gradients have it. The idea of pointers is XNNPACK's indirect convolution
- * (M. Dukhan, "The Indirect Convolution Algorithm", 2019), the tile BLIS' (Van Zee and van de Geijn, 2015).
+ * In the first, rows of A are four pointers for each run (a filter tap), so that a convolution needs no gathered copy of its input; in
+ * the second A is stored as its transpose, as filter gradients have it. The idea of pointers is XNNPACK's indirect convolution (M.
+ * Dukhan, "The Indirect Convolution Algorithm", 2019), the tile BLIS' (Van Zee and van de Geijn, 2015).
  *
- * The tile's size comes from V8's: it has 15 vector registers to give, and moves all loads of a loop body to its front, so that
- * accumulators and everything loaded in one step must fit together: 8 + 2 + 4. Larger tiles and unrolled loops spill (6x8: half
- * the speed in the plain build); 4x8 without unrolling reaches 54 of 60 GFLOP/s on a 3.8 GHz Zen 5 core in both builds.
+ * The tile's size comes from V8: it has 15 vector registers to give and moves all loads of a loop body to its front, so that
+ * accumulators and everything loaded in one step must fit together, 8 + 2 + 4; unrolled loops spill. Measured on a 3.8 GHz Zen 5
+ * core (60.8 GFLOP/s at most) with Node 20 and 24: 4x8 54 to 58 in both builds; 6x8 31 in the plain one and, with relaxed
+ * multiply-add, 60 or 27, as the scheduler has it.
  */
 import { madd } from './simd';
 
+/** Rows of a tile. */
 export const MR: i32 = 4;
 export const NR: i32 = 8;
 
