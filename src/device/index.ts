@@ -87,7 +87,7 @@ async function findBest(options: CpuOptions): Promise<{ device: Device; why: str
     return { device: made, why: made.why };
   } catch (error) {
     if (!(error instanceof FoveaError)) throw error;
-    return { device: await openCpu(options), why: `no hardware WebGPU adapter: ${error.message}` };
+    return { device: await openCpu(options), why: error.message };
   }
 }
 

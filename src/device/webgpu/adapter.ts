@@ -54,6 +54,20 @@ async function dawnInstance(backend: string | undefined): Promise<GPU> {
   return gpu;
 }
 
+/** Dawn complains on stderr where it finds no Vulkan, so on Linux it is not asked for hardware then. */
+async function hasVulkan(): Promise<boolean> {
+  if (process.platform !== 'linux') return true;
+  const { constants } = await import('node:os');
+  // As in driver.ts: loading a library that is no addon fails after it was found.
+  const keep = 0x1000;
+  try {
+    process.dlopen({ exports: {} }, 'libvulkan.so.1', constants.dlopen.RTLD_NOW | keep);
+  } catch (error) {
+    return (error as Error).message.includes('did not self-register');
+  }
+  return true;
+}
+
 async function dawnVersion(): Promise<string> {
   try {
     const { createRequire } = await import('node:module');
@@ -67,7 +81,7 @@ async function dawnVersion(): Promise<string> {
 function describe(adapter: GPUAdapter): { name: string; driver: string; software: boolean } {
   const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
   const words = [vendor, architecture, device, description].filter((w) => w);
-  const name = device || [vendor, architecture].filter((w) => w).join(' ') || description || 'unnamed adapter';
+  const name = device?.replace(/-+$/, '') || [vendor, architecture].filter((w) => w).join(' ') || description || 'unnamed adapter';
   const software = isFallbackAdapter === true ||
     /swiftshader|llvmpipe|lavapipe|softpipe|basic render|warp/i.test(words.join(' '));
   return { name, driver: description || words.join(' '), software };
@@ -125,7 +139,10 @@ async function inNode(tried: Attempt[], wanted: string | undefined, hardwareOnly
       failure = (error as Error).message;
     }
   }
-  if (!wantsLlvmpipe) {
+  const vulkan = wantsLlvmpipe || await hasVulkan();
+  if (!vulkan) tried.push('no Vulkan loader (libvulkan.so.1)');
+  if (!vulkan && hardwareOnly) return undefined;
+  if (!wantsLlvmpipe && vulkan) {
     const gpu = await dawnInstance(undefined);
     for (const adapter of await adaptersOf(gpu)) {
       const about = describe(adapter);
@@ -178,7 +195,7 @@ export async function findAdapter(options: {
   if (found === undefined) {
     const what = wanted === undefined ? (options.hardwareOnly ? 'no hardware WebGPU adapter' : 'no WebGPU adapter') :
       `no WebGPU adapter named "${wanted}"`;
-    throw new DeviceError(tried.length === 0 ? what : `${what}; found: ${tried.join(', ')}`);
+    throw new DeviceError(tried.length === 0 ? what : `${what}; found ${tried.join(', ')}`);
   }
   return found;
 }
