@@ -11,6 +11,7 @@ import * as cpu from './cpu/norm.ts';
 import { bytesTouched } from './support/cost.ts';
 import { fixed } from './support/samples.ts';
 import { checkFloat, checkSameShape, rowsAndChannels } from './support/shapes.ts';
+import * as gpuNorm from './webgpu/norm.ts';
 
 const names = ['dz', 'x', 'mean', 'variance', 'gamma', 'beta'] as const;
 
@@ -66,7 +67,7 @@ export const batchNormReluGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAtt
   },
   reference: (inputs: readonly HostTensor[], attrs, outputs) => batchNormGradOp.reference!(masked(inputs, attrs), attrs, outputs),
   magnitude: (inputs, attrs, outputs) => batchNormGradOp.magnitude!(masked(inputs, attrs), attrs, outputs),
-  kernels: { cpu: cpu.batchNormReluGradLowering },
+  kernels: { cpu: cpu.batchNormReluGradLowering, webgpu: gpuNorm.batchNormReluGradLowering },
   inPlace: () => [[0, 0], [1, 0]],
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],

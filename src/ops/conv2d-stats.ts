@@ -11,6 +11,7 @@ import { bytesTouched } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
 import { checkFloat } from './support/shapes.ts';
 import { statistics } from './support/statistics.ts';
+import * as gpuConv from './webgpu/conv.ts';
 
 /** The statistics come with the convolution; `batchNorm + conv2dStats` in normalize.ts turns the rest into normalize. */
 const fromBatchNorm: Rewrite = {
@@ -62,7 +63,7 @@ export const conv2dStatsOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs>({
     });
     return [m, means, variances];
   },
-  kernels: { cpu: cpu.conv2dStatsLowering },
+  kernels: { cpu: cpu.conv2dStatsLowering, webgpu: gpuConv.conv2dStatsLowering },
   precision: 'matrix',
   reductionLength: ([, filter], attrs) => conv2dOp.reductionLength!([filter, filter], { ...attrs, activation: 'none' }),
   cost: (inputs, outputs) => ({ flop: convFlop(outputs[0].shape, inputs[1].shape), bytes: bytesTouched(inputs, outputs) }),

@@ -10,6 +10,7 @@ import * as cpu from './cpu/matmul.ts';
 import { bytesTouched } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
 import { checkFloat, checkRank, checkVector, named, shapeError } from './support/shapes.ts';
+import * as gpuMatmul from './webgpu/matmul.ts';
 
 export type MatmulAttrs = { readonly transposeA: boolean; readonly transposeB: boolean };
 
@@ -64,7 +65,7 @@ export const matmulOp: DifferentiableOp<MatmulAttrs> = defineOp<MatmulAttrs>({
     }
     return [c];
   },
-  kernels: { cpu: cpu.matmulLowering },
+  kernels: { cpu: cpu.matmulLowering, webgpu: gpuMatmul.matmulLowering },
   precision: 'matrix',
   reductionLength: ([a, b], attrs) => Math.max(dimensions(a.shape, b.shape, attrs)[1], 1),
   cost: (inputs, outputs, attrs) => ({

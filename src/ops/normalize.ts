@@ -14,6 +14,7 @@ import { bytesTouched, elementwiseCost } from './support/cost.ts';
 import { f32, fixed } from './support/samples.ts';
 import { checkFloat, checkSameShape, rowsAndChannels } from './support/shapes.ts';
 import { rsqrt } from './unary.ts';
+import * as gpuNorm from './webgpu/norm.ts';
 
 const names = ['x', 'mean', 'variance', 'gamma', 'beta'] as const;
 
@@ -94,7 +95,7 @@ export const normalizeOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
       }),
     ];
   },
-  kernels: { cpu: cpu.normalizeLowering },
+  kernels: { cpu: cpu.normalizeLowering, webgpu: gpuNorm.normalizeLowering },
   inPlace: () => [[0, 0]],
   precision: 'follow',
   cost: elementwiseCost(4),
@@ -128,7 +129,7 @@ export const normalizeGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   },
   reference: (inputs: readonly HostTensor[], attrs) => backward(inputs, attrs, (v) => v),
   magnitude: (inputs, attrs) => backward(inputs, attrs, Math.abs),
-  kernels: { cpu: cpu.normalizeGradLowering },
+  kernels: { cpu: cpu.normalizeGradLowering, webgpu: gpuNorm.normalizeGradLowering },
   inPlace: () => [[0, 0], [1, 0]],
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],

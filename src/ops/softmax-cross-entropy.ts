@@ -12,6 +12,7 @@ import { checkClasses, logSumExp } from './softmax.ts';
 import { bytesTouched } from './support/cost.ts';
 import { f32, fixed, i32 } from './support/samples.ts';
 import { checkFloat, checkRank, checkSameShape, checkVector, named, shapeError } from './support/shapes.ts';
+import * as gpuSoftmax from './webgpu/softmax.ts';
 
 export type CrossEntropyAttrs = {
   /** int32 labels of this value have no loss and no gradient; null for none. So have all labels outside of 0 to C-1. */
@@ -102,7 +103,7 @@ export const softmaxCrossEntropyOp: DifferentiableOp<CrossEntropyAttrs> = define
     }
     return [losses, p];
   },
-  kernels: { cpu: cpu.crossEntropyLowering },
+  kernels: { cpu: cpu.crossEntropyLowering, webgpu: gpuSoftmax.crossEntropyLowering },
   precision: 'keep',
   reductionLength: ([logits]) => logits.shape[1],
   cost: (inputs, outputs) => ({ flop: 12 * logitsSize(inputs[0]), bytes: bytesTouched(inputs, outputs) }),
@@ -148,7 +149,7 @@ export const softmaxCrossEntropyGradOp: DifferentiableOp<CrossEntropyAttrs> = de
   },
   reference: (inputs: readonly HostTensor[], { ignoreLabel }) => [backward(inputs, ignoreLabel, (v) => v)],
   magnitude: (inputs, { ignoreLabel }) => [backward(inputs, ignoreLabel, Math.abs)],
-  kernels: { cpu: cpu.crossEntropyGradLowering },
+  kernels: { cpu: cpu.crossEntropyGradLowering, webgpu: gpuSoftmax.crossEntropyGradLowering },
   inPlace: () => [],
   precision: 'keep',
   reductionLength: ([, p, labels]) => (labels.dtype === 'float32' ? p.shape[1] : 1),

@@ -11,6 +11,7 @@ import { elementwiseCost } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
 import { checkFloat, named, rowsAndChannels, shapeError } from './support/shapes.ts';
 import { exp } from './unary.ts';
+import * as gpuSoftmax from './webgpu/softmax.ts';
 
 export type NoAttrs = Record<string, never>;
 
@@ -56,7 +57,7 @@ function overRows(
     gradient,
     reference: ([x]: readonly HostTensor[]) => [mapRows(x, value)],
     magnitude: ([x]) => [mapRows(x, magnitude)],
-    kernels: { cpu: cpu.softmaxLowering(name as 'softmax') },
+    kernels: { cpu: cpu.softmaxLowering(name as 'softmax'), webgpu: gpuSoftmax.softmaxLowering(name === 'logSoftmax') },
     inPlace: () => [],
     precision: 'keep',
     reductionLength: ([x]) => rowsAndChannels(x.shape)[1],
