@@ -134,14 +134,21 @@ async function checkStep(runner: Runner, symbol: ModelSymbol, want: Fixture): Pr
 }
 
 const why = 'no fixtures/mxnet/nets in the shared folder (FOVEA_SHARED)';
-const symbolPath = shared('fixtures', 'mxnet', 'nets', 'inception-bn-2016-symbol.json');
-const checks: [string, string, (runner: Runner, symbol: ModelSymbol, want: Fixture) => Promise<void>][] = [
-  ['inception-bn-2016: every layer', 'inception-bn-2016-forward.json', checkForward],
-  ['inception-bn-2016: softmax', 'inception-bn-2016-forward.json', checkOutput],
-  ['inception-bn-2016: gradients and moving statistics of a step', 'inception-bn-2016-step.json', checkStep],
+type Check = (runner: Runner, symbol: ModelSymbol, want: Fixture) => Promise<void>;
+const nets = ['fixtures', 'mxnet', 'nets'];
+const real = ['formats', 'mxnet'];
+const checks: readonly [title: string, fixture: string, symbol: readonly string[], check: Check][] = [
+  ['inception-bn-2016: every layer', 'inception-bn-2016-forward.json', [...nets, 'inception-bn-2016-symbol.json'], checkForward],
+  ['inception-bn-2016: softmax', 'inception-bn-2016-forward.json', [...nets, 'inception-bn-2016-symbol.json'], checkOutput],
+  ['inception-bn-2016: gradients and moving statistics of a step', 'inception-bn-2016-step.json',
+    [...nets, 'inception-bn-2016-symbol.json'], checkStep],
+  ['inception-bn-2015, the real file: every layer', 'inception-bn-2015-forward.json', [...real, 'Inception_BN-symbol.json'], checkForward],
+  ...['save_000800', 'symbol_lenet-cpp', 'symbol_resnet-cpp', 'symbol_googlenet-cpp', 'symbol_inception-v3-cpp']
+    .map((name): [string, string, string[], Check] => [`${name}: every layer`, `${name}-forward.json`, [...real, `${name}.json`], checkForward]),
 ];
-for (const [title, file, check] of checks) {
+for (const [title, file, symbol, check] of checks) {
   const want = fixture(file);
+  const symbolPath = shared(...symbol);
   if (want === undefined || symbolPath === undefined) {
     skip(title, why);
     continue;
