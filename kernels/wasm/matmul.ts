@@ -5,8 +5,11 @@
  * Arguments: 0 a, 1 panels, 2 bias or 0, 3 c, 4 M, 5 N, 6 K, 7 a's row stride, 8 c's row stride (bytes), 9 rows a tile, 10 panels a
  * tile, 11 row tiles, 12 column tiles, 13 a's, 14 panels', 15 c's stride from matrix to matrix (bytes), 16 flags.
  */
-import { MR, NR, rowsTimesPanel } from './lib/gemm';
+import { ACCUMULATE, MR, NR, RELU, rowsTimesPanel } from './lib/gemm';
 import { addr, int, min32 } from './lib/simd';
+
+/** Terms of one running sum. */
+const DEPTH: i32 = 256;
 
 export function matmul(args: usize, tile: i32, scratch: usize): void {
   const columnTiles = int(args, 12), perMatrix = int(args, 11) * columnTiles;
@@ -30,13 +33,21 @@ export function matmul(args: usize, tile: i32, scratch: usize): void {
     for (let r = firstRow; r < lastRow; r += MR) {
       const rows = min32(MR, lastRow - r);
       store<usize>(scratch, 0);
-      for (let i = 0; i < MR; i++) {
-        store<usize>(scratch + ((<usize>(i + 1)) << 2), a + (<usize>(r + (i < rows ? i : 0))) * aStride);
-      }
-      rowsTimesPanel(
-        scratch, 1, k, panel, bias == 0 ? 0 : bias + column, c + (<usize>r) * cStride + column, cStride, rows,
-        min32(NR, n - p * NR), flags,
-      );
+      // Sums of at most DEPTH terms, added up: rounding grows with the root of the longer of the two counts, not of K.
+      let k0 = 0;
+      do {
+        for (let i = 0; i < MR; i++) {
+          const row = a + (<usize>(r + (i < rows ? i : 0))) * aStride;
+          store<usize>(scratch + ((<usize>(i + 1)) << 2), row + ((<usize>k0) << 2));
+        }
+        const last = k0 + DEPTH >= k;
+        rowsTimesPanel(
+          scratch, 1, last ? k - k0 : DEPTH, panel + ((<usize>k0) << 5), k0 == 0 && bias != 0 ? bias + column : 0,
+          c + (<usize>r) * cStride + column, cStride, rows, min32(NR, n - p * NR),
+          (last ? flags : flags & ~RELU) | (k0 == 0 ? 0 : ACCUMULATE),
+        );
+        k0 += DEPTH;
+      } while (k0 < k);
     }
   }
 }
