@@ -74,7 +74,7 @@ export const matmulOp: DifferentiableOp<MatmulAttrs> = defineOp<MatmulAttrs>({
   }),
   samples(): Sample<MatmulAttrs>[] {
     const sizes: [batch: number[], m: number, k: number, n: number][] = [
-      [[], 1, 1, 1], [[], 3, 5, 7], [[], 8, 12, 4], [[], 17, 33, 20], [[3], 5, 4, 3], [[2], 8, 8, 12], [[], 1, 65, 3], [[], 5, 1, 8], [[], 2, 600, 9],
+      [[], 1, 1, 1], [[], 3, 5, 7], [[], 8, 12, 4], [[], 17, 33, 20], [[3], 5, 4, 3], [[2], 8, 8, 12], [[], 1, 65, 3], [[], 5, 1, 8], [[], 16, 300, 17],
     ];
     const flags: [boolean, boolean][] = [[false, false], [true, false], [false, true], [true, true]];
     return sizes.flatMap(([batch, m, k, n]) =>
