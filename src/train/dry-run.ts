@@ -7,6 +7,7 @@ import { resolveClassWeights } from './class-weights.ts';
 import { buildModel } from './models.ts';
 import { createNetwork } from './network.ts';
 import { createOptimizer } from './optimizer.ts';
+import { localWindow } from './preprocess.ts';
 import type { PartCounts } from './run-data.ts';
 import { countParts, listData } from './run-data.ts';
 import { openRunDevice } from './run-device.ts';
@@ -43,7 +44,7 @@ export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: s
   const { size, batch, seed, optimizer, momentum, weightDecay, epochs } = options;
   const network = createNetwork(buildModel(options, labelled.classes.length), [size, size, 3], { seed });
   // Figures that do not matter to time or memory; a window as wide as the data would have.
-  const window = options.normalize === 'local' ? 2 * Math.round(size / 20 - 0.5) + 1 : 0;
+  const window = options.normalize === 'local' ? localWindow(size) : 0;
   const normalization = { mean: [128, 128, 128], deviation: [64, 64, 64], window };
   const made = createOptimizer(network, optimizer === 'sgd' ? { kind: 'sgd', momentum, weightDecay } : { kind: 'adam', weightDecay }, device);
   const classWeights = resolveClassWeights(options.classWeights, classCounts(labelled, split.train));

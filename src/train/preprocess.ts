@@ -29,6 +29,11 @@ export type NormalizationKind = (typeof normalizations)[number];
  */
 const windowShare = 0.1;
 
+/** The odd number of pixels next to a tenth of an image's side, 3 or more. */
+export function localWindow(side: number): number {
+  return 2 * Math.max(1, Math.round((side * windowShare - 1) / 2)) + 1;
+}
+
 /** Images that the statistics are taken from, evenly spread over those given. */
 const sampledImages = 256;
 
@@ -41,7 +46,7 @@ const sampledImages = 256;
 export function measureNormalization(data: Dataset, indices: ArrayLike<number>, kind: NormalizationKind = 'channel'): Normalization {
   if (indices.length === 0) throw new DataError(`${data.name}: no images to take channel means from`);
   const [height, width, channels] = data.shape;
-  const window = kind === 'local' ? 2 * Math.round(Math.min(height, width) * windowShare / 2 - 0.5) + 1 : 0;
+  const window = kind === 'local' ? localWindow(Math.min(height, width)) : 0;
   const pixels = new Uint8Array(height * width * channels);
   const sums = new Float64Array(channels);
   const squares = new Float64Array(channels);
