@@ -3,6 +3,7 @@
  * `NAME-0001.params` are MXNet's own, `state-NNNNNN.json` and `.safetensors` make an exact resume, `metrics.jsonl` has a line
  * an epoch, `predictions.csv` a line an image, `report.html` the pictures. Node only.
  */
+import { fileReason } from '../data/decode.ts';
 import { DataError, FormatError, FoveaError } from '../errors.ts';
 import { joinCheckpoint, readParams, splitCheckpoint, writeParams } from '../formats/mxnet-params.ts';
 import { readSymbol, writeSymbol } from '../formats/mxnet-symbol.ts';
@@ -14,6 +15,9 @@ import { nodeFiles, readBytes, readText, removeTemporary, writeWhole } from './f
 import type { EpochRecord } from './history.ts';
 import type { TrainingSnapshot } from './snapshot.ts';
 import { decodeSnapshot, encodeSnapshot } from './snapshot.ts';
+
+/** Says whose an empty directory is. */
+const claim = '.fovea-run';
 
 const stateName = /^state-(\d+)\.json$/;
 
@@ -36,23 +40,28 @@ export class RunDirectory {
     const files = await nodeFiles();
     const { fs, path } = files;
     const base = path.resolve(asked ?? 'runs');
-    await fs.mkdir(asked === undefined ? base : path.dirname(base), { recursive: true });
     for (let number = 1; ; number++) {
       const target = asked === undefined ? path.join(base, String(number).padStart(4, '0')) : number === 1 ? base : `${base}-${number}`;
       try {
-        // Not recursive: two runs that start at once get two directories.
-        await fs.mkdir(target);
+        await fs.mkdir(target, { recursive: true });
+        if ((await fs.readdir(target)).length > 0) continue;
+        // Of two runs that start at once, one makes this file.
+        await (await fs.open(path.join(target, claim), 'wx')).close();
         return new RunDirectory(target, files);
       } catch (cause) {
-        if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw new DataError(`${target}: ${(cause as Error).message}`, { cause });
-        if (asked !== undefined && (await fs.readdir(target).catch(() => ['?'])).length === 0) return new RunDirectory(target, files);
+        const { code } = cause as NodeJS.ErrnoException;
+        if (code === 'EEXIST' && number < 1e6) continue;
+        throw new DataError(`${target}: ${fileReason(cause)}`, { cause });
       }
     }
   }
 
-  /** @throws DataError where there is no run */
-  static async open(path: string): Promise<RunDirectory> {
-    const files = await nodeFiles();
+  /**
+   * @param given in place of Node's own, for tests that let writing fail
+   * @throws DataError where there is no run
+   */
+  static async open(path: string, given?: Files): Promise<RunDirectory> {
+    const files = given ?? await nodeFiles();
     const target = files.path.resolve(path);
     const names = await files.fs.readdir(target).catch(() => undefined);
     if (!names?.includes('config.json')) throw new DataError(`${path}: no run directory (it has no config.json)`);
