@@ -101,7 +101,7 @@ class CpuDevice implements Device {
     const made = makeMemory();
     this.#memory = made.memory;
     this.#bytes = new Uint8Array(made.memory.buffer);
-    this.#allocator = new Allocator(HEAP_START, made.memory.buffer.byteLength, made.limit, (end) => this.#grow(end));
+    this.#allocator = new Allocator(HEAP_START, made.memory.buffer.byteLength - PAGE, made.limit, (end) => this.#grow(end));
     this.memory = { arena: 'slab', alignment: ALIGNMENT, maxBuffer: this.#allocator.capacity };
     const count = threads === 0 ? 'no workers' : `${threads} thread${threads === 1 ? '' : 's'}`;
     this.name = `cpu (${count}, ${relaxed ? 'relaxed SIMD' : 'SIMD'})`;
@@ -121,9 +121,8 @@ class CpuDevice implements Device {
   }
 
   #grow(end: number): void {
-    // By an eighth more than needed, so that many small allocations do not each call the system; less where that is refused.
-    const have = this.#memory.buffer.byteLength;
-    const need = Math.ceil((end - have) / PAGE);
+    // One page more than is handed out: a kernel may read some bytes past the end of a value, which it then does not use.
+    const need = Math.ceil((end + PAGE - this.#memory.buffer.byteLength) / PAGE);
     if (need > 0) this.#memory.grow(need);
     this.#bytes = new Uint8Array(this.#memory.buffer);
   }
@@ -323,6 +322,10 @@ class CpuDevice implements Device {
     this.#check();
     await this.#submitAsync(() => {});
     if (this.#lost) throw this.#lost;
+  }
+
+  get disposed(): boolean {
+    return this.#disposed;
   }
 
   dispose(): void {

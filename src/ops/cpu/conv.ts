@@ -6,6 +6,7 @@ import { DeviceError } from '../../errors.ts';
 import type { CpuArg, CpuLaunch, Lowering, Placed, Scratch, TensorType } from '../../device/types.ts';
 import { isContiguous } from '../../device/types.ts';
 import type { ConvAttrs } from '../support/conv.ts';
+import { winogradBytes, winogradLaunches } from './winograd.ts';
 
 /** Columns of a panel, rows of a register tile: kernels/wasm/lib/gemm.ts. */
 const NR = 8;
@@ -118,29 +119,68 @@ function forwardLaunches({ x, filter, bias, y, panels, stats, attrs, relu }: For
   ];
 }
 
+/** Bytes of the filter as the kernels read it. */
+function filterBytes(x: TensorType, filter: TensorType, y: TensorType, attrs: ConvAttrs): number {
+  const [k, r, s, c] = filter.shape;
+  return winogradBytes({ input: x.shape, output: y.shape, filter: filter.shape, attrs }) ?? panelBytes(k, r * s * c);
+}
+
+function usesWinograd(x: TensorType, filter: TensorType, y: TensorType, attrs: ConvAttrs): boolean {
+  return winogradBytes({ input: x.shape, output: y.shape, filter: filter.shape, attrs }) !== undefined;
+}
+
 export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: string }, CpuLaunch> = {
-  scratch: ([, filter]) => [panelBytes(filter.shape[0], filter.shape[1] * filter.shape[2] * filter.shape[3])],
-  launches: ({ attrs, inputs: [x, filter, bias], outputs: [y], scratch: [panels] }) =>
-    forwardLaunches({ x, filter, bias, y, panels, attrs, relu: attrs.activation === 'relu' }),
+  scratch: ([x, filter], [y], attrs) => [filterBytes(x, filter, y, attrs)],
+  launches({ attrs, inputs: [x, filter, bias], outputs: [y], scratch: [panels] }) {
+    const relu = attrs.activation === 'relu';
+    return usesWinograd(x, filter, y, attrs)
+      ? winogradLaunches({ input: x, filter, bias, output: y, scratch: panels, attrs, relu, gradient: false })
+      : forwardLaunches({ x, filter, bias, y, panels, attrs, relu });
+  },
 };
 
-function statsBytes(filter: TensorType, y: TensorType, attrs: ConvAttrs): number {
-  const { rowTiles } = forwardPlan({ x: [], filter: filter.shape, y: y.shape, attrs });
-  return rowTiles * filter.shape[0] * 2 * floatBytes;
+/** Rows of which moments are taken together. */
+function statsRows(x: TensorType, filter: TensorType, y: TensorType, attrs: ConvAttrs): number {
+  const rows = y.shape[0] * y.shape[1] * y.shape[2];
+  return usesWinograd(x, filter, y, attrs)
+    ? sumRows(rows, y.shape[3]) : forwardPlan({ x: x.shape, filter: filter.shape, y: y.shape, attrs }).rowsPerTile;
+}
+
+function statsBytes(x: TensorType, filter: TensorType, y: TensorType, attrs: ConvAttrs): number {
+  const rows = y.shape[0] * y.shape[1] * y.shape[2];
+  return ceil(rows, statsRows(x, filter, y, attrs)) * filter.shape[0] * 2 * floatBytes;
 }
 
 export const conv2dStatsLowering: Lowering<ConvAttrs, CpuLaunch> = {
-  scratch: ([, filter], [y], attrs) => [
-    panelBytes(filter.shape[0], filter.shape[1] * filter.shape[2] * filter.shape[3]), statsBytes(filter, y, attrs),
-  ],
+  scratch: ([x, filter], [y], attrs) => [filterBytes(x, filter, y, attrs), statsBytes(x, filter, y, attrs)],
   launches({ attrs, inputs: [x, filter, bias], outputs: [y, mean, variance], scratch: [panels, stats] }) {
-    const plan = forwardPlan({ x: x.shape, filter: filter.shape, y: y.shape, attrs });
-    return [
-      ...forwardLaunches({ x, filter, bias, y, panels, stats, attrs, relu: false }),
-      combineMoments(stats, y.rows, plan.rowsPerTile, y.channels, mean, variance),
-    ];
+    const perTile = statsRows(x, filter, y, attrs);
+    const convolution = usesWinograd(x, filter, y, attrs)
+      ? [
+        ...winogradLaunches({ input: x, filter, bias, output: y, scratch: panels, attrs, gradient: false }),
+        // blocks of outputs are no rows: a pass of its own
+        tileMoments(y, stats, perTile),
+      ]
+      : forwardLaunches({ x, filter, bias, y, panels, stats, attrs, relu: false });
+    return [...convolution, combineMoments(stats, y.rows, perTile, y.channels, mean, variance)];
   },
 };
+
+/** Rows of a tile of a sum over rows: enough tiles to balance threads, few enough that joining them costs nothing. */
+export function sumRows(rows: number, channels: number): number {
+  const most = Math.max(16, Math.floor(16384 / channels));
+  return Math.max(16, Math.min(most, ceil(rows, 16)), ceil(rows, 512));
+}
+
+/** Moments of every tile of rows. */
+export function tileMoments(x: Placed, stats: Scratch, perTile: number): CpuLaunch {
+  return {
+    kernel: 'moments',
+    tiles: ceil(x.rows, perTile),
+    args: [{ address: x }, { address: stats }, x.rows, x.channels, x.stride * floatBytes, perTile],
+    label: 'moments',
+  };
+}
 
 /** Joins the moments of tiles of rows into the mean and variance of all. */
 export function combineMoments(
@@ -158,8 +198,14 @@ export function combineMoments(
 type InputGradAttrs = ConvAttrs & { readonly inputShape: readonly number[] };
 
 export const conv2dInputGradLowering: Lowering<InputGradAttrs, CpuLaunch> = {
-  scratch: ([, filter]) => [panelBytes(filter.shape[3], filter.shape[0] * filter.shape[1] * filter.shape[2])],
+  scratch([dy, filter], [dx], attrs) {
+    const [k, r, s, c] = filter.shape;
+    return [winogradBytes({ input: dy.shape, output: dx.shape, filter: filter.shape, attrs }) ?? panelBytes(c, r * s * k)];
+  },
   launches({ attrs, inputs: [dy, filter], outputs: [dx], scratch: [panels] }) {
+    if (usesWinograd(dy, filter, dx, attrs)) {
+      return winogradLaunches({ input: dy, filter, output: dx, scratch: panels, attrs, gradient: true });
+    }
     const [n, h, w, c] = dx.shape;
     const [, p, q] = dy.shape;
     const [k, r, s] = filter.shape;

@@ -1,7 +1,7 @@
 /** Lowerings of batch normalization to kernels/wasm/norm.ts. */
 import type { CpuArg, CpuLaunch, Lowering, Placed, Scratch, TensorType } from '../../device/types.ts';
 import { rowsAndChannels } from '../support/shapes.ts';
-import { combineMoments } from './conv.ts';
+import { combineMoments, sumRows, tileMoments } from './conv.ts';
 
 interface NormAttrs {
   readonly epsilon: number;
@@ -18,12 +18,6 @@ const ceil = (a: number, b: number): number => Math.ceil(a / b);
 /** Rows of a tile of some 16k elements. */
 function mapRows(channels: number): number {
   return Math.max(1, Math.floor(16384 / channels));
-}
-
-/** Rows of a tile of a sum over rows: enough tiles to balance threads, few enough that joining them costs nothing. */
-export function sumRows(rows: number, channels: number): number {
-  const most = Math.max(16, Math.floor(16384 / channels));
-  return Math.max(16, Math.min(most, ceil(rows, 16)), ceil(rows, 512));
 }
 
 function partsOf(x: TensorType): number {
@@ -58,12 +52,7 @@ export const batchNormLowering: Lowering<ActivatedAttrs, CpuLaunch> = {
   launches({ attrs, inputs: [x, gamma, beta], outputs: [y, mean, variance], scratch: [stats] }) {
     const perTile = sumRows(x.rows, x.channels);
     return [
-      {
-        kernel: 'moments',
-        tiles: ceil(x.rows, perTile),
-        args: [{ address: x }, { address: stats }, x.rows, x.channels, x.stride * 4, perTile],
-        label: 'batchNorm: moments',
-      },
+      tileMoments(x, stats, perTile),
       combineMoments(stats, x.rows, perTile, x.channels, mean, variance),
       normalizeLaunch(x, mean, variance, gamma, beta, y, attrs),
     ];

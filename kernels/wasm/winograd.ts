@@ -1,0 +1,296 @@
+/**
+ * Convolution 3x3, stride 1, by minimal filtering F(4x4, 3x3): Y = A^T [(G g G^T) . (B^T d B)] A for every 4x4 block of outputs (d:
+ * the 6x6 inputs that it sees), summed over input channels before the last transform. 36 multiplications in place of 144. Winograd
+ * 1980; Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016.
+ *
+ * The points are 0, +-p, +-q, infinity with p = 5/8, q = 3/2, as oneDNN has them: B and A are exact in float32, and errors are some
+ * times smaller than with 1 and 2. With M(x) = x (x^2 - p^2)(x^2 - q^2), rows of B^T are the coefficients of M(x) / (x - a), of M
+ * itself for infinity; rows of G are (1, a, a^2) / M'(a); rows of A^T powers of the points.
+ *
+ * Filters are transformed by a launch before into 36 sets of panels (lib/gemm.ts). A tile of `winograd` is a run of BLOCKS output
+ * blocks by a run of panels: inputs are transformed into 36 matrices [blocks, C] of scratch, multiplied with the panels, and
+ * transformed back. The gradient by the input is the same with dy as input and filters turned by 180 degrees.
+ */
+import { MR, NR, RELU, RUN_BYTES, rowsTimesPanel } from './lib/gemm';
+import { addr, int, madd, min32, zeroRun } from './lib/simd';
+
+const P: f32 = 0.625;
+const Q: f32 = 1.5;
+const P2: f32 = 0.390625;
+const Q2: f32 = 2.25;
+const P3: f32 = 0.244140625;
+const Q3: f32 = 3.375;
+/** p^2 q^2 and p^2 + q^2. */
+const PRODUCT: f32 = 0.87890625;
+const SUM: f32 = 2.640625;
+
+// @ts-ignore: decorator
+@inline
+function c4(v: f32): v128 {
+  return f32x4.splat(v);
+}
+
+/** B^T d of six vectors, to `to`, `step` bytes apart. */
+// @ts-ignore: decorator
+@inline
+function inputLine(d0: v128, d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, to: usize, step: usize): void {
+  v128.store(to, madd(d2, c4(-SUM), madd(d0, c4(PRODUCT), d4)));
+  let even = madd(d2, c4(-Q2), d4);
+  let odd = f32x4.mul(madd(d1, c4(-Q2), d3), c4(P));
+  v128.store(to + step, f32x4.add(even, odd));
+  v128.store(to + 2 * step, f32x4.sub(even, odd));
+  even = madd(d2, c4(-P2), d4);
+  odd = f32x4.mul(madd(d1, c4(-P2), d3), c4(Q));
+  v128.store(to + 3 * step, f32x4.add(even, odd));
+  v128.store(to + 4 * step, f32x4.sub(even, odd));
+  v128.store(to + 5 * step, madd(d3, c4(-SUM), madd(d1, c4(PRODUCT), d5)));
+}
+
+/** G g of three vectors. */
+// @ts-ignore: decorator
+@inline
+function filterLine(g0: v128, g1: v128, g2: v128, to: usize, step: usize): void {
+  // M'(0) = p^2 q^2, M'(+-p) = 2 p^2 (p^2 - q^2), M'(+-q) = 2 q^2 (q^2 - p^2)
+  const np: f32 = 1.0 / (2.0 * 0.390625 * (0.390625 - 2.25)), nq: f32 = 1.0 / (2.0 * 2.25 * (2.25 - 0.390625));
+  v128.store(to, f32x4.mul(g0, c4(1.0 / 0.87890625)));
+  let even = f32x4.mul(madd(g2, c4(P2), g0), c4(np));
+  let odd = f32x4.mul(g1, c4(P * np));
+  v128.store(to + step, f32x4.add(even, odd));
+  v128.store(to + 2 * step, f32x4.sub(even, odd));
+  even = f32x4.mul(madd(g2, c4(Q2), g0), c4(nq));
+  odd = f32x4.mul(g1, c4(Q * nq));
+  v128.store(to + 3 * step, f32x4.add(even, odd));
+  v128.store(to + 4 * step, f32x4.sub(even, odd));
+  v128.store(to + 5 * step, g2);
+}
+
+/**
+ * U[e][panel][d][8], e < 36. Arguments: 0 filter, 1 U, 2 K, 3 C, 4 row stride from (k, r, s) to the next (bytes), 5 whether by input
+ * channels (columns c, depth k, turned), 6 bytes from one e to the next. A tile is a panel. C and K are multiples of 4.
+ */
+export function winogradFilter(args: usize, tile: i32, scratch: usize): void {
+  const k = int(args, 2), c = int(args, 3);
+  const stride = addr(args, 4), plane = addr(args, 6);
+  const turned = int(args, 5) != 0;
+  const columns = turned ? c : k, depth = turned ? k : c;
+  const filter = addr(args, 0);
+  // 9 taps x 4 vectors, then the half-transformed 6 x 3
+  const taps = scratch, half = scratch + 1024;
+  for (let side = 0; side < 2; side++) {
+    const first = tile * NR + side * 4;
+    let u = addr(args, 1) + (<usize>(tile * depth)) * 32 + (<usize>side) * 16;
+    if (first >= columns) {
+      for (let d = 0; d < depth; d++, u += 32) {
+        for (let e: usize = 0; e < 36; e++) v128.store(u + e * plane, c4(0));
+      }
+      continue;
+    }
+    for (let d = 0; d < depth; d += 4) {
+      if (turned) {
+        for (let i = 0; i < 4; i++) {
+          let from = filter + (<usize>((d + i) * 9)) * stride + ((<usize>first) << 2);
+          for (let t = 8; t >= 0; t--, from += stride) v128.store(taps + (<usize>(t * 4 + i)) * 16, v128.load(from));
+        }
+      } else {
+        const step: usize = 9 * stride;
+        let from = filter + (<usize>first) * step + ((<usize>d) << 2);
+        for (let t = 0; t < 9; t++, from += stride) {
+          const a = v128.load(from), b = v128.load(from + step), e = v128.load(from + 2 * step), f = v128.load(from + 3 * step);
+          const ab0 = i8x16.shuffle(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+          const ab1 = i8x16.shuffle(a, b, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
+          const ef0 = i8x16.shuffle(e, f, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+          const ef1 = i8x16.shuffle(e, f, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
+          const to = taps + ((<usize>t) << 6);
+          v128.store(to, i8x16.shuffle(ab0, ef0, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23));
+          v128.store(to, i8x16.shuffle(ab0, ef0, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31), 16);
+          v128.store(to, i8x16.shuffle(ab1, ef1, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23), 32);
+          v128.store(to, i8x16.shuffle(ab1, ef1, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31), 48);
+        }
+      }
+      for (let i: usize = 0; i < 4; i++) {
+        let g = taps + i * 16;
+        // columns of the filter, to half[row of G][s]
+        for (let s: usize = 0; s < 3; s++, g += 64) {
+          filterLine(v128.load(g), v128.load(g, 192), v128.load(g, 384), half + s * 16, 48);
+        }
+        let to = u;
+        for (let r: usize = 0; r < 6; r++) {
+          const h = half + r * 48;
+          filterLine(v128.load(h), v128.load(h, 16), v128.load(h, 32), to, plane);
+          to += 6 * plane;
+        }
+        u += 32;
+      }
+    }
+  }
+}
+
+// Argument words of `winograd`, as in src/ops/cpu/winograd.ts.
+const X: i32 = 0;
+const U: i32 = 1;
+const BIAS: i32 = 2;
+const Y: i32 = 3;
+const BLOCKS_ALL: i32 = 4;
+const BLOCKS_H: i32 = 5;
+const BLOCKS_W: i32 = 6;
+const IN_H: i32 = 7;
+const IN_W: i32 = 8;
+const OUT_H: i32 = 9;
+const OUT_W: i32 = 10;
+const IN_C: i32 = 11;
+const OUT_C: i32 = 12;
+const TOP: i32 = 13;
+const LEFT: i32 = 14;
+const X_STRIDE: i32 = 15;
+const Y_STRIDE: i32 = 16;
+const BLOCKS: i32 = 17;
+const PANELS_PER_TILE: i32 = 18;
+const COLUMN_TILES: i32 = 19;
+const FLAGS: i32 = 20;
+const PLANE: i32 = 21;
+
+/** Panels that are multiplied before results are transformed back. */
+const PANEL_GROUP: i32 = 4;
+const GROUP_BYTES: usize = 128;
+
+/** Scratch: zeros, addresses, a 6x6 of vectors, the table, results of a group, then the transformed inputs. */
+const ADDRESSES: usize = 16384;
+const SQUARE: usize = ADDRESSES + 256;
+const TABLE: usize = SQUARE + 1024;
+
+/** Transforms `blocks` blocks of inputs to V[e][block][c]. */
+function transformInputs(args: usize, first: i32, blocks: i32, scratch: usize, v: usize, plane: usize): void {
+  const h = int(args, IN_H), w = int(args, IN_W), c = int(args, IN_C);
+  const across = int(args, BLOCKS_W), down = int(args, BLOCKS_H);
+  const xStride = addr(args, X_STRIDE), x = addr(args, X);
+  const channelBytes = (<usize>c) << 2;
+  const table = scratch + ADDRESSES, square = scratch + SQUARE;
+  for (let b = 0; b < blocks; b++) {
+    const block = first + b;
+    const image = block / (across * down);
+    const place = block - image * (across * down);
+    const h0 = (place / across) * 4 - int(args, TOP), w0 = (place % across) * 4 - int(args, LEFT);
+    for (let i = 0; i < 6; i++) {
+      const line = x + (<usize>(image * h + h0 + i)) * (<usize>w) * xStride;
+      for (let j = 0; j < 6; j++) {
+        const inside = <u32>(h0 + i) < <u32>h && <u32>(w0 + j) < <u32>w;
+        store<usize>(table + ((<usize>(i * 6 + j)) << 2), inside ? line + (<usize>(w0 + j)) * xStride : scratch);
+      }
+    }
+    const row = v + (<usize>b) * channelBytes;
+    for (let at: usize = 0; at < channelBytes; at += 16) {
+      for (let j: usize = 0; j < 6; j++) {
+        const p = table + (j << 2);
+        inputLine(
+          v128.load(load<usize>(p) + at), v128.load(load<usize>(p, 24) + at), v128.load(load<usize>(p, 48) + at),
+          v128.load(load<usize>(p, 72) + at), v128.load(load<usize>(p, 96) + at), v128.load(load<usize>(p, 120) + at),
+          square + (j << 4), 96,
+        );
+      }
+      let to = row + at;
+      for (let i: usize = 0; i < 6; i++) {
+        const p = square + i * 96;
+        inputLine(v128.load(p), v128.load(p, 16), v128.load(p, 32), v128.load(p, 48), v128.load(p, 64), v128.load(p, 80), to, plane);
+        to += 6 * plane;
+      }
+    }
+  }
+}
+
+/** A^T m of six vectors. */
+// @ts-ignore: decorator
+@inline
+function outputLine(m0: v128, m1: v128, m2: v128, m3: v128, m4: v128, m5: v128, to: usize, step: usize): void {
+  const s1 = f32x4.add(m1, m2), d1 = f32x4.sub(m1, m2), s2 = f32x4.add(m3, m4), d2 = f32x4.sub(m3, m4);
+  v128.store(to, f32x4.add(f32x4.add(m0, s1), s2));
+  v128.store(to + step, madd(d2, c4(Q), f32x4.mul(d1, c4(P))));
+  v128.store(to + 2 * step, madd(s2, c4(Q2), f32x4.mul(s1, c4(P2))));
+  v128.store(to + 3 * step, madd(d2, c4(Q3), madd(d1, c4(P3), m5)));
+}
+
+/** Transforms columns [c0, c1) of results M[e][block][...] back to y. */
+function transformOutputs(
+  args: usize, first: i32, blocks: i32, scratch: usize, m: usize, plane: usize, c0: i32, c1: i32,
+): void {
+  const h = int(args, OUT_H), w = int(args, OUT_W);
+  const across = int(args, BLOCKS_W), down = int(args, BLOCKS_H);
+  const yStride = addr(args, Y_STRIDE), y = addr(args, Y);
+  const bias = addr(args, BIAS);
+  const square = scratch + SQUARE, result = square + 512;
+  const floor = c4(int(args, FLAGS) & RELU ? 0 : -Infinity);
+  for (let b = 0; b < blocks; b++) {
+    const block = first + b;
+    const image = block / (across * down);
+    const place = block - image * (across * down);
+    const h0 = (place / across) * 4, w0 = (place % across) * 4;
+    const rows = min32(4, h - h0), columns = min32(4, w - w0);
+    const corner = y + (<usize>((image * h + h0) * w + w0)) * yStride;
+    for (let c = c0; c < c1; c += 4) {
+      const from = m + (<usize>b) * GROUP_BYTES + ((<usize>(c - c0)) << 2);
+      for (let j: usize = 0; j < 6; j++) {
+        const p = from + j * plane;
+        outputLine(
+          v128.load(p), v128.load(p + 6 * plane), v128.load(p + 12 * plane), v128.load(p + 18 * plane), v128.load(p + 24 * plane),
+          v128.load(p + 30 * plane), square + (j << 4), 96,
+        );
+      }
+      const add = bias == 0 ? c4(0) : v128.load(bias + ((<usize>c) << 2));
+      for (let i = 0; i < rows; i++) {
+        const p = square + (<usize>i) * 96;
+        outputLine(v128.load(p), v128.load(p, 16), v128.load(p, 32), v128.load(p, 48), v128.load(p, 64), v128.load(p, 80), result, 16);
+        let to = corner + (<usize>(i * w)) * yStride + ((<usize>c) << 2);
+        for (let j = 0; j < columns; j++, to += yStride) {
+          v128.store(to, f32x4.max(f32x4.add(v128.load(result + ((<usize>j) << 4)), add), floor));
+        }
+      }
+    }
+  }
+}
+
+export function winograd(args: usize, tile: i32, scratch: usize): void {
+  const columnTiles = int(args, COLUMN_TILES);
+  const blockTile = tile / columnTiles;
+  const columnTile = tile - blockTile * columnTiles;
+  const c = int(args, IN_C), k = int(args, OUT_C);
+  const first = blockTile * int(args, BLOCKS);
+  const blocks = min32(int(args, BLOCKS), int(args, BLOCKS_ALL) - first);
+  const groups = (blocks + MR - 1) / MR;
+  const firstPanel = columnTile * int(args, PANELS_PER_TILE);
+  const lastPanel = min32(firstPanel + int(args, PANELS_PER_TILE), (k + NR - 1) / NR);
+  const panelBytes = (<usize>c) << 5;
+  const rowBytes = (<usize>c) << 2;
+  // a line more than needed, so that the 36 planes do not fall into one cache set
+  const vPlane = (<usize>blocks) * rowBytes + 64, mPlane = (<usize>blocks) * GROUP_BYTES + 64;
+  const table = scratch + TABLE;
+  const m = table + (<usize>(36 * groups)) * RUN_BYTES;
+  const v = m + 36 * mPlane;
+  zeroRun(scratch, rowBytes);
+  transformInputs(args, first, blocks, scratch, v, vPlane);
+  for (let e = 0; e < 36; e++) {
+    for (let g = 0; g < groups; g++) {
+      const entry = table + (<usize>(e * groups + g)) * RUN_BYTES;
+      store<usize>(entry, 0);
+      for (let i = 0; i < MR; i++) {
+        const row = g * MR + i < blocks ? g * MR + i : g * MR;
+        store<usize>(entry + ((<usize>(i + 1)) << 2), v + (<usize>e) * vPlane + (<usize>row) * rowBytes);
+      }
+    }
+  }
+  const u = addr(args, U), uPlane = addr(args, PLANE);
+  for (let p0 = firstPanel; p0 < lastPanel; p0 += PANEL_GROUP) {
+    const p1 = min32(p0 + PANEL_GROUP, lastPanel);
+    for (let e = 0; e < 36; e++) {
+      for (let p = p0; p < p1; p++) {
+        const panel = u + (<usize>e) * uPlane + (<usize>p) * panelBytes;
+        let to = m + (<usize>e) * mPlane + ((<usize>(p - p0)) << 5);
+        let entry = table + (<usize>(e * groups)) * RUN_BYTES;
+        for (let g = 0; g < groups; g++) {
+          rowsTimesPanel(entry, 1, c, panel, 0, to, GROUP_BYTES, min32(MR, blocks - g * MR), NR, 0);
+          to += GROUP_BYTES * MR;
+          entry += RUN_BYTES;
+        }
+      }
+    }
+    transformOutputs(args, first, blocks, scratch, m, mPlane, p0 * NR, min32(p1 * NR, k));
+  }
+}

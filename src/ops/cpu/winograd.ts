@@ -1,0 +1,104 @@
+/** Convolutions 3x3 of stride 1 by minimal filtering, kernels/wasm/winograd.ts: where it pays, which follows from shapes alone. */
+import type { CpuLaunch, Placed, Scratch } from '../../device/types.ts';
+import { SCRATCH_BYTES } from '../../device/cpu/layout.ts';
+import type { ConvAttrs } from '../support/conv.ts';
+
+const NR = 8;
+const MR = 4;
+const PLANES = 36;
+const RELU = 2;
+/** Bytes of a thread's scratch before the table: kernels/wasm/winograd.ts. */
+const FIXED_BYTES = 16384 + 256 + 1024;
+/** Transformed inputs of a tile should leave room in the second-level cache. */
+const INPUT_BYTES = 512 * 1024;
+const MOST_BLOCKS = 24;
+const ENOUGH_TILES = 24;
+/** Blocks of outputs below which transforming the filters costs more than it saves. */
+const LEAST_BLOCKS = 40;
+
+const ceil = (a: number, b: number): number => Math.ceil(a / b);
+
+interface Sizes {
+  /** Of the image that is read: x, or dy for the gradient. */
+  readonly input: readonly number[];
+  /** Of the image that is written. */
+  readonly output: readonly number[];
+  /** KRSC. */
+  readonly filter: readonly number[];
+  readonly attrs: ConvAttrs;
+}
+
+/** How a convolution is cut, or undefined where it is better done directly. */
+function plan({ input, output, filter, attrs: { stride, dilation } }: Sizes) {
+  const [, r, s] = filter;
+  const [n, h, w, k] = output;
+  const c = input[3];
+  if (r !== 3 || s !== 3 || stride[0] !== 1 || stride[1] !== 1 || dilation[0] !== 1 || dilation[1] !== 1) return undefined;
+  if (c % 4 !== 0 || k % 4 !== 0 || c < 32 || k < 32 || c > 4096) return undefined;
+  const down = ceil(h, 4);
+  const across = ceil(w, 4);
+  const all = n * down * across;
+  // outputs computed and thrown away
+  const waste = (16 * down * across) / (h * w);
+  if (all < LEAST_BLOCKS || waste > 1.8) return undefined;
+  const perBlock = PLANES * (c * 4 + 128) + PLANES * 8;
+  const fits = Math.floor((SCRATCH_BYTES - FIXED_BYTES - 2 * PLANES * 64 - PLANES * 32) / perBlock);
+  let blocks = Math.min(MOST_BLOCKS, fits, Math.max(MR, Math.floor(INPUT_BYTES / (PLANES * c * 4))));
+  blocks = Math.floor(blocks / MR) * MR;
+  if (blocks < MR) return undefined;
+  while (blocks > 8 && ceil(all, blocks) < ENOUGH_TILES) blocks -= MR;
+  const blockTiles = ceil(all, blocks);
+  const panels = ceil(k, NR);
+  let columnTiles = 1;
+  while (blockTiles * columnTiles < ENOUGH_TILES && ceil(panels, columnTiles + 1) >= 8) columnTiles++;
+  const panelsPerTile = ceil(ceil(panels, columnTiles), 4) * 4;
+  return {
+    all, down, across, blocks, blockTiles, panelsPerTile, columnTiles: ceil(panels, panelsPerTile), panels,
+    plane: panels * NR * c * 4 + 64, c, k,
+  };
+}
+
+/** Bytes of the transformed filters, or undefined where the convolution is not done in this way. */
+export function winogradBytes(sizes: Sizes): number | undefined {
+  const cut = plan(sizes);
+  return cut && PLANES * cut.plane;
+}
+
+interface WinogradParts {
+  readonly input: Placed;
+  readonly filter: Placed;
+  readonly bias?: Placed;
+  readonly output: Placed;
+  readonly scratch: Scratch;
+  readonly attrs: ConvAttrs;
+  readonly relu?: boolean;
+  /** The gradient by the input: dy to dx. */
+  readonly gradient: boolean;
+}
+
+/** Only for convolutions for which `winogradBytes` gives a number. */
+export function winogradLaunches({ input, filter, bias, output, scratch, attrs, relu, gradient }: WinogradParts): CpuLaunch[] {
+  const cut = plan({ input: input.shape, output: output.shape, filter: filter.shape, attrs })!;
+  const [filters, , , channels] = filter.shape;
+  const [top, , left] = attrs.padding;
+  const label = gradient ? 'conv2dInputGrad' : 'conv2d';
+  return [
+    {
+      kernel: 'winogradFilter',
+      tiles: cut.panels,
+      args: [{ address: filter }, { address: scratch }, filters, channels, filter.stride * 4, gradient ? 1 : 0, cut.plane],
+      label: `${label}: transform filter`,
+    },
+    {
+      kernel: 'winograd',
+      tiles: cut.blockTiles * cut.columnTiles,
+      args: [
+        { address: input }, { address: scratch }, bias ? { address: bias } : 0, { address: output }, cut.all, cut.down, cut.across,
+        input.shape[1], input.shape[2], output.shape[1], output.shape[2], cut.c, cut.k, gradient ? 2 - top : top,
+        gradient ? 2 - left : left, input.stride * 4, output.stride * 4, cut.blocks, cut.panelsPerTile, cut.columnTiles,
+        relu ? RELU : 0, cut.plane,
+      ],
+      label,
+    },
+  ];
+}
