@@ -103,7 +103,7 @@ export function drawBackground(planes: Planes, grid: Grid, anatomy: Anatomy, cam
           const pale = 0.35 + 0.35 * disc.pale + 0.2 * temporalPale;
           const shade = 1 + 0.04 * middle + 0.03 * fine;
           const dr = (0.93 + 0.05 * cup) * shade;
-          const dg = (0.5 + 0.2 * pale + (0.2 + 0.06 * disc.pale) * cup) * shade;
+          const dg = (0.44 + 0.17 * pale + (0.19 + 0.06 * disc.pale) * cup) * shade;
           const db = (0.16 + 0.13 * pale + (0.17 + 0.09 * disc.pale) * cup) * shade;
           // Darker fundi have darker discs.
           const lift = 0.62 + 0.38 * (base[0] / 0.82);

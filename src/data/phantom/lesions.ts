@@ -95,7 +95,7 @@ export function drawLesions(random: PhiloxStream, severity: number, anatomy: Ana
     });
   }
 
-  const blots = 5 + random.poisson(1 + 9 * severity);
+  const blots = 5 + random.poisson(0.5 + 8 * severity);
   for (let i = 0; i < blots; i++) {
     const r = 0.075 + 0.18 * random.uniform() ** (2.4 - severity);
     add('haemorrhage', r < 0.12 ? 'dot' : 'blot', place(3.4, r), {
@@ -105,12 +105,12 @@ export function drawLesions(random: PhiloxStream, severity: number, anatomy: Ana
       waves: outline(random, 0.15, 5),
       soft: random.uniform(0.2, 0.8),
       mode: 'absorb',
-      rgb: bloodDensity(random, blood * random.uniform(0.45, 0.85)),
+      rgb: bloodDensity(random, blood * random.uniform(0.43, 0.8)),
       opacity: 1,
     });
   }
 
-  const flames = random.poisson(2 * severity);
+  const flames = random.poisson(1.6 * severity);
   for (let i = 0; i < flames; i++) {
     const at = place(3.4, 0.2);
     if (at === undefined) continue;

@@ -36,9 +36,9 @@ function drawCamera(random: PhiloxStream, patient: Patient, blur: number): Camer
     light: {
       x: random.normal(0, 1.2),
       y: random.normal(0, 1.2),
-      fall: random.uniform(0.08, 0.55),
-      slantX: random.normal(0, 0.016),
-      slantY: random.normal(0, 0.016),
+      fall: random.uniform(0.08, 0.48),
+      slantX: random.normal(0, 0.013),
+      slantY: random.normal(0, 0.013),
     },
     haze: {
       veil: hazy ? random.uniform(0.03, 0.2) : random.uniform(0, 0.04),
@@ -48,7 +48,7 @@ function drawCamera(random: PhiloxStream, patient: Patient, blur: number): Camer
     },
     gain: [
       exposure * Math.exp(random.normal(0, 0.06)),
-      exposure * Math.exp(random.normal(0, 0.08) - 0.05 * warm),
+      exposure * Math.exp(random.normal(-0.02, 0.07) - 0.05 * warm),
       exposure * Math.exp(random.normal(-0.05, 0.35) - 0.25 * warm + 0.1 * (patient.camera - 0.5)),
     ],
     gamma: Math.exp(random.normal(0, 0.12)),
@@ -114,7 +114,7 @@ function drawAnatomy(random: PhiloxStream, patient: Patient, temporal: 1 | -1, c
       0.2 - 0.1 * melanin + 0.02 * hue,
     ],
     blood: clamp(Math.exp(random.normal(0, 0.27)), 0.55, 1.6),
-    capillaries: random.uniform(0.15, 1.3),
+    capillaries: random.uniform(0, 1.8),
     granular: random.chance(0.5) ? random.uniform(0.1, 1) : 0,
     tessellation: random.chance(0.4) ? random.uniform(0.2, 1) : random.uniform(0, 0.2),
     fibres: clamp(0.8 - age, 0, 1) * random.uniform(0, 1),

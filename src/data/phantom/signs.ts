@@ -102,7 +102,7 @@ export function drawSigns(
       opacity: random.uniform(0.08, 0.32),
     });
   }
-  const glints = random.poisson(random.chance(0.15) ? 8 : 0.8);
+  const glints = random.poisson(random.chance(0.2) ? 9 : 0.8);
   for (let i = 0; i < glints; i++) {
     add('glint', 3.2, random.uniform(0.02, 0.06), {
       waves: [],

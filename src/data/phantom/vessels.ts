@@ -22,6 +22,8 @@ interface Growth {
   random: PhiloxStream;
   fovea: Point;
   tortuosity: number;
+  /** Stretches the distance between branchings. */
+  sparse: number;
   out: VesselSegment[];
 }
 
@@ -47,7 +49,7 @@ function branch(g: Growth, kind: Kind, order: number, x: number, y: number, head
   const steps = Math.max(4, Math.round(length / STEP));
   const inside = Math.hypot(x - fovea[0], y - fovea[1]) < 3.2 && Math.abs(y) < 3.4;
   let curl = random.normal(0, 0.16) * g.tortuosity;
-  let next = random.uniform(0.35, 1.1);
+  let next = random.uniform(0.35, 1.1) * g.sparse;
   let side = random.chance(0.5) ? 1 : -1;
   let d = diameter;
   for (let i = 0; i < steps; i++) {
@@ -75,7 +77,7 @@ function branch(g: Growth, kind: Kind, order: number, x: number, y: number, head
         heading -= side * random.uniform(0.05, 0.25);
       }
       side = random.chance(0.8) ? -side : side;
-      next = random.uniform(0.5, 1.4);
+      next = random.uniform(0.5, 1.4) * g.sparse;
     }
   }
 }
@@ -114,7 +116,7 @@ function trunk(g: Growth, kind: Kind, points: readonly Point[], diameter: number
       branch(g, kind, 1, x, y, heading + side * random.uniform(0.55, 1.1), child);
       d = Math.max(Math.cbrt(d ** 3 - 0.8 * child ** 3), 0.035);
       side = random.chance(0.75) ? -side : side;
-      next = random.uniform(0.55, 1.3);
+      next = random.uniform(0.55, 1.3) * g.sparse;
     }
   }
 }
@@ -128,8 +130,9 @@ function trunk(g: Growth, kind: Kind, points: readonly Point[], diameter: number
  */
 export function growVessels(random: PhiloxStream, fovea: Point, discRadius: number): VesselSegment[] {
   const out: VesselSegment[] = [];
-  const calibre = random.uniform(0.85, 1.15);
-  const g: Growth = { random, fovea, tortuosity: random.uniform(0.55, 1.5), out };
+  const calibre = random.uniform(0.78, 1.22);
+  const sparse = Math.min(Math.max(Math.exp(random.normal(0.05, 0.35)), 0.6), 2.2);
+  const g: Growth = { random, fovea, tortuosity: random.uniform(0.55, 1.5), sparse, out };
   const j = (spread: number): number => random.normal(0, spread);
   const nasalShift = -random.uniform(0.05, 0.25) * discRadius;
   for (const up of [-1, 1]) {
