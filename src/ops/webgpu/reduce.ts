@@ -98,6 +98,17 @@ export function reduceScratch(outputs: number, splits: number): number[] {
   return splits > 1 ? [4 * outputs * splits] : [];
 }
 
+/** y = the sum, in order, of `runs` contiguous results of its size that lie one after another in scratch memory. */
+export function sumRuns(y: Placed, runs: number, scratch: Scratch, label: string): WebgpuLaunch[] {
+  const kept = [
+    { length: y.rows, stride: y.channels, yStride: y.stride },
+    { length: y.channels, stride: 1, yStride: 1 },
+  ];
+  const reduced = [{ length: runs, stride: sizeOf(y.shape) }];
+  return reduceLaunches({ binding: scratch, start: 0, kept, reduced }, { binding: y, start: boundOffset(y) }, 'sum', 1, 1, undefined,
+    label);
+}
+
 type ReduceAttrs = { readonly axes: readonly number[]; readonly keepDims: boolean };
 
 const lengthOf = (x: TensorType, axes: readonly number[]): number => axes.reduce((n, a) => n * x.shape[a], 1);
