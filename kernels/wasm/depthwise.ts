@@ -1,11 +1,12 @@
 /**
- * Depthwise convolution of NHWC images with filters [R,S,C], and its gradients. Channels are independent, so all three walk them four
- * at a time and then one by one. Forward and input gradient gather: a tile is a run of output (input) pixels. In the filter gradient a
- * tile is a tap by a run of rows of dy; runs write partial sums, which `sumPartials` adds in order.
+ * Depthwise convolution of NHWC images with filters [R,S,C], and its gradients. Channels are independent, so all three
+ * walk them four at a time and then one by one. Forward and input gradient gather: a tile is a run of output (input)
+ * pixels. In the filter gradient a tile is a tap by a run of rows of dy; runs write partial sums, which `sumPartials` adds
+ * in order.
  *
- * Arguments: 0 x (or dx), 1 filter (or its gradient, or partial sums), 2 y (or dy), 3 bias or 0, 4 images, 5 H, 6 W, 7 C, 8 P, 9 Q,
- * 10 R, 11 S, 12 stride h, 13 w, 14 top, 15 left, 16 dilation h, 17 w, 18 x's, 19 filter's, 20 y's stride (bytes), 21 pixels a tile or
- * rows a run, 22 bytes of a run's partial sums.
+ * Arguments: 0 x (or dx), 1 filter (or its gradient, or partial sums), 2 y (or dy), 3 bias or 0, 4 images, 5 H, 6 W, 7 C,
+ * 8 P, 9 Q, 10 R, 11 S, 12 stride h, 13 w, 14 top, 15 left, 16 dilation h, 17 w, 18 x's, 19 filter's, 20 y's stride
+ * (bytes), 21 pixels a tile or rows a run, 22 bytes of a run's partial sums.
  */
 import { addr, int, madd, max32, min32 } from './lib/simd';
 
@@ -19,7 +20,7 @@ export function depthwise(args: usize, tile: i32, scratch: usize): void {
   const h = int(args, 5), w = int(args, 6), p = int(args, 8), q = int(args, 9), r = int(args, 10), s = int(args, 11);
   const dh = int(args, 16), dw = int(args, 17);
   const xStride = addr(args, 18), fStride = addr(args, 19);
-  const bias = addr(args, 3);
+  const f = addr(args, 1), bias = addr(args, 3);
   const bytes = addr(args, 7) << 2, wide = bytes & ~15;
   const first = tile * int(args, 21), last = min32(first + int(args, 21), int(args, 4) * p * q);
   for (let m = first; m < last; m++) {
@@ -37,7 +38,7 @@ export function depthwise(args: usize, tile: i32, scratch: usize): void {
         for (let ss = 0; ss < s; ss++) {
           const iw = w0 + ss * dw;
           if (iw < 0 || iw >= w) continue;
-          sum = madd(v128.load(at(x, ih * w + iw, xStride) + i), v128.load(at(addr(args, 1), rr * s + ss, fStride) + i), sum);
+          sum = madd(v128.load(at(x, ih * w + iw, xStride) + i), v128.load(at(f, rr * s + ss, fStride) + i), sum);
         }
       }
       v128.store(y + i, sum);
@@ -50,7 +51,7 @@ export function depthwise(args: usize, tile: i32, scratch: usize): void {
         for (let ss = 0; ss < s; ss++) {
           const iw = w0 + ss * dw;
           if (iw < 0 || iw >= w) continue;
-          sum += load<f32>(at(x, ih * w + iw, xStride) + i) * load<f32>(at(addr(args, 1), rr * s + ss, fStride) + i);
+          sum += load<f32>(at(x, ih * w + iw, xStride) + i) * load<f32>(at(f, rr * s + ss, fStride) + i);
         }
       }
       store<f32>(y + i, sum);
@@ -71,7 +72,7 @@ function windowOf(i: i32, offset: i32, stride: i32, windows: i32): i32 {
 export function depthwiseInputGrad(args: usize, tile: i32, scratch: usize): void {
   const h = int(args, 5), w = int(args, 6), p = int(args, 8), q = int(args, 9), r = int(args, 10), s = int(args, 11);
   const strideH = int(args, 12), strideW = int(args, 13), dh = int(args, 16), dw = int(args, 17);
-  const fStride = addr(args, 19), yStride = addr(args, 20);
+  const f = addr(args, 1), fStride = addr(args, 19), yStride = addr(args, 20);
   const bytes = addr(args, 7) << 2, wide = bytes & ~15;
   const first = tile * int(args, 21), last = min32(first + int(args, 21), int(args, 4) * h * w);
   for (let m = first; m < last; m++) {
@@ -89,7 +90,7 @@ export function depthwiseInputGrad(args: usize, tile: i32, scratch: usize): void
         for (let ss = 0; ss < s; ss++) {
           const ow = windowOf(pw, ss * dw, strideW, q);
           if (ow < 0) continue;
-          sum = madd(v128.load(at(dy, oh * q + ow, yStride) + i), v128.load(at(addr(args, 1), rr * s + ss, fStride) + i), sum);
+          sum = madd(v128.load(at(dy, oh * q + ow, yStride) + i), v128.load(at(f, rr * s + ss, fStride) + i), sum);
         }
       }
       v128.store(dx + i, sum);
@@ -102,7 +103,7 @@ export function depthwiseInputGrad(args: usize, tile: i32, scratch: usize): void
         for (let ss = 0; ss < s; ss++) {
           const ow = windowOf(pw, ss * dw, strideW, q);
           if (ow < 0) continue;
-          sum += load<f32>(at(dy, oh * q + ow, yStride) + i) * load<f32>(at(addr(args, 1), rr * s + ss, fStride) + i);
+          sum += load<f32>(at(dy, oh * q + ow, yStride) + i) * load<f32>(at(f, rr * s + ss, fStride) + i);
         }
       }
       store<f32>(dx + i, sum);

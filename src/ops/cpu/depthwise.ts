@@ -28,9 +28,9 @@ function argsOf({ x, filter, y, bias, partials, attrs: { stride, padding, dilati
   const [, p, q] = y.shape;
   const [r, s] = filter.shape;
   return [
-    { address: x }, { address: partials ?? filter }, { address: y }, bias ? { address: bias } : 0, n, h, w, c, p, q, r, s,
-    ...stride, padding[0], padding[2], ...dilation, x.stride * 4, (partials ? c : filter.stride) * 4, y.stride * 4, perTile,
-    sizeOf(filter.shape) * 4,
+    { address: x }, { address: partials ?? filter }, { address: y }, bias ? { address: bias } : 0,
+    n, h, w, c, p, q, r, s, ...stride, padding[0], padding[2], ...dilation,
+    x.stride * 4, (partials ? c : filter.stride) * 4, y.stride * 4, perTile, sizeOf(filter.shape) * 4,
   ];
 }
 
@@ -40,7 +40,8 @@ export const depthwiseLowering: Lowering<ConvAttrs, CpuLaunch> = {
   launches({ attrs, inputs: [x, filter, bias], outputs: [y] }) {
     const perTile = pixelsPerTile(filter);
     return [{
-      kernel: 'depthwise', tiles: ceil(y.rows, perTile), args: argsOf({ x, filter, y, bias, attrs, perTile }), label: 'depthwiseConv2d',
+      kernel: 'depthwise', tiles: ceil(y.rows, perTile), args: argsOf({ x, filter, y, bias, attrs, perTile }),
+      label: 'depthwiseConv2d',
     }];
   },
 };
@@ -71,7 +72,8 @@ export const depthwiseFilterGradLowering: Lowering<ConvAttrs & { readonly filter
   launches({ attrs, inputs: [x, y], outputs: [filter], scratch: [partials] }) {
     const { rows, runs } = runsOf(y);
     const launches: CpuLaunch[] = [{
-      kernel: 'depthwiseFilterGrad', tiles: runs * filter.rows, args: argsOf({ x, filter, y, partials, attrs, perTile: rows }),
+      kernel: 'depthwiseFilterGrad', tiles: runs * filter.rows,
+      args: argsOf({ x, filter, y, partials, attrs, perTile: rows }),
       label: 'depthwiseConv2dFilterGrad',
     }];
     if (runs > 1) launches.push(sumPartials(partials, runs, sizeOf(filter.shape) * 4, filter));
