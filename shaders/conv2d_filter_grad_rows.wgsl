@@ -1,9 +1,9 @@
 // dw[k,r,s,c] = sum over n,oy,ox of dy[n,oy,ox,k] * x[n, oy*strideH - padTop + r*dilationH, ox*strideW - padLeft + s*dilationW, c].
 // For adapters that compute on the CPU; see conv2d_forward_rows.wgsl. The long sum over pixels is cut into runs of whole rows of y
 // (workgroup z), whose partial results a second launch adds in order.
-// Threads lie along columns (r, s, c); a workgroup is 8 threads, each computing 4 * ${KV} filters x ${CV} columns (of four channels
-// with VEC, else of one): (${KV} + ${CV}) vector loads feed ${KV} * ${CV} * 16 multiply-adds.
-// Grid: ceil(columns / (8 * ${CV})), ceil(filters / (4 * ${KV})), runs. YVEC: dy is read as vec4.
+// Threads lie along columns (r, s, c); a workgroup is 8 threads, each computing 4 * ${KV} filters x ${CV} columns of ${W} channels,
+// ${P} pixels a step: ${P} * (${KV} + ${CV}) vector loads feed ${P} * ${KV} * ${CV} * 4 * ${W} multiply-adds.
+// Grid: ceil(columns / (8 * ${CV})), ceil(filters / (4 * ${KV})), runs. V: x is read as vec4f, or f32; YVEC: dy is read as vec4f.
 // Source: split-K wgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_wgrad), partials reduced in a fixed order.
 
 //#include conv_uniforms
@@ -52,27 +52,29 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let inY$j = iy$j < u.inH;
     let p$j = c$j + select(0u, (image + iy$j) * u.inW * xStride, inY$j);
     //#end
-    for (var ox = 0u; ox < u.outW; ox++) {
-      let o = (row * u.outW + ox) * u.yStride;
+    for (var first = 0u; first < u.outW; first += ${P}u) {
+      //#for p ${P}
+      let ox$p = min(first + $pu, u.outW - 1u);
+      let o$p = (row * u.outW + ox$p) * u.yStride;
+      let ix$p = ox$p * u.strideW;
       //#for m ${KV}
       //#if ${YVEC}
-      let g$m = dy[y$m + o / 4u];
+      let g$m_$p = dy[y$m + o$p / 4u];
       //#else
-      let g$m = vec4f(dy[y$m0 + o], dy[y$m1 + o], dy[y$m2 + o], dy[y$m3 + o]);
+      let g$m_$p = vec4f(dy[y$m0 + o$p], dy[y$m1 + o$p], dy[y$m2 + o$p], dy[y$m3 + o$p]);
+      //#end
       //#end
       //#end
       //#for j ${CV}
       {
-        let ix = ox * u.strideW + fx$j;
-        let ok = inY$j && ix < u.inW;
-        let v = select(${V}(), x[p$j + select(0u, ix * xStride, ok)], ok);
-        //#for m ${KV}
-        //#if ${VEC}
-        //#for q 4
-        a$m_$j$q += g$m * v[$q];
+        //#for p ${P}
+        // Beyond the end of the row the last pixel is met again, and does not count.
+        let ok$p = inY$j && ix$p + fx$j < u.inW && first + $pu < u.outW;
+        let v$p = select(${V}(), x[p$j + select(0u, (ix$p + fx$j) * xStride, ok$p)], ok$p);
         //#end
-        //#else
-        a$m_$j0 += g$m * v;
+        //#for m ${KV}
+        //#for q ${W}
+        a$m_$j$q += ${SUM};
         //#end
         //#end
       }

@@ -3,6 +3,7 @@
 // SGD: momentum' = mu momentum - lr g, weight' = weight + momentum'
 // ADAM: mean' = beta1 mean + (1 - beta1) g, variance' = beta2 variance + (1 - beta2) g^2,
 //       weight' = weight - lr correction mean' / (sqrt(variance') + epsilon), correction = sqrt(1 - beta2^t) / (1 - beta1^t)
+// V is vec4f, or f32 where an arena does not start at a multiple of four elements; chunks may begin and end anywhere.
 // Workgroup 64, threads striding through the chunk; grid: chunks, folded into x and y.
 // Source: MXNet 1.9, sgd_mom_update and adam_update (src/operator/optimizer_op-inl.h); Kingma and Ba 2014.
 
@@ -13,14 +14,15 @@ struct Uniforms {
   logBeta1: f32, logBeta2: f32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> grad: array<f32>;
+alias V = ${V};
+@group(0) @binding(1) var<storage, read> grad: array<V>;
 @group(0) @binding(2) var<storage, read> chunks: array<u32>;
 @group(0) @binding(3) var<storage, read> multipliers: array<f32>;
 @group(0) @binding(4) var<storage, read> learningRate: array<f32>;
-@group(0) @binding(5) var<storage, read_write> weight: array<f32>;
-@group(0) @binding(6) var<storage, read_write> first: array<f32>;
+@group(0) @binding(5) var<storage, read_write> weight: array<V>;
+@group(0) @binding(6) var<storage, read_write> first: array<V>;
 //#if ${ADAM}
-@group(0) @binding(7) var<storage, read_write> second: array<f32>;
+@group(0) @binding(7) var<storage, read_write> second: array<V>;
 @group(0) @binding(8) var<storage, read> step: array<i32>;
 alias T = f32; alias I = i32; alias B = u32;
 //#include math
@@ -32,36 +34,67 @@ fn oneMinusExp(x: f32) -> f32 {
 }
 //#end
 
+struct Rates { lr: f32, wd: f32 }
+
+// The new values of vector i: weight, first, second.
+struct Updated { weight: V, first: V, second: V }
+
+fn updated(i: u32, rates: Rates) -> Updated {
+  var g = u.rescale * grad[u.gradOffset / ${W}u + i];
+  g = select(g, clamp(g, V(-u.clip), V(u.clip)), u.clipped != 0u);
+  let w = weight[u.weightOffset / ${W}u + i];
+  g += rates.wd * w;
+  var next: Updated;
+  //#if ${ADAM}
+  next.first = u.beta1 * first[u.firstOffset / ${W}u + i] + u.rest1 * g;
+  next.second = u.beta2 * second[u.secondOffset / ${W}u + i] + u.rest2 * g * g;
+  next.weight = w - rates.lr * next.first / (sqrt(next.second) + u.epsilon);
+  //#else
+  next.first = u.momentum * first[u.firstOffset / ${W}u + i] - rates.lr * g;
+  next.weight = w + next.first;
+  //#end
+  return next;
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let chunk = group.y * groups.x + group.x;
   if (chunk >= u.chunks) { return; }
   let start = chunks[u.chunksOffset + 3u * chunk];
-  let count = chunks[u.chunksOffset + 3u * chunk + 1u];
+  let end = start + chunks[u.chunksOffset + 3u * chunk + 1u];
   let segment = chunks[u.chunksOffset + 3u * chunk + 2u];
-  let lr = learningRate[u.rateOffset] * multipliers[u.multipliersOffset + 2u * segment];
-  let wd = u.weightDecay * multipliers[u.multipliersOffset + 2u * segment + 1u];
+  var rates: Rates;
+  rates.lr = learningRate[u.rateOffset] * multipliers[u.multipliersOffset + 2u * segment];
+  rates.wd = u.weightDecay * multipliers[u.multipliersOffset + 2u * segment + 1u];
   //#if ${ADAM}
   let t = f32(step[u.stepOffset]);
-  let corrected = lr * sqrt(oneMinusExp(u.logBeta2 * t)) / oneMinusExp(u.logBeta1 * t);
-  let rate = select(lr, corrected, u.correctBias != 0u);
+  let corrected = rates.lr * sqrt(oneMinusExp(u.logBeta2 * t)) / oneMinusExp(u.logBeta1 * t);
+  rates.lr = select(rates.lr, corrected, u.correctBias != 0u);
   //#end
-  for (var i = lane; i < count; i += 64u) {
-    let at = start + i;
-    var g = u.rescale * grad[u.gradOffset + at];
-    g = select(g, clamp(g, -u.clip, u.clip), u.clipped != 0u);
-    let w = weight[u.weightOffset + at];
-    g += wd * w;
+  // Whole vectors within the chunk.
+  let firstWhole = (start + ${W}u - 1u) / ${W}u;
+  let lastWhole = max(end / ${W}u, firstWhole);
+  for (var i = firstWhole + lane; i < lastWhole; i += 64u) {
+    let next = updated(i, rates);
+    weight[u.weightOffset / ${W}u + i] = next.weight;
+    first[u.firstOffset / ${W}u + i] = next.first;
     //#if ${ADAM}
-    let m = u.beta1 * first[u.firstOffset + at] + u.rest1 * g;
-    let v = u.beta2 * second[u.secondOffset + at] + u.rest2 * g * g;
-    first[u.firstOffset + at] = m;
-    second[u.secondOffset + at] = v;
-    weight[u.weightOffset + at] = w - rate * m / (sqrt(v) + u.epsilon);
-    //#else
-    let m = u.momentum * first[u.firstOffset + at] - lr * g;
-    first[u.firstOffset + at] = m;
-    weight[u.weightOffset + at] = w + m;
+    second[u.secondOffset / ${W}u + i] = next.second;
     //#end
   }
+  //#if ${VEC}
+  // Up to three elements before and after these: lanes 0 to 3 and 4 to 7.
+  let element = select(4u * lastWhole + lane - 4u, start + lane, lane < 4u);
+  let limit = select(end, min(4u * firstWhole, end), lane < 4u);
+  if (lane < 8u && element < limit) {
+    let i = element / 4u;
+    let q = element % 4u;
+    let next = updated(i, rates);
+    weight[u.weightOffset / 4u + i][q] = next.weight[q];
+    first[u.firstOffset / 4u + i][q] = next.first[q];
+    //#if ${ADAM}
+    second[u.secondOffset / 4u + i][q] = next.second[q];
+    //#end
+  }
+  //#end
 }

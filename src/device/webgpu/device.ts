@@ -217,6 +217,10 @@ export class WebgpuDevice implements Device {
     });
   }
 
+  get disposed(): boolean {
+    return this.#disposed;
+  }
+
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;

@@ -106,8 +106,11 @@ function checkLaunch(host: ExecutableHost, placed: PlacedLaunch): void {
   for (const b of bindings) {
     const { bytes } = boundRange(b.value);
     if (bytes > host.limits.binding) {
+      const { binding } = host.limits;
       const what = 'shape' in b.value ? `a value of shape [${b.value.shape.join(', ')}]` : 'scratch memory';
-      throw new DeviceError(`${describeLaunch(placed)} binds ${what}, ${bytes} bytes; the adapter's limit is ${host.limits.binding}`);
+      const first = 'shape' in b.value && b.value.shape.length > 1 ? b.value.shape[0] : 1;
+      const fits = first > 1 ? `; at most ${Math.floor((first * binding) / bytes)} of ${first} along the first axis fit` : '';
+      throw new DeviceError(`${describeLaunch(placed)} binds ${what}, ${bytes} bytes; the adapter's limit is ${binding}${fits}`);
     }
     const clash = b.access === 'read' ? undefined : bindings.find((o) => o !== b && o.access === 'read' &&
       o.value.buffer === b.value.buffer);

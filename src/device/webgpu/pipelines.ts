@@ -69,7 +69,10 @@ export class Pipelines {
     const [made, error] = await Promise.all([making, scope]);
     if ('pipeline' in made && error === null) return { pipeline: made.pipeline, layout: layout.group };
     const messages = await module.getCompilationInfo().then((i) => i.messages, () => []);
-    const words = messages.filter((m) => m.type === 'error').map((m) => `line ${m.lineNum}: ${m.message}`).join('; ');
+    // lines are those of the source with everything filled in, so the line itself tells more than its number
+    const lines = code.split('\n');
+    const words = messages.filter((m) => m.type === 'error')
+      .map((m) => `${m.message} in "${lines[m.lineNum - 1]?.trim() ?? ''}"`).join('; ');
     const why = words || error?.message || ('error' in made ? made.error.message : 'unknown error');
     throw new DeviceError(`createComputePipeline failed for ${describeLaunch(placed)}: ${why}`);
   }

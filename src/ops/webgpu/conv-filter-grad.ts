@@ -45,13 +45,15 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
     const yVector = isVectorizable(dy);
     const columns = r * s * (vector ? channels / 4 : channels);
     const KV = Math.min(4, Math.ceil(filters / 4));
-    const CV = vector ? 2 : 4;
+    // As many columns a thread as leave the last workgroup no more than half idle.
+    const CV = columns >= 48 || (columns > 16 && columns <= 32) ? 4 : columns > 8 ? 2 : 1;
     const V = vector ? 'vec4f' : 'f32';
+    const P = 2;
     const launches: WebgpuLaunch[] = [
       {
         adapter: 'software',
         shader: 'conv2d_filter_grad_rows',
-        replace: { KV, CV, V, W: vector ? 4 : 1, VEC: vector ? 1 : 0, YVEC: yVector ? 1 : 0 },
+        replace: { KV, CV, P, V, W: vector ? 4 : 1, YVEC: yVector ? 1 : 0, SUM: stepSum(P, vector) },
         uniforms, bindings,
         grid: [Math.ceil(columns / (8 * CV)), Math.ceil(filters / (4 * KV)), runs],
         label: 'conv2dFilterGrad',
@@ -69,6 +71,11 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
     return launches;
   },
 };
+
+/** The terms that `pixels` pixels add to a result, written out in one sum so that the result is fetched and stored once. */
+function stepSum(pixels: number, vector: boolean): string {
+  return Array.from({ length: pixels }, (_, p) => (vector ? `g$m_${p} * v${p}[$q]` : `g$m_${p} * v${p}`)).join(' + ');
+}
 
 /** dw = sum of `runs` results of its size that lie one after another. */
 function sumRuns(dw: Placed, runs: number, scratch: Parameters<typeof read>[0]): WebgpuLaunch[] {

@@ -24,9 +24,10 @@ function update(
   const at = (v: Placed | undefined): number => (v === undefined ? 0 : boundOffset(v));
   const { beta1 = 0, beta2 = 0 } = attrs;
   const rows = chunks.shape[0];
+  const vector = [arenas.weight, arenas.grad, arenas.first, arenas.second].every((v) => at(v) % 4 === 0);
   return {
     shader: 'update',
-    replace: { ADAM: arenas.second === undefined ? 0 : 1 },
+    replace: { ADAM: arenas.second === undefined ? 0 : 1, VEC: vector ? 1 : 0, V: vector ? 'vec4f' : 'f32', W: vector ? 4 : 1 },
     uniforms: [
       rows, at(arenas.weight), at(arenas.grad), at(arenas.first), at(arenas.second), at(chunks), at(multipliers), at(rate), at(step),
       attrs.clip === null ? 0 : 1, attrs.correctBias === true ? 1 : 0, f32(Infinity),
