@@ -29,21 +29,22 @@ const text = () => z.string({ error: 'expected text' }).min(1, { error: 'expecte
 
 function choice<const T extends readonly string[]>(names: T) {
   return z.custom<T[number]>((x) => names.includes(x as string), {
-    error: ({ input }) => `expected one of ${names.join(', ')}${typeof input === 'string' ? didYouMean(input, names).replace(/;/, ';') : ''}`,
+    error: ({ input }) => `expected one of ${names.join(', ')}${typeof input === 'string' ? didYouMean(input, names) : ''}`,
   });
 }
 
 const classWeights = z.preprocess((x) => {
   if (typeof x !== 'string' || x === 'none' || x === 'balanced') return x;
   return x.split(',').map((w) => (w.trim() === '' ? NaN : Number(w)));
-}, z.union([z.literal('none'), z.literal('balanced'), z.array(z.number().gte(0))], {
+}, z.custom<'none' | 'balanced' | number[]>((x) => x === 'none' || x === 'balanced'
+  || (Array.isArray(x) && x.every((w) => typeof w === 'number' && w >= 0 && Number.isFinite(w))), {
   error: 'expected none, balanced, or a weight of 0 or more for each class, as in 1,20',
 }));
 
 const learningRate = z.preprocess((x) => {
   if (typeof x !== 'string' || x.trim() === '') return x;
   return Number.isNaN(Number(x)) ? x : Number(x);
-}, z.union([z.number().positive(), z.string().min(1)], {
+}, z.custom<number | string>((x) => (typeof x === 'number' ? x > 0 && Number.isFinite(x) : typeof x === 'string' && x !== ''), {
   error: 'expected a positive number, or an expression over epoch, epochs, update and updates',
 }));
 
@@ -117,8 +118,8 @@ const cosine = (rate: number): string => `${rate} * (1 + cos(pi * update / updat
 
 /** The embedded default; docs/training.md argues for it. */
 export const phantomDefaults = {
-  ...common, data: phantomData, size: 128, patients: 700, prevalence: 0.5, blur: 1, labelNoise: 0, width: 0.25,
-  epochs: 8, batch: 32, lr: cosine(0.05),
+  ...common, data: phantomData, size: 128, patients: 1200, prevalence: 0.5, blur: 1, labelNoise: 0, width: 0.25,
+  epochs: 10, batch: 16, lr: cosine(0.05),
 } as const;
 
 /** For photographs of one's own. */
@@ -141,7 +142,7 @@ export function parseOptions(given: Readonly<Record<string, unknown>>, spell: Sp
   const [issue] = result.error.issues;
   if (issue.code === 'unrecognized_keys') {
     const [key] = issue.keys;
-    throw new OptionError(`${where}unknown option ${spell(key)}${didYouMean(key, optionNames.map(String)).replace(/'(\w+)'/, (_, x: string) => spell(x))}`);
+    throw new OptionError(`${where}unknown option ${spell(key)}${didYouMean(key, optionNames.map(String)).replace(/'(\w+)'/, (_, x: string) => `'${spell(x)}'`)}`);
   }
   const name = String(issue.path[0]);
   throw new OptionError(`${where}${spell(name)}: ${issue.message}, got ${JSON.stringify(given[name])}`);

@@ -21,7 +21,7 @@ import { writeReport } from './report.ts';
 import type { RunConfig } from './run-config.ts';
 import { decodeConfig, encodeConfig, foveaVersion } from './run-config.ts';
 import type { RunData } from './run-data.ts';
-import { countParts, digestData, openData } from './run-data.ts';
+import { countParts, describeRejected, digestData, openData } from './run-data.ts';
 import { openRunDevice } from './run-device.ts';
 import { RunDirectory } from './run-directory.ts';
 import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
@@ -92,6 +92,7 @@ export async function trainRun(request: TrainRunOptions): Promise<TrainRunResult
   const data = await openData(options, { onProgress: hooks.onData, signal });
   try {
     for (const warning of data.warnings) log(`warning: ${warning}`);
+    if (data.rejected.length > 0) log(`warning: ${describeRejected(data.rejected)}`);
     return await new TrainingRun(request, options, device, data, resumed).run();
   } finally {
     data.dataset.close();
