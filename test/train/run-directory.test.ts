@@ -18,7 +18,7 @@ const fresh = (): string => path.join(folder, `run-${++made}`);
 function snapshot(updates: number): TrainingSnapshot {
   return {
     epoch: 0, updates, seed: 3, history: [],
-    sampler: { format: 1, epoch: 0, cursor: updates, carried: [], seed: 3, batch: 2, samples: 9, kind: 'none', fingerprint: 'x' },
+    sampler: { format: 1, epoch: 0, cursor: updates, carried: [], seed: 3, batch: 2, samples: 9, kind: 'none', fingerprint: 1 },
     partial: { taken: updates, steps: 4, seconds: 0.5, learningRate: NaN },
     tensors: new Map([
       ['parameter/w', { shape: [3], dtype: 'float32', data: Float32Array.of(updates, -0, 1e-40) }],
