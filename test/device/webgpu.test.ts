@@ -1,8 +1,9 @@
 import * as assert from 'uvu/assert';
 import type { DType, Placed, PlacedLaunch, WebgpuLaunch } from '../../src/device/types.ts';
 import { bytesPerElement, sizeOf } from '../../src/device/types.ts';
-import { copyLaunch } from '../../src/device/webgpu/index.ts';
-import { read, write } from '../../src/device/webgpu/launch.ts';
+import { copyLaunch, webgpu } from '../../src/device/webgpu/index.ts';
+import { shaderSource } from '../../src/device/webgpu/shader.ts';
+import { f32, linearGrid, read, write } from '../../src/device/webgpu/launch.ts';
 import { openWebgpu, suiteUnless } from '../support/webgpu.ts';
 
 const { device, reason } = await openWebgpu();
@@ -120,6 +121,86 @@ test('replays allocate and compile nothing, and profile names the launches', asy
   const rows = await program.profile();
   assert.equal(rows.map((r) => r.label), ['copy']);
   assert.ok(rows[0].ms > 0);
+});
+
+test('says what it is', () => {
+  assert.is(device.kind, 'webgpu');
+  assert.is(device.software, true);
+  assert.is(device.why, 'named llvmpipe');
+  assert.match(device.name, /^webgpu \(llvmpipe.*, software\)$/);
+  assert.equal(Object.keys(device.fingerprint), ['kind', 'adapter', 'driver', 'dawn']);
+});
+
+test('an adapter that is not there is refused by name', async () => {
+  await webgpu({ adapter: 'voodoo' }).then(() => assert.unreachable(), (error: Error) => {
+    assert.match(error.message, /^no WebGPU adapter named "voodoo"; found .*llvmpipe/);
+  });
+  await webgpu({ adapter: 'llvmpipe', hardwareOnly: true }).then(() => assert.unreachable(), (error: Error) => {
+    assert.match(error.message, /no WebGPU adapter named "llvmpipe"/);
+  });
+});
+
+test('a batch that does not fit a binding: how many would', async () => {
+  const small = place('small', [16], 'float32');
+  const big: Placed = { ...small, shape: [64, 2 ** 20], channels: 2 ** 20, rows: 64, stride: 2 ** 20 };
+  await device.build([placed(copyLaunch(big, small))]).then(() => assert.unreachable(), (e: Error) => {
+    const limit = Number(/limit is (\d+)/.exec(e.message)![1]);
+    assert.match(e.message, `at most ${Math.floor(limit / 2 ** 22)} of 64 along the first axis fit`);
+  });
+});
+
+test('memory counts go up and down, and a disposed buffer is refused by name', () => {
+  const before = device.counters.bytesAllocated;
+  const buffer = device.allocate(1000, 'shortlived');
+  assert.ok(device.counters.bytesAllocated >= before + 1000);
+  buffer.dispose();
+  buffer.dispose();
+  assert.is(device.counters.bytesAllocated, before);
+  assert.throws(() => device.write(buffer, 0, new Uint8Array(4)), /buffer "shortlived" was disposed/);
+});
+
+test('runs that are not waited for keep their order', async () => {
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => place(name, [256], 'float32'));
+  put(a, new Float32Array(256).fill(3));
+  const first = await device.build([placed(copyLaunch(a, b))]);
+  const second = await device.build([placed(copyLaunch(b, c))]);
+  void first.run();
+  void second.run();
+  assert.equal([...await floats(c)], new Array(256).fill(3));
+});
+
+test('a long program lets timers have their turn', async () => {
+  const n = 1 << 20;
+  const [a, b] = [place('a', [n], 'float32'), place('b', [n], 'float32')];
+  // Each says that it takes 40 ms, so each is a segment of its own.
+  const launches = Array.from({ length: 20 }, (_, i) => ({ ...placed(i % 2 === 0 ? copyLaunch(a, b) : copyLaunch(b, a)), flop: 2e8 }));
+  const program = await device.build(launches);
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 0);
+  await program.run();
+  const first = ticks;
+  await program.run();
+  clearInterval(timer);
+  assert.ok(first > 0, 'no timer ran during the first run');
+  assert.ok(ticks > first, 'no timer ran during the second run');
+});
+
+test('shader sources: repeats nest, conditions keep or leave out, and what is wrong is named', () => {
+  assert.throws(() => shaderSource('no_such_shader'), /no shader named "no_such_shader"/);
+  assert.throws(() => shaderSource('copy'), /shader "copy" needs a replacement for \$\{T\}/);
+  const source = shaderSource('conv2d_forward_rows', { TM: 2, NV: 1, V: 'f32', W: 1, M: 'vec4f' });
+  assert.match(source, /var a0_0 = vec4f\(\);[^]*var a1_0 = vec4f\(\);/);
+  assert.not.match(source, /a2_0|\$\{|#for|#end/);
+  const elements = shaderSource('pool', { T: 'f32', MAX: 1 });
+  assert.match(elements, /a = max\(a, v\);/);
+  assert.not.match(elements, /a \+= v|#if|#else/);
+});
+
+test('a grid of more workgroups than one axis takes is folded', () => {
+  assert.equal(linearGrid(64 * 1000), [1000, 1, 1]);
+  const [x, y] = linearGrid(64 * 100000);
+  assert.ok(x <= 65535 && x * y >= 100000);
+  assert.equal(f32(1), { f32: 1 });
 });
 
 test.after(() => device.dispose());
