@@ -6,7 +6,7 @@ import { DeviceError } from '../../errors.ts';
 import type { CpuArg, CpuLaunch, Lowering, Placed, Scratch, TensorType } from '../../device/types.ts';
 import { isContiguous } from '../../device/types.ts';
 import type { ConvAttrs } from '../support/conv.ts';
-import { winogradBytes, winogradLaunches } from './winograd.ts';
+import { winogradBytes, winogradFilterGrad, winogradLaunches, winogradSplits } from './winograd.ts';
 
 /** Columns of a panel, rows of a register tile: kernels/wasm/lib/gemm.ts. */
 const NR = 8;
@@ -261,11 +261,16 @@ function filterPlan(x: TensorType, dy: TensorType, filterShape: readonly number[
 type FilterGradAttrs = ConvAttrs & { readonly filterShape: readonly number[] };
 
 export const conv2dFilterGradLowering: Lowering<FilterGradAttrs, CpuLaunch> = {
-  scratch([x, dy], _outputs, { filterShape }) {
-    const { splits, bytes } = filterPlan(x, dy, filterShape);
+  scratch([x, dy], _outputs, attrs) {
+    const { splits, bytes } = winogradSplits(x.shape, dy.shape, attrs.filterShape, attrs) ?? filterPlan(x, dy, attrs.filterShape);
     return splits > 1 ? [splits * bytes] : [];
   },
   launches({ attrs, inputs: [x, dy], outputs: [out], scratch: [partials] }) {
+    const fast = winogradSplits(x.shape, dy.shape, attrs.filterShape, attrs);
+    if (fast) {
+      const launch = winogradFilterGrad(x, dy, out, partials, attrs);
+      return fast.splits > 1 ? [launch, sumPartials(partials, fast.splits, fast.bytes, out)] : [launch];
+    }
     const plan = filterPlan(x, dy, attrs.filterShape);
     const [, h, w, c] = x.shape;
     const [, p, q, k] = dy.shape;

@@ -102,3 +102,56 @@ export function winogradLaunches({ input, filter, bias, output, scratch, attrs, 
     },
   ];
 }
+
+const DEPTH = 32;
+const MOST_K = 64;
+const MOST_C = 32;
+/** Bytes of partial sums of all splits together, at most. */
+const PARTIAL_BYTES = 16 * 1024 * 1024;
+
+function filterGradPlan(x: readonly number[], dy: readonly number[], filter: readonly number[], attrs: ConvAttrs) {
+  const [k, r, s, c] = filter;
+  const { stride, dilation } = attrs;
+  if (r !== 3 || s !== 3 || stride[0] !== 1 || stride[1] !== 1 || dilation[0] !== 1 || dilation[1] !== 1) return undefined;
+  if (c % 4 !== 0 || k % 4 !== 0 || c < 16 || k < 16) return undefined;
+  const [n, p, q] = dy;
+  const down = ceil(p, 4);
+  const across = ceil(q, 4);
+  const all = n * down * across;
+  if (all < LEAST_BLOCKS || (16 * down * across) / (p * q) > 1.8) return undefined;
+  const kPerTile = ceil(ceil(k, ceil(k, MOST_K)), MR) * MR;
+  const cPerTile = ceil(ceil(c, ceil(c, MOST_C)), NR) * NR;
+  const kTiles = ceil(k, kPerTile);
+  const cTiles = ceil(c, cPerTile);
+  const bytes = k * 9 * c * 4;
+  const wanted = ceil(ENOUGH_TILES, kTiles * cTiles);
+  const possible = Math.max(1, Math.min(Math.floor(all / (2 * DEPTH)), Math.floor(PARTIAL_BYTES / bytes)));
+  const perSplit = ceil(ceil(all, Math.min(wanted, possible)), DEPTH) * DEPTH;
+  return { all, down, across, kPerTile, kTiles, cPerTile, cTiles, bytes, perSplit, splits: ceil(all, perSplit) };
+}
+
+/** Splits and bytes of partial sums of a filter gradient, or undefined where it is not done in this way. */
+export function winogradSplits(
+  x: readonly number[], dy: readonly number[], filter: readonly number[], attrs: ConvAttrs,
+): { splits: number; bytes: number } | undefined {
+  return filterGradPlan(x, dy, filter, attrs);
+}
+
+/** The launch that writes `splits` partial sums to scratch, or the one there is to `out`. */
+export function winogradFilterGrad(
+  x: Placed, dy: Placed, out: Placed, partials: Scratch | undefined, attrs: ConvAttrs & { readonly filterShape: readonly number[] },
+): CpuLaunch {
+  const cut = filterGradPlan(x.shape, dy.shape, attrs.filterShape, attrs)!;
+  const [k, , , c] = attrs.filterShape;
+  const split = cut.splits > 1;
+  return {
+    kernel: 'winogradFilterGrad',
+    tiles: cut.splits * cut.kTiles * cut.cTiles,
+    args: [
+      { address: x }, { address: dy }, { address: split ? partials! : out }, cut.all, cut.down, cut.across, x.shape[1], x.shape[2],
+      dy.shape[1], dy.shape[2], c, k, attrs.padding[0], attrs.padding[2], x.stride * 4, dy.stride * 4, cut.perSplit, cut.kPerTile,
+      cut.kTiles, cut.cPerTile, cut.cTiles, (split ? c : out.stride) * 4, split ? cut.bytes : 0,
+    ],
+    label: 'conv2dFilterGrad',
+  };
+}
