@@ -55,7 +55,9 @@ function readNode(node: unknown, index: number, fail: Fail): RawNode {
   const { op, name } = node;
   if (typeof op !== 'string' || op === '') return fail(`nodes[${index}].op: expected text, got ${JSON.stringify(op)}`);
   // Layers made by operators of C++ (a + b) bear no name.
-  if (typeof name !== 'string' || (name === '' && op === 'null')) return fail(`nodes[${index}].name: expected text, got ${JSON.stringify(name)}`);
+  if (typeof name !== 'string' || (name === '' && op === 'null')) {
+    return fail(`nodes[${index}].name: expected text, got ${JSON.stringify(name)}`);
+  }
   const at = `nodes[${index}] "${name}"`;
   const attributes: Record<string, string> = Object.create(null) as Record<string, string>;
   // `param` held the operator's settings, `attr` the user's; `attrs` holds both.
@@ -99,7 +101,10 @@ function checkArguments(value: unknown, raw: readonly RawNode[], fail: Fail): vo
  * Old files list no states of batch norms: missing trailing inputs are made, named as MXNet names them. Attributes that old
  * files put on a layer for its variables (`weight_lr_mult`) move there.
  */
-function upgrade(raw: readonly RawNode[], heads: readonly (readonly [number, number])[]): Pick<SymbolJson, 'nodes' | 'heads'> {
+function upgrade(
+  raw: readonly RawNode[],
+  heads: readonly (readonly [number, number])[],
+): Pick<SymbolJson, 'nodes' | 'heads'> {
   const nodes: SymbolJsonNode[] = [];
   const moved = new Map<number, number>();
   const place = ([node, output]: readonly [number, number]): [number, number, number] => [moved.get(node)!, output, 0];
@@ -116,7 +121,8 @@ function upgrade(raw: readonly RawNode[], heads: readonly (readonly [number, num
         nodes.push({ op: 'null', name: `${node.name}_${names[i]}`, attrs: own, inputs: [] });
       }
       if (names !== undefined && inputs.length > names.length) {
-        throw new OptionError(`layer "${node.name}" (${node.op}): ${inputs.length} inputs, takes ${names.length} (${names.join(', ')})`);
+        throw new OptionError(`layer "${node.name}" (${node.op}): ${inputs.length} inputs, ` +
+          `takes ${names.length} (${names.join(', ')})`);
       }
     }
     moved.set(index, nodes.length);

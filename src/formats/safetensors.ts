@@ -66,7 +66,8 @@ export function readSafetensors(bytes: Uint8Array, options: { readonly file: str
     let size = hostBytes[dtype];
     for (const d of shape as number[]) size *= d;
     if (end - begin !== size) {
-      reader.fail(`${what}, data_offsets`, `${end - begin} bytes for ${value.dtype} [${shape.join(', ')}], which takes ${size}`, 8);
+      const type = `${String(value.dtype)} [${shape.join(', ')}]`;
+      reader.fail(`${what}, data_offsets`, `${end - begin} bytes for ${type}, which takes ${size}`, 8);
     }
     entries.push({ name, dtype, shape: shape as number[], begin, end });
   }
@@ -110,7 +111,8 @@ export function writeSafetensors(
     }
     const end = offset + array.data.byteLength;
     const shape = `[${array.shape.join(',')}]`;
-    fields.push(`${JSON.stringify(name)}:{"dtype":"${codes[array.dtype]}","shape":${shape},"data_offsets":[${offset},${end}]}`);
+    const entry = `{"dtype":"${codes[array.dtype]}","shape":${shape},"data_offsets":[${offset},${end}]}`;
+    fields.push(`${JSON.stringify(name)}:${entry}`);
     offset = end;
   }
   const json = new TextEncoder().encode(`{${fields.join(',')}}`);

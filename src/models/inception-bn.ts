@@ -43,7 +43,8 @@ function keep(data: ModelSymbol, [name, one, r3, out3, rd, outd, poolType, proj]
   const a = unit(data, one, [1, 1], `${name}_1x1`);
   const b = three(data, name, r3, out3, [1, 1]);
   const c = doubleThree(data, name, rd, outd, [1, 1]);
-  const pool = pooling(data, { kernel: [3, 3], stride: [1, 1], pad: [1, 1], poolType, name: `${poolType}_pool_${name}_pool` });
+  const poolName = `${poolType}_pool_${name}_pool`;
+  const pool = pooling(data, { kernel: [3, 3], stride: [1, 1], pad: [1, 1], poolType, name: poolName });
   return concat([a, b, c, unit(pool, proj, [1, 1], `${name}_proj`)], { name: `ch_concat_${name}_chconcat` });
 }
 
@@ -55,7 +56,7 @@ function halve(data: ModelSymbol, [name, r3, out3, rd, outd]: HalveRow): ModelSy
 }
 
 /**
- * The network, inputs `data` [N, 3, H, W] and `softmax_label` [N]. Made for 224 x 224; any size from 33 on will do, since the
+ * The network, inputs `data` [N, 3, H, W] and `softmax_label` [N]. Made for 224 x 224; any size from 13 on will do, since the
  * last pooling is global. `internals(net).fc1_output` are its logits, `.global_pool_output` its features (1024 at width 1).
  *
  * @throws OptionError for classes or width out of range

@@ -56,7 +56,9 @@ function label(node: SymbolNode): string {
   switch (node.op) {
     case 'Convolution': return `${node.name}\n${times(a.kernel)}/${times(a.stride)}, ${String(a.num_filter)}`;
     case 'Pooling':
-      return `${node.name}\n${a.global_pool ? 'global ' : ''}${String(a.pool_type)}${a.global_pool ? '' : `, ${times(a.kernel)}/${times(a.stride)}`}`;
+      return a.global_pool
+        ? `${node.name}\nglobal ${String(a.pool_type)}`
+        : `${node.name}\n${String(a.pool_type)}, ${times(a.kernel)}/${times(a.stride)}`;
     case 'FullyConnected': return `${node.name}\n${String(a.num_hidden)}`;
     case 'Activation': case 'LeakyReLU': return `${node.name}\n${String(a.act_type)}`;
     default: return `${node.name}\n${node.op}`;

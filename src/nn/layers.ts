@@ -84,7 +84,8 @@ export function operator(
   const entries: SymbolEntry[] = [];
   const count = names?.length ?? inputs.length;
   if (inputs.length > count) {
-    throw new OptionError(`layer "${name}" (${found.name}): ${inputs.length} inputs given, takes ${count} (${names!.join(', ')})`);
+    throw new OptionError(`layer "${name}" (${found.name}): ${inputs.length} inputs given, ` +
+      `takes ${count} (${names!.join(', ')})`);
   }
   for (let i = 0; i < count; i++) {
     const input = inputs[i];
@@ -95,7 +96,8 @@ export function operator(
       if (state) own.__init__ = names![i].endsWith('var') ? '["one", {}]' : '["zero", {}]';
       entries.push({ node: { op: 'null', name: `${name}_${names![i]}`, attributes: own, inputs: [] }, index: 0 });
     } else if (input.outputCount !== 1) {
-      throw new OptionError(`layer "${name}" (${found.name}): input ${names?.[i] ?? i} has ${input.outputCount} outputs; choose one`);
+      throw new OptionError(`layer "${name}" (${found.name}): input ${names?.[i] ?? i} has ${input.outputCount} outputs; ` +
+        'choose one');
     } else {
       entries.push(input.entries[0]);
     }
@@ -128,7 +130,8 @@ function layer<O extends LayerOptions>(operatorName: string, symbols: readonly s
       if (common.has(key) || symbols.includes(key)) continue;
       const attribute = key.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
       if (!Object.hasOwn(schema, attribute)) {
-        const known = [...common, ...symbols, ...Object.keys(schema).map((k) => k.replace(/_(.)/g, (_m, c: string) => c.toUpperCase()))];
+        const camel = Object.keys(schema).map((k) => k.replace(/_(.)/g, (_m, c: string) => c.toUpperCase()));
+        const known = [...common, ...symbols, ...camel];
         throw new OptionError(`${operatorName}: unknown option "${key}"${nearest(key, known)}`);
       }
       values[attribute] = value as AttributeValue;

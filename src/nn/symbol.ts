@@ -202,7 +202,8 @@ export class ModelSymbol {
     };
     for (const n of json.nodes) {
       const inputs = n.inputs.map((at) => entry(at, `layer "${n.name}"`));
-      const node = { op: n.op === 'null' ? 'null' : findOperator(n.op, n.name).name, name: n.name, attributes: { ...n.attrs }, inputs };
+      const op = n.op === 'null' ? 'null' : findOperator(n.op, n.name).name;
+      const node = { op, name: n.name, attributes: { ...n.attrs }, inputs };
       if (node.op !== 'null') attributesOf(node);
       made.push(node);
     }

@@ -32,7 +32,8 @@ export class Adam extends Optimizer {
     super(parameters, { learningRate: 0.001, ...options });
     this.#attrs = { beta1, beta2, epsilon, correctBias };
     this.arenas = { mean: this.arena('mean'), variance: this.arena('variance') };
-    this.counters = { step: variable(0, [], { name: 'optimizer/step', dtype: 'int32', trainable: false, device: options.device }) };
+    const { device } = options;
+    this.counters = { step: variable(0, [], { name: 'optimizer/step', dtype: 'int32', trainable: false, device }) };
   }
 
   protected apply(gradient: Tensor, learningRate: TensorLike): void {

@@ -66,7 +66,10 @@ export abstract class Optimizer {
     this.#packed = packVariables(parameters, { name: 'parameters', device: options.device });
     this.weights = this.#packed.flat;
     const rows = this.#packed.parts.flatMap(({ start, size }, segment) =>
-      Array.from({ length: Math.ceil(size / CHUNK) }, (_, i) => [start + i * CHUNK, Math.min(CHUNK, size - i * CHUNK), segment]));
+      Array.from({ length: Math.ceil(size / CHUNK) }, (_, i) => {
+        const from = i * CHUNK;
+        return [start + from, Math.min(CHUNK, size - from), segment];
+      }));
     this.chunks = variable(rows.flat(), [rows.length, 3], { name: 'optimizer/chunks', dtype: 'int32', trainable: false });
     const factors = parameters.flatMap(({ name }) => factorsOf(name, options.multipliers?.(name)));
     this.multipliers = variable(factors, [parameters.length, 2], { name: 'optimizer/multipliers', trainable: false });
@@ -87,7 +90,8 @@ export abstract class Optimizer {
     gradients.forEach((g, i) => {
       const { name, shape } = this.parameters[i];
       if (g.shape.join() !== shape.join()) {
-        throw new ShapeError(`update: the gradient of "${name}" has shape [${g.shape.join(', ')}], the parameter [${shape.join(', ')}]`);
+        throw new ShapeError(`update: the gradient of "${name}" has shape [${g.shape.join(', ')}], ` +
+          `the parameter [${shape.join(', ')}]`);
       }
     });
     const starts = this.#packed.parts.map((p) => p.start);
@@ -125,7 +129,8 @@ export abstract class Optimizer {
     for (const [state, arena] of Object.entries(this.arenas)) {
       const values = await arena.data();
       for (const { variable: parameter, start, size } of this.#packed.parts) {
-        out.set(`${state}/${parameter.name}`, { shape: [...parameter.shape], dtype: 'float32', data: values.slice(start, start + size) as Float32Array<ArrayBuffer> });
+        const data = values.slice(start, start + size) as Float32Array<ArrayBuffer>;
+        out.set(`${state}/${parameter.name}`, { shape: [...parameter.shape], dtype: 'float32', data });
       }
     }
     for (const [name, counter] of Object.entries(this.counters)) {
@@ -144,7 +149,8 @@ export abstract class Optimizer {
       const found = saved.get(name);
       if (found === undefined) throw new OptionError(`optimizer state: "${name}" is missing`);
       if (found.dtype !== dtype || found.shape.join() !== shape.join()) {
-        throw new ShapeError(`optimizer state: "${name}" is ${found.dtype} [${found.shape.join(', ')}], expected ${dtype} [${shape.join(', ')}]`);
+        throw new ShapeError(`optimizer state: "${name}" is ${found.dtype} [${found.shape.join(', ')}], ` +
+          `expected ${dtype} [${shape.join(', ')}]`);
       }
       return found;
     };

@@ -133,14 +133,17 @@ export async function expression(text: string, constants: Readonly<Record<string
   } catch (error) {
     throw new OptionError(`learning rate "${text}": ${(error as Error).message}`, { cause: error });
   }
-  const allowed = ['ConstantNode', 'OperatorNode', 'ParenthesisNode', 'FunctionNode', 'SymbolNode', 'ConditionalNode', 'RelationalNode'];
+  const allowed = [
+    'ConstantNode', 'OperatorNode', 'ParenthesisNode', 'FunctionNode', 'SymbolNode', 'ConditionalNode', 'RelationalNode',
+  ];
   tree.traverse((node, path) => {
     if (!allowed.includes(node.type)) throw new OptionError(`learning rate "${text}": ${node.toString()} cannot be used here`);
     if (node.type !== 'SymbolNode') return;
     const { name } = node as unknown as { name: string };
     const known = path === 'fn' ? functions : [...names, ...Object.keys(constants)];
     if (!known.includes(name)) {
-      throw new OptionError(`learning rate "${text}": unknown ${path === 'fn' ? 'function' : 'name'} "${name}"; expected ${known.join(', ')}`);
+      throw new OptionError(`learning rate "${text}": unknown ${path === 'fn' ? 'function' : 'name'} "${name}"; ` +
+        `expected ${known.join(', ')}`);
     }
   });
   const code = tree.compile();

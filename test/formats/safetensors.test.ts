@@ -58,7 +58,9 @@ function withHeader(header: unknown, dataBytes: number): Uint8Array {
 }
 
 for (const [what, header, bytes, says] of [
-  ['an overlap', { a: { dtype: 'F32', shape: [2], data_offsets: [0, 8] }, b: { dtype: 'F32', shape: [1], data_offsets: [4, 8] } }, 8, /"b".*begins at 4, where 8/],
+  ['an overlap', {
+    a: { dtype: 'F32', shape: [2], data_offsets: [0, 8] }, b: { dtype: 'F32', shape: [1], data_offsets: [4, 8] },
+  }, 8, /"b".*begins at 4, where 8/],
   ['a hole', { a: { dtype: 'F32', shape: [1], data_offsets: [4, 8] } }, 8, /"a".*begins at 4, where 0/],
   ['bytes of no tensor', { a: { dtype: 'F32', shape: [1], data_offsets: [0, 4] } }, 8, /4 bytes belong to no tensor/],
   ['offsets that do not fit the shape', { a: { dtype: 'F32', shape: [3], data_offsets: [0, 8] } }, 8, /"a".*takes 12/],

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import '../../src/fovea.ts';
-import { OptionError } from '../../src/errors.ts';
+import { OptionError, ShapeError } from '../../src/errors.ts';
 import { writeSymbol } from '../../src/formats/mxnet-symbol.ts';
 import { inceptionBN, inceptionBNSmall } from '../../src/models/index.ts';
 import { countParameters } from '../../src/nn/parameters.ts';
@@ -60,6 +60,8 @@ test('classes, width and image size are free', () => {
   }
   const quarter = countParameters(inceptionBN({ classes: 2, width: 0.25 }), at(1, 64)).learnable;
   assert.ok(quarter > 11_295_240 / 25 && quarter < 11_295_240 / 12, `${quarter}`);
+  assert.ok(inceptionBN().inferShape(at(1, 13)));
+  throws(() => inceptionBN().inferShape(at(1, 12)), ShapeError, /layer "pool_2"/);
   throws(() => inceptionBN({ width: 0 }), OptionError, /width/);
   throws(() => inceptionBN({ classes: 1.5 }), OptionError, /classes/);
 });
