@@ -1,8 +1,15 @@
 /**
- * How well logistic probes that see no lesion sort infected phantoms from healthy ones: the check that the phantom is no
- * toy. Usage: npx tsx tools/phantom-probes.ts [images = 2000] [size = 128] [seed = 2016]
+ * How well logistic probes that see no lesion sort infected phantoms from healthy ones: the check that the phantom is
+ * no toy. Usage: npx tsx tools/phantom-probes.ts [images = 2000] [size = 128] [seed = 2016]
  */
-import { phantomCohort, PROBES, probeAuc, renderPhantom, SIMULATED_NOTICE, type ProbeName } from '../src/data/phantom/index.ts';
+import {
+  phantomCohort,
+  PROBES,
+  probeAuc,
+  renderPhantom,
+  SIMULATED_NOTICE,
+  type ProbeName,
+} from '../src/data/phantom/index.ts';
 
 const [images = 2000, size = 128, seed = 2016] = process.argv.slice(2).map(Number);
 const eyes = phantomCohort({ seed, patients: Math.round(images / 2), prevalence: 0.5 });
@@ -24,5 +31,6 @@ const patients = eyes.map((e) => e.patient);
 const all: number[][] = eyes.map((_, i) => names.flatMap((name) => rows.get(name)?.[i] ?? []));
 for (const [name, features] of [...rows, ['all together', all] as const]) {
   const { auc, l2 } = probeAuc(features, labels, patients);
-  console.log(`${name.padEnd(20)} ${String(features[0].length).padStart(4)} features   AUC ${auc.toFixed(3)}   (L2 ${l2})`);
+  const count = String(features[0].length).padStart(4);
+  console.log(`${name.padEnd(20)} ${count} features   AUC ${auc.toFixed(3)}   (L2 ${l2})`);
 }

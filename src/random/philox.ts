@@ -19,7 +19,7 @@ export type PhiloxCounter = readonly [number, number, number, number];
 /** Two words of a key, each read modulo 2^32. */
 export type PhiloxKey = readonly [number, number];
 
-/** The upper 32 bits of the 64-bit product of two unsigned words, in doubles that hold every partial product exactly. */
+/** The upper 32 bits of the 64-bit product of two unsigned words; doubles hold every partial product exactly. */
 function mulHi(a: number, b: number): number {
   const aHi = a >>> 16;
   const aLo = a & 0xffff;
@@ -97,7 +97,8 @@ export function keyOfSeed(seed: number): [number, number] {
 
 /**
  * A stream of draws keyed by seed, name, index and step. Two streams that differ in any of the four are independent,
- * and equal ones repeat each other. Block i of the stream is `philox4x32([i, index, hashName(name), step], key of seed)`.
+ * and equal ones repeat each other. Block i of the stream is
+ * `philox4x32([i, index, hashName(name), step], keyOfSeed(seed))`.
  */
 export class PhiloxStream {
   readonly #key: PhiloxKey;

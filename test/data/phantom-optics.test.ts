@@ -41,8 +41,8 @@ test('jpegLoss is near what libjpeg does at the same quality without chroma subs
     const theirs = new Uint8Array(await sharp(jpeg).raw().toBuffer());
     const ours = before.slice();
     jpegLoss(ours, size, quality);
-    // libjpeg's transform is in integers, so a coefficient half-way between two steps may fall to the other side. Errors
-    // that are unrelated would differ by 1.4 of the loss; a table or a quality scale that is off changes the loss itself.
+    // libjpeg's transform is in integers, so a coefficient half-way between two steps may fall to the other side.
+    // Unrelated errors would differ by 1.4 of the loss; a table or a quality scale that is off changes the loss.
     const loss = rms(theirs, before);
     assert.ok(Math.abs(rms(ours, before) / loss - 1) < 0.02, `${quality}: lost ${rms(ours, before)}, libjpeg ${loss}`);
     assert.ok(rms(ours, theirs) < 0.3 * loss, `${quality}: ${rms(ours, theirs)} apart, of ${loss}`);

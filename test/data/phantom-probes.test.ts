@@ -1,6 +1,14 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { fitLogistic, phantomCohort, probeAuc, PROBES, renderPhantom, rocAuc, type ProbeName } from '../../src/data/phantom/index.ts';
+import {
+  fitLogistic,
+  phantomCohort,
+  probeAuc,
+  PROBES,
+  renderPhantom,
+  rocAuc,
+  type ProbeName,
+} from '../../src/data/phantom/index.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
 
 test('rocAuc counts ordered pairs, ties half', () => {

@@ -1,4 +1,4 @@
-/** A screening cohort of phantoms: patients with two eyes each, some of them infected, some of them labelled wrongly. */
+/** A screening cohort of phantoms: patients with two eyes each, some infected, some labelled wrongly. */
 import { OptionError } from '../../errors.ts';
 import { PhiloxStream } from '../../random/philox.ts';
 import { phantomScene } from './scene.ts';

@@ -1,7 +1,7 @@
 /**
- * The lesions of diabetic retinopathy, in the picture's frame, mm. Sizes after the usual definitions: microaneurysms to
- * 0.125 mm across, dot and blot haemorrhages 0.13 to 0.6 mm, flames along the nerve fibres, hard exudates 0.05 to 0.3 mm
- * in clusters and rings, cotton-wool spots 0.4 to 0.6 mm.
+ * The lesions of diabetic retinopathy, in the picture's frame, mm. Sizes after the usual definitions: microaneurysms
+ * to 0.125 mm across, dot and blot haemorrhages 0.15 to 0.6 mm, flames along the nerve fibres, hard exudates 0.05 to
+ * 0.3 mm in clusters and rings, cotton-wool spots 0.4 to 0.6 mm.
  */
 import type { PhiloxStream } from '../../random/philox.ts';
 import type { Anatomy, Camera, Lesion, LesionKind } from './types.ts';

@@ -30,7 +30,8 @@ export function growMask(mask: Uint8Array, size: number, radius: number): Uint8A
 
 /**
  * Fills the masked pixels with the smooth surface that their surroundings span (Laplace's equation, by successive
- * over-relaxation), plus grain as strong as around them. Knows nothing of what lay beneath, so it serves photographs too.
+ * over-relaxation), plus grain as strong as around them. It knows nothing of what lay beneath, so it serves
+ * photographs too.
  *
  * @param pixels size x size x 3, RGB; left as they are
  * @param mask size x size; non-zero is painted over
@@ -98,7 +99,6 @@ export function paintOut(pixels: Uint8Array, mask: Uint8Array, size: number, see
     for (let c = 0; c < 3; c++) {
       let sum = 0;
       for (const q of list) sum += pixels[3 * q + c];
-      // The median would be sturdier than this mean of magnitudes, which vessels raise a little.
       grain[c] += Math.abs(pixels[3 * p + c] - sum / 4);
     }
   }
@@ -138,14 +138,20 @@ function parts(mask: Uint8Array, size: number): number[][] {
 }
 
 /**
- * The control of `paintOut`: each connected part of the mask moved to another place on the retina, clear of the mask and
- * of each other, so the areas are equal to the pixel. A part for which no place is left in `attempts` tries is cut into
- * single pixels first.
+ * The control of `paintOut`: each connected part of the mask moved to another place on the retina, clear of the mask
+ * and of each other, so the areas are equal to the pixel. A part for which no place is found in `attempts` tries is
+ * cut into single pixels first.
  *
  * @param retina size x size: 1 where parts may go (`PhantomImage.retina`)
  * @throws ShapeError where the lengths do not fit, or the retina has too little room
  */
-export function maskElsewhere(mask: Uint8Array, retina: Uint8Array, size: number, seed = 0, attempts = 400): Uint8Array {
+export function maskElsewhere(
+  mask: Uint8Array,
+  retina: Uint8Array,
+  size: number,
+  seed = 0,
+  attempts = 400,
+): Uint8Array {
   check('mask', mask.length, size * size, size);
   check('retina', retina.length, size * size, size);
   const random = new PhiloxStream(seed, 'phantom/elsewhere');

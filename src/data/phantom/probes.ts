@@ -1,6 +1,6 @@
 /**
- * Probes: what a logistic regression gets out of a picture without looking at lesions. A phantom that they can sort is a
- * toy, for a network might learn from it what they did.
+ * Probes: what a logistic regression gets out of a picture without looking at lesions. A phantom that they can sort is
+ * a toy, for a network might learn from it what they did.
  */
 import { ShapeError } from '../../errors.ts';
 import { PhiloxStream } from '../../random/philox.ts';
@@ -240,8 +240,8 @@ export interface ProbeOptions {
 }
 
 /**
- * AUC of a logistic probe, cross-validated by patient: the scores of all held-out folds are ranked together. The penalty
- * is the one that serves the probe best, so the figure errs to the probe's favour.
+ * AUC of a logistic probe, cross-validated by patient: the scores of all held-out folds are ranked together. The
+ * penalty is the one that serves the probe best, so the figure errs in the probe's favour.
  *
  * @param rows one row of features a picture
  * @param patients the patient of each row: no patient is in two folds

@@ -108,7 +108,8 @@ function applyCamera(planes: Planes, grid: Grid, camera: Camera): void {
       const x = (i + 0.5 - half) * pitch;
       const lx = x - light.x;
       const ly = y - light.y;
-      const bright = Math.max(0.1, 1 - light.fall * (lx * lx + ly * ly) * inverse + light.slantX * x + light.slantY * y);
+      const slant = light.slantX * x + light.slantY * y;
+      const bright = Math.max(0.1, 1 - light.fall * (lx * lx + ly * ly) * inverse + slant);
       let veil = haze.veil;
       if (haze.rim > 0) {
         const t = (x * hazeX + y * hazeY) / field.radius;
@@ -230,7 +231,8 @@ export function renderPhantom(sceneOrSpec: PhantomScene | PhantomSpec, options: 
     lesionMasks.push(byteMask(lesion, cover));
     for (let j = 0; j < cover.height; j++) {
       for (let k = 0; k < cover.width; k++) {
-        if (cover.values[j * cover.width + k] >= TOUCHED) mask[(cover.y + j) * size + cover.x + k] |= LESION_BITS[lesion.kind];
+        if (cover.values[j * cover.width + k] < TOUCHED) continue;
+        mask[(cover.y + j) * size + cover.x + k] |= LESION_BITS[lesion.kind];
       }
     }
   });

@@ -1,5 +1,5 @@
 /** A phantom's scene: anatomy, signs, lesions and camera, drawn in millimetres from a few numbers. */
-import { DataError, OptionError } from '../../errors.ts';
+import { OptionError } from '../../errors.ts';
 import { PhiloxStream } from '../../random/philox.ts';
 import { drawLesions } from './lesions.ts';
 import { drawSigns } from './signs.ts';
@@ -132,13 +132,15 @@ function drawAnatomy(random: PhiloxStream, patient: Patient, temporal: 1 | -1, c
  * The scene of one eye: the same spec gives the same scene on any machine. Lesions come from a stream of their own, so
  * nothing else in the scene knows of the severity.
  *
- * @throws OptionError where the spec's seed, severity or blur is out of range
+ * @throws OptionError where the spec's seed, patient, severity or blur is out of range
  */
 export function phantomScene(spec: PhantomSpec): PhantomScene {
   const { seed, patient, eye, severity, blur } = spec;
   if (!(severity >= 0 && severity <= 1)) throw new OptionError(`severity: expected 0 to 1, got ${severity}`);
   if (!(blur >= 0 && blur <= 20)) throw new OptionError(`blur: expected 0 to 20, got ${blur}`);
-  if (!Number.isInteger(patient) || patient < 0) throw new DataError(`patient: expected an index from 0, got ${patient}`);
+  if (!Number.isInteger(patient) || patient < 0) {
+    throw new OptionError(`patient: expected an integer from 0, got ${patient}`);
+  }
   const shared = drawPatient(seed, patient);
   const index = patient * 2 + (eye === 'left' ? 0 : 1);
   const stream = (name: string): PhiloxStream => new PhiloxStream(seed, name, index);

@@ -16,7 +16,8 @@ export function drawSigns(
 ): Sign[] {
   const signs: Sign[] = [];
   const macula = [anatomy.fovea.x, anatomy.fovea.y] as const;
-  const add = (kind: SignKind, spread: number, r: number, rest: Omit<Sign, 'kind' | 'x' | 'y' | 'rx' | 'ry' | 'angle'>): void => {
+  type Rest = Omit<Sign, 'kind' | 'x' | 'y' | 'rx' | 'ry' | 'angle'>;
+  const add = (kind: SignKind, spread: number, r: number, rest: Rest): void => {
     const at = placeAbout(random, anatomy, camera, macula, spread, r);
     if (at === undefined) return;
     const ry = r * random.uniform(0.75, 1);

@@ -36,9 +36,12 @@ function spline(points: readonly Point[], t: number): Point {
   const p1 = points[i];
   const p2 = points[i + 1];
   const p3 = points[Math.min(i + 2, last)];
-  const at = (k: 0 | 1): number =>
-    p1[k] +
-    0.5 * f * (p2[k] - p0[k] + f * (2 * p0[k] - 5 * p1[k] + 4 * p2[k] - p3[k] + f * (3 * (p1[k] - p2[k]) + p3[k] - p0[k])));
+  const at = (k: 0 | 1): number => {
+    const slope = p2[k] - p0[k];
+    const square = 2 * p0[k] - 5 * p1[k] + 4 * p2[k] - p3[k];
+    const cube = 3 * (p1[k] - p2[k]) + p3[k] - p0[k];
+    return p1[k] + 0.5 * f * (slope + f * (square + f * cube));
+  };
   return [at(0), at(1)];
 }
 
