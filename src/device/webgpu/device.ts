@@ -156,12 +156,14 @@ export class WebgpuDevice implements Device {
       throw new DeviceError(`write to "${buffer.label}" at byte ${byteOffset}: WebGPU writes whole words, at multiples of 4`);
     }
     const whole = data.byteLength - (data.byteLength % 4);
-    const source = data.buffer as ArrayBuffer;
-    if (whole > 0) this.#device.queue.writeBuffer(gpu, byteOffset, source, data.byteOffset, whole);
+    let source = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+    // Dawn in Node refuses shared memory, browsers take it.
+    if (!(data.buffer instanceof ArrayBuffer)) source = source.slice();
+    if (whole > 0) this.#device.queue.writeBuffer(gpu, byteOffset, source, 0, whole);
     if (whole < data.byteLength) {
       // Values start at multiples of 256 bytes, so what the last word overwrites belongs to nobody.
       const last = new Uint8Array(4);
-      last.set(new Uint8Array(source, data.byteOffset + whole, data.byteLength - whole));
+      last.set(source.subarray(whole));
       this.#device.queue.writeBuffer(gpu, byteOffset + whole, last);
     }
   }
