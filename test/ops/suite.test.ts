@@ -11,14 +11,20 @@ import { registeredOps } from '../../src/graph/op.ts';
 import type { DifferentiableOp } from '../../src/tensor/define-op.ts';
 import { checkDerivative, checkForward, checkGradient, differentiableSamples, samplesOf } from '../../src/testing/check-op.ts';
 import type { Report } from '../../src/testing/check-op.ts';
+import { generate } from '../../tools/generate.mjs';
 import { opFixtures, refused, refusedLater, runOpFixture } from '../support/op-fixtures.ts';
 import { runners } from '../support/runners.ts';
 import { skip } from '../support/skip.ts';
 import { gradientCell, noSamples, viewsAlone } from './support/expectations.ts';
 import { Matrix } from './support/matrix.ts';
 
+// a kernel that was edited and not built would be judged by what it was before
+const stale: string[] = await generate();
+if (stale.length > 0) throw new Error(`src/generated was out of date; ${stale.join(', ')} are written anew: run this again`);
 const chosen = process.env.FOVEA_OPS?.split(',');
 const ops = registeredOps().filter((op) => chosen?.includes(op.name) ?? true) as readonly DifferentiableOp[];
+const unknown = (chosen ?? []).filter((name) => !ops.some((op) => op.name === name));
+if (unknown.length > 0) throw new Error(`FOVEA_OPS: no op is named ${unknown.join(', ')}`);
 const { present, absent } = await runners();
 const devices = present.filter((r) => r.device !== undefined);
 const matrix = new Matrix(ops.map((op) => op.name), present.map((r) => r.name));
