@@ -181,6 +181,26 @@ test('a kernel that traps loses the device with its name, and nothing hangs', as
   lost.dispose();
 });
 
+test('without workers the calling thread computes the same, slice by slice', async () => {
+  using inline = await cpu({ workers: false, relaxedSimd: false });
+  assert.match(inline.name, /no workers/);
+  const a = place(inline, [1 << 20]);
+  const b = place(inline, [1 << 20]);
+  const data = Float32Array.from({ length: 1 << 20 }, (_, i) => i);
+  inline.write(a.buffer, 0, data);
+  const program = await inline.build(Array.from({ length: 200 }, (_, i) => placed(i % 2 ? copyLaunch(b, a) : copyLaunch(a, b))));
+  let turns = 0;
+  const timer = setInterval(() => turns++, 0);
+  await program.run();
+  clearInterval(timer);
+  assert.ok(turns > 0, 'other work has its turn');
+  assert.equal(new Float32Array((await inline.read(b.buffer, 0, b.buffer.bytes)).buffer), data);
+  const times = await program.profile();
+  assert.ok(times.every((t) => t.ms >= 0 && t.ms < 1000));
+  const wrong = await inline.build([placed({ kernel: 'copyFlat', tiles: 1, args: [0xf0000000, { address: a }, 16, 16] })]);
+  await rejects(() => wrong.run(), DeviceError, /was lost in kernel "copyFlat" of test#1/);
+});
+
 test('a disposed device refuses work, and a pending run is rejected', async () => {
   const other = await cpu({ threads: 1, relaxedSimd: false });
   const a = place(other, [4]);

@@ -22,6 +22,11 @@ export interface CpuOptions {
    * False: the plain ones. Default: relaxed where they validate as things are.
    */
   readonly relaxedSimd?: boolean;
+  /**
+   * False: no worker threads, the calling thread computes, in slices between which it does other work. Default: workers, but in pages
+   * that are not cross-origin isolated, which cannot share memory with them. With false, `threads` means nothing.
+   */
+  readonly workers?: boolean;
 }
 
 const PAGE = 65536;
@@ -55,7 +60,7 @@ export async function cpu(options: CpuOptions = {}): Promise<Device> {
   const threads = Math.min(MAX_THREADS, await availableThreads(options.threads));
   if (options.relaxedSimd === true) await enableRelaxedSimd();
   const { module, relaxed, hash } = await loadModule(options.relaxedSimd);
-  const device = new CpuDevice(module, relaxed, hash, canShareMemory() ? threads : 0);
+  const device = new CpuDevice(module, relaxed, hash, (options.workers ?? canShareMemory()) ? threads : 0);
   await device.start();
   return device;
 }

@@ -159,8 +159,8 @@ export async function startPool(
 }
 
 /**
- * The same without workers, for pages that may not share memory: this thread walks, in slices of some 20 ms, and lets the page
- * breathe between them.
+ * The same without workers, for pages that may not share memory: this thread walks, in slices of some 20 ms, between which the page
+ * breathes.
  */
 export function startInline(module: WebAssembly.Module, memory: WebAssembly.Memory, kernels: readonly string[],
   scratch: number): Pool {
@@ -172,13 +172,16 @@ export function startInline(module: WebAssembly.Module, memory: WebAssembly.Memo
   };
   const firstKernel = exports.table.grow(kernels.length);
   kernels.forEach((name, i) => exports.table.set(firstKernel + i, instance.exports[name]));
+  const current = (CONTROL_ADDRESS + control.current) >> 2;
   let ended = false;
   return {
     firstKernel,
     async walk({ commands, begin, end, times }) {
       let slice = performance.now();
+      if (times !== 0) new Float64Array(memory.buffer, times, end + 1)[begin] = slice;
       for (let i = begin; i < end; i++) {
         if (ended) throw new DeviceError('cpu device: disposed while a run was pending');
+        new Int32Array(memory.buffer)[current] = i;
         exports.walk(CONTROL_ADDRESS, commands, i, i + 1, 0, 1, scratch, 0, 0);
         if (times !== 0) new Float64Array(memory.buffer, times, end + 1)[i + 1] = performance.now();
         if (performance.now() - slice > 20) {
