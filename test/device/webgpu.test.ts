@@ -43,6 +43,17 @@ test('a buffer is zero-filled, written and read at any offset', async () => {
   buffer.dispose();
 });
 
+test('shared memory is written, and long reads go in pieces', async () => {
+  const bytes = 33 << 20;
+  const buffer = device.allocate(bytes, 'long');
+  const shared = new Uint8Array(new SharedArrayBuffer(bytes));
+  for (let i = 0; i < bytes; i += 4093) shared[i] = i % 251;
+  device.write(buffer, 0, shared);
+  const got = await device.read(buffer, 0, bytes);
+  for (let i = 0; i < bytes; i += 4093) if (got[i] !== i % 251) assert.unreachable(`byte ${i} is ${got[i]}`);
+  buffer.dispose();
+});
+
 test('copies between and within buffers', async () => {
   const a = device.allocate(64, 'a');
   const b = device.allocate(64, 'b');

@@ -1,10 +1,10 @@
 /** Lowering of convolution's filter gradient: partial sums over runs of rows, then their sum. */
-import type { Lowering, Placed, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
+import type { Lowering, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
 import { boundOffset, read, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { convUniforms, TILE } from './conv.ts';
-import { reduceLaunches } from './reduce.ts';
+import { sumRuns } from './reduce.ts';
 
 type Attrs = ConvAttrs & { readonly filterShape: Shape };
 
@@ -44,9 +44,10 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
     const vector = isVectorizable(x);
     const yVector = isVectorizable(dy);
     const columns = r * s * (vector ? channels / 4 : channels);
-    const KV = Math.min(4, Math.ceil(filters / 4));
+    // Few variants, since a software adapter takes half a second to compile each.
+    const KV = filters <= 4 ? 1 : 4;
     // As many columns a thread as leave the last workgroup no more than half idle.
-    const CV = columns >= 48 || (columns > 16 && columns <= 32) ? 4 : columns > 8 ? 2 : 1;
+    const CV = !vector || columns >= 48 || (columns > 16 && columns <= 32) ? 4 : 2;
     const V = vector ? 'vec4f' : 'f32';
     const P = 2;
     const launches: WebgpuLaunch[] = [
@@ -67,7 +68,7 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
         label: 'conv2dFilterGrad',
       },
     ];
-    if (cut) launches.push(...sumRuns(dw, runs, scratch[0]));
+    if (cut) launches.push(...sumRuns(dw, runs, scratch[0], 'conv2dFilterGrad'));
     return launches;
   },
 };
@@ -75,15 +76,4 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
 /** The terms that `pixels` pixels add to a result, written out in one sum so that the result is fetched and stored once. */
 function stepSum(pixels: number, vector: boolean): string {
   return Array.from({ length: pixels }, (_, p) => (vector ? `g$m_${p} * v${p}[$q]` : `g$m_${p} * v${p}`)).join(' + ');
-}
-
-/** dw = sum of `runs` results of its size that lie one after another. */
-function sumRuns(dw: Placed, runs: number, scratch: Parameters<typeof read>[0]): WebgpuLaunch[] {
-  const kept = [
-    { length: dw.rows, stride: dw.channels, yStride: dw.stride },
-    { length: dw.channels, stride: 1, yStride: 1 },
-  ];
-  const reduced = [{ length: runs, stride: sizeOf(dw.shape) }];
-  return reduceLaunches({ binding: scratch, start: 0, kept, reduced }, { binding: dw, start: boundOffset(dw) }, 'sum', 1, 1, undefined,
-    'conv2dFilterGrad');
 }

@@ -36,10 +36,10 @@ export function convUniforms(
   ];
 }
 
-/** Vectors of four columns that a thread of a `rows` kernel computes: as many as fill registers without idle columns. */
+/** Vectors of four columns that a thread of a `rows` kernel computes: as many as it can keep without idle columns. */
 export function columnVectors(columns: number): number {
   const vectors = Math.ceil(columns / 4);
-  if (vectors <= 4) return vectors;
+  if (vectors <= 2) return vectors;
   return vectors % 4 === 0 || vectors % 3 !== 0 ? 4 : 3;
 }
 
