@@ -13,8 +13,17 @@ const FIXED_BYTES = 16384 + 256 + 1024;
 const INPUT_BYTES = 512 * 1024;
 const MOST_BLOCKS = 24;
 const ENOUGH_TILES = 24;
-/** Blocks of outputs below which transforming the filters costs more than it saves. */
-const LEAST_BLOCKS = 40;
+/** Channels on either side below which register tiles are too short to pay. */
+const LEAST_CHANNELS = 16;
+
+/**
+ * Whether minimal filtering is cheaper, by measured cycles: a register tile does some 7 multiplications and additions a cycle; input
+ * and output transforms take 30 cycles a channel and block, transforming, writing and reading a filter's 36 values 120.
+ */
+function pays(blocks: number, pixels: number, c: number, k: number): boolean {
+  const minimal = blocks * ((1.15 * PLANES * c * k) / 7 + 30 * (c + k)) + 120 * c * k;
+  return minimal < (0.85 * 9 * pixels * c * k) / 7;
+}
 
 const ceil = (a: number, b: number): number => Math.ceil(a / b);
 
@@ -34,13 +43,11 @@ function plan({ input, output, filter, attrs: { stride, dilation } }: Sizes) {
   const [n, h, w, k] = output;
   const c = input[3];
   if (r !== 3 || s !== 3 || stride[0] !== 1 || stride[1] !== 1 || dilation[0] !== 1 || dilation[1] !== 1) return undefined;
-  if (c % 4 !== 0 || k % 4 !== 0 || c < 32 || k < 32 || c > 4096) return undefined;
+  if (c % 4 !== 0 || k % 4 !== 0 || c < LEAST_CHANNELS || k < LEAST_CHANNELS || c > 4096) return undefined;
   const down = ceil(h, 4);
   const across = ceil(w, 4);
   const all = n * down * across;
-  // outputs computed and thrown away
-  const waste = (16 * down * across) / (h * w);
-  if (all < LEAST_BLOCKS || waste > 1.8) return undefined;
+  if (!pays(all, n * h * w, c, k)) return undefined;
   const perBlock = PLANES * (c * 4 + 128) + PLANES * 8;
   const fits = Math.floor((SCRATCH_BYTES - FIXED_BYTES - 2 * PLANES * 64 - PLANES * 32) / perBlock);
   let blocks = Math.min(MOST_BLOCKS, fits, Math.max(MR, Math.floor(INPUT_BYTES / (PLANES * c * 4))));
@@ -113,12 +120,12 @@ function filterGradPlan(x: readonly number[], dy: readonly number[], filter: rea
   const [k, r, s, c] = filter;
   const { stride, dilation } = attrs;
   if (r !== 3 || s !== 3 || stride[0] !== 1 || stride[1] !== 1 || dilation[0] !== 1 || dilation[1] !== 1) return undefined;
-  if (c % 4 !== 0 || k % 4 !== 0 || c < 16 || k < 16) return undefined;
+  if (c % 4 !== 0 || k % 4 !== 0 || c < LEAST_CHANNELS || k < LEAST_CHANNELS) return undefined;
   const [n, p, q] = dy;
   const down = ceil(p, 4);
   const across = ceil(q, 4);
   const all = n * down * across;
-  if (all < LEAST_BLOCKS || (16 * down * across) / (p * q) > 1.8) return undefined;
+  if (!pays(all, n * p * q, c, k)) return undefined;
   const kPerTile = ceil(ceil(k, ceil(k, MOST_K)), MR) * MR;
   const cPerTile = ceil(ceil(c, ceil(c, MOST_C)), NR) * NR;
   const kTiles = ceil(k, kPerTile);
