@@ -29,6 +29,9 @@ export async function device(name: string | Device = 'auto', options: DeviceOpti
   if (typeof name !== 'string') return name;
   const { log, ...cpuOptions } = options;
   const key = `${name} ${JSON.stringify(cpuOptions)}`;
+  const before = open.get(key);
+  // One that its user disposed of is gone; the next to ask gets a new one.
+  if (before !== undefined && (await before).device.disposed && open.get(key) === before) open.delete(key);
   let found = open.get(key);
   if (found === undefined) {
     found = find(name, cpuOptions);
@@ -42,7 +45,7 @@ export async function device(name: string | Device = 'auto', options: DeviceOpti
 
 /** Where uncompiled graphs run that touch no variable of a device: what `setDefaultDevice` chose, else `auto`. */
 export async function defaultDevice(): Promise<Device> {
-  chosen ??= await device('auto');
+  if (chosen === undefined || chosen.disposed) chosen = await device('auto');
   return chosen;
 }
 

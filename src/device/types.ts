@@ -182,6 +182,8 @@ export interface Device {
   build(launches: readonly PlacedLaunch[]): Promise<Executable>;
   /** Resolves when all submitted work is done. */
   synchronize(): Promise<void>;
+  /** Whether `dispose` was called: nothing can be done with it any more. */
+  readonly disposed: boolean;
   dispose(): void;
   [Symbol.dispose](): void;
 }
