@@ -3,7 +3,8 @@
  * side effects keeps the registration whenever any of them is used.
  */
 import { opModules } from './generated/ops.ts';
-import { registerOps, type Op } from './graph/op.ts';
+import * as table from './graph/op.ts';
+import type { Op } from './graph/op.ts';
 import * as compiled from './tensor/compile.ts';
 import * as gradients from './tensor/grad.ts';
 import * as tensors from './tensor/tensor.ts';
@@ -13,8 +14,10 @@ function isOp(x: unknown): x is Op {
   return typeof x === 'object' && x !== null && 'infer' in x && 'name' in x;
 }
 
-for (const module of opModules) registerOps(Object.values(module).filter(isOp));
+for (const module of opModules) table.registerOps(Object.values(module).filter(isOp));
 
+/** The table of ops, with Fovea's own in it: whoever looks ops up by name takes `getOp` from here, or it may find none. */
+export const { getOp, registeredOps, registerOps } = table;
 export const { tensor, wrap, zeros, ones, full, data, apply, apply1 } = tensors;
 export const { variable, keep, packVariables } = variables;
 export const { compile } = compiled;

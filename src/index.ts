@@ -4,11 +4,11 @@
  */
 export * from './errors.ts';
 export {
-  apply, apply1, compile, data, full, grad, keep, ones, packVariables, tensor, variable, wrap, zeros,
+  apply, apply1, compile, data, full, grad, keep, ones, packVariables, registeredOps, registerOps, tensor, variable, wrap, zeros,
 } from './fovea.ts';
 export * from './generated/ops-api.ts';
 export { defineOp, type DifferentiableOp, type GradientContext } from './tensor/define-op.ts';
-export { registerOps, registeredOps, type HostTensor, type Op, type Sample } from './graph/op.ts';
+export type { HostTensor, Op, Sample } from './graph/op.ts';
 export { Tensor, type TensorLike } from './tensor/tensor.ts';
 export { Variable, type PackedVariables, type VariableOptions } from './tensor/variable.ts';
 export type { CompileOptions, CompiledFunction } from './tensor/compile.ts';

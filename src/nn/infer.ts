@@ -2,7 +2,7 @@
 import type { Shape, TensorType } from '../device/types.ts';
 import { FoveaError, OptionError, ShapeError } from '../errors.ts';
 import type { Attrs } from '../graph/node.ts';
-import { getOp } from '../graph/op.ts';
+import { getOp } from '../fovea.ts';
 import { tuple } from './attributes.ts';
 import type { Emitter } from './operator.ts';
 import { shapeInMemory, shapeInMXNet } from './operator.ts';

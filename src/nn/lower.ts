@@ -2,7 +2,7 @@
 import type { TensorType } from '../device/types.ts';
 import { OptionError } from '../errors.ts';
 import type { Attrs } from '../graph/node.ts';
-import { getOp } from '../graph/op.ts';
+import { getOp } from '../fovea.ts';
 import { Tensor, apply, toTensor } from '../tensor/tensor.ts';
 import type { TensorLike } from '../tensor/tensor.ts';
 import { Variable } from '../tensor/variable.ts';

@@ -6,7 +6,7 @@ import type { Leaf } from '../graph/leaves.ts';
 import type { Node, Value } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/node.ts';
 import type { HostTensor, Op, Sample } from '../graph/op.ts';
-import { getOp } from '../graph/op.ts';
+import { getOp } from '../fovea.ts';
 import { runReference } from '../graph/reference.ts';
 import { PhiloxStream } from '../random/philox.ts';
 import type { DifferentiableOp } from '../tensor/define-op.ts';

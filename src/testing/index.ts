@@ -2,6 +2,6 @@
 export * from './check-op.ts';
 export * from './tolerance.ts';
 export { runReference } from '../graph/reference.ts';
-export { registeredOps } from '../graph/op.ts';
+export { registeredOps } from '../fovea.ts';
 export { layouts } from './inputs.ts';
 export type { LayoutName, Placement } from './inputs.ts';

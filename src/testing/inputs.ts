@@ -7,7 +7,7 @@ import { PhiloxStream } from '../random/philox.ts';
 import { apply1 } from '../tensor/tensor.ts';
 import { wrap } from '../tensor/tensor.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { getOp } from '../graph/op.ts';
+import { getOp } from '../fovea.ts';
 
 /** The values of one input of a sample, as the dtype stores them. */
 export function sampleValues(input: SampleInput, name: string, position: number): HostData {
