@@ -28,8 +28,8 @@ export function addEvaluate(program: Command, context: Context): void {
   addRunOptions(command, [...dataOptions, ...machineOptions])
     .addHelpText('after', `
 Examples:
-  $ fovea evaluate runs/0001
-  $ fovea evaluate runs/0001 --data other-photos --csv labels.csv --positive 'grade >= 2' --out predictions.csv
+  $ fovea evaluate runs/train-1
+  $ fovea evaluate runs/train-1 --data other-photos --csv labels.csv --positive 'grade >= 2' --out predictions.csv
 `)
     .action((run: string, given: Record<string, unknown>) => evaluate(run, given, context));
 }

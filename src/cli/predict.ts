@@ -19,7 +19,7 @@ export function addPredict(program: Command, context: Context): void {
   addRunOptions(command, ['device', 'threads'])
     .addHelpText('after', `
 Example:
-  $ fovea predict runs/0001 photos one-more.jpg --out predictions.csv
+  $ fovea predict runs/train-1 photos one-more.jpg --out predictions.csv
 `)
     .action((run: string, paths: string[], given: Record<string, unknown>) => predict(run, paths, given, context));
 }

@@ -23,7 +23,7 @@ export function addTrain(program: Command, context: Context): void {
     .usage('[options]');
   addRunOptions(command, optionNames)
     .optionsGroup('Run:')
-    .option('--out <dir>', 'run directory (default: the next number under runs/); one that holds something is never overwritten')
+    .option('--out <dir>', 'run directory (default: runs/train-1, runs/train-2, ...); one that holds something is never overwritten')
     .option('--config <file>', "options from a file, such as a run's config.json; flags win over it")
     .option('--resume <run>', 'go on with a run, as if it had not stopped')
     .option('--allow-inexact', 'resume although this machine computes other bits')
@@ -34,7 +34,7 @@ Examples:
   $ fovea train
         trains on simulated photographs, in minutes
   $ fovea train --data photos --csv labels.csv --positive 'grade >= 2' --class-weights balanced --epochs 30
-  $ fovea train --resume runs/0001 --epochs 50
+  $ fovea train --resume runs/train-1 --epochs 50
 `)
     .action((given: Record<string, unknown>) => train(given, context));
 }
@@ -89,14 +89,14 @@ class TrainView {
       void this.progress.show('preparing images', done, total);
       if (done === total) this.progress.clear();
     },
-    onStart: ({ config, directory, epoch }) => {
+    onStart: ({ config, directory, epoch, resumed }) => {
       this.#epochs = config.options.epochs;
       this.#simulated = config.simulated;
       this.#begun = this.#last = performance.now();
       const parts = config.parts.map(({ part, samples, patients }) => `${part} ${samples} images of ${patients} patients`).join(', ');
       if (config.simulated) this.#say(`${SIMULATED_NOTICE}\n`);
       this.#say(`${config.name}: ${config.parameters.toLocaleString('en')} parameters, ${config.imageShape[0]} x ${config.imageShape[1]} pixels\n`);
-      this.#say(`${parts}\n${epoch > 1 ? `going on with epoch ${epoch} in` : 'run directory:'} ${directory}\n`);
+      this.#say(`${parts}\n${resumed ? `going on with epoch ${epoch} in` : 'run directory:'} ${directory}\n`);
     },
     onBatch: ({ epoch, step, steps, batch, objective }) => {
       const now = performance.now();

@@ -76,8 +76,8 @@ export interface FitOptions {
 
 /** Each may return a promise, which is awaited. */
 export interface FitCallbacks {
-  /** The step is compiled, nothing has run. */
-  onStart?(run: FitStart): unknown;
+  /** All is made, nothing has run. */
+  onStart?(start: FitStart, run: FitState): unknown;
   onBatch?(batch: BatchReport): unknown;
   /** Of the validation after an epoch. */
   onValidation?(done: number, total: number): unknown;
@@ -218,7 +218,7 @@ class Run implements FitResult {
 
   async epochs(): Promise<void> {
     const { callbacks = {}, epochs, signal } = this.#options;
-    await callbacks.onStart?.({ ...this.#about(), updates: this.#updates });
+    await callbacks.onStart?.({ ...this.#about(), updates: this.#updates }, this);
     while (this.history.length < epochs) {
       const finished = await this.#steps() && await this.#finishEpoch();
       if (!finished) {

@@ -32,16 +32,16 @@ export class RunDirectory {
 
   /**
    * A new directory: the one asked for, or, where that holds something already, the next free number after it
-   * (`runs/0002`, `results-2`). Nothing that is there is touched.
+   * (`runs/train-2`, `results-2`). Nothing that is there is touched.
    *
-   * @param asked default: the next number under `runs`
+   * @param asked default: the next of `runs/train-1`, `runs/train-2`, ...
    */
   static async create(asked?: string): Promise<RunDirectory> {
     const files = await nodeFiles();
     const { fs, path } = files;
-    const base = path.resolve(asked ?? 'runs');
+    const base = path.resolve(asked ?? path.join('runs', 'train'));
     for (let number = 1; ; number++) {
-      const target = asked === undefined ? path.join(base, String(number).padStart(4, '0')) : number === 1 ? base : `${base}-${number}`;
+      const target = asked === undefined ? `${base}-${number}` : number === 1 ? base : `${base}-${number}`;
       try {
         await fs.mkdir(target, { recursive: true });
         if ((await fs.readdir(target)).length > 0) continue;
@@ -161,7 +161,7 @@ export class RunDirectory {
         warn(`${error.message}; going on from the state before`);
       }
     }
-    throw new DataError(`${this.path}: no state to resume from; it was not trained to the end of its first epoch`);
+    throw new DataError(`${this.path}: no state to resume from`);
   }
 
   /** One line an epoch, written anew from all of them. JSON's null stands for a figure that has no value. */

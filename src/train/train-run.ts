@@ -31,7 +31,7 @@ import type { TrainingSnapshot } from './snapshot.ts';
 export interface TrainRunOptions {
   /** A new run's options; for a resumed one, what may differ from its own (see `changeable`). */
   readonly options?: RunOptions;
-  /** Directory of a new run; default the next number under `runs`. One that holds something gets a number. */
+  /** Directory of a new run; default the next of `runs/train-1`, `runs/train-2`, .... One that holds something gets a number. */
   readonly out?: string;
   /** Directory of a run to go on with. */
   readonly resume?: string;
@@ -47,7 +47,7 @@ export interface TrainRunHooks {
   /** A line for the user: the device, warnings, images that were left out. */
   log?(line: string): void;
   onData?(done: number, total: number): void;
-  onStart?(run: { readonly config: RunConfig; readonly directory: string; readonly epoch: number }): void;
+  onStart?(run: { readonly config: RunConfig; readonly directory: string; readonly epoch: number; readonly resumed: boolean }): void;
   onBatch?(report: BatchReport): void;
   onValidation?(done: number, total: number): void;
   onEpoch?(record: EpochRecord, best: boolean): void;
@@ -158,7 +158,7 @@ class TrainingRun {
       seed: options.seed, device: this.#device, loader: { workers: options.workers },
       resume: this.#resumed?.snapshot, signal,
       callbacks: {
-        onStart: async ({ network, normalization, classWeights }) => {
+        onStart: async ({ network, normalization, classWeights }, run) => {
           const parameters = network.variables.trainable.reduce((sum, v) => sum + v.size, 0);
           this.#config = {
             fovea: await foveaVersion(), simulated: dataset.simulated, name: options.model, options, classes: dataset.classes,
@@ -168,8 +168,10 @@ class TrainingRun {
           this.#directory = this.#resumed?.directory ?? await RunDirectory.create(this.#request.out);
           await this.#directory.writeSymbol(this.#config.name, symbol);
           await this.#directory.write('config.json', encodeConfig(this.#config));
+          // From here on the run can be resumed, whatever befalls it in its first epoch.
+          if (!this.#resumed) await this.#keepState(run);
           const epoch = (this.#resumed?.snapshot.epoch ?? 0) + 1;
-          hooks.onStart?.({ config: this.#config, directory: this.#directory.path, epoch });
+          hooks.onStart?.({ config: this.#config, directory: this.#directory.path, epoch, resumed: this.#resumed !== undefined });
         },
         onBatch: hooks.onBatch && ((report) => hooks.onBatch!(report)),
         onValidation: hooks.onValidation && ((done, total) => hooks.onValidation!(done, total)),

@@ -83,6 +83,11 @@ test('a run left alone ends', () => {
   assert.match(uninterrupted.out, /run directory: .*whole/);
 });
 
+test('SIGKILL as the first epoch begins', async () => {
+  await stop('kill-at-start', /run directory: /, 0, 'SIGKILL');
+  await resume('kill-at-start');
+});
+
 test('SIGKILL within an epoch', async () => {
   // The second epoch takes some hundred milliseconds; this is well within it.
   await stop('kill-within', /epoch 1\/3 /, 60, 'SIGKILL');
