@@ -49,9 +49,12 @@ export async function evaluateRun(request: EvaluateRunOptions): Promise<Evaluate
   const own = other === undefined || Object.values(other).every((value) => value === undefined);
   const trained = await TrainedNetwork.load(run, request);
   const { config } = trained;
+  // Other phantoms are of other patients, unless a seed says otherwise.
   const options = own ? config.options
-    : { ...await resolveOptions(other, spell), size: config.options.size, seed: other.seed ?? config.options.seed };
-  const { dataset, split, warnings } = await openData(options, { onProgress: hooks.onData, signal });
+    : { ...await resolveOptions(other, spell), size: config.options.size, seed: other.seed ?? config.options.seed + 1 };
+  const { dataset, split, warnings: given } = await openData(options, { onProgress: hooks.onData, signal });
+  const seen = !own && config.simulated && dataset.simulated && options.seed === config.options.seed;
+  const warnings = seen ? [...given, 'phantoms of the seed that the network was trained with: it has seen some of these patients'] : given;
   try {
     if (dataset.classes.length !== config.classes.length) {
       throw new DataError(`${dataset.name} has ${dataset.classes.length} classes, the network tells ${config.classes.length} apart`);

@@ -169,6 +169,9 @@ test('evaluates its own parts and other simulated data', async () => {
   const other = await fovea('evaluate', phantomRun, '--patients', '5', '--seed', '99', '--device', 'cpu', '--threads', '2');
   assert.is(other.code, 0, other.err);
   assert.match(other.out, /│ all of phantoms \(simulated\) +│ 10 /);
+  assert.not.match(other.err, /has seen some/);
+  const seen = await fovea('evaluate', phantomRun, '--patients', '5', '--seed', '1', '--device', 'cpu', '--threads', '2');
+  assert.match(seen.err, /warning: phantoms of the seed that the network was trained with/);
   await badOption(['evaluate', phantomRun, '--part', 'tset', '--device', 'cpu'], /part: expected one of train, validation, test, all/);
   const absent = await fovea('evaluate', phantomRun, '--epoch', '7', '--device', 'cpu');
   assert.is(absent.code, 1);
