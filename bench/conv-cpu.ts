@@ -7,7 +7,7 @@
  *     npm install --prefix bench/peers
  *     node --import tsx bench/conv-cpu.ts [--batch 4] [--seconds 2] [--threads 2] [--plain]
  *
- * Beside the clock stands processor time, for the contestants of one thread: on a busy machine it is the more trustworthy.
+ * Beside the clock stands mean processor time, for the contestants of one thread: on a busy machine it is the more trustworthy.
  *
  * Relaxed SIMD is used on our side where the engine has it (Node 20 by a flag, as the command line does), unless --plain.
  * The last line is JSON.
@@ -180,7 +180,8 @@ for (const c of cases) {
   };
   const contestants = [await fovea(one, p), await fovea(many, p), ...(tf ? [tfjs(tf, p)] : [])];
   const best = contestants.map(() => Infinity);
-  const processor = contestants.map(() => Infinity);
+  const processor = contestants.map(() => 0);
+  let repetitions = 0;
   for (const contestant of contestants) await contestant.run();
   const results = await Promise.all(contestants.map((r) => r.result()));
   // outputs first: a kernel that computes nothing is fast
@@ -201,12 +202,13 @@ for (const c of cases) {
       await contestant.run();
       best[i] = Math.min(best[i], performance.now() - start);
       const { user, system } = process.cpuUsage(used);
-      processor[i] = Math.min(processor[i], (user + system) / 1000);
+      processor[i] += (user + system) / 1000;
     }
+    repetitions++;
   } while (performance.now() < until);
   const flop = 2 * results[0].length * depth;
   const speed = best.map((ms) => flop / ms / 1e6);
-  const byProcessor = processor.map((ms) => flop / ms / 1e6);
+  const byProcessor = processor.map((ms) => (flop * repetitions) / ms / 1e6);
   const shown = [speed[2], speed[0], speed[1], byProcessor[2], byProcessor[0]];
   console.log(c.name.padEnd(18) + shown.map((s) => (s ?? NaN).toFixed(1).padStart(11)).join(''));
   if (tf) ratios.push({ one: best[2] / best[0], many: best[2] / best[1], processor: processor[2] / processor[0] });

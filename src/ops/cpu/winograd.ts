@@ -18,10 +18,10 @@ const LEAST_CHANNELS = 16;
 
 /**
  * Whether minimal filtering is cheaper, by measured cycles: a register tile does some 7 multiplications and additions a cycle; input
- * and output transforms take 30 cycles a channel and block, transforming, writing and reading a filter's 36 values 120.
+ * and output transforms take 30 cycles a channel and block, transforming, writing and reading a filter's 36 values 50.
  */
 function pays(blocks: number, pixels: number, c: number, k: number): boolean {
-  const minimal = blocks * ((1.15 * PLANES * c * k) / 7 + 30 * (c + k)) + 120 * c * k;
+  const minimal = blocks * ((1.15 * PLANES * c * k) / 7 + 30 * (c + k)) + 50 * c * k;
   return minimal < (0.85 * 9 * pixels * c * k) / 7;
 }
 
