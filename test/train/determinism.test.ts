@@ -6,7 +6,12 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { RunOptions } from '../../src/train/index.ts';
-import { trainRun } from '../../src/train/index.ts';
+import { encodeSnapshot, fit, trainRun } from '../../src/train/index.ts';
+import { range, spots, spotsFit } from '../support/training.ts';
+import { openWebgpu, suiteUnless } from '../support/webgpu.ts';
+
+const { device: gpu, reason } = await openWebgpu();
+const webgpu = suiteUnless(reason, 'webgpu');
 
 const folder = mkdtempSync(join(tmpdir(), 'fovea-determinism-'));
 process.env.FOVEA_CACHE = join(folder, 'cache');
@@ -63,5 +68,18 @@ test('another seed gives others', async () => {
   assert.not.ok(other.get('inception-bn-0002.params')!.equals(first.get('inception-bn-0002.params')!));
 });
 
+webgpu('two runs on the webgpu device give the same bits, too', async () => {
+  const data = spots(16);
+  const run = async (): Promise<Uint8Array> => {
+    const result = await fit(spotsFit(data, { device: gpu, epochs: 2, train: range(0, 24), validation: range(24, 32) }));
+    const { tensors } = encodeSnapshot(await result.snapshot());
+    result.dispose();
+    return tensors;
+  };
+  assert.ok(Buffer.compare(await run(), await run()) === 0);
+});
+
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 test.run();
+webgpu.after(() => gpu.dispose());
+webgpu.run();
