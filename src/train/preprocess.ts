@@ -105,12 +105,23 @@ export function preprocess(pixels: Tensor, { mean, deviation, window }: Normaliz
   const x = pixels.cast('float32');
   const factor = tensor(Float32Array.from(deviation, (d) => 1 / d));
   if (window === 0) return x.sub(tensor(Float32Array.from(mean))).mul(factor);
+  return x.sub(localMean(x, window)).mul(factor);
+}
+
+/**
+ * Means over the window x window pixels around each, cut off at the image's edges: a square window as two strips (the divisor,
+ * the number of pixels within the image, is a product too). Each strip lies along the second axis, with all else in the last,
+ * where kernels take many elements at a time: three channels alone are few.
+ */
+function localMean(x: Tensor, window: number): Tensor {
+  const [n, height, width, channels] = x.shape;
   const half = (window - 1) / 2;
-  // A square window as two strips: the divisor, the number of pixels within the image, is a product too.
-  const pool = (y: Tensor, size: readonly number[], padding: readonly number[]): Tensor =>
-    apply1(getOp('avgPool2d'), [y], { size, stride: [1, 1], padding, ceil: false, countPadding: false });
-  const local = pool(pool(x, [window, 1], [half, half, 0, 0]), [1, window], [0, 0, half, half]);
-  return x.sub(local).mul(factor);
+  const pool = (y: Tensor, length: number): Tensor => apply1(getOp('avgPool2d'), [y.reshape([n, length, 1, y.size / n / length])], {
+    size: [window, 1], stride: [1, 1], padding: [half, half, 0, 0], ceil: false, countPadding: false,
+  });
+  const down = pool(x, height).reshape([n, height, width, channels]);
+  const across = pool(down.transpose([0, 2, 1, 3]), width).reshape([n, width, height, channels]);
+  return across.transpose([0, 2, 1, 3]);
 }
 
 export const augmentations = ['none', 'rotate180', 'flips'] as const;
