@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
 const names = readdirSync(folder)
-  .filter((file) => file.endsWith('.ts') && !['main.ts', 'shapes.ts'].includes(file))
+  .filter((file) => file.endsWith('.ts') && file !== 'main.ts')
   .map((file) => file.slice(0, -3));
 const [name, ...rest] = process.argv.slice(2);
 if (name === undefined || !names.includes(name)) {

@@ -6,8 +6,6 @@
  *
  * Medians over runs after one warm-up; the loss of every step is read, so all work is done when the clock stops.
  */
-import { writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { webgpu } from '../src/device/webgpu/index.ts';
 import type { Device } from '../src/device/types.ts';
@@ -18,6 +16,7 @@ import { inceptionBN } from '../src/models/index.ts';
 import { createVariables, initialize, internals } from '../src/nn/index.ts';
 import { sgd } from '../src/optim/index.ts';
 import type { Tensor } from '../src/tensor/tensor.ts';
+import { median, writeResults } from './support/convolution.ts';
 
 const { values: options } = parseArgs({
   args: process.argv.slice(2),
@@ -28,11 +27,6 @@ const { values: options } = parseArgs({
   },
 });
 const [batch, side, width, runs] = [options.batch, options.side, options.width, options.runs].map(Number);
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted.length % 2 ? sorted[(sorted.length - 1) / 2] : (sorted[sorted.length / 2 - 1] + sorted[sorted.length / 2]) / 2;
-}
 
 interface Result {
   readonly device: string;
@@ -112,7 +106,4 @@ for (const target of await targets()) {
     + `sum ${mb(memory.sum)}; allocated on the device ${mb(memory.allocated)}; ${result.launches} launches`);
   target.dispose();
 }
-if (options.out) {
-  const machine = { processor: cpus()[0].model, cores: cpus().length, node: process.version, date: new Date().toISOString().slice(0, 10) };
-  writeFileSync(options.out, `${JSON.stringify({ machine, batch, side, width, results }, null, 2)}\n`);
-}
+writeResults(options.out, { bench: 'training-step', batch, side, width, results });
