@@ -13,7 +13,7 @@ import { addRunOptions, runOptionsOf } from './options.ts';
 import { Progress, renderTable } from './terminal.ts';
 
 const dataOptions: readonly OptionName[] = [
-  'data', 'csv', 'fileColumn', 'labelColumn', 'patientColumn', 'splitColumn', 'groupColumn', 'positive', 'exclude',
+  'data', 'csv', 'fileColumn', 'labelColumn', 'patientColumn', 'splitColumn', 'groupColumn', 'positive', 'exclude', 'duplicates',
   'patients', 'prevalence', 'blur', 'labelNoise', 'seed',
 ];
 const machineOptions: readonly OptionName[] = ['device', 'threads', 'workers'];

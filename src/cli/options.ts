@@ -19,6 +19,7 @@ export const described: Readonly<Record<OptionName, Described>> = {
   groupColumn: { flags: '--group-column <name>', about: 'column that is equal for copies of one photograph' },
   positive: { flags: '--positive <expr>', about: "which rows are infected, as in 'grade >= 2 or dme >= 1'" },
   exclude: { flags: '--exclude <names>', about: 'images to leave out, separated by commas' },
+  duplicates: { flags: '--duplicates <names>', about: 'copies of one photograph, kept on one side: a=b,c=d=e' },
   size: { flags: '--size <pixels>', about: 'side of the images as the network sees them (default: 128 phantom, 224 photographs)' },
   validation: { flags: '--validation <share>', about: 'of the patients, for choosing the best epoch (default: 0.15)' },
   test: { flags: '--test <share>', about: 'of the patients, judged once at the end (default: 0.15)' },
@@ -47,7 +48,7 @@ export const described: Readonly<Record<OptionName, Described>> = {
 
 export const groups: Readonly<Record<string, readonly OptionName[]>> = {
   'Data:': [
-    'data', 'csv', 'fileColumn', 'labelColumn', 'patientColumn', 'splitColumn', 'groupColumn', 'positive', 'exclude', 'size',
+    'data', 'csv', 'fileColumn', 'labelColumn', 'patientColumn', 'splitColumn', 'groupColumn', 'positive', 'exclude', 'duplicates', 'size',
     'validation', 'test',
   ],
   'Simulated data:': ['patients', 'prevalence', 'blur', 'labelNoise'],

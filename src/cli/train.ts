@@ -157,7 +157,7 @@ function printPlan(plan: DryRunResult, { terminal }: Context): void {
   const lines = [
     ...(plan.simulated ? [SIMULATED_NOTICE] : []),
     ...plan.warnings.map((warning) => `warning: ${warning}`),
-    ...(plan.rejected > 0 ? [`${plan.rejected} images left out`] : []),
+    ...(plan.rejected === '' ? [] : [`warning: ${plan.rejected}`]),
     ...plan.parts.map(({ part, samples, patients, classes }) =>
       `${part.padEnd(10)} ${samples} images of ${patients} patients: ${classes.map((n, c) => `${n} ${plan.classes[c]}`).join(', ')}`),
     `network    ${options.model} at width ${options.width}: ${plan.parameters.toLocaleString('en')} parameters, ${options.size} x ${options.size} pixels`,

@@ -9,7 +9,7 @@ import { createNetwork } from './network.ts';
 import { createOptimizer } from './optimizer.ts';
 import { localWindow } from './preprocess.ts';
 import type { PartCounts } from './run-data.ts';
-import { countParts, listData } from './run-data.ts';
+import { countParts, describeRejected, listData } from './run-data.ts';
 import { openRunDevice } from './run-device.ts';
 import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
 import { resolveOptions } from './run-options.ts';
@@ -21,7 +21,8 @@ export interface DryRunResult {
   readonly classes: readonly string[];
   /** Before decoding: an image that turns out to be unreadable is missing later. */
   readonly parts: readonly PartCounts[];
-  readonly rejected: number;
+  /** What was left out and why, in words; '' for nothing. */
+  readonly rejected: string;
   readonly warnings: readonly string[];
   readonly device: string;
   readonly parameters: number;
@@ -58,7 +59,7 @@ export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: s
     const stepsAnEpoch = Math.floor(split.train.length / batch);
     const validationSteps = Math.ceil(split.validation.length / batch);
     return {
-      options, simulated, classes: labelled.classes, parts: countParts(labelled, split), rejected: rejected.length, warnings,
+      options, simulated, classes: labelled.classes, parts: countParts(labelled, split), rejected: describeRejected(rejected), warnings,
       device: device.name, parameters: network.variables.trainable.reduce((sum, v) => sum + v.size, 0),
       memory, deviceBytes: device.counters.bytesAllocated, stepSeconds, evaluationStepSeconds, stepsAnEpoch,
       seconds: epochs * (stepsAnEpoch * stepSeconds + validationSteps * evaluationStepSeconds),

@@ -28,10 +28,11 @@ function cohortOptions({ seed, patients, prevalence, blur, labelNoise }: Resolve
   return { seed, patients, prevalence, blur, labelNoise };
 }
 
-function list({ data, csv, fileColumn, labelColumn, patientColumn, splitColumn, groupColumn, positive, exclude }: ResolvedOptions): Promise<Listing> {
+function list(options: ResolvedOptions): Promise<Listing> {
+  const { data, csv, fileColumn, labelColumn, patientColumn, splitColumn, groupColumn, positive, exclude, duplicates } = options;
   const columns = { file: fileColumn, label: labelColumn, patient: patientColumn, split: splitColumn, group: groupColumn };
   const asked = Object.fromEntries(Object.entries(columns).filter(([, name]) => name !== undefined));
-  return openFolder(data, { table: csv, columns: asked, positive, exclude });
+  return openFolder(data, { table: csv, columns: asked, positive, exclude, duplicates });
 }
 
 /** Labels and patients without a pixel read: what a dry run looks at. */

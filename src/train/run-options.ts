@@ -63,6 +63,9 @@ const shape = {
   groupColumn: text(),
   positive: text(),
   exclude: z.union([text().transform((x) => x.split(',').map((name) => name.trim())), z.array(text())]),
+  duplicates: z.union([
+    text().transform((x) => x.split(',').map((names) => names.split('=').map((name) => name.trim()))), z.array(z.array(text())),
+  ]),
   size: integer(16, 2048),
   validation: number('a share from 0 to 0.9', 0, 0.9),
   test: number('a share from 0 to 0.9', 0, 0.9),
@@ -105,6 +108,7 @@ export type ResolvedOptions = RunOptions & { [K in Always]-?: NonNullable<RunOpt
 
 const folderOnly: readonly OptionName[] = [
   'csv', 'fileColumn', 'labelColumn', 'patientColumn', 'splitColumn', 'groupColumn', 'positive', 'exclude',
+  'duplicates',
 ];
 const phantomOnly: readonly OptionName[] = ['patients', 'prevalence', 'blur', 'labelNoise'];
 
