@@ -95,7 +95,7 @@ export function drawLesions(random: PhiloxStream, severity: number, anatomy: Ana
     });
   }
 
-  const blots = 5 + random.poisson(0.5 + 8 * severity);
+  const blots = 5 + random.poisson(0.5 + 7 * severity);
   for (let i = 0; i < blots; i++) {
     const r = 0.075 + 0.18 * random.uniform() ** (2.4 - severity);
     add('haemorrhage', r < 0.12 ? 'dot' : 'blot', place(3.4, r), {
@@ -105,7 +105,7 @@ export function drawLesions(random: PhiloxStream, severity: number, anatomy: Ana
       waves: outline(random, 0.15, 5),
       soft: random.uniform(0.2, 0.8),
       mode: 'absorb',
-      rgb: bloodDensity(random, blood * random.uniform(0.43, 0.8)),
+      rgb: bloodDensity(random, blood * random.uniform(0.47, 0.86)),
       opacity: 1,
     });
   }

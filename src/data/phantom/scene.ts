@@ -22,7 +22,7 @@ function drawCamera(random: PhiloxStream, patient: Patient, blur: number): Camer
   const cropped = random.chance(0.35);
   const hazy = random.chance(0.3);
   const warm = random.normal(0, 1);
-  const exposure = Math.exp(random.normal(0, 0.16));
+  const exposure = Math.exp(random.normal(0, 0.1));
   return {
     frame: 2 * radius * (cropped ? random.uniform(0.99, 1.01) : random.uniform(1.0, 1.09)),
     field: {
@@ -36,25 +36,25 @@ function drawCamera(random: PhiloxStream, patient: Patient, blur: number): Camer
     light: {
       x: random.normal(0, 1.2),
       y: random.normal(0, 1.2),
-      fall: random.uniform(0.08, 0.48),
+      fall: random.uniform(0.08, 0.42),
       slantX: random.normal(0, 0.013),
       slantY: random.normal(0, 0.013),
     },
     haze: {
-      veil: hazy ? random.uniform(0.03, 0.2) : random.uniform(0, 0.04),
+      veil: hazy ? random.uniform(0.03, 0.14) : random.uniform(0, 0.04),
       rim: random.chance(0.3) ? random.uniform(0.05, 0.35) : 0,
       angle: random.uniform(0, 2 * Math.PI),
       rgb: [random.uniform(0.75, 0.95), random.uniform(0.6, 0.8), random.uniform(0.45, 0.8)],
     },
     gain: [
-      exposure * Math.exp(random.normal(0, 0.06)),
-      exposure * Math.exp(random.normal(-0.02, 0.07) - 0.05 * warm),
-      exposure * Math.exp(random.normal(-0.05, 0.35) - 0.25 * warm + 0.1 * (patient.camera - 0.5)),
+      exposure * Math.exp(random.normal(0, 0.04)),
+      exposure * Math.exp(random.normal(-0.02, 0.045) - 0.05 * warm),
+      exposure * Math.exp(random.normal(-0.05, 0.25) - 0.25 * warm + 0.1 * (patient.camera - 0.5)),
     ],
-    gamma: Math.exp(random.normal(0, 0.12)),
-    saturation: random.uniform(0.75, 1.2),
+    gamma: Math.exp(random.normal(0, 0.07)),
+    saturation: random.uniform(0.82, 1.15),
     noise: 0.001 * Math.exp(random.uniform(0, 2.5)),
-    sharpen: random.chance(0.5) ? random.uniform(0, 1) : 0,
+    sharpen: random.chance(0.5) ? random.uniform(0, 1.3) : 0,
     jpegQuality: Math.round(random.uniform(70, 97)),
   };
 }
@@ -109,11 +109,11 @@ function drawAnatomy(random: PhiloxStream, patient: Patient, temporal: 1 | -1, c
     torsion,
     vessels,
     base: [
-      0.82 - 0.22 * melanin + 0.02 * hue,
-      0.44 - 0.16 * melanin + 0.025 * hue,
-      0.2 - 0.1 * melanin + 0.02 * hue,
+      0.8 - 0.17 * melanin + 0.02 * hue,
+      0.43 - 0.13 * melanin + 0.025 * hue,
+      0.19 - 0.08 * melanin + 0.02 * hue,
     ],
-    blood: clamp(Math.exp(random.normal(0, 0.27)), 0.55, 1.6),
+    blood: clamp(Math.exp(random.normal(0, 0.3)), 0.55, 1.7),
     capillaries: random.uniform(0, 1.8),
     granular: random.chance(0.5) ? random.uniform(0.1, 1) : 0,
     tessellation: random.chance(0.4) ? random.uniform(0.2, 1) : random.uniform(0, 0.2),
