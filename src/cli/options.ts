@@ -32,7 +32,11 @@ export const described: Readonly<Record<OptionName, Described>> = {
   epochs: { flags: '--epochs <n>', about: 'passes over the training part (default: 10 phantom, 30 photographs)' },
   batch: { flags: '--batch <n>', about: 'images a step (default: 16 phantom, 32 photographs)' },
   optimizer: { flags: '--optimizer <name>', about: 'sgd or adam (default: sgd)' },
-  lr: { flags: '--lr <rate>', about: "learning rate: a number, or an expression over epoch, epochs, update and updates, as in '0.1 * 0.5^floor(epoch/10)' (default: half a cosine from 0.05, adam 0.002)" },
+  lr: {
+    flags: '--lr <rate>',
+    about: 'learning rate: a number, or an expression over epoch, epochs, update and updates, as in '
+      + "'0.1 * 0.5^floor(epoch/10)' (default: half a cosine from 0.05, adam 0.002)",
+  },
   momentum: { flags: '--momentum <m>', about: 'of sgd (default: 0.9)' },
   weightDecay: { flags: '--weight-decay <w>', about: 'on weights and gammas (default: 0.0001)' },
   classWeights: { flags: '--class-weights <w>', about: 'none, balanced (from the class counts), or a weight for each class: 1,20 (default: none)' },

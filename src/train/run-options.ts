@@ -1,5 +1,5 @@
 /** Options of a run: what may be asked for, in what range, and what holds where nothing is said. */
-import { z } from 'zod';
+import * as v from 'valibot';
 import { didYouMean } from '../data/nearest.ts';
 import { samplerNames } from '../data/sampler.ts';
 import { OptionError } from '../errors.ts';
@@ -13,44 +13,46 @@ export const phantomData = 'phantom';
 export const modelNames = ['inception-bn', 'inception-bn-small'] as const;
 
 /** A number, given as one or as text. */
-function number(expected: string, low: number, high: number, { integer = false } = {}) {
-  const error = `expected ${expected}`;
-  const inner = z.number({ error }).gte(low, { error }).lte(high, { error });
-  return z.preprocess(
-    (x) => (typeof x === 'string' && x.trim() !== '' ? Number(x) : x),
-    integer ? inner.refine(Number.isInteger, { error }) : inner,
+function number(expected: string, low: number, high: number, isValid: (x: number) => boolean = () => true) {
+  const message = `expected ${expected}`;
+  return v.pipe(
+    v.unknown(), v.transform((x) => (typeof x === 'string' && x.trim() !== '' ? Number(x) : x)),
+    v.number(message), v.minValue(low, message), v.maxValue(high, message), v.check(isValid, message),
   );
 }
 
 const integer = (low: number, high = 2 ** 31 - 1) =>
-  number(high < 2 ** 31 - 1 ? `an integer from ${low} to ${high}` : `an integer of ${low} or more`, low, high, { integer: true });
+  number(high < 2 ** 31 - 1 ? `an integer from ${low} to ${high}` : `an integer of ${low} or more`, low, high, Number.isInteger);
 const share = () => number('a number from 0 to 1', 0, 1);
-const text = () => z.string({ error: 'expected text' }).min(1, { error: 'expected text' });
+const text = () => v.pipe(v.string('expected text'), v.minLength(1, 'expected text'));
+const words = (x: string, separator: string): string[] => x.split(separator).map((word) => word.trim());
 
 function choice<const T extends readonly string[]>(names: T) {
-  return z.custom<T[number]>((x) => names.includes(x as string), {
-    error: ({ input }) => `expected one of ${names.join(', ')}${typeof input === 'string' ? didYouMean(input, names) : ''}`,
-  });
+  return v.custom<T[number]>((x) => names.includes(x as string), ({ input }) =>
+    `expected one of ${names.join(', ')}${typeof input === 'string' ? didYouMean(input, names) : ''}`);
 }
 
-const classWeights = z.preprocess((x) => {
-  if (typeof x !== 'string' || x === 'none' || x === 'balanced') return x;
-  return x.split(',').map((w) => (w.trim() === '' ? NaN : Number(w)));
-}, z.custom<'none' | 'balanced' | number[]>((x) => x === 'none' || x === 'balanced'
-  || (Array.isArray(x) && x.every((w) => typeof w === 'number' && w >= 0 && Number.isFinite(w))), {
-  error: 'expected none, balanced, or a weight of 0 or more for each class, as in 1,20',
-}));
+const classWeights = v.pipe(
+  v.unknown(),
+  v.transform((x) => {
+    if (typeof x !== 'string' || x === 'none' || x === 'balanced') return x;
+    return x.split(',').map((w) => (w.trim() === '' ? NaN : Number(w)));
+  }),
+  v.custom<'none' | 'balanced' | number[]>((x) => x === 'none' || x === 'balanced'
+    || (Array.isArray(x) && x.every((w) => typeof w === 'number' && w >= 0 && Number.isFinite(w))),
+  'expected none, balanced, or a weight of 0 or more for each class, as in 1,20'),
+);
 
-const learningRate = z.preprocess((x) => {
-  if (typeof x !== 'string' || x.trim() === '') return x;
-  return Number.isNaN(Number(x)) ? x : Number(x);
-}, z.custom<number | string>((x) => (typeof x === 'number' ? x > 0 && Number.isFinite(x) : typeof x === 'string' && x !== ''), {
-  error: 'expected a positive number, or an expression over epoch, epochs, update and updates',
-}));
+const learningRate = v.pipe(
+  v.unknown(),
+  v.transform((x) => (typeof x !== 'string' || x.trim() === '' || Number.isNaN(Number(x)) ? x : Number(x))),
+  v.custom<number | string>((x) => (typeof x === 'number' ? x > 0 && Number.isFinite(x) : typeof x === 'string' && x !== ''),
+    'expected a positive number, or an expression over epoch, epochs, update and updates'),
+);
 
-const device = text().refine((x) => /^(auto|cpu|webgpu|webgpu:.+|cuda|cuda:.+)$/.test(x), {
-  error: 'expected auto, cpu, webgpu or webgpu:NAME',
-});
+const device = v.pipe(
+  text(), v.regex(/^(auto|cpu|webgpu|webgpu:.+|cuda|cuda:.+)$/, 'expected auto, cpu, webgpu or webgpu:NAME'),
+);
 
 /** All options by name. On the command line `--class-weights`, here and in config files `classWeights`. */
 const shape = {
@@ -62,10 +64,10 @@ const shape = {
   splitColumn: text(),
   groupColumn: text(),
   positive: text(),
-  exclude: z.union([text().transform((x) => x.split(',').map((name) => name.trim())), z.array(text())]),
-  duplicates: z.union([
-    text().transform((x) => x.split(',').map((names) => names.split('=').map((name) => name.trim()))), z.array(z.array(text())),
-  ]),
+  exclude: v.union([v.pipe(text(), v.transform((x) => words(x, ','))), v.array(text())], 'expected names'),
+  duplicates: v.union([
+    v.pipe(text(), v.transform((x) => words(x, ',').map((group) => words(group, '=')))), v.array(v.array(text())),
+  ], 'expected groups of names, as in a=b,c=d'),
   size: integer(16, 2048),
   validation: number('a share from 0 to 0.9', 0, 0.9),
   test: number('a share from 0 to 0.9', 0, 0.9),
@@ -92,13 +94,13 @@ const shape = {
   keep: choice(['best', 'all'] as const),
 } as const;
 
-const schema = z.strictObject(shape).partial();
+const schema = v.partial(v.strictObject(shape));
 
 export type OptionName = keyof typeof shape;
 export const optionNames = Object.keys(shape) as OptionName[];
 
 /** Options that a user gave. */
-export type RunOptions = z.output<typeof schema>;
+export type RunOptions = v.InferOutput<typeof schema>;
 
 type Always = 'data' | 'size' | 'validation' | 'test' | 'model' | 'width' | 'epochs' | 'batch' | 'optimizer' | 'lr' | 'weightDecay'
   | 'classWeights' | 'sampler' | 'augment' | 'normalize' | 'seed' | 'device' | 'workers' | 'keep';
@@ -141,14 +143,14 @@ const asKey: Spelling = (name) => name;
  * @throws OptionError naming the first that is wrong, what was given and what was expected; for an unknown one its nearest
  */
 export function parseOptions(given: Readonly<Record<string, unknown>>, spell: Spelling = asKey, where = ''): RunOptions {
-  const result = schema.safeParse(given);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  if (issue.code === 'unrecognized_keys') {
-    const [key] = issue.keys;
-    throw new OptionError(`${where}unknown option ${spell(key)}${didYouMean(key, optionNames.map(String)).replace(/'(\w+)'/, (_, x: string) => `'${spell(x)}'`)}`);
+  const result = v.safeParse(schema, given);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const name = String(issue.path?.[0].key);
+  if (!Object.hasOwn(shape, name)) {
+    const near = didYouMean(name, optionNames.map(String)).replace(/'(\w+)'/, (_, x: string) => `'${spell(x)}'`);
+    throw new OptionError(`${where}unknown option ${spell(name)}${near}`);
   }
-  const name = String(issue.path[0]);
   throw new OptionError(`${where}${spell(name)}: ${issue.message}, got ${JSON.stringify(given[name])}`);
 }
 
