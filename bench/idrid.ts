@@ -35,10 +35,9 @@ interface Candidate {
 }
 
 const candidates: readonly Candidate[] = [
-  { width: 0.25, learningRate: 0.02, augmentation: 'flips', epochs: 20 },
-  { width: 0.25, learningRate: 0.05, augmentation: 'flips', epochs: 20 },
-  { width: 0.5, learningRate: 0.02, augmentation: 'flips', epochs: 20 },
-  { width: 0.25, learningRate: 0.02, augmentation: 'none', epochs: 20 },
+  { width: 0.25, learningRate: 0.02, augmentation: 'flips', epochs: 15 },
+  { width: 0.25, learningRate: 0.05, augmentation: 'flips', epochs: 15 },
+  { width: 0.5, learningRate: 0.02, augmentation: 'flips', epochs: 15 },
 ];
 const folds = 3;
 const seeds = [1, 2, 3];

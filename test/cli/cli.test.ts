@@ -112,7 +112,8 @@ test('trains, says that its data are simulated, and leaves all that a run leaves
   assert.is(code, 0, err);
   assert.match(err, /^device: cpu \(2 threads/m);
   for (const epoch of [1, 2]) {
-    const line = new RegExp(`^epoch ${epoch}/2 \\| train loss .* \\| validation loss .* auc .*\\[.*\\] sens@90 .* \\| "healthy" always: acc 0.500 \\| .*images/s.* \\| simulated$`, 'm');
+    const line = new RegExp(`^epoch ${epoch}/2 \\| train loss .* \\| validation loss .* auc .*\\[.*\\] sens@90 .* \\| `
+      + '"healthy" always: acc 0.500 \\| .*images/s.* \\| simulated$', 'm');
     assert.match(out, line);
   }
   assert.match(out, /simulated data; epoch [12], the best of 2/);
@@ -124,7 +125,8 @@ test('trains, says that its data are simulated, and leaves all that a run leaves
     'report.html', 'roc.svg', 'loss.svg', 'auc.svg',
   ]) assert.ok(files.includes(file), file);
   assert.not.ok(files.some((file) => file.includes('.tmp-')));
-  const metrics = readFileSync(join(phantomRun, 'metrics.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as { epoch: number; simulated: boolean });
+  const lines = readFileSync(join(phantomRun, 'metrics.jsonl'), 'utf8').trim().split('\n');
+  const metrics = lines.map((line) => JSON.parse(line) as { epoch: number; simulated: boolean });
   assert.equal(metrics.map((m) => m.epoch), [1, 2]);
   assert.ok(metrics.every((m) => m.simulated));
   const predictions = readFileSync(join(phantomRun, 'predictions.csv'), 'utf8').trim().split('\n');
