@@ -165,6 +165,6 @@ export async function contest(p: Problem, contestants: readonly Contestant[], se
 export function writeResults(file: string | undefined, results: object): void {
   if (file === undefined) return;
   const machine = { processor: cpus()[0].model, cores: cpus().length, node: process.version, date: new Date().toISOString().slice(0, 10) };
-  const rounded = (_: string, x: unknown): unknown => (typeof x === 'number' ? Number(x.toPrecision(5)) : x);
+  const rounded = (_: string, x: unknown): unknown => (typeof x === 'number' && !Number.isInteger(x) ? Number(x.toPrecision(5)) : x);
   writeFileSync(file, `${JSON.stringify({ machine, ...results }, rounded)}\n`);
 }
