@@ -5,7 +5,7 @@
 import { kFold } from '../data/split.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { fitLogistic, rocAuc } from '../data/logistic.ts';
-import { channelStatistics, thumbnail } from '../data/phantom/probes.ts';
+import { channelStatistics, thumbnail } from '../data/features.ts';
 import { DataError } from '../errors.ts';
 import { evaluatePredictions } from './metrics.ts';
 import type { Metrics } from './metrics.ts';
