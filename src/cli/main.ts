@@ -11,10 +11,12 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.stderr.write('\nfinishing the step and saving; once more stops at once\n');
   });
 }
-// A reader that goes away (`| head`) is no error of ours.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(exitCodes.ok);
-});
+// A reader that goes away (`| head`) is no error of ours, and no reason to drop a run: the command goes on unheard.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') process.exit(exitCodes.failed);
+  });
+}
 
 const code = await runProgram(process.argv.slice(2), { terminal: processTerminal, signal: controller.signal });
 // Worker threads of devices would keep the process alive; what is written is flushed first.
