@@ -10,6 +10,7 @@ import { evaluationTable } from '../train/tables.ts';
 import type { Context } from './context.ts';
 import { epochOption } from './epoch.ts';
 import { addRunOptions, runOptionsOf } from './options.ts';
+import { outputFile } from './output-file.ts';
 import { Progress, renderTable } from './terminal.ts';
 
 const dataOptions: readonly OptionName[] = [
@@ -37,6 +38,7 @@ Examples:
 async function evaluate(run: string, given: Record<string, unknown>, { terminal, signal }: Context): Promise<void> {
   const options = parseOptions(runOptionsOf(given), asFlag);
   const data = Object.fromEntries(dataOptions.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])));
+  const out = await outputFile(given.out);
   const progress = new Progress(terminal);
   try {
     const result = await evaluateRun({
@@ -54,9 +56,9 @@ async function evaluate(run: string, given: Record<string, unknown>, { terminal,
     if (simulated) terminal.out(`${SIMULATED_NOTICE}\n`);
     else if (config.simulated) terminal.out('The network was trained on simulated images.\n');
     terminal.out(`${config.name}, epoch ${epoch}\n${await renderTable(evaluationTable(name, config.classes, result))}\n`);
-    if (typeof given.out === 'string') {
-      await writeWhole(await nodeFiles(), given.out, result.csv);
-      terminal.out(`${given.out}\n`);
+    if (out !== undefined) {
+      await writeWhole(await nodeFiles(), out, result.csv);
+      terminal.out(`${out}\n`);
     }
   } finally {
     progress.clear();

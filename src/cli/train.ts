@@ -45,6 +45,7 @@ async function train(given: Record<string, unknown>, context: Context): Promise<
     out?: string; config?: string; resume?: string; allowInexact?: boolean; dryRun?: boolean;
   };
   if (config !== undefined && resume !== undefined) throw new OptionError('--config does not go with --resume: a run has its own');
+  if (out === '') throw new OptionError('--out: expected the name of a folder');
   if (allowInexact && resume === undefined) throw new OptionError('--allow-inexact is for --resume');
   if (dry && resume !== undefined) throw new OptionError('--dry-run does not go with --resume');
   const fromFile: RunOptions = config === undefined ? {} : optionsOfConfig(await readText(await nodeFiles(), config), config);

@@ -9,7 +9,7 @@ import { createNetwork } from './network.ts';
 import { createOptimizer } from './optimizer.ts';
 import { localWindow } from './preprocess.ts';
 import type { PartCounts } from './run-data.ts';
-import { countParts, describeRejected, listData } from './run-data.ts';
+import { countParts, describeRejected, listData, requireTwoClasses } from './run-data.ts';
 import { openRunDevice } from './run-device.ts';
 import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
 import { resolveOptions } from './run-options.ts';
@@ -41,6 +41,7 @@ export interface DryRunResult {
 export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: string) => void; spell?: Spelling } = {}): Promise<DryRunResult> {
   const options = await resolveOptions(given, spell);
   const { labelled, split, rejected, warnings, simulated } = await listData(options);
+  requireTwoClasses(labelled, split);
   const device = await openRunDevice(options, log);
   const { size, batch, seed, optimizer, momentum, weightDecay, epochs } = options;
   const network = createNetwork(buildModel(options, labelled.classes.length), [size, size, 3], { seed });

@@ -1,4 +1,5 @@
 /** Judging a run's network on a part of its own data, or on data that it has never seen. */
+import type { Dataset } from '../data/dataset.ts';
 import { allIndices } from '../data/dataset.ts';
 import { parts } from '../data/split.ts';
 import type { Part } from '../data/split.ts';
@@ -7,7 +8,7 @@ import { metricsOf } from './evaluate.ts';
 import { constantMetrics } from './metrics.ts';
 import { predictionsCsv } from './predictions.ts';
 import type { RunConfig } from './run-config.ts';
-import { openData } from './run-data.ts';
+import { describeRejected, openData } from './run-data.ts';
 import type { RunOptions, Spelling } from './run-options.ts';
 import { resolveOptions } from './run-options.ts';
 import type { PartResult } from './train-run.ts';
@@ -44,7 +45,8 @@ export interface EvaluateRunResult extends PartResult {
 export async function evaluateRun(request: EvaluateRunOptions): Promise<EvaluateRunResult> {
   const { run, data: other, hooks = {}, signal, workers = 1, spell } = request;
   if (request.part !== undefined && request.part !== 'all' && !parts.includes(request.part)) {
-    throw new OptionError(`part: expected one of ${[...parts, 'all'].join(', ')}, got '${request.part as string}'`);
+    const part = spell?.('part') ?? 'part';
+    throw new OptionError(`${part}: expected one of ${[...parts, 'all'].join(', ')}, got '${request.part as string}'`);
   }
   const own = other === undefined || Object.values(other).every((value) => value === undefined);
   const trained = await TrainedNetwork.load(run, request);
@@ -52,14 +54,24 @@ export async function evaluateRun(request: EvaluateRunOptions): Promise<Evaluate
   // Other phantoms are of other patients, unless a seed says otherwise.
   const options = own ? config.options
     : { ...await resolveOptions(other, spell), size: config.options.size, seed: other.seed ?? config.options.seed + 1 };
-  const { dataset, split, warnings: given } = await openData(options, { onProgress: hooks.onData, signal });
-  const seen = !own && config.simulated && dataset.simulated && options.seed === config.options.seed;
-  const warnings = seen ? [...given, 'phantoms of the seed that the network was trained with: it has seen some of these patients'] : given;
+  const whole = (request.part ?? (own ? undefined : 'all')) === 'all';
+  let opened: Dataset | undefined;
   try {
+    const classes = own ? undefined : config.classes;
+    const { dataset, split, rejected, warnings: given } = await openData(options, { onProgress: hooks.onData, signal, whole, classes });
+    opened = dataset;
+    const warnings = rejected.length > 0 ? [...given, describeRejected(rejected)] : [...given];
+    if (!own && config.simulated && dataset.simulated && options.seed === config.options.seed) {
+      warnings.push('phantoms of the seed that the network was trained with: it has seen some of these patients');
+    }
     if (dataset.classes.length !== config.classes.length) {
       throw new DataError(`${dataset.name} has ${dataset.classes.length} classes, the network tells ${config.classes.length} apart`);
     }
-    const part = request.part ?? (own ? (split.test.length > 0 ? 'test' : 'validation') : 'all');
+    if (dataset.classes.join() !== config.classes.join()) {
+      warnings.push(`${dataset.name} has the classes ${dataset.classes.join(', ')}, the network was trained on `
+        + `${config.classes.join(', ')}: they are taken to be the same, in this order`);
+    }
+    const part = request.part ?? (whole ? 'all' : split.test.length > 0 ? 'test' : 'validation');
     const indices = part === 'all' ? allIndices(dataset) : split[part];
     if (indices.length === 0) throw new DataError(`${dataset.name}: the ${part} part is empty`);
     const logits = await trained.predict(dataset, indices, { workers, signal, onBatch: hooks.onBatch });
@@ -75,7 +87,7 @@ export async function evaluateRun(request: EvaluateRunOptions): Promise<Evaluate
       csv: await predictionsCsv(dataset, judged, { [part === 'all' ? 'test' : part]: logits }),
     };
   } finally {
-    dataset.close();
+    opened?.close();
     trained.dispose();
   }
 }

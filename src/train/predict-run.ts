@@ -36,14 +36,17 @@ export interface PredictRunResult {
   /** In the order of the paths, those of a folder by name. */
   readonly predictions: readonly Prediction[];
   readonly unreadable: number;
+  /** Files that were asked for; more than `predictions` has where the signal was aborted. */
+  readonly files: number;
   readonly csv: string;
 }
 
 /** Images decoded before the network sees them: what is held in memory at once. */
-const chunk = 256;
+const chunk = 64;
 
 /**
- * Classifies photographs. Files that cannot be read are marked, and stop nothing.
+ * Classifies photographs. Files that cannot be read are marked, and stop nothing. When the signal is aborted, what was
+ * said so far is what is returned.
  *
  * @throws DataError for a path that is not there, or no image at all; MissingPackageError without sharp
  */
@@ -54,8 +57,8 @@ export async function predictRun({ run, paths, onProgress, signal, ...options }:
     const { config } = trained;
     const predictions: Prediction[] = [];
     for (let start = 0; start < files.length; start += chunk) {
-      signal?.throwIfAborted();
-      predictions.push(...await predictFiles(trained, files.slice(start, start + chunk), signal));
+      if (signal?.aborted) break;
+      predictions.push(...await predictFiles(trained, files.slice(start, start + chunk)));
       onProgress?.(predictions.length, files.length);
     }
     const rows = predictions.map(({ file, probabilities, predicted, problem }) => [
@@ -65,7 +68,7 @@ export async function predictRun({ run, paths, onProgress, signal, ...options }:
     ]);
     const header = ['file', 'status', 'predicted', ...config.classes.map((name) => `p(${name})`), 'trained on'];
     return {
-      config, epoch: trained.epoch, predictions, unreadable: predictions.filter((p) => p.problem !== undefined).length,
+      config, epoch: trained.epoch, files: files.length, predictions, unreadable: predictions.filter((p) => p.problem !== undefined).length,
       csv: await csv(header, rows),
     };
   } finally {
@@ -73,7 +76,7 @@ export async function predictRun({ run, paths, onProgress, signal, ...options }:
   }
 }
 
-async function predictFiles(trained: TrainedNetwork, files: readonly string[], signal?: AbortSignal): Promise<Prediction[]> {
+async function predictFiles(trained: TrainedNetwork, files: readonly string[]): Promise<Prediction[]> {
   const { availableParallelism } = await importNode<typeof Os>('node:os', 'reading photographs');
   const [height, width, channels] = trained.config.imageShape;
   const stride = height * width * channels;
@@ -99,7 +102,7 @@ async function predictFiles(trained: TrainedNetwork, files: readonly string[], s
     decoded.forEach((image, k) => bytes.set(image.bytes, k * stride));
     const { classes } = trained.config;
     const data = memoryDataset({ name: 'photographs', shape: [height, width, channels], bytes, classes, labels: decoded.map(() => 0) });
-    const logits = await trained.predict(data, decoded.map((_, k) => k), { workers: 0, signal });
+    const logits = await trained.predict(data, decoded.map((_, k) => k), { workers: 0 });
     const probabilities = softmaxRows(logits, classes.length);
     decoded.forEach(({ index }, k) => {
       const row = Array.from(probabilities.subarray(k * classes.length, (k + 1) * classes.length));

@@ -1,12 +1,13 @@
 /** `config.json` of a run: what was asked for, what was made of it, and what its bits depend on. */
 import type * as FsPromises from 'node:fs/promises';
+import * as v from 'valibot';
 import { importNode } from '../data/node.ts';
 import { FormatError } from '../errors.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { Normalization } from './preprocess.ts';
 import type { PartCounts } from './run-data.ts';
 import type { ResolvedOptions } from './run-options.ts';
-import { parseOptions } from './run-options.ts';
+import { alwaysResolved, parseOptions } from './run-options.ts';
 import { checkFormat } from './snapshot.ts';
 
 export const configFormat = 1;
@@ -40,12 +41,40 @@ export function encodeConfig(config: RunConfig): string {
 export function decodeConfig(text: string, file: string): RunConfig {
   const value = jsonObject(text, file) as unknown as RunConfig & { format: unknown };
   checkFormat(value.format, configFormat, `${file}: config`);
-  const missing = (['name', 'options', 'classes', 'imageShape', 'normalization', 'fingerprint'] as const)
-    .find((field) => value[field] === undefined);
-  if (missing !== undefined) throw new FormatError(`${file}: ${missing} is missing`);
+  const result = v.safeParse(schema, value);
+  if (!result.success) {
+    const [issue] = result.issues;
+    const field = v.getDotPath(issue) ?? 'config';
+    throw new FormatError(`${file}: ${field}: ${issue.message}, got ${JSON.stringify(issue.input) ?? 'nothing'}`);
+  }
   parseOptions(value.options, undefined, `${file}: `);
+  const missing = alwaysResolved.find((name) => value.options[name] === undefined);
+  if (missing !== undefined) throw new FormatError(`${file}: options.${missing} is missing`);
   return value;
 }
+
+const count = v.pipe(v.number('expected a count'), v.integer('expected a count'), v.minValue(0, 'expected a count'));
+const side = v.pipe(count, v.minValue(1, 'expected a number of pixels or channels'));
+const text = v.string('expected text');
+const numbers = (least: number) => v.pipe(
+  v.array(v.number('expected a number'), 'expected numbers'), v.minLength(least, `expected ${least} numbers or more`),
+);
+const object = <const T extends v.ObjectEntries>(entries: T) => v.looseObject(entries, 'expected a value here');
+
+/** Of the fields that anything reads back; `options` apart, which `parseOptions` knows. */
+const schema = object({
+  simulated: v.boolean('expected true or false'),
+  name: v.pipe(text, v.regex(/^[^/\\]+$/, 'expected the name of a file')),
+  options: object({}),
+  classes: v.pipe(v.array(text, 'expected names'), v.minLength(2, 'expected two names or more')),
+  imageShape: v.strictTuple([side, side, side], 'expected height, width, channels'),
+  normalization: object({ mean: numbers(1), deviation: numbers(1), window: count }),
+  classWeights: numbers(2),
+  parts: v.pipe(
+    v.array(object({ samples: count, classes: numbers(2) }), 'expected parts'), v.minLength(1, 'expected parts'),
+  ),
+  fingerprint: v.record(v.string(), v.union([v.string(), v.number(), v.boolean()]), 'expected an object of figures'),
+});
 
 /**
  * The options in a file: a run's config.json, or an object of options alone.

@@ -1,5 +1,6 @@
 /** The data of a run: the phantom or a folder of photographs, its parts, and a digest by which a resumed run knows it again. */
 import { cacheImages } from '../data/cache.ts';
+import { allIndices } from '../data/dataset.ts';
 import type { Dataset, Labelled } from '../data/dataset.ts';
 import { describeRejected, openFolder } from '../data/folder.ts';
 import type { Listing, Rejected } from '../data/folder.ts';
@@ -8,6 +9,7 @@ import { phantomDataset } from '../data/phantom-dataset.ts';
 import { phantomCohort } from '../data/phantom/index.ts';
 import { parts, splitByPatient } from '../data/split.ts';
 import type { Part, Split } from '../data/split.ts';
+import { DataError } from '../errors.ts';
 import type { ResolvedOptions } from './run-options.ts';
 import { phantomData } from './run-options.ts';
 
@@ -22,17 +24,36 @@ export interface OpenDataHooks {
   /** Images rendered, or decoded and resized; not called where the cache has them. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
+  /** Refuses, before an image is decoded, data from which nothing can be learnt. */
+  readonly toTrain?: boolean;
+  /** Divides nothing: all is in the test part, be it one patient's photographs. */
+  readonly whole?: boolean;
+  /** Of a network that is to judge photographs: labels that are among them are read as these, whichever are there. */
+  readonly classes?: readonly string[];
+}
+
+/** @throws DataError where the training part holds one class alone: any network is right on it, and none learns */
+export function requireTwoClasses(data: Labelled, split: Split): void {
+  const present = new Set(Array.from(split.train, (i) => data.labels[i]));
+  if (present.size > 1) return;
+  const [only] = [...present].map((label) => data.classes[label]);
+  throw new DataError(`all ${split.train.length} images of the training part are of class ${only} `
+    + `(classes: ${data.classes.join(', ')}): there is nothing to tell apart`);
 }
 
 function cohortOptions({ seed, patients, prevalence, blur, labelNoise }: ResolvedOptions) {
   return { seed, patients, prevalence, blur, labelNoise };
 }
 
-function list(options: ResolvedOptions): Promise<Listing> {
+async function list(options: ResolvedOptions, classes?: readonly string[]): Promise<Listing> {
   const { data, csv, fileColumn, labelColumn, patientColumn, splitColumn, groupColumn, positive, exclude, duplicates } = options;
   const columns = { file: fileColumn, label: labelColumn, patient: patientColumn, split: splitColumn, group: groupColumn };
   const asked = Object.fromEntries(Object.entries(columns).filter(([, name]) => name !== undefined));
-  return openFolder(data, { table: csv, columns: asked, positive, exclude, duplicates });
+  const request = { table: csv, columns: asked, positive, exclude, duplicates };
+  const listing = await openFolder(data, request);
+  const fewer = classes !== undefined && listing.classes.join() !== classes.join()
+    && listing.classes.every((name) => classes.includes(name));
+  return fewer ? openFolder(data, { ...request, classes }) : listing;
 }
 
 /** Labels and patients without a pixel read: what a dry run looks at. */
@@ -56,21 +77,40 @@ export async function listData(options: ResolvedOptions): Promise<{
 }
 
 /** Renders or decodes what the cache has not, and splits by patient. The caller closes the dataset. */
-export async function openData(options: ResolvedOptions, { onProgress, signal }: OpenDataHooks = {}): Promise<RunData> {
+export async function openData(options: ResolvedOptions, hooks: OpenDataHooks = {}): Promise<RunData> {
+  const { onProgress, signal, toTrain } = hooks;
+  const divide = (data: Labelled): Split => (hooks.whole ? undivided(data) : splitData(data, options));
   const { size } = options;
   if (options.data === phantomData) {
     const dataset = await phantomDataset({ ...cohortOptions(options), size, onProgress, signal });
-    const split = splitData(dataset, options);
+    const split = divide(dataset);
+    if (toTrain) requireTwoClasses(dataset, split);
     return { dataset, split, rejected: [], warnings: split.warnings };
   }
-  const listing = await list(options);
+  const listing = await list(options, hooks.classes);
+  const listed = divide(listing);
+  if (toTrain) requireTwoClasses(listing, listed);
   const dataset = await cacheImages(listing, { size, onProgress, signal });
-  const split = splitData(dataset, options);
+  const split = divide(dataset);
+  if (toTrain) requireTwoClasses(dataset, split);
   return { dataset, split, rejected: dataset.rejected, warnings: [...dataset.warnings, ...split.warnings] };
 }
 
-function splitData(data: Labelled, { seed, validation, test }: ResolvedOptions): Split {
-  return splitByPatient(data, { seed, ratios: { train: 1 - validation - test, validation, test } });
+function undivided(data: Labelled): Split {
+  const none = new Int32Array(0);
+  return { train: none, validation: none, test: allIndices(data), warnings: [] };
+}
+
+/** @throws DataError saying also what was left out, for that may be why too little is there */
+function splitData(data: Labelled & { rejected?: readonly Rejected[] }, options: ResolvedOptions): Split {
+  const { seed, validation, test } = options;
+  try {
+    return splitByPatient(data, { seed, ratios: { train: 1 - validation - test, validation, test } });
+  } catch (error) {
+    const rejected = describeRejected(data.rejected ?? []);
+    if (!(error instanceof DataError)) throw error;
+    throw new DataError(`${options.data}: ${error.message}${rejected && `; ${rejected}`}`, { cause: error });
+  }
 }
 
 /** Samples by class, and patients, of each part. */

@@ -102,8 +102,12 @@ export const optionNames = Object.keys(shape) as OptionName[];
 /** Options that a user gave. */
 export type RunOptions = v.InferOutput<typeof schema>;
 
-type Always = 'data' | 'size' | 'validation' | 'test' | 'model' | 'width' | 'epochs' | 'batch' | 'optimizer' | 'lr' | 'weightDecay'
-  | 'classWeights' | 'sampler' | 'augment' | 'normalize' | 'seed' | 'device' | 'workers' | 'keep';
+/** Those that a run always has. */
+export const alwaysResolved = [
+  'data', 'size', 'validation', 'test', 'model', 'width', 'epochs', 'batch', 'optimizer', 'lr', 'weightDecay', 'classWeights',
+  'sampler', 'augment', 'normalize', 'seed', 'device', 'workers', 'keep',
+] as const satisfies readonly OptionName[];
+type Always = (typeof alwaysResolved)[number];
 
 /** Options with what holds where nothing was said. */
 export type ResolvedOptions = RunOptions & { [K in Always]-?: NonNullable<RunOptions[K]> };
@@ -146,7 +150,10 @@ export function parseOptions(given: Readonly<Record<string, unknown>>, spell: Sp
   const result = v.safeParse(schema, given);
   if (result.success) return result.output;
   const [issue] = result.issues;
-  const name = String(issue.path?.[0].key);
+  if (issue.path === undefined) {
+    throw new OptionError(`${where}options: expected an object, got ${JSON.stringify(given) ?? 'nothing'}`);
+  }
+  const name = String(issue.path[0].key);
   if (!Object.hasOwn(shape, name)) {
     const near = didYouMean(name, optionNames.map(String)).replace(/'(\w+)'/, (_, x: string) => `'${spell(x)}'`);
     throw new OptionError(`${where}unknown option ${spell(name)}${near}`);

@@ -89,7 +89,7 @@ export async function trainRun(request: TrainRunOptions): Promise<TrainRunResult
   const resumed = request.resume === undefined ? undefined : await openResumed(request.resume, request, log);
   const options = resumed?.options ?? await resolveOptions(request.options ?? {}, spell);
   const device = await openRunDevice(options, log);
-  const data = await openData(options, { onProgress: hooks.onData, signal });
+  const data = await openData(options, { onProgress: hooks.onData, signal, toTrain: true });
   try {
     for (const warning of data.warnings) log(`warning: ${warning}`);
     if (data.rejected.length > 0) log(`warning: ${describeRejected(data.rejected)}`);
@@ -205,8 +205,9 @@ class TrainingRun {
     const config = this.#config;
     const { history, best, interrupted } = result;
     if (interrupted || best === undefined) return { directory, config, interrupted, history, parts: {}, baselines: [] };
-    const { hooks = {} } = this.#request;
+    const { hooks = {}, signal } = this.#request;
     const { dataset, split } = this.#data;
+    const stopped = { directory, config, interrupted: true, history, parts: {}, baselines: [] };
     hooks.onStage?.(`judging epoch ${best.epoch} on all parts`);
     if (best.epoch !== history.length) await this.#takeParameters(result, best.epoch);
     const logits: Partial<Record<Part, Float32Array>> = {};
@@ -215,6 +216,8 @@ class TrainingRun {
     for (const part of parts) {
       const indices = split[part];
       if (indices.length === 0) continue;
+      // All that was learnt is saved: resumed, the run comes back here.
+      if (signal?.aborted) return stopped;
       logits[part] = await result.predict(dataset, indices);
       const labels = Array.from(indices, (i) => dataset.labels[i]);
       judged[part] = {
@@ -223,13 +226,13 @@ class TrainingRun {
       };
     }
     const held = split.test.length > 0 ? split.test : split.validation;
+    if (signal?.aborted) return stopped;
     hooks.onStage?.('fitting logistic baselines');
     const baselines = held.length > 0 ? fitBaselines(dataset, split.train, held, (line) => hooks.log?.(line)) : [];
     await this.#directory.write('predictions.csv', await predictionsCsv(dataset, split, logits));
     const outcome = { directory, config, interrupted, history, best, parts: judged, baselines };
-    const { scores: _, ...summary } = { scores: undefined, best: best.epoch, parts: judged };
     await this.#directory.write('results.json', `${JSON.stringify({
-      format: 1, simulated: config.simulated, ...summary,
+      format: 1, simulated: config.simulated, best: best.epoch, parts: judged,
       baselines: baselines.map(({ name, l2, crossValidatedAuc, metrics }) => ({ name, l2, crossValidatedAuc, metrics })),
     }, undefined, 1)}\n`);
     hooks.onStage?.('writing the report');

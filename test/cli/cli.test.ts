@@ -1,5 +1,5 @@
 // time limit: 300 s
-import { mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -8,7 +8,7 @@ import sharp from 'sharp';
 import { described, groups } from '../../src/cli/options.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import { phantomCohort, renderPhantom } from '../../src/data/phantom/index.ts';
-import { folderDefaults, phantomDefaults } from '../../src/train/index.ts';
+import { folderDefaults, phantomDefaults, predictRun } from '../../src/train/index.ts';
 import { optionNames } from '../../src/train/run-options.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fovea-cli-'));
@@ -174,7 +174,7 @@ test('evaluates its own parts and other simulated data', async () => {
   assert.not.match(other.err, /has seen some/);
   const seen = await fovea('evaluate', phantomRun, '--patients', '5', '--seed', '1', '--device', 'cpu', '--threads', '2');
   assert.match(seen.err, /warning: phantoms of the seed that the network was trained with/);
-  await badOption(['evaluate', phantomRun, '--part', 'tset', '--device', 'cpu'], /part: expected one of train, validation, test, all/);
+  await badOption(['evaluate', phantomRun, '--part', 'tset', '--device', 'cpu'], /--part: expected one of train, validation, test, all/);
   const absent = await fovea('evaluate', phantomRun, '--epoch', '7', '--device', 'cpu');
   assert.is(absent.code, 1);
   assert.match(absent.err, /the parameters of epoch 7 are not there; those of .* are/);
@@ -223,6 +223,78 @@ test('trains on a folder with a CSV, names what is corrupt, predicts files and f
   const gone = await fovea('predict', run, join(photos, 'gone.jpg'), '--device', 'cpu');
   assert.is(gone.code, 1);
   assert.match(gone.err, /gone\.jpg: no such file or folder/);
+});
+
+test('one class alone is refused: nothing could be learnt from it', async () => {
+  const data = ['--data', photos, '--file-column', 'name', '--positive', 'grade >= 9', '--out', join(folder, 'one-class')];
+  for (const more of [[], ['--dry-run']]) {
+    const { code, err } = await fovea('train', ...data, ...small, ...more);
+    assert.is(code, 1);
+    assert.match(err, /all \d+ images of the training part are of class healthy \(classes: healthy, infected\)/);
+  }
+  assert.not.ok(readdirSync(folder).includes('one-class'));
+});
+
+test('judges a few photographs of one patient, and says which could not be read', async () => {
+  const table = join(folder, 'few.csv');
+  writeFileSync(table, 'name,grade,patient\neye-0.png,0,p1\nmore/eye-1.jpg,2,p1\nbroken.jpg,2,p1\n');
+  const few = ['--data', photos, '--csv', table, '--file-column', 'name', '--positive', 'grade >= 2', '--device', 'cpu', '--threads', '2'];
+  const { code, out, err } = await fovea('evaluate', join(folder, 'photo-run'), ...few);
+  assert.is(code, 0, err);
+  assert.match(out, /│ all of .* │ 2 /);
+  assert.match(err, /warning: 1 image left out: broken\.jpg/);
+  const trained = await fovea('train', ...few, '--out', join(folder, 'few'));
+  assert.is(trained.code, 1);
+  assert.match(trained.err, /photos: 1 patient cannot be split into train, validation, test/);
+});
+
+test('--out is seen to be possible before any work', async () => {
+  const run = join(folder, 'photo-run');
+  await badOption(['predict', run, photos, '--out', join(folder, 'nowhere', 'x.csv')], /--out .*nowhere: no such folder/);
+  await badOption(['evaluate', run, '--out', folder], /--out .*: is a folder, not a file/);
+  await badOption(['train', '--out', ''], /--out: expected the name of a folder/);
+});
+
+test('an interrupted prediction keeps what was said', async () => {
+  const controller = new AbortController();
+  const many = join(folder, 'many');
+  mkdirSync(many);
+  const bytes = readFileSync(join(photos, 'eye-0.png'));
+  for (let i = 0; i < 70; i++) writeFileSync(join(many, `${i}.png`), bytes);
+  const result = await predictRun({
+    run: join(folder, 'photo-run'), paths: [many], device: 'cpu', threads: 2, signal: controller.signal,
+    onProgress: () => controller.abort(),
+  });
+  assert.is(result.files, 70);
+  assert.ok(result.predictions.length > 0 && result.predictions.length < 70);
+  assert.is(result.csv.trim().split('\n').length, 1 + result.predictions.length);
+});
+
+test("a run's config.json that was edited is an error that names the field", async () => {
+  const edited = join(folder, 'edited');
+  cpSync(join(folder, 'photo-run'), edited, { recursive: true });
+  const file = join(edited, 'config.json');
+  const config = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown> & { options: object };
+  const edits: [Record<string, unknown>, RegExp][] = [
+    [{ format: 7 }, /config of format 7; this version reads format 1/],
+    [{ options: null }, /config\.json: options: .* got null/],
+    [{ options: { ...config.options, batch: undefined } }, /config\.json: options\.batch is missing/],
+    [{ imageShape: 'x' }, /config\.json: imageShape: expected height, width, channels, got "x"/],
+    [{ normalization: {} }, /config\.json: normalization\.mean: /],
+    [{ classes: ['healthy'] }, /config\.json: classes: expected two names or more/],
+    [{ parts: undefined }, /config\.json: parts: /],
+    [{ name: '../other' }, /config\.json: name: expected the name of a file/],
+  ];
+  for (const [edit, message] of edits) {
+    writeFileSync(file, JSON.stringify({ ...config, ...edit }));
+    for (const args of [['predict', edited, photos], ['evaluate', edited], ['train', '--resume', edited]]) {
+      const { code, err } = await fovea(...args);
+      assert.is(code, 1, err);
+      assert.match(err, message);
+    }
+  }
+  writeFileSync(file, JSON.stringify({ format: 1, options: 3 }));
+  await badOption(['train', '--config', file], /config\.json: options: expected an object, got 3/);
 });
 
 test('lists the devices', async () => {

@@ -1,0 +1,26 @@
+import { fileReason } from '../data/decode.ts';
+import { OptionError } from '../errors.ts';
+import { nodeFiles } from '../train/files.ts';
+
+/**
+ * The file after --out, seen to be one that can be written: it is written last, after all the work.
+ *
+ * @throws OptionError
+ */
+export async function outputFile(given: unknown): Promise<string | undefined> {
+  if (given === undefined) return undefined;
+  const file = String(given);
+  if (file === '') throw new OptionError('--out: expected the name of a file');
+  const { fs, path } = await nodeFiles();
+  const folder = path.dirname(file);
+  try {
+    if (!(await fs.stat(folder)).isDirectory()) throw new OptionError(`--out ${file}: ${folder} is not a folder`);
+    await fs.access(folder, fs.constants.W_OK);
+  } catch (cause) {
+    if (cause instanceof OptionError) throw cause;
+    const why = fileReason(cause).replace('no such file', 'no such folder').replace('to read it', 'to write there');
+    throw new OptionError(`--out ${file}: ${folder}: ${why}`, { cause });
+  }
+  if ((await fs.stat(file).catch(() => undefined))?.isDirectory()) throw new OptionError(`--out ${file}: is a folder, not a file`);
+  return file;
+}
