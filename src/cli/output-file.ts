@@ -21,6 +21,7 @@ export async function outputFile(given: unknown): Promise<string | undefined> {
     const why = fileReason(cause).replace('no such file', 'no such folder').replace('to read it', 'to write there');
     throw new OptionError(`--out ${file}: ${folder}: ${why}`, { cause });
   }
-  if ((await fs.stat(file).catch(() => undefined))?.isDirectory()) throw new OptionError(`--out ${file}: is a folder, not a file`);
+  const present = await fs.stat(file).catch(() => undefined);
+  if (present?.isDirectory()) throw new OptionError(`--out ${file}: is a folder, not a file`);
   return file;
 }

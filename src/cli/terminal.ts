@@ -45,26 +45,37 @@ export class Progress {
   readonly #terminal: Terminal;
   #bar: import('cli-progress').SingleBar | undefined;
   #what: string | undefined;
+  #begun = { at: 0, done: 0 };
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
   }
 
-  /** Shows how far something has come; another `what` begins another bar. */
-  async show(what: string, done: number, total: number, note = ''): Promise<void> {
+  /**
+   * Shows how far something has come; another `what` begins another bar.
+   *
+   * @param note default: how many a second since the bar began, and the time left at that rate
+   */
+  async show(what: string, done: number, total: number, note?: string): Promise<void> {
     if (!this.#terminal.watched) return;
     if (this.#what !== what) {
       this.clear();
       this.#what = what;
+      this.#begun = { at: performance.now(), done };
       const { default: bars } = await importPackage<{ default: typeof import('cli-progress') }>('cli-progress', 'a progress bar');
       if (this.#what !== what) return;
       this.#bar = new bars.SingleBar({
         format: '{what} [{bar}] {value}/{total}{note}', barsize: 28, hideCursor: true, clearOnComplete: true, stream: process.stderr,
         fps: 8, gracefulExit: false,
       }, bars.Presets.shades_classic);
-      this.#bar.start(total, done, { what, note });
+      this.#bar.start(total, done, { what, note: note ?? '' });
     }
-    this.#bar?.update(done, { what, note });
+    this.#bar?.update(done, { what, note: note ?? this.#estimate(done, total) });
+  }
+
+  #estimate(done: number, total: number): string {
+    const rate = (done - this.#begun.done) / (performance.now() - this.#begun.at) * 1000;
+    return rate > 0 ? ` | ${rate.toFixed(1)}/s | ${clock((total - done) / rate)} left` : '';
   }
 
   clear(): void {

@@ -1,6 +1,6 @@
 /**
- * What a picture is like without looking at lesions: figures of a square RGB image, for logistic baselines of photographs
- * and for the probes of the phantom.
+ * What a picture is like without looking at lesions: figures of a square RGB image, for logistic baselines of
+ * photographs and for the probes of the phantom.
  */
 
 const PERCENTILES = [1, 5, 10, 25, 50, 75, 90, 95, 99];

@@ -59,7 +59,8 @@ function splitByRatio(data: Labelled, ratios: Record<Part, number>, seed: number
   const wanted = parts.filter((part) => ratios[part] > 0);
   const clusters = clustersOf(data, allIndices(data));
   if (clusters.length < wanted.length) {
-    throw new DataError(`${clusters.length} patient${clusters.length === 1 ? '' : 's'} cannot be split into ${wanted.join(', ')}`);
+    const patients = `${clusters.length} patient${clusters.length === 1 ? '' : 's'}`;
+    throw new DataError(`${patients} cannot be split into ${wanted.join(', ')}`);
   }
   const assigned = deal(clusters, wanted.map((part) => ratios[part]), seed);
   const of = (part: Part) => collect(clusters, assigned, wanted.indexOf(part));

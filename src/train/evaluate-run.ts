@@ -58,7 +58,9 @@ export async function evaluateRun(request: EvaluateRunOptions): Promise<Evaluate
   let opened: Dataset | undefined;
   try {
     const classes = own ? undefined : config.classes;
-    const { dataset, split, rejected, warnings: given } = await openData(options, { onProgress: hooks.onData, signal, whole, classes });
+    const { dataset, split, rejected, warnings: given } = await openData(options, {
+      onProgress: hooks.onData, signal, whole, classes,
+    });
     opened = dataset;
     const warnings = rejected.length > 0 ? [...given, describeRejected(rejected)] : [...given];
     if (!own && config.simulated && dataset.simulated && options.seed === config.options.seed) {

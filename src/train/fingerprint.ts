@@ -1,4 +1,4 @@
-/** What the bits of a run depend on beside its options: resumed under the same, it equals an uninterrupted one. */
+/** What the bits of a run depend on: resumed under the same, it equals an uninterrupted one. */
 import type { Device } from '../device/types.ts';
 import { OptionError } from '../errors.ts';
 
@@ -7,12 +7,15 @@ export type Fingerprint = Readonly<Record<string, string | number | boolean>>;
 /** Of Fovea's own steps that are not in the device's fingerprint: raised when a release computes other bits. */
 const numerics = 1;
 
-export function fingerprintOf(device: Device, dataDigest: string): Fingerprint {
+/** @param options what was asked for of the computation: a config file may have been edited since */
+export function fingerprintOf(
+  device: Device, dataDigest: string, options: Readonly<Record<string, string>> = {},
+): Fingerprint {
   const engine = typeof process === 'object' && process?.versions?.v8
     ? `V8 ${process.versions.v8.split('.').slice(0, 2).join('.')}` : globalThis.navigator?.userAgent ?? 'unknown';
   const machine = typeof process === 'object' && process?.arch ? process.arch : 'unknown';
   const own = Object.fromEntries(Object.entries(device.fingerprint).map(([key, value]) => [`device.${key}`, value]));
-  return { numerics, engine, machine, data: dataDigest, ...own };
+  return { numerics, engine, machine, data: dataDigest, ...own, ...options };
 }
 
 /** 'device.relaxedSimd: false, was true', one for each figure that differs. */

@@ -1,5 +1,5 @@
 /** A network joined to its parameters, with the head that training puts in place of the Symbol's own. */
-import type { Device, Shape } from '../device/types.ts';
+import type { Shape } from '../device/types.ts';
 import { OptionError } from '../errors.ts';
 import type { InitializeOptions, NetworkVariables } from '../nn/parameters.ts';
 import { createVariables, initialize } from '../nn/parameters.ts';
@@ -56,9 +56,4 @@ export function createNetwork(
       for (const variable of variables.all.values()) variable.dispose();
     },
   };
-}
-
-/** Bytes a device holds now, and the most it has held. */
-export function deviceBytes(device: Device): { now: number; peak: number } {
-  return { now: device.counters.bytesAllocated, peak: device.counters.peakBytes };
 }

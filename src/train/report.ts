@@ -20,7 +20,7 @@ export interface ReportData {
   readonly logits: Partial<Record<Part, ArrayLike<number>>>;
 }
 
-/** Writes `report.html` and its charts, `curves.svg` and `roc.svg`, into the run's directory. */
+/** Writes `report.html` and its charts, `loss.svg`, `auc.svg` and `roc.svg`, into the run's directory. */
 export async function writeReport(directory: RunDirectory, run: TrainRunResult, data: ReportData): Promise<void> {
   const notice = data.dataset.simulated ? SIMULATED_NOTICE : undefined;
   const [loss, auc] = curves(run, notice);

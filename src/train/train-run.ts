@@ -77,6 +77,15 @@ export interface PartResult {
 /** Options that a resumed run may change: where and how long it runs, not what it computes. */
 export const changeable: readonly (keyof RunOptions)[] = ['epochs', 'device', 'threads', 'workers', 'keep'];
 
+/** Options that decide what a step computes, as a fingerprint has them; those of the data are in its digest. */
+function computing(options: ResolvedOptions): Record<string, string> {
+  const names = [
+    'model', 'width', 'batch', 'optimizer', 'lr', 'momentum', 'weightDecay', 'classWeights', 'sampler', 'augment',
+    'normalize', 'seed',
+  ] as const;
+  return Object.fromEntries(names.map((name) => [`option.${name}`, String(options[name] ?? '')]));
+}
+
 /**
  * Trains by options, or goes on with a run, and leaves everything in its directory. When the signal is aborted the step is
  * finished and a state saved, from which `resume` goes on.
@@ -141,7 +150,7 @@ class TrainingRun {
     const options = this.#options;
     const { dataset, split } = this.#data;
     const { hooks = {}, signal, allowInexact = false } = this.#request;
-    const fingerprint = fingerprintOf(this.#device, await digestData(this.#data));
+    const fingerprint = fingerprintOf(this.#device, await digestData(this.#data), computing(options));
     if (this.#resumed) {
       requireSameFingerprint(this.#resumed.config.fingerprint, fingerprint, allowInexact, (line) => hooks.log?.(line));
     }

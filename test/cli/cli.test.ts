@@ -293,6 +293,8 @@ test("a run's config.json that was edited is an error that names the field", asy
       assert.match(err, message);
     }
   }
+  writeFileSync(file, JSON.stringify({ ...config, options: { ...config.options, lr: 0.3 } }));
+  await badOption(['train', '--resume', edited, '--epochs', '2'], /bit for bit \(option\.lr: 0\.3, was 0\.05 .*--allow-inexact/);
   writeFileSync(file, JSON.stringify({ format: 1, options: 3 }));
   await badOption(['train', '--config', file], /config\.json: options: expected an object, got 3/);
 });

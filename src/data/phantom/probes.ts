@@ -34,7 +34,8 @@ export interface ProbeOptions {
  *
  * @param rows one row of features a picture
  * @param patients the patient of each row: no patient is in two folds
- * @throws ShapeError where the three lengths differ; DataError for a feature that is not finite or a fold without a class
+ * @throws ShapeError where the three lengths differ
+ * @throws DataError for a feature that is not finite, or folds that leave a class out
  */
 export function probeAuc(
   rows: readonly number[][],
