@@ -6,7 +6,7 @@ import type { Device, DeviceBuffer } from '../device/types.ts';
  */
 export class Arena {
   readonly #device: Device;
-  #buffers: DeviceBuffer[] = [];
+  #buffers: (DeviceBuffer | undefined)[] = [];
   generation = 0;
 
   constructor(device: Device) {
@@ -20,22 +20,24 @@ export class Arena {
     sizes.forEach((bytes, i) => {
       const old = this.#buffers[i];
       if (old !== undefined && old.bytes >= bytes) return;
+      // Forgotten before the new one is made: where there is no memory for it, the arena has none, not a disposed one.
       old?.dispose();
+      this.#buffers[i] = undefined;
       this.#buffers[i] = this.#device.allocate(bytes, `arena ${i}`);
     });
   }
 
   buffer(index: number): DeviceBuffer {
-    return this.#buffers[index];
+    return this.#buffers[index]!;
   }
 
   get bytes(): number {
-    return this.#buffers.reduce((sum, b) => sum + b.bytes, 0);
+    return this.#buffers.reduce((sum, b) => sum + (b?.bytes ?? 0), 0);
   }
 
   /** Gives the memory back; Programs allocate it again when they next run. */
   release(): void {
-    for (const buffer of this.#buffers) buffer.dispose();
+    for (const buffer of this.#buffers) buffer?.dispose();
     this.#buffers = [];
     this.generation++;
   }

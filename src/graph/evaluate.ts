@@ -94,9 +94,10 @@ async function run(device: Device, requested: readonly Value[], graph: Collected
   for (const { cell } of assignments) cell.bufferOn(device);
   const { key, inputs } = describe(order, requested, assignments);
   const program = await cached(device, key, () => Program.create({ device, requested, assignments, inputs }));
-  const evaluated = new Set<object>(order);
   const kept: [VariableCell, HostData][] = [];
-  for (const { cell } of assignments) if (cell.isHeldOutside(evaluated)) kept.push([cell, await cell.read()]);
+  for (const { cell } of assignments) {
+    if (isReadLater(cell.leaf.value, requested, graph)) kept.push([cell, await cell.read()]);
+  }
 
   await program.run(inputs.map(inputData));
   const data = await Promise.all(requested.map((_, i) => program.readOutput(i)));
@@ -105,10 +106,28 @@ async function run(device: Device, requested: readonly Value[], graph: Collected
       results.set(value, data[i]);
       return;
     }
-    value.become(hostLeaf(data[i], value.shape, value.dtype, { label: value.node.label, variables: variablesUnder(value) }));
+    const cut = { label: value.node.label, variables: variablesUnder(value) };
+    value.become(hostLeaf(data[i], value.shape, value.dtype, { cut }));
   });
   for (const [cell, old] of kept) cell.preserve(old);
-  for (const { cell } of assignments) cell.commit();
+  for (const { cell, value } of assignments) cell.commit(value);
+}
+
+/** True when something alive may yet ask for `version`, or for what was computed from it and does not become data now. */
+function isReadLater(version: Value, requested: readonly Value[], { order, assignments }: Collected): boolean {
+  const evaluated = new Set<object>(order);
+  const cut = new Set([...requested, ...assignments.map((a) => a.value)]);
+  const stale = new Set([version]);
+  if (version.isHeldOutside(evaluated)) return true;
+  for (const node of order) {
+    if (!node.inputs.some((v) => stale.has(v))) continue;
+    for (const output of node.outputs) {
+      if (cut.has(output)) continue;
+      if (output.isHeldOutside(evaluated)) return true;
+      stale.add(output);
+    }
+  }
+  return false;
 }
 
 function variablesUnder(value: Value): Set<number> {
@@ -122,7 +141,9 @@ function variablesUnder(value: Value): Set<number> {
 }
 
 /** Names a graph by its structure: ops, attributes, connections, shapes of the data, identities of the variables. */
-function describe(order: readonly Node[], requested: readonly Value[], assignments: readonly Assignment[]): { key: string; inputs: Leaf[] } {
+function describe(
+  order: readonly Node[], requested: readonly Value[], assignments: readonly Assignment[],
+): { key: string; inputs: Leaf[] } {
   const index = new Map<Node, number>();
   const inputs: Leaf[] = [];
   const parts: string[] = [];
@@ -130,7 +151,7 @@ function describe(order: readonly Node[], requested: readonly Value[], assignmen
   for (const node of order) {
     index.set(node, index.size);
     if (!isLeaf(node)) {
-      parts.push(`${node.op.name}${JSON.stringify(node.attrs)}(${node.inputs.map(ref).join()})`);
+      parts.push(`${node.op.name}${JSON.stringify(node.attrs, exactly)}(${node.inputs.map(ref).join()})`);
     } else if (node.source.kind === 'variable') {
       parts.push(`v${node.source.cell.id}`);
     } else {
@@ -140,6 +161,11 @@ function describe(order: readonly Node[], requested: readonly Value[], assignmen
   }
   parts.push('>', requested.map(ref).join(), ...assignments.map((a) => `${a.cell.id}=${ref(a.value)}`));
   return { key: parts.join(';'), inputs };
+}
+
+/** For JSON.stringify, which writes infinities and NaN as null and -0 as 0. */
+function exactly(_key: string, x: unknown): unknown {
+  return typeof x === 'number' && (!Number.isFinite(x) || Object.is(x, -0)) ? `number ${Object.is(x, -0) ? '-0' : x}` : x;
 }
 
 async function cached(device: Device, key: string, create: () => Promise<Program>): Promise<Program> {

@@ -6,8 +6,11 @@ import type { ProgramOutput } from './program.ts';
 
 /** Where the bytes of a leaf come from. */
 export type LeafSource =
-  /** Data on the host. `cut` is set when an evaluation left it in place of a computed value. */
-  | { readonly kind: 'host'; readonly data: HostData; readonly cut?: Cut }
+  /**
+   * Data on the host. `cut` is set when an evaluation left it in place of a computed value, `version` (the id of a cell) when it
+   * is an earlier version of a variable.
+   */
+  | { readonly kind: 'host'; readonly data: HostData; readonly cut?: Cut; readonly version?: number }
   /** A number in the caller's code: a constant of a compiled function, a scalar input of an uncompiled one. */
   | { readonly kind: 'number'; readonly value: number }
   /** An argument of a function being traced. */
@@ -55,8 +58,8 @@ export function isLeaf(node: Node): node is Leaf {
   return node instanceof Leaf;
 }
 
-export function hostLeaf(data: HostData, shape: Shape, dtype: DType, cut?: Cut): Leaf {
-  return new Leaf({ kind: 'host', data, cut }, { shape, dtype });
+export function hostLeaf(data: HostData, shape: Shape, dtype: DType, past: { cut?: Cut; version?: number } = {}): Leaf {
+  return new Leaf({ kind: 'host', data, ...past }, { shape, dtype });
 }
 
 export function numberLeaf(value: number, dtype: DType = 'float32'): Leaf {

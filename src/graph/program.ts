@@ -1,7 +1,7 @@
 import type { Device, DeviceBuffer, Executable, HostData, Launch, Lowering, Placed, PlacedLaunch, Scratch } from '../device/types.ts';
 import { bytesPerElement, sizeOf } from '../device/types.ts';
 import { copyLaunch } from '../device/copy.ts';
-import { DeviceError, GraphError, OutOfMemoryError } from '../errors.ts';
+import { DeviceError, GraphError } from '../errors.ts';
 import { allocateSlab, allocateSlots, livenessBound } from './allocate.ts';
 import type { Arena } from './arena.ts';
 import { arenaOf } from './arena.ts';
@@ -10,6 +10,7 @@ import { fromDeviceData, toDeviceData } from './leaves.ts';
 import type { Attrs, Node, Value } from './node.ts';
 import type { Assignment } from './order.ts';
 import { schedule } from './order.ts';
+import { assertBindable, explain } from './out-of-memory.ts';
 import type { Layout, Plan, Root } from './plan.ts';
 import { plan } from './plan.ts';
 import type { HostTensor, Op } from './op.ts';
@@ -81,37 +82,15 @@ export class Program {
     const { alignment, arena } = device.memory;
     this.#slotBytes = arena === 'slab' ? [allocateSlab(plan.roots, alignment)] : allocateSlots(plan.roots, alignment);
     if (this.#slotBytes[0] === 0) this.#slotBytes = [];
-    const cells = new Set<VariableCell>();
-    let own = 0;
-    const seen = new Map<VariableCell, DeviceBuffer>();
-    for (const root of plan.roots) {
-      if (root.pinned === undefined) continue;
-      if (root.pinned.kind === 'variable') {
-        const { cell } = root.pinned;
-        cells.add(cell);
-        if (!seen.has(cell)) seen.set(cell, cell.bufferOn(device));
-        this.#pinned.set(root, seen.get(cell)!);
-        continue;
-      }
-      const buffer = device.allocate(root.bytes, root.pinned.kind);
-      own += buffer.bytes;
-      this.#owned.push(buffer);
-      this.#pinned.set(root, buffer);
-      if (root.pinned.kind === 'leaf') {
-        const { leaf } = root.pinned;
-        this.#leafRoots.set(leaf, root);
-        if (!inputs.includes(leaf)) this.#writeConstant(leaf, buffer);
-      }
-    }
-    this.cells = [...cells];
+    this.cells = [...new Set(plan.roots.flatMap(({ pinned }) => (pinned?.kind === 'variable' ? [pinned.cell] : [])))];
     this.assigned = spec.assignments.map((a) => a.cell);
     this.launchCount = plan.steps.length;
-    for (const cell of this.cells) cell.onDispose.add(this.#onCellDisposed);
+    const own = plan.roots.filter((r) => r.pinned !== undefined && r.pinned.kind !== 'variable');
     this.memory = {
       planned: this.#slotBytes.reduce((a, b) => a + b, 0),
       naive: plan.naiveBytes,
       bound: livenessBound(plan.roots, alignment),
-      own,
+      own: own.reduce((sum, r) => sum + r.bytes, 0),
       variables: this.cells.reduce((sum, c) => sum + c.bytes, 0),
     };
   }
@@ -129,7 +108,13 @@ export class Program {
       runsOnHost: (node: Node) => kernelsOf(node, device.kind) === undefined,
     };
     const program = new Program(spec, plan(schedule(wanted, assigned), wanted, assigned, options), applied);
-    await program.#bind();
+    try {
+      program.#allocate();
+      await program.bind();
+    } catch (error) {
+      program.dispose();
+      throw error;
+    }
     return program;
   }
 
@@ -137,10 +122,15 @@ export class Program {
     return this.#disposed;
   }
 
+  /** True when a run would start at once. Throws GraphError when the Program was disposed. */
+  get bound(): boolean {
+    this.#assertAlive();
+    return this.#generation === this.#arena.generation;
+  }
+
   /** Writes the inputs (in the order of the spec) and runs all segments. */
   async run(data: readonly (HostData | number)[]): Promise<void> {
-    this.#assertAlive();
-    if (this.#generation !== this.#arena.generation) await this.#bind();
+    if (!this.bound) await this.bind();
     this.#inputs.forEach((leaf, i) => this.#writeInput(leaf, data[i]));
     for (const segment of this.#segments) {
       if (segment.kind === 'device') await segment.executable.run();
@@ -150,8 +140,7 @@ export class Program {
 
   /** Times each launch of one run on the inputs last written. */
   async profile(): Promise<{ label: string; node: string; ms: number }[]> {
-    this.#assertAlive();
-    if (this.#generation !== this.#arena.generation) await this.#bind();
+    if (!this.bound) await this.bind();
     const rows = [];
     for (const segment of this.#segments) {
       if (segment.kind === 'device') rows.push(...(await segment.executable.profile()));
@@ -196,14 +185,41 @@ export class Program {
     this.#segments = [];
   }
 
-  /** Encodes the launches for where the arena lies now. */
-  async #bind(): Promise<void> {
+  /** Makes the memory that is the Program's own and finds that of its variables. */
+  #allocate(): void {
     const { device } = this;
-    const tooLarge = this.#plan.roots.find((r) => r.bytes > device.memory.maxBuffer);
-    if (tooLarge !== undefined) {
-      throw new OutOfMemoryError(`a value of ${tooLarge.bytes} bytes is over the ${device.memory.maxBuffer} that ${device.name} can bind`);
+    assertBindable(this.#plan, this.#inputs, device);
+    for (const cell of this.cells) cell.onDispose.add(this.#onCellDisposed);
+    for (const root of this.#plan.roots) {
+      const { pinned } = root;
+      if (pinned === undefined) continue;
+      if (pinned.kind === 'variable') {
+        this.#pinned.set(root, pinned.cell.bufferOn(device));
+        continue;
+      }
+      const buffer = this.#orExplain(() => device.allocate(root.bytes, pinned.kind));
+      this.#owned.push(buffer);
+      this.#pinned.set(root, buffer);
+      if (pinned.kind === 'leaf') {
+        this.#leafRoots.set(pinned.leaf, root);
+        if (!this.#inputs.includes(pinned.leaf)) this.#writeConstant(pinned.leaf, buffer);
+      }
     }
-    this.#arena.ensure(this.#slotBytes);
+  }
+
+  #orExplain<T>(allocate: () => T): T {
+    try {
+      return allocate();
+    } catch (error) {
+      const held = this.#owned.reduce((sum, b) => sum + b.bytes, this.#arena.bytes);
+      throw explain(error, this.memory.planned + this.memory.own, held, this.#inputs, this.device);
+    }
+  }
+
+  /** Encodes the launches for where the arena lies now. */
+  async bind(): Promise<void> {
+    const { device } = this;
+    this.#orExplain(() => this.#arena.ensure(this.#slotBytes));
     this.#release();
     const segments: Segment[] = [];
     let launches: PlacedLaunch[] = [];

@@ -11,7 +11,7 @@ let nextCellId = 0;
  *
  * Reading records the version current at that moment. `assign` makes the next one but runs nothing; the evaluation that first
  * touches the cell runs the assignment, and `commit` then moves the version on. Readers of an older version that were not
- * evaluated by then keep a copy of it (`isHeldOutside`, `preserve`).
+ * evaluated by then keep a copy of it (`preserve`).
  */
 export class VariableCell {
   readonly id = nextCellId++;
@@ -19,6 +19,8 @@ export class VariableCell {
   readonly shape: Shape;
   readonly dtype: DType;
   version = 0;
+  /** How often `assign` was called. */
+  assignments = 0;
   /** What a read gives now: the leaf of this version, or the value assigned and not yet run. */
   current: Value;
   /** Programs that hold this cell's buffer listen here. */
@@ -74,6 +76,12 @@ export class VariableCell {
     return this.#buffer;
   }
 
+  /** Makes a value the next version; the evaluation that first touches the cell computes it. */
+  assign(value: Value): void {
+    this.assignments++;
+    this.current = value;
+  }
+
   /** Replaces the value from the host; what was pending is forgotten. Callers preserve unevaluated readers first. */
   write(data: HostData, elementOffset = 0): void {
     this.assertAlive();
@@ -106,23 +114,29 @@ export class VariableCell {
     this.dispose();
   }
 
-  /** An evaluation wrote the assigned value into the buffer: whoever holds that value now reads the new version. */
-  commit(): void {
-    const assigned = this.pending;
+  /**
+   * Moves the version on. With `assigned`, an evaluation wrote that value into the buffer, and whoever holds it now reads the new
+   * version; what was assigned while it ran stays pending.
+   */
+  commit(assigned?: Value): void {
+    const later = assigned !== undefined && this.current !== assigned ? this.current : undefined;
     this.#advance();
-    if (assigned === undefined || isLeaf(assigned.node)) return;
-    assigned.become(this.#leaf);
-    this.current = assigned;
+    if (assigned !== undefined && !isLeaf(assigned.node)) {
+      assigned.become(this.#leaf);
+      this.current = assigned;
+    }
+    if (later !== undefined) this.current = later;
   }
 
-  /** True when a node or handle outside `evaluated` may yet ask for the current version, so that it must outlive a write. */
-  isHeldOutside(evaluated: ReadonlySet<object>): boolean {
-    return this.#leaf.value.isHeldOutside(evaluated);
+  /** True when someone may yet read the current version from the buffer, so that it must be preserved before a write. */
+  get hasReaders(): boolean {
+    const { value } = this.#leaf;
+    return value.node === this.#leaf && value.isHeldOutside(new Set());
   }
 
   /** Lets whoever still reads the current version have it from the host. */
   preserve(data: HostData): void {
-    this.#leaf.value.become(hostLeaf(data, this.shape, this.dtype));
+    this.#leaf.value.become(hostLeaf(data, this.shape, this.dtype, { version: this.id }));
   }
 
   /** Frees the device memory. Programs that use the variable become unusable and say so. */

@@ -44,6 +44,7 @@ interface Entry {
   readonly values: readonly Value[];
   readonly ring: readonly (readonly DeviceBuffer[])[];
   calls: number;
+  disposed: boolean;
 }
 
 /**
@@ -60,18 +61,24 @@ export function compile<A extends readonly Tree[], R extends Tree>(
   const entries = new Map<string, Promise<Entry>>();
   const made: Entry[] = [];
   let disposed = false;
+  const assertAlive = (): void => {
+    if (disposed) throw new GraphError(`"${name}" was disposed`);
+  };
 
   const lookup = (args: A): { leaves: (Tensor | number)[]; entry: Promise<Entry> } => {
-    if (disposed) throw new GraphError(`"${name}" was disposed`);
+    assertAlive();
     refuseInTrace(`the compiled function "${name}" is called`);
     const { leaves, structure } = flatten(args);
     const signature = signatureOf(leaves, structure);
     let entry = entries.get(signature);
     if (entry === undefined) {
       if (entries.size === 2) warnRetrace(name, [...entries.keys()][1], signature);
-      entry = exclusively(() => traceAndBuild(fn as unknown as (...args: never[]) => Tree, name, leaves, structure, options)).then((e) => {
-        made.push(e);
-        return e;
+      entry = exclusively(async () => {
+        assertAlive();
+        const built = await traceAndBuild(fn as unknown as (...args: never[]) => Tree, name, leaves, structure, options);
+        made.push(built);
+        if (disposed) dispose();
+        return built;
       });
       entry.catch(() => entries.delete(signature));
       entries.set(signature, entry);
@@ -82,17 +89,22 @@ export function compile<A extends readonly Tree[], R extends Tree>(
   const call = async (...args: A): Promise<R> => {
     const { leaves, entry } = lookup(args);
     const lazy = leaves.filter((x): x is Tensor => typeof x !== 'number' && !hasHostData(x));
-    if (lazy.length > 0) await evaluate(lazy.map((t) => t.value));
+    const evaluated = lazy.length > 0 ? await evaluate(lazy.map((t) => t.value)) : [];
+    const inputs = leaves.map((x) => (typeof x === 'number' ? x : evaluated[lazy.indexOf(x)] ?? hostData(x)));
     const ready = await entry;
-    return exclusively(() => runEntry(ready, leaves, name)) as Promise<R>;
+    return exclusively(async () => {
+      assertAlive();
+      return runEntry(ready, inputs, name);
+    }) as Promise<R>;
   };
 
   const prepare = async (...args: A): Promise<ProgramMemory> => (await lookup(args).entry).program.memory;
   const dispose = (): void => {
     disposed = true;
-    for (const { program, ring } of made) {
-      program.dispose();
-      for (const buffers of ring) for (const buffer of buffers) buffer.dispose();
+    for (const entry of made) {
+      entry.disposed = true;
+      entry.program.dispose();
+      for (const buffers of entry.ring) for (const buffer of buffers) buffer.dispose();
     }
   };
   const compiled = Object.assign(call, { prepare, dispose, [Symbol.dispose]: dispose });
@@ -127,7 +139,7 @@ async function traceAndBuild(
   const bytes = values.reduce((sum, _, i) => sum + program.outputBuffer(i).bytes, 0);
   const ring = bytes > ringBytes ? [] : Array.from({ length: ringLength }, (_, k) =>
     values.map((_v, i) => device.allocate(program.outputBuffer(i).bytes, `${name} result ${k}`)));
-  return { program, results: results.structure, values, ring, calls: 0 };
+  return { program, results: results.structure, values, ring, calls: 0, disposed: false };
 }
 
 /** Values computed outside the trace become constants of the Program: evaluated once, now. */
@@ -149,15 +161,19 @@ function isConstant(source: LeafSource): boolean {
   return source.kind === 'host' || source.kind === 'number';
 }
 
-async function runEntry(entry: Entry, leaves: readonly (Tensor | number)[], name: string): Promise<Tree> {
+async function runEntry(entry: Entry, inputs: readonly (HostData | number)[], name: string): Promise<Tree> {
   const { program, ring, values } = entry;
-  await settleNow(program.cells, program.device);
-  const none = new Set<object>();
-  const kept: [(typeof program.assigned)[number], HostData][] = [];
-  for (const cell of program.assigned) if (cell.isHeldOutside(none)) kept.push([cell, await cell.read()]);
-  await program.run(leaves.map((x) => (typeof x === 'number' ? x : hostData(x))));
-  for (const [cell, old] of kept) cell.preserve(old);
+  // Each of these waits, and the caller may read and assign meanwhile: only when nothing is left to wait for do the versions move
+  // on, in one go with the start of the run. Whoever reads from then on reads what the run leaves.
+  for (;;) {
+    const read = program.assigned.find((cell) => cell.hasReaders);
+    if (program.cells.some((cell) => cell.pending)) await settleNow(program.cells, program.device);
+    else if (read !== undefined) read.preserve(await read.read());
+    else if (!program.bound) await program.bind();
+    else break;
+  }
   for (const cell of program.assigned) cell.commit();
+  await program.run(inputs);
   const serial = ++entry.calls;
   const slot = ring.length > 0 ? ring[serial % ringLength] : undefined;
   const tensors = values.map((value, i) => {
@@ -166,6 +182,7 @@ async function runEntry(entry: Entry, leaves: readonly (Tensor | number)[], name
     const lifetime = slot ? ringLength : 1;
     const output: ProgramOutput = {
       read: async () => {
+        if (entry.disposed) throw new GraphError(`result ${i} of "${name}" is gone: "${name}" was disposed`);
         if (entry.calls - serial >= lifetime) {
           throw new GraphError(`result ${i} of call ${serial} of "${name}" was overwritten by call ${entry.calls}; `
             + `read it within ${lifetime} call${lifetime > 1 ? 's' : ''}`);

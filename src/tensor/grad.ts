@@ -6,6 +6,7 @@ import { getOp } from '../graph/op.ts';
 import type { DifferentiableOp } from './define-op.ts';
 import type { TensorLike } from './tensor.ts';
 import { Tensor, apply1 } from './tensor.ts';
+import { activeTrace } from './trace.ts';
 import { Variable } from './variable.ts';
 
 /**
@@ -27,6 +28,9 @@ export function grad(loss: Tensor, params: readonly (Variable | Tensor)[]): Tens
   const wanted = new Set<Value>(targets);
   const active = new Set<Node>(targets.map((t) => t.node));
   for (const node of order) if (node.inputs.some((v) => wanted.has(v) || active.has(v.node))) active.add(node);
+  params.forEach((p, i) => {
+    if (p instanceof Variable && !order.includes(targets[i].node)) refuseEarlierVersion(order, p);
+  });
 
   const gradients = new Map<Value, Tensor>();
   const seed = new Tensor(numberLeaf(1).value);
@@ -55,6 +59,21 @@ export function grad(loss: Tensor, params: readonly (Variable | Tensor)[]): Tens
     });
   }
   return targets.map((target) => gradients.get(target) ?? apply1(getOp('broadcastTo'), [0], { shape: target.shape }));
+}
+
+/** Refuses a loss computed from a version of the parameter that an assignment has replaced: zeros would be silently wrong. */
+function refuseEarlierVersion(order: readonly Node[], { name, cell }: Variable): void {
+  if (activeTrace() !== undefined) return;
+  for (const node of order) {
+    if (!isLeaf(node)) continue;
+    const { source } = node;
+    const earlier = source.kind === 'variable' ? source.cell === cell && node.value !== cell.current
+      : source.kind === 'host' && source.version === cell.id;
+    if (earlier) {
+      throw new GraphError(`grad: the loss was computed from an earlier version of variable "${name}", which was assigned since; `
+        + 'take the gradient before assigning');
+    }
+  }
 }
 
 /** Refuses to look behind values that were evaluated, where a parameter stands behind them. */

@@ -112,9 +112,12 @@ export class Tensor<D extends DType = DType> {
 
   /** Another shape of the same size; one length may be -1 and follows from the others. */
   reshape(shape: Shape): Tensor<D> {
-    const known = shape.filter((d) => d !== -1);
-    const resolved = shape.map((d) => (d === -1 ? this.size / sizeOf(known) : d));
-    return one('reshape', [this], { shape: resolved }) as Tensor<D>;
+    const known = sizeOf(shape.filter((d) => d !== -1));
+    const rest = known === 0 ? 0 : this.size / known;
+    if (shape.includes(-1) && (shape.indexOf(-1) !== shape.lastIndexOf(-1) || !Number.isInteger(rest))) {
+      throw new ShapeError(`reshape: x [${this.shape}] of ${this.size} elements does not fill shape [${shape}] with one length for -1`);
+    }
+    return one('reshape', [this], { shape: shape.map((d) => (d === -1 ? rest : d)) }) as Tensor<D>;
   }
 
   /** Axes in another order; default reversed. */
@@ -159,13 +162,14 @@ function one(op: string, inputs: readonly TensorLike[], attrs: Attrs = {}): Tens
  * @throws ShapeError, DTypeError with the op's name and the inputs' shapes
  */
 export function apply(op: Op, inputs: readonly TensorLike[], attrs: Attrs = {}): Tensor[] {
+  inputs.forEach((x, i) => {
+    if (typeof x === 'number' || typeof x?.currentValue === 'function') return;
+    throw new DTypeError(`${op.name}: ${inputName(op, i)} is ${describe(x)}; a tensor was expected`);
+  });
   const integers = inputs.some((x) => typeof x !== 'number' && x.dtype === 'int32')
     && inputs.every((x) => (typeof x === 'number' ? Number.isInteger(x) : x.dtype === 'int32'));
-  const values = inputs.map((x, i) => {
-    if (typeof x === 'number') return numberLeaf(x, integers ? 'int32' : 'float32').value;
-    if (typeof x?.currentValue !== 'function') throw new DTypeError(`${op.name}: ${inputName(op, i)} is ${describe(x)}; a tensor was expected`);
-    return x.currentValue();
-  });
+  const values = inputs.map((x) =>
+    (typeof x === 'number' ? numberLeaf(x, integers ? 'int32' : 'float32').value : x.currentValue()));
   const site = activeTrace() === undefined ? undefined : callSite();
   return new Node(op, attrs, values, op.infer(values, attrs), site).outputs.map((v) => new Tensor(v));
 }
@@ -247,7 +251,9 @@ function inferDType(values: Nested | ArrayLike<number>): DType {
 }
 
 function flatten(values: Nested): number[] {
-  return typeof values === 'number' ? [values] : values.flatMap((v) => flatten(v));
+  if (typeof values === 'number') return [values];
+  if (!Array.isArray(values)) throw new DTypeError(`tensor: ${describe(values)} stands where a number was expected`);
+  return (values as readonly Nested[]).flatMap((v) => flatten(v));
 }
 
 function shapeOf(values: Nested): number[] {

@@ -1,7 +1,7 @@
 import type { DType, Device, HostData, Shape } from '../device/types.ts';
 import { sizeOf } from '../device/types.ts';
 import { DTypeError, GraphError, ShapeError } from '../errors.ts';
-import { exclusively, settle, settleNow } from '../graph/evaluate.ts';
+import { evaluateNow, exclusively, settle, settleNow } from '../graph/evaluate.ts';
 import { hostArray } from '../graph/leaves.ts';
 import type { Value } from '../graph/node.ts';
 import { getOp } from '../graph/op.ts';
@@ -98,15 +98,20 @@ export class Variable<D extends DType = DType> {
     const { cell } = this;
     const trace = activeTrace();
     if (trace) trace.assign(cell, next);
-    else cell.current = next;
+    else cell.assign(next);
   }
 
-  /** Runs what is pending and copies the value to the host. */
+  /** Runs what is pending and copies the value to the host. What is assigned after the call is not seen. */
   data(): Promise<HostData<D>> {
     refuseInTrace(`data() of variable "${this.name}" is called`);
+    const { cell } = this;
+    const { assignments } = cell;
+    const asked = this.read();
     return exclusively(async () => {
-      await settleNow([this.cell]);
-      return (await this.cell.read(this.#part?.start ?? 0, this.size)) as HostData<D>;
+      if (cell.assignments === assignments) await settleNow([cell]);
+      const same = cell.assignments === assignments;
+      const values = same ? await cell.read(this.#part?.start ?? 0, this.size) : (await evaluateNow([asked.value]))[0].slice();
+      return values as HostData<D>;
     });
   }
 
@@ -119,7 +124,7 @@ export class Variable<D extends DType = DType> {
     return exclusively(async () => {
       const { cell } = this;
       await settleNow([cell]);
-      if (cell.isHeldOutside(new Set())) cell.preserve(await cell.read());
+      while (cell.hasReaders) cell.preserve(await cell.read());
       cell.write(values, this.#part?.start ?? 0);
     });
   }

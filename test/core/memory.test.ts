@@ -4,17 +4,13 @@ import * as assert from 'uvu/assert';
 import { device, setDefaultDevice } from '../../src/device/index.ts';
 import { compile, grad, tensor, variable } from '../../src/fovea.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
+import { collectGarbage } from '../support/gc.ts';
 
 const cpu = await device('cpu', { threads: 1 });
 setDefaultDevice(cpu);
-const { gc } = globalThis as { gc?: () => void };
 
 async function heapUsed(): Promise<number> {
-  // Weak references are cleared between turns of the event loop.
-  for (let i = 0; i < 4; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    gc?.();
-  }
+  await collectGarbage();
   return process.memoryUsage().heapUsed;
 }
 

@@ -1,22 +1,13 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { device, setDefaultDevice } from '../../src/device/index.ts';
-import { GraphError, ShapeError } from '../../src/errors.ts';
+import { DTypeError, GraphError, ShapeError } from '../../src/errors.ts';
 import { compile, data, grad, keep, tensor, variable } from '../../src/fovea.ts';
+import { pad } from '../../src/ops/pad.ts';
+import { rejects, throws } from '../support/errors.ts';
 
 const cpu = await device('cpu', { threads: 2 });
 setDefaultDevice(cpu);
-
-async function rejects(run: () => unknown, type: Function, pattern: RegExp): Promise<void> {
-  let error: Error | undefined;
-  try {
-    await run();
-  } catch (e) {
-    error = e as Error;
-  }
-  assert.ok(error instanceof type, `expected ${type.name}, got ${error}`);
-  assert.match(error!.message, pattern);
-}
 
 function capture(): { lines: string[]; restore(): void } {
   const lines: string[] = [];
@@ -29,6 +20,13 @@ test('a wrong shape throws at the call, with both shapes and the op', () => {
   const a = tensor([[1, 2, 3]]);
   const b = tensor([[1, 2]]);
   assert.throws(() => a.add(b), (e: Error) => e instanceof ShapeError && /add/.test(e.message) && /1, ?3/.test(e.message) && /1, ?2/.test(e.message));
+});
+
+test('what is no tensor is refused by name, and so is a shape that nothing fills', () => {
+  throws(() => tensor([1]).add(null as never), DTypeError, /add: b is null/);
+  throws(() => tensor(['a'] as never), DTypeError, /string stands where a number/);
+  throws(() => tensor([1, 2, 3]).reshape([2, -1]), ShapeError, /reshape: x \[3\].*\[2,-1\]/);
+  throws(() => tensor([1, 2]).reshape([-1, -1]), ShapeError, /one length for -1/);
 });
 
 test('a read records the version of that moment', async () => {
@@ -93,7 +91,18 @@ test('data() cuts history, and grad through a cut tensor says so', async () => {
   const w = variable([2, 3], [2]);
   const loss = w.read().square().sum();
   await loss.data();
-  await rejects(() => grad(loss.mul(2), [w]), GraphError, /evaluated by data\(\) before/);
+  throws(() => grad(loss.mul(2), [w]), GraphError, /evaluated by data\(\) before/);
+});
+
+test('grad of a loss computed from an earlier version of a variable throws', async () => {
+  const w = variable([1, 2], [2], { name: 'w' });
+  const loss = w.read().square().sum();
+  w.assign(0);
+  throws(() => grad(loss, [w]), GraphError, /earlier version of variable "w"/);
+  await w.data();
+  throws(() => grad(loss, [w]), GraphError, /earlier version of variable "w"/);
+  const [g] = grad(w.read().sub(1).square().sum().add(loss), [w]);
+  assert.equal([...(await g.data())], [-2, -2]);
 });
 
 test('detach cuts the gradient alone', async () => {
@@ -145,6 +154,20 @@ test('a captured number is a constant, an argument is not', async () => {
   captured = 100;
   assert.equal([...(await (await f(tensor([1, 2]), 5)).data())], [7, 9]);
   assert.is(f.programs.length, 1);
+});
+
+test('a reading of a variable and a computed tensor are arguments like any other', async () => {
+  const w = variable([1, 2], [2]);
+  const f = compile((x: ReturnType<typeof tensor>, y: ReturnType<typeof tensor>) => x.mul(2).add(y));
+  assert.equal([...(await (await f(w.read(), w.read().add(1))).data())], [4, 7]);
+});
+
+test('attributes that JSON cannot tell apart are told apart', async () => {
+  const x = tensor([1]);
+  for (const value of [-Infinity, Infinity, NaN, 0, -0]) {
+    const [, got] = await pad(x, [0], [1], { value }).data();
+    assert.ok(Object.is(got, value), `${got} for ${value}`);
+  }
 });
 
 test('a captured tensor is evaluated once and becomes an input', async () => {
