@@ -26,9 +26,9 @@ module.exports = {
     ...upward,
     {
       name: 'errors-and-random-are-below-all',
-      comment: 'src/errors.ts and src/random import nothing of the parts',
+      comment: 'src/errors.ts, src/nearest.ts and src/random import nothing of the parts',
       severity: 'error',
-      from: { path: '^src/(errors[.]ts$|random/)' },
+      from: { path: '^src/(errors[.]ts$|nearest[.]ts$|random/)' },
       to: { path: `^src/(${order.join('|')}|testing|generated)/` },
     },
     {
@@ -36,7 +36,7 @@ module.exports = {
       comment: 'src/index.ts gathers parts for users: no part imports it',
       severity: 'error',
       from: { path: `^src/(${order.slice(1).join('|')})/` },
-      to: { path: '^src/[^/]+[.]ts$', pathNot: '^src/(errors|fovea)[.]ts$' },
+      to: { path: '^src/[^/]+[.]ts$', pathNot: '^src/(errors|nearest|fovea)[.]ts$' },
     },
     {
       name: 'core-is-not-below-itself',

@@ -7,7 +7,7 @@
  */
 import type * as MathJs from 'mathjs';
 import { DataError, OptionError } from '../errors.ts';
-import { didYouMean, nearest } from './nearest.ts';
+import { didYouMean, nearest } from '../nearest.ts';
 import { importPackage } from './node.ts';
 
 export interface Condition {

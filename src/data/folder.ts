@@ -8,7 +8,7 @@ import type { Condition } from './condition.ts';
 import { checkLabelled } from './dataset.ts';
 import type { Labelled } from './dataset.ts';
 import { fileReason } from './decode.ts';
-import { didYouMean } from './nearest.ts';
+import { didYouMean } from '../nearest.ts';
 import { importNode } from './node.ts';
 import { readTable, resolveColumns } from './table.ts';
 import type { Columns, Table } from './table.ts';

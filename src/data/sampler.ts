@@ -4,7 +4,7 @@
  */
 import { DataError, OptionError } from '../errors.ts';
 import { hashName, PhiloxStream } from '../random/philox.ts';
-import { didYouMean } from './nearest.ts';
+import { didYouMean } from '../nearest.ts';
 
 /**
  * The order of an epoch, as positions in `labels`; repetition and omission are the function's choice.

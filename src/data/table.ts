@@ -2,7 +2,7 @@
 import type * as CsvParse from 'csv-parse/sync';
 import { DataError, OptionError } from '../errors.ts';
 import { fileReason } from './decode.ts';
-import { didYouMean } from './nearest.ts';
+import { didYouMean } from '../nearest.ts';
 import { importNode, importPackage } from './node.ts';
 
 export interface Table {

@@ -8,7 +8,7 @@ import { OptionError } from '../errors.ts';
 import type { AttributeValue } from './attributes.ts';
 import { formatAttribute, isUserAttribute, parseAttributes } from './attributes.ts';
 import { automaticName } from './names.ts';
-import { nearest } from './nearest.ts';
+import { didYouMean } from '../nearest.ts';
 import { findOperator } from './operators.ts';
 import { ModelSymbol } from './symbol.ts';
 import type { SymbolEntry, SymbolNode } from './symbol-graph.ts';
@@ -132,7 +132,7 @@ function layer<O extends LayerOptions>(operatorName: string, symbols: readonly s
       if (!Object.hasOwn(schema, attribute)) {
         const camel = Object.keys(schema).map((k) => k.replace(/_(.)/g, (_m, c: string) => c.toUpperCase()));
         const known = [...common, ...symbols, ...camel];
-        throw new OptionError(`${operatorName}: unknown option "${key}"${nearest(key, known)}`);
+        throw new OptionError(`${operatorName}: unknown option "${key}"${didYouMean(key, known, '"')}`);
       }
       values[attribute] = value as AttributeValue;
     }

@@ -7,7 +7,7 @@ import { Tensor, apply, toTensor } from '../tensor/tensor.ts';
 import type { TensorLike } from '../tensor/tensor.ts';
 import { Variable } from '../tensor/variable.ts';
 import { inLayer } from './infer.ts';
-import { nearest } from './nearest.ts';
+import { didYouMean } from '../nearest.ts';
 import type { Emitter } from './operator.ts';
 import { attributesOf, operatorOf, variablesByName } from './symbol-graph.ts';
 import type { SymbolGraph, SymbolNode } from './symbol-graph.ts';
@@ -72,7 +72,8 @@ export function lowerToTensors(
   const given = inputs instanceof Tensor || inputs instanceof Variable ? { data: inputs } : inputs;
   const variables = variablesByName(graph);
   for (const name of Object.keys(given)) {
-    if (!variables.has(name)) throw new OptionError(`the symbol has no input "${name}"${nearest(name, variables.keys())}`);
+    if (variables.has(name)) continue;
+    throw new OptionError(`the symbol has no input "${name}"${didYouMean(name, variables.keys(), '"')}`);
   }
   const parameter = (name: string): TensorLike | undefined =>
     parameters instanceof Map

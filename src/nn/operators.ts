@@ -1,6 +1,6 @@
 /** MXNet's operators that Symbols may hold. */
 import { OptionError } from '../errors.ts';
-import { nearest } from './nearest.ts';
+import { didYouMean } from '../nearest.ts';
 import type { Operator } from './operator.ts';
 import { activations } from './operators/activation.ts';
 import { arithmetic } from './operators/arithmetic.ts';
@@ -28,7 +28,7 @@ for (const operator of [
 export function findOperator(name: string, layer: string): Operator {
   const operator = table.get(name);
   if (operator === undefined) {
-    throw new OptionError(`layer "${layer}": operator "${name}" is not supported${nearest(name, table.keys())}`);
+    throw new OptionError(`layer "${layer}": operator "${name}" is not supported${didYouMean(name, table.keys(), '"')}`);
   }
   return operator;
 }

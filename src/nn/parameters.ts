@@ -9,7 +9,7 @@ import type { HostArray } from './host-array.ts';
 import { float32Array, permuteAxes } from './host-array.ts';
 import type { Initializer } from './initializers.ts';
 import { byName, xavier } from './initializers.ts';
-import { nearest } from './nearest.ts';
+import { didYouMean } from '../nearest.ts';
 import { toMXNetAxes, toMemory } from './operator.ts';
 import type { ModelSymbol } from './symbol.ts';
 import { trainingAttributes } from './symbol.ts';
@@ -95,7 +95,7 @@ export function createVariables(symbol: ModelSymbol, arrays: ParameterArrays): N
   const states: Variable[] = [];
   const known = new Set([...symbol.listArguments(), ...symbol.listAuxiliaryStates()]);
   for (const name of [...arrays.arguments.keys(), ...arrays.auxiliary.keys()]) {
-    if (!known.has(name)) throw new OptionError(`the network has no parameter "${name}"${nearest(name, known)}`);
+    if (!known.has(name)) throw new OptionError(`the network has no parameter "${name}"${didYouMean(name, known, '"')}`);
   }
   for (const name of symbol.listArguments()) {
     const array = arrays.arguments.get(name);

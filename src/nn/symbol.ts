@@ -10,7 +10,7 @@ import { inferTypes } from './infer.ts';
 import type { InferredShapes } from './infer.ts';
 import { lowerToTensors } from './lower.ts';
 import type { ApplyOptions, SymbolInputs, SymbolParameters } from './lower.ts';
-import { nearest } from './nearest.ts';
+import { didYouMean } from '../nearest.ts';
 import { findOperator } from './operators.ts';
 import {
   attributesOf, isLabel, operatorOf, outputName, outputNames, topological,
@@ -120,7 +120,9 @@ export class ModelSymbol {
    */
   node(name: string): SymbolNode {
     const found = this.nodes.find((n) => n.name === name);
-    if (found === undefined) throw new OptionError(`no layer "${name}"${nearest(name, this.nodes.map((n) => n.name))}`);
+    if (found === undefined) {
+      throw new OptionError(`no layer "${name}"${didYouMean(name, this.nodes.map((n) => n.name), '"')}`);
+    }
     return found;
   }
 
@@ -246,7 +248,7 @@ export function internals(symbol: ModelSymbol): Internals {
       const found = held[key];
       if (found !== undefined) return found;
       if (/^\d+$/.test(key)) throw new OptionError(`no output ${key}: the symbol has ${all.length}`);
-      throw new OptionError(`no output "${key}"${nearest(key, byName.keys())}`);
+      throw new OptionError(`no output "${key}"${didYouMean(key, byName.keys(), '"')}`);
     },
   });
 }

@@ -1,7 +1,7 @@
 /** From a name and numbers to an optimizer over a network's parameters. */
 import type { Device } from '../device/types.ts';
 import { OptionError } from '../errors.ts';
-import { didYouMean } from '../data/nearest.ts';
+import { didYouMean } from '../nearest.ts';
 import { trainingAttributes } from '../nn/symbol.ts';
 import { adam } from '../optim/adam.ts';
 import type { AdamOptions } from '../optim/adam.ts';

@@ -1,6 +1,6 @@
 /** From bytes to what a network sees: scaling, mean subtraction and augmentation, all as ops on the device. */
 import type { Dataset } from '../data/dataset.ts';
-import { didYouMean } from '../data/nearest.ts';
+import { didYouMean } from '../nearest.ts';
 import { DataError, OptionError } from '../errors.ts';
 import { getOp } from '../graph/op.ts';
 import { hashName } from '../random/philox.ts';

@@ -1,6 +1,6 @@
 /** Options of a run: what may be asked for, in what range, and what holds where nothing is said. */
 import * as v from 'valibot';
-import { didYouMean } from '../data/nearest.ts';
+import { didYouMean } from '../nearest.ts';
 import { samplerNames } from '../data/sampler.ts';
 import { OptionError } from '../errors.ts';
 import { expression } from '../optim/schedules.ts';

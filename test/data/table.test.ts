@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compileCondition } from '../../src/data/condition.ts';
-import { didYouMean, editDistance, nearest } from '../../src/data/nearest.ts';
+import { didYouMean, editDistance, nearest } from '../../src/nearest.ts';
 import { parseTable, readTable, resolveColumns } from '../../src/data/table.ts';
 import { DataError, OptionError } from '../../src/errors.ts';
 

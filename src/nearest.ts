@@ -16,10 +16,10 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
   return bestCost <= Math.max(1, Math.floor(wanted.length / 3)) ? best : undefined;
 }
 
-/** "; did you mean 'x'?", or nothing. */
-export function didYouMean(name: string, candidates: Iterable<string>): string {
+/** "; did you mean 'x'?", or nothing. @param quote the mark that the message has about names */
+export function didYouMean(name: string, candidates: Iterable<string>, quote = "'"): string {
   const found = nearest(name, candidates);
-  return found === undefined ? '' : `; did you mean '${found}'?`;
+  return found === undefined ? '' : `; did you mean ${quote}${found}${quote}?`;
 }
 
 /** Insertions, deletions, substitutions and swaps of neighbours between two strings (optimal string alignment). */
