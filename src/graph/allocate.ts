@@ -46,7 +46,7 @@ export function allocateSlots(roots: readonly Root[], alignment: number): number
 /** The most bytes alive at any one step: no allocation can do with less. */
 export function livenessBound(roots: readonly Root[], alignment: number): number {
   const change = new Map<number, number>();
-  for (const root of temporaries(roots)) {
+  for (const root of roots) {
     const bytes = align(root.bytes, alignment);
     change.set(root.first, (change.get(root.first) ?? 0) + bytes);
     change.set(root.last + 1, (change.get(root.last + 1) ?? 0) - bytes);
@@ -64,11 +64,7 @@ function overlaps(a: Root, b: Root): boolean {
   return a.first <= b.last && b.first <= a.last;
 }
 
-function temporaries(roots: readonly Root[]): Root[] {
-  return roots.filter((r) => r.pinned === undefined && r.last >= 0);
-}
-
 /** Largest first; equal ones in order of first use, so that the result does not depend on chance. */
 function bySize(roots: readonly Root[]): Root[] {
-  return temporaries(roots).sort((a, b) => b.bytes - a.bytes || a.first - b.first);
+  return [...roots].sort((a, b) => b.bytes - a.bytes || a.first - b.first);
 }

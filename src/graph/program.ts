@@ -80,8 +80,10 @@ export class Program {
     this.rewrites = rewrites;
     this.#arena = arenaOf(device);
     const { alignment, arena } = device.memory;
-    this.#slotBytes = arena === 'slab' ? [allocateSlab(plan.roots, alignment)] : allocateSlots(plan.roots, alignment);
-    if (this.#slotBytes[0] === 0) this.#slotBytes = [];
+    const temporaries = plan.roots.filter((r) => r.pinned === undefined && r.last >= 0);
+    // Values without elements need a buffer too: launches name it.
+    this.#slotBytes = temporaries.length === 0 ? []
+      : arena === 'slab' ? [allocateSlab(temporaries, alignment)] : allocateSlots(temporaries, alignment);
     this.cells = [...new Set(plan.roots.flatMap(({ pinned }) => (pinned?.kind === 'variable' ? [pinned.cell] : [])))];
     this.assigned = spec.assignments.map((a) => a.cell);
     this.launchCount = plan.steps.length;
@@ -89,7 +91,7 @@ export class Program {
     this.memory = {
       planned: this.#slotBytes.reduce((a, b) => a + b, 0),
       naive: plan.naiveBytes,
-      bound: livenessBound(plan.roots, alignment),
+      bound: livenessBound(temporaries, alignment),
       own: own.reduce((sum, r) => sum + r.bytes, 0),
       variables: this.cells.reduce((sum, c) => sum + c.bytes, 0),
     };

@@ -12,8 +12,10 @@ import { PhiloxStream } from '../../src/random/philox.ts';
 const cpu = await device('cpu', { threads: 2 });
 setDefaultDevice(cpu);
 
-/** The cpu device with memory laid out as WebGPU needs it, so that the planning of slots is tested everywhere. */
-const slotted: Device = new Proxy(cpu, {
+const seen: PlacedLaunch[] = [];
+
+/** A device with memory laid out as WebGPU needs it, so that the planning of slots is tested everywhere. */
+const withSlots = (real: Device): Device => new Proxy(real, {
   get(target, key) {
     if (key === 'memory') return { ...target.memory, arena: 'slots' };
     if (key === 'build') {
@@ -26,7 +28,7 @@ const slotted: Device = new Proxy(cpu, {
     return typeof value === 'function' ? value.bind(target) : value;
   },
 });
-const seen: PlacedLaunch[] = [];
+const slotted = withSlots(cpu);
 
 const concat = (axis: number, ...xs: Tensor[]): Tensor => apply1(getOp('concat'), xs, { axis });
 
@@ -121,6 +123,15 @@ test('elementwise chains run in place: the plan takes two buffers where there ar
   assert.ok(planned <= 40_960 * 2, `${planned}`);
   assert.ok(naive >= 20 * 40_000, `${naive}`);
   assert.ok(planned <= bound * 1.05, `${planned} of ${bound}`);
+});
+
+test('values without elements are computed first of all on a new device', async () => {
+  const fresh = await device('cpu', { threads: 1, relaxedSimd: false });
+  for (const target of [fresh, withSlots(fresh)]) {
+    const f = compile((x: Tensor) => x.mul(2).relu().neg(), { device: target });
+    assert.equal([...(await (await f(tensor(new Float32Array(0), [0, 4]))).data())], []);
+  }
+  fresh.dispose();
 });
 
 test('a gradient arena is written straight by its producers', async () => {
