@@ -1,22 +1,10 @@
 /** Lowerings to the elementwise kernels of the cpu device (kernels/wasm/elementwise.template.mjs has the arguments' order). */
 import type { CpuArg, CpuLaunch, Lowering, Placed } from '../../device/types.ts';
+import { placedStrides } from '../support/strides.ts';
 
 /** Elements that one tile computes. */
 const TILE = 16384;
 const MAX_OPERANDS = 4;
-
-/** Elements from one index of each axis to the next, 0 where the value is stretched to `shape`. */
-export function placedStrides(v: Placed, shape: readonly number[]): number[] {
-  const strides = new Array<number>(shape.length).fill(0);
-  const lead = shape.length - v.shape.length;
-  let step = v.stride;
-  for (let i = v.shape.length - 1; i >= 0; i--) {
-    const last = i === v.shape.length - 1;
-    strides[lead + i] = v.shape[i] === 1 && shape[lead + i] !== 1 ? 0 : last ? 1 : step;
-    if (!last) step *= v.shape[i];
-  }
-  return strides;
-}
 
 /** One operand: where its element of index 0 lies, in elements from the value's first, and its stride along each axis. */
 export interface Strided {

@@ -1,7 +1,8 @@
 /** Lowerings of what moves, converts or draws elements: kernels/wasm/movement.ts, random.ts and the elementwise identity. */
 import type { CpuArg, CpuLaunch, DType, Lowering, Placed, Shape } from '../../device/types.ts';
 import { bytesPerElement, sizeOf } from '../../device/types.ts';
-import { placedStrides, stridedLaunch } from './elementwise.ts';
+import { placedStrides } from '../support/strides.ts';
+import { stridedLaunch } from './elementwise.ts';
 
 const TILE = 16384;
 const ceil = (a: number, b: number): number => Math.ceil(a / b);

@@ -1,7 +1,7 @@
 /** Lowerings of reductions to kernels/wasm/reduce.ts. Parts and tiles follow from shapes alone. */
 import type { CpuArg, CpuLaunch, Lowering, Placed, Scratch, TensorType } from '../../device/types.ts';
 import { sizeOf } from '../../device/types.ts';
-import { placedStrides } from './elementwise.ts';
+import { placedStrides } from '../support/strides.ts';
 
 interface ReduceAttrs {
   readonly axes: readonly number[];

@@ -5,7 +5,8 @@ import { DeviceError } from '../../errors.ts';
 import { boundOffset, linearGrid, sameMemory } from '../../device/webgpu/launch.ts';
 import { binaryExpressions, unaryExpressions, whereExpression } from '../scalar-expressions.ts';
 import type { BinaryExpression, UnaryExpression } from '../scalar-expressions.ts';
-import { joinAxes, placedStrides } from './strided.ts';
+import { placedStrides } from '../support/strides.ts';
+import { joinAxes } from './strided.ts';
 
 const MAX_AXES = 8;
 

@@ -5,7 +5,7 @@ import { DeviceError } from '../../errors.ts';
 import { copyLaunch } from '../../device/webgpu/copy.ts';
 import { boundOffset, linearGrid, read, write } from '../../device/webgpu/launch.ts';
 import { stridedLaunch } from './elementwise.ts';
-import { placedStrides } from './strided.ts';
+import { placedStrides } from '../support/strides.ts';
 
 const MAX_AXES = 8;
 

@@ -4,7 +4,8 @@ import { sizeOf } from '../../device/types.ts';
 import { DeviceError } from '../../errors.ts';
 import { boundOffset, f32, linearGrid, read, write } from '../../device/webgpu/launch.ts';
 import type { JoinedAxis } from './strided.ts';
-import { joinAxes, placedStrides } from './strided.ts';
+import { placedStrides } from '../support/strides.ts';
+import { joinAxes } from './strided.ts';
 
 const MAX_AXES = 4;
 
