@@ -67,7 +67,6 @@ export function compile<A extends readonly Tree[], R extends Tree>(
 
   const lookup = (args: A): { leaves: (Tensor | number)[]; entry: Promise<Entry> } => {
     assertAlive();
-    refuseInTrace(`the compiled function "${name}" is called`);
     const { leaves, structure } = flatten(args);
     const signature = signatureOf(leaves, structure);
     let entry = entries.get(signature);
@@ -86,7 +85,7 @@ export function compile<A extends readonly Tree[], R extends Tree>(
     return { leaves, entry };
   };
 
-  const call = async (...args: A): Promise<R> => {
+  const invoke = async (args: A): Promise<R> => {
     const { leaves, entry } = lookup(args);
     const lazy = leaves.filter((x): x is Tensor => typeof x !== 'number' && !hasHostData(x));
     const evaluated = lazy.length > 0 ? await evaluate(lazy.map((t) => t.value)) : [];
@@ -96,6 +95,12 @@ export function compile<A extends readonly Tree[], R extends Tree>(
       assertAlive();
       return runEntry(ready, inputs, name);
     }) as Promise<R>;
+  };
+
+  const call = (...args: A): Promise<R> => {
+    // Thrown at once, not by the promise, so that a trace in which this is called ends here.
+    refuseInTrace(`the compiled function "${name}" is called`);
+    return invoke(args);
   };
 
   const prepare = async (...args: A): Promise<ProgramMemory> => (await lookup(args).entry).program.memory;

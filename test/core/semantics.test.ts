@@ -142,6 +142,15 @@ test('data() and branches inside a traced function throw and name the line', asy
   await rejects(() => branches(tensor([1])), GraphError, /number or condition.*semantics\.test\.ts:\d+/);
 });
 
+test('a compiled function called inside a traced one throws there', async () => {
+  const inner = compile((x: ReturnType<typeof tensor>) => x.neg(), { name: 'inner' });
+  const outer = compile((x: ReturnType<typeof tensor>) => {
+    void inner(x);
+    return x;
+  });
+  await rejects(() => outer(tensor([1])), GraphError, /"inner" is called inside.*semantics\.test\.ts:\d+/);
+});
+
 test('an asynchronous function cannot be traced', async () => {
   const f = compile((async (x: unknown) => x) as never) as unknown as (x: unknown) => Promise<unknown>;
   await rejects(() => f(tensor([1])), GraphError, /asynchronous/);
