@@ -131,8 +131,11 @@ export function geometricMean(values: readonly number[]): number {
   return Math.exp(values.reduce((sum, v) => sum + Math.log(v), 0) / values.length);
 }
 
+/** Runs of one contestant before the next has its turn: threads of the one before have gone to sleep by the second. */
+const turn = 5;
+
 /**
- * Compares the contestants' outputs, then times them in turn for some seconds, at least `runs` times each: other work on the machine
+ * Compares the contestants' outputs, then times them in turns for some seconds, at least `runs` times each: other work on the machine
  * meets all alike.
  *
  * @throws Error when outputs differ: a kernel that computes nothing is fast
@@ -152,9 +155,11 @@ export async function contest(p: Problem, contestants: readonly Contestant[], se
   const until = performance.now() + seconds * 1000;
   while (performance.now() < until || samples[0].length < runs) {
     for (const [i, contestant] of contestants.entries()) {
-      const start = performance.now();
-      await contestant.run();
-      samples[i].push(performance.now() - start);
+      for (let run = 0; run < turn; run++) {
+        const start = performance.now();
+        await contestant.run();
+        samples[i].push(performance.now() - start);
+      }
     }
   }
   const flop = 2 * results[0].length * depth;
