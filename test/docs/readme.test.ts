@@ -1,6 +1,6 @@
 // time limit: 180 s
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { test } from 'uvu';
@@ -19,6 +19,7 @@ test('the library example of README.md trains as it stands there', () => {
   const code = /## As a library[\s\S]*?```ts\n([\s\S]*?)```/.exec(readme)?.[1];
   assert.ok(code !== undefined, 'README.md has no library example');
   assert.ok(code!.trim().split('\n').length <= 36, 'the example is to stay at some thirty lines');
+  mkdirSync(join(root, '.cache'), { recursive: true });
   const folder = mkdtempSync(join(root, '.cache', 'readme-'));
   try {
     const file = join(folder, 'example.mts');
