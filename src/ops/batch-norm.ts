@@ -131,8 +131,18 @@ export const batchNormOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
   rewrites: [withRelu],
 });
 
-/** The names of batchNormGrad's inputs, for messages. */
-const gradInputs = ['dy', 'x', 'mean', 'variance', 'gamma'] as const;
+/** The names of the inputs of batchNormGrad and normalizeGrad, for messages. */
+export const normGradInputs = ['dy', 'x', 'mean', 'variance', 'gamma'] as const;
+
+/** Types of (dx, dgamma, dbeta). */
+export function inferNormGrad(op: string, inputs: readonly TensorType[]): TensorType[] {
+  checkFloat(op, normGradInputs, inputs);
+  const [dy, x, mean, variance, gamma] = inputs;
+  checkSameShape(op, 'dy', dy, 'x', x);
+  checkChannelVectors(op, x, ['mean', 'variance', 'gamma'], [mean, variance, gamma]);
+  const channels: TensorType = { shape: gamma.shape, dtype: 'float32' };
+  return [{ shape: x.shape, dtype: 'float32' }, channels, channels];
+}
 
 /**
  * With h = (x - m) r and n rows:
@@ -141,15 +151,8 @@ const gradInputs = ['dy', 'x', 'mean', 'variance', 'gamma'] as const;
  */
 export const batchNormGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>({
   name: 'batchNormGrad',
-  inputs: gradInputs,
-  infer(inputs: readonly TensorType[]) {
-    checkFloat('batchNormGrad', gradInputs, inputs);
-    const [dy, x, mean, variance, gamma] = inputs;
-    checkSameShape('batchNormGrad', 'dy', dy, 'x', x);
-    checkChannelVectors('batchNormGrad', x, ['mean', 'variance', 'gamma'], [mean, variance, gamma]);
-    const channels: TensorType = { shape: gamma.shape, dtype: 'float32' };
-    return [{ shape: x.shape, dtype: 'float32' }, channels, channels];
-  },
+  inputs: normGradInputs,
+  infer: (inputs: readonly TensorType[]) => inferNormGrad('batchNormGrad', inputs),
   reference: (inputs: readonly HostTensor[], attrs) => backward(inputs, attrs, false),
   magnitude: (inputs, attrs) => backward(inputs, attrs, true),
   kernels: { cpu: cpu.batchNormGradLowering, webgpu: gpuNorm.batchNormGradLowering },

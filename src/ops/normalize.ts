@@ -5,14 +5,14 @@ import type { HostTensor, Rewrite, Sample } from '../graph/op.ts';
 import { apply, apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { checkChannelVectors, normShapes } from './batch-norm.ts';
+import { checkChannelVectors, inferNormGrad, normGradInputs, normShapes } from './batch-norm.ts';
 import type { BatchNormAttrs, BatchNormOptions, NormAttrs } from './batch-norm.ts';
 import { reluGradOp } from './binary.ts';
 import * as cpu from './cpu/norm.ts';
 import { sumTo } from './reduce.ts';
 import { bytesTouched, elementwiseCost } from './support/cost.ts';
 import { f32, fixed } from './support/samples.ts';
-import { checkFloat, checkSameShape, rowsAndChannels } from './support/shapes.ts';
+import { checkFloat, rowsAndChannels } from './support/shapes.ts';
 import { rsqrt } from './unary.ts';
 import * as gpuNorm from './webgpu/norm.ts';
 
@@ -113,20 +113,11 @@ export const normalizeOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
   rewrites: [withRelu, afterStatistics],
 });
 
-const gradNames = ['dy', 'x', 'mean', 'variance', 'gamma'] as const;
-
 /** dx = gamma r dy, dgamma = sum dy (x - m) r, dbeta = sum dy: the statistics are constants. It has no gradient itself. */
 export const normalizeGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>({
   name: 'normalizeGrad',
-  inputs: gradNames,
-  infer(inputs: readonly TensorType[]) {
-    checkFloat('normalizeGrad', gradNames, inputs);
-    const [dy, x, mean, variance, gamma] = inputs;
-    checkSameShape('normalizeGrad', 'dy', dy, 'x', x);
-    checkChannelVectors('normalizeGrad', x, ['mean', 'variance', 'gamma'], [mean, variance, gamma]);
-    const channels: TensorType = { shape: gamma.shape, dtype: 'float32' };
-    return [{ shape: x.shape, dtype: 'float32' }, channels, channels];
-  },
+  inputs: normGradInputs,
+  infer: (inputs: readonly TensorType[]) => inferNormGrad('normalizeGrad', inputs),
   reference: (inputs: readonly HostTensor[], attrs) => backward(inputs, attrs, (v) => v),
   magnitude: (inputs, attrs) => backward(inputs, attrs, Math.abs),
   kernels: { cpu: cpu.normalizeGradLowering, webgpu: gpuNorm.normalizeGradLowering },
