@@ -75,7 +75,7 @@ function counted(name, node, args) {
 
 async function main() {
   try {
-    await setUp();
+    await setUp({ lavapipe: true });
     // Where the system has Mesa the unpacked packages would stay untried.
     if (process.env.FOVEA_NO_DOWNLOAD !== '1' && process.platform === 'linux') unpackDriver();
   } catch (error) {

@@ -1,5 +1,5 @@
 // Debian packages, unpacked into a folder of the project: no installation, no root. Plain JavaScript, no dependencies.
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { spawnSync } from 'node:child_process';
@@ -14,9 +14,28 @@ function runQuietly(command, args, cwd) {
 }
 
 /** Options that keep apt's lists and caches inside the project, so that it needs no root. */
-function privateOptions(apt) {
+function privateOptions(apt, backports) {
   for (const path of ['lists/partial', 'cache/archives/partial']) mkdirSync(join(apt, path), { recursive: true });
-  return [`-oDir::State::Lists=${join(apt, 'lists')}`, `-oDir::Cache=${join(apt, 'cache')}`];
+  const options = [`-oDir::State::Lists=${join(apt, 'lists')}`, `-oDir::Cache=${join(apt, 'cache')}`];
+  if (backports !== undefined) {
+    const { mirror, release } = backports;
+    const list = join(apt, 'sources.list');
+    const signed = '[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]';
+    writeFileSync(list, [release, `${release}-backports`].map((suite) => `deb ${signed} ${mirror} ${suite} main\n`).join(''));
+    options.push(`-oDir::Etc::sourcelist=${list}`, '-oDir::Etc::sourceparts=/dev/null', `-oAPT::Default-Release=${release}-backports`);
+  }
+  return options;
+}
+
+/** Debian's release and mirror as the system has them; `undefined` where it is no Debian, or one without backports of its own. */
+export function debianRelease() {
+  const read = (path) => (existsSync(path) ? readFileSync(path, 'utf8') : '');
+  const system = read('/etc/os-release');
+  const release = /^VERSION_CODENAME=(\w+)/m.exec(system)?.[1];
+  if (!/^ID=debian$/m.test(system) || release === undefined) return undefined;
+  const sources = read('/etc/apt/sources.list') + read('/etc/apt/sources.list.d/debian.sources');
+  const mirror = /(?:^deb (?:\[[^\]]*\] )?|^URIs: )(\S+\/debian)\/?(?:\s|$)/m.exec(sources)?.[1] ?? 'http://deb.debian.org/debian';
+  return { release, mirror };
 }
 
 /** The packages that `names` need and the system lacks, as name=version; `undefined` if apt cannot tell. */
@@ -53,18 +72,19 @@ function firstLine(text) {
  * @param {string} request.folder where to unpack
  * @param {string} request.purpose what for, in words: printed
  * @param {boolean} [request.all] also those that the system has, save libc's own
+ * @param {{ release: string, mirror: string }} [request.backports] take them from this release's backports (`debianRelease`)
  * @returns {string | undefined} why not, with what to do; `undefined` when done
  */
-export function unpackPackages({ packages, folder, purpose, all = false }) {
+export function unpackPackages({ packages, folder, purpose, all = false, backports }) {
   const byHand = `install them (apt-get install ${packages.join(' ')})`;
   if (process.env.FOVEA_NO_DOWNLOAD === '1') {
     return `${purpose} is missing and FOVEA_NO_DOWNLOAD=1 forbids fetching it: unset it, or ${byHand}`;
   }
   if (!runQuietly('apt-get', ['--version']).ok || !runQuietly('dpkg', ['--version']).ok) {
-    return `${purpose} is missing, and without apt-get and dpkg it cannot be fetched: install Mesa's EGL or Chromium ` +
+    return `${purpose} is missing, and without apt-get and dpkg it cannot be fetched: install Mesa or Chromium ` +
       `with your system's package manager (Debian's names: ${packages.join(' ')})`;
   }
-  const apt = join(root, '.cache', 'apt');
+  const apt = join(root, '.cache', backports === undefined ? 'apt' : 'apt-backports');
   const debs = `${folder}.debs`;
   const show = (path) => relative(root, path) || '.';
   // As root apt would drop to another user, who may not write here.
@@ -72,8 +92,9 @@ export function unpackPackages({ packages, folder, purpose, all = false }) {
   let problem = 'apt-get knows no such packages';
   console.log(`Fetching ${purpose} into ${show(folder)} (nothing is installed on the system):`);
   // The second time with fresh lists. Where the system's own packages are at odds, apt refuses to simulate: then all.
-  for (const update of [false, true]) {
-    const options = update ? privateOptions(apt) : [];
+  // The system's lists know no backports.
+  for (const update of backports === undefined ? [false, true] : [true]) {
+    const options = update ? privateOptions(apt, backports) : [];
     if (update) {
       console.log(`  apt-get ${options.map((option) => option.replace(`${root}/`, '')).join(' ')} update`);
       const updated = runQuietly('apt-get', [...options, sandbox, '-q', 'update'], root);

@@ -1,7 +1,8 @@
 // Sets up what is missing on a fresh clone: packages, generated sources and, with --driver, a software WebGPU driver
-// where there is no adapter. `npm test` and `npm run train` begin with it; it needs nothing but Node.js and npm.
+// where there is no adapter; with --lavapipe one more, which tests of f16 and subgroups need. `npm test` and `npm run train` begin with
+// it; it needs nothing but Node.js and npm.
 //
-//   node tools/setup.mjs [--driver]
+//   node tools/setup.mjs [--driver] [--lavapipe]
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,7 +26,7 @@ function whyInstall() {
 }
 
 /** @throws Error that says what to do, when a step cannot be done */
-export async function setUp({ driver = true } = {}) {
+export async function setUp({ driver = true, lavapipe = false } = {}) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < 20) throw new Error(`Node.js 20 or later is needed; this is ${major}.${minor}`);
   const reason = whyInstall();
@@ -43,13 +44,15 @@ export async function setUp({ driver = true } = {}) {
   const written = await generate();
   if (written.length > 0) console.log(`generated src/generated: ${written.join(', ')}`);
   if (!driver) return;
-  const { ensureDriver } = await import('./webgpu-driver.mjs');
+  const { ensureDriver, ensureLavapipe } = await import('./webgpu-driver.mjs');
   const { adapter, reason: why } = ensureDriver();
   console.log(adapter === undefined ? `WebGPU: none: ${why}` : `WebGPU: ${adapter}`);
+  const problem = lavapipe ? ensureLavapipe() : undefined;
+  if (problem !== undefined) console.log(`lavapipe: none: ${problem}`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await setUp({ driver: process.argv.includes('--driver') }).catch((error) => {
+  await setUp({ driver: process.argv.includes('--driver'), lavapipe: process.argv.includes('--lavapipe') }).catch((error) => {
     console.error(error.message);
     process.exitCode = 1;
   });

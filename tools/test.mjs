@@ -196,7 +196,7 @@ async function main(argv) {
   }
   if (!options.includes('--no-setup')) {
     const { setUp } = await import('./setup.mjs');
-    await setUp();
+    await setUp({ lavapipe: true });
   }
   console.log(`${files.length} test files on Node ${process.versions.node}`);
   const results = await runAll(files, options.includes('--verbose') || files.length === 1);

@@ -4,13 +4,14 @@
 //   node tools/webgpu-driver.mjs            fetch it if no adapter is found without it
 //   node tools/webgpu-driver.mjs --probe    say which adapter there is; exit code 1 if none
 //   node tools/webgpu-driver.mjs --force    have the packages unpacked even where the system has Mesa
+//   node tools/webgpu-driver.mjs --lavapipe fetch Mesa's Vulkan driver too, which has f16, subgroups and timestamps
 //
 // FOVEA_NO_DOWNLOAD=1 forbids downloads. Plain JavaScript, so that it runs before anything is built.
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { spawnSync } from 'node:child_process';
-import { unpackPackages } from './debian.mjs';
+import { debianRelease, unpackPackages } from './debian.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const folder = join(root, '.cache', 'mesa');
@@ -54,7 +55,30 @@ export function ensureDriver({ force = false } = {}) {
   return probe(force ? { ...process.env, FOVEA_MESA: folder } : process.env);
 }
 
+const lavapipeFolder = join(root, '.cache', 'lavapipe');
+
+/** Releases whose own Mesa is too old to start under Dawn. */
+const needsBackports = new Set(['bookworm']);
+
+/**
+ * Fetches and unpacks Mesa's software Vulkan driver if it is not there yet, for tests of kernels that need a GPU's features.
+ * @returns {string | undefined} why not, with what to do
+ */
+export function ensureLavapipe() {
+  if (process.platform !== 'linux') return 'lavapipe is fetched from Debian\'s packages, on Linux alone';
+  if (existsSync(join(lavapipeFolder, 'complete'))) return undefined;
+  const debian = debianRelease();
+  const backports = debian !== undefined && needsBackports.has(debian.release) ? debian : undefined;
+  return unpackPackages({
+    packages: ['mesa-vulkan-drivers', 'libvulkan1'], folder: lavapipeFolder, purpose: 'a software Vulkan driver (Mesa lavapipe)', backports,
+  });
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  if (process.argv.includes('--lavapipe')) {
+    const problem = ensureLavapipe();
+    console.log(`lavapipe: ${problem ?? 'ready'}`);
+  }
   const result = process.argv.includes('--probe') ? probe() : ensureDriver({ force: process.argv.includes('--force') });
   console.log(result.adapter === undefined ? `WebGPU: none: ${result.reason}` : `WebGPU: ${result.adapter}`);
   process.exitCode = result.adapter === undefined ? 1 : 0;

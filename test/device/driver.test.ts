@@ -5,7 +5,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { findAdapter } from '../../src/device/webgpu/adapter.ts';
 import { findSoftwareDriver } from '../../src/device/webgpu/driver.ts';
+import { findLavapipe } from '../../src/device/webgpu/lavapipe.ts';
 import { skip } from '../support/skip.ts';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -62,6 +64,16 @@ test('a half-unpacked folder is no driver', () => {
     rmSync(folder, { recursive: true });
   }
 });
+
+if (findLavapipe() === undefined) {
+  skip('lavapipe offers f16 and subgroups', 'no lavapipe driver: run node tools/webgpu-driver.mjs --lavapipe');
+} else {
+  test('lavapipe offers f16 and subgroups', async () => {
+    const { adapter, software } = await findAdapter({ adapter: 'lavapipe' });
+    assert.ok(software);
+    for (const feature of ['shader-f16', 'subgroups', 'timestamp-query']) assert.ok(adapter.features.has(feature), feature);
+  });
+}
 
 test('FOVEA_NO_DOWNLOAD=1 forbids fetching, and says what to do', () => {
   const empty = mkdtempSync(join(tmpdir(), 'fovea-test-'));

@@ -59,14 +59,14 @@ function onDevice(name: string, made: Device): Runner {
 }
 
 /**
- * The runners of this machine and, by name, why the others are absent. The environment variable FOVEA_RUNNERS chooses among
- * `reference`, `cpu` and `webgpu`.
+ * The runners of this machine and, by name, why the others are absent. The environment variable FOVEA_RUNNERS chooses: `reference`,
+ * and devices as `device()` takes them (`cpu`, `webgpu`, `webgpu:lavapipe`).
  */
 export async function runners(): Promise<{ present: Runner[]; absent: Map<string, string> }> {
   const wanted = (process.env.FOVEA_RUNNERS ?? 'reference,cpu,webgpu').split(',');
   const present: Runner[] = wanted.includes('reference') ? [reference] : [];
   const absent = new Map<string, string>();
-  for (const name of ['cpu', 'webgpu'].filter((n) => wanted.includes(n))) {
+  for (const name of wanted.filter((n) => n !== 'reference')) {
     try {
       present.push(onDevice(name, await device(name)));
     } catch (error) {

@@ -123,7 +123,31 @@ async function inBrowser(gpu: GPU, tried: Attempt[], wanted: string | undefined)
   return undefined;
 }
 
+/** Mesa's software Vulkan driver from its folder, which must be loaded before Dawn first looks for Vulkan. */
+async function lavapipe(tried: Attempt[]): Promise<FoundAdapter | undefined> {
+  await importDawn();
+  const { loadLavapipe } = await import('./lavapipe.ts');
+  try {
+    if (!loadLavapipe()) {
+      tried.push('no lavapipe driver (node tools/webgpu-driver.mjs --lavapipe fetches one)');
+      return undefined;
+    }
+  } catch (error) {
+    tried.push(`the lavapipe driver does not load: ${(error as Error).message}`);
+    return undefined;
+  }
+  const gpu = await dawnInstance('vulkan');
+  for (const adapter of await adaptersOf(gpu)) {
+    const about = describe(adapter);
+    // Hardware that came first in this process has loaded the other Vulkan drivers.
+    if (about.software) return { gpu, adapter, ...about, implementation: await dawnVersion(), why: 'named lavapipe' };
+    tried.push(about.name);
+  }
+  return undefined;
+}
+
 async function inNode(tried: Attempt[], wanted: string | undefined, hardwareOnly: boolean): Promise<FoundAdapter | undefined> {
+  if (wanted?.toLowerCase() === 'lavapipe') return lavapipe(tried);
   const wantsLlvmpipe = wanted !== undefined && 'llvmpipe'.includes(wanted.toLowerCase());
   await importDawn();
   const implementation = await dawnVersion();

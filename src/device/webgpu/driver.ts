@@ -2,15 +2,14 @@
  * The software WebGPU driver: Mesa's llvmpipe behind Dawn's OpenGL ES backend. Node only; reach it by dynamic import.
  *
  * The libraries are the system's, else those of a folder of unpacked Debian packages (`tools/webgpu-driver.mjs` fills
- * `.cache/mesa`). The dynamic linker reads LD_LIBRARY_PATH only when a process starts, so it cannot be set here; but a
- * library that is loaded already answers to its name (its DT_SONAME), wherever its file lies. So each is loaded by its
- * absolute path before Dawn or Mesa asks for it. One more trap: Dawn asks for `libEGL.so`, a name that only development
- * packages have, while the library calls itself `libEGL.so.1`: a copy with that name shortened is loaded in its place.
+ * `.cache/mesa`), loaded before Dawn or Mesa asks for them (libraries.ts). One more trap: Dawn asks for `libEGL.so`, a name that only
+ * development packages have, while the library calls itself `libEGL.so.1`: a copy with that name shortened is loaded in its place.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { constants, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { loadFrom, systemFolders, TRIPLETS } from './libraries.ts';
 
 export interface SoftwareDriver {
   /** Where it is: 'system', or the folder of unpacked packages. */
@@ -24,47 +23,10 @@ export interface SoftwareDriver {
 /** What Dawn and Mesa open by name, `libEGL.so` apart. */
 const LIBRARIES = ['libGLESv2.so.2', 'libEGL_mesa.so.0'];
 
-/** glibc's RTLD_NODELETE: the library stays when Node closes it, as it does on finding no addon in it. */
-const RTLD_NODELETE = 0x1000;
-
-const TRIPLETS: Partial<Record<string, string>> = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
-
 /** Folders where unpacked packages are looked for: `FOVEA_MESA`, else `.cache/mesa` of this package. */
 function unpackedFolders(): string[] {
   if (process.env.FOVEA_MESA) return [process.env.FOVEA_MESA];
   return [fileURLToPath(new URL('../../../.cache/mesa', import.meta.url))];
-}
-
-/** Loads a library and keeps it. Returns `undefined`, or what the dynamic linker said. */
-function load(path: string): string | undefined {
-  try {
-    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
-  } catch (error) {
-    const message = (error as Error).message;
-    // It was loaded; that it is no Node addon is known.
-    return message.includes('did not self-register') ? undefined : message;
-  }
-  return undefined;
-}
-
-/** Loads a library from `folders`, after those that it needs and the system lacks. Throws the linker's words. */
-function loadFrom(folders: readonly string[], name: string, pending: ReadonlySet<string> = new Set()): void {
-  const file = folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
-  const within = new Set(pending).add(name);
-  for (;;) {
-    const failure = load(file ?? name);
-    if (failure === undefined) return;
-    // "libLLVM-15.so.1: cannot open shared object file: No such file or directory"
-    const missing = failure.slice(0, failure.indexOf(':'));
-    const available = folders.some((folder) => existsSync(join(folder, missing)));
-    if (!available || within.has(missing)) throw new Error(failure);
-    loadFrom(folders, missing, within);
-  }
-}
-
-/** The folders where the system's libraries lie. */
-function systemFolders(): string[] {
-  return [join('/usr/lib', TRIPLETS[process.arch] ?? ''), '/usr/lib64', '/usr/lib'].filter((path) => existsSync(path));
 }
 
 /** Loads `libEGL.so.1` under the name `libEGL.so`. Throws the linker's words. */

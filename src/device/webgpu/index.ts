@@ -9,7 +9,7 @@ export type { GpuLike } from './adapter.ts';
 export { copyLaunch } from './copy.ts';
 
 export interface WebgpuOptions {
-  /** Part of the adapter's name, as `llvmpipe`. Default: a hardware adapter, else a software one. */
+  /** Part of the adapter's name, as `llvmpipe`; `lavapipe` for the one of lavapipe.ts. Default: a hardware adapter, else a software one. */
   readonly adapter?: string;
   /** An instance of WebGPU to use in place of `navigator.gpu` or npm `webgpu`. */
   readonly gpu?: GpuLike;
