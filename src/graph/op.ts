@@ -1,6 +1,6 @@
 import type { Lowerings, TensorType } from '../device/types.ts';
 import { GraphError } from '../errors.ts';
-import type { Attrs, Node } from './node.ts';
+import type { Attrs, Node, Value } from './node.ts';
 
 /** A tensor in the float64 reference: every dtype is held as doubles, row-major and contiguous. */
 export interface HostTensor extends TensorType {
@@ -82,11 +82,13 @@ export interface Op<A extends Attrs = any> {
   readonly rewrites?: readonly Rewrite[];
 }
 
-/** A pattern of ops replaced by a fused one. `match` looks at one node and its users and says what to put in place. */
+/** A pattern of ops replaced by others. `match` looks at one node and its users and says what to put in place. */
 export interface Rewrite {
   readonly name: string;
   readonly anchor: string;
-  match(node: Node, graph: RewriteGraph): Replacement | undefined;
+  /** `fuse` (the default) puts a fused kernel in the pattern's place; `merge` makes one op of several alike, once nothing fuses any more. */
+  readonly stage?: 'fuse' | 'merge';
+  match(node: Node, graph: RewriteGraph): readonly Replacement[] | undefined;
 }
 
 export interface RewriteGraph {
@@ -94,14 +96,17 @@ export interface RewriteGraph {
   users(node: Node, index?: number): readonly Node[];
   /** Asked for by the caller (one output, or any of them), so it must exist as it is. */
   isRequested(node: Node, index?: number): boolean;
+  /** Whether `node` can only be computed after one of `others`. */
+  dependsOn(node: Node, others: readonly Node[]): boolean;
+  /** The outputs of a new node, for replacements. */
+  make(op: string, attrs: Attrs, inputs: readonly Value[]): readonly Value[];
 }
 
-/** The new node computes `outputs[i]` in place of `replaces[i]` (a [node, output] pair). */
+/** The value, made by `RewriteGraph.make`, that stands in place of the node's output. */
 export interface Replacement {
-  readonly op: string;
-  readonly attrs: Attrs;
-  readonly inputs: readonly import('./node.ts').Value[];
-  readonly replaces: readonly (readonly [Node, number, number])[];
+  readonly node: Node;
+  readonly output: number;
+  readonly by: Value;
 }
 
 const table = new Map<string, Op>();

@@ -1,58 +1,105 @@
-import { Node, Value, topologicalOrder } from './node.ts';
+import type { Attrs, Value } from './node.ts';
+import { Node, topologicalOrder } from './node.ts';
 import type { Replacement, Rewrite, RewriteGraph } from './op.ts';
 import { getOp, registeredOps } from './op.ts';
 
 /**
- * Replaces patterns of ops by the hand-written fused ones, until none matches. The graph given is left as it is: what changes is
- * built anew.
+ * Replaces patterns of ops by the hand-written fused ones, until none matches, then merges what can be merged. The graph given is left
+ * as it is: what changes is built anew.
  *
  * @param roots the values asked for and those assigned to variables
  * @returns the same values in the rewritten graph, and the names of the rewrites that were applied
  */
 export function rewrite(roots: readonly Value[]): { roots: Value[]; applied: string[] } {
+  const applied: string[] = [];
+  const fused = rewriteBy(rulesOf('fuse'), roots, applied);
+  return { roots: rewriteBy(rulesOf('merge'), fused, applied), applied };
+}
+
+/** Rules by anchor. */
+type Rules = ReadonlyMap<string, readonly Rewrite[]>;
+
+function rulesOf(stage: 'fuse' | 'merge'): Rules {
   const rules = new Map<string, Rewrite[]>();
   for (const op of registeredOps()) {
-    for (const rule of op.rewrites ?? []) rules.set(rule.anchor, [...(rules.get(rule.anchor) ?? []), rule]);
+    for (const rule of op.rewrites ?? []) {
+      if ((rule.stage ?? 'fuse') === stage) rules.set(rule.anchor, [...(rules.get(rule.anchor) ?? []), rule]);
+    }
   }
-  const applied: string[] = [];
+  return rules;
+}
+
+function rewriteBy(rules: Rules, roots: readonly Value[], applied: string[]): Value[] {
   let current = [...roots];
   for (;;) {
     const order = topologicalOrder(current.map((v) => v.node));
-    const graph = new Users(order, current);
+    const graph = new Matching(order, current);
     const touched = new Set<Node>();
-    const replacements: Replacement[] = [];
+    const replaced = new Set<Node>();
+    const swaps = new Map<Node, Value[]>();
     for (const node of order) {
       for (const rule of rules.get(node.op.name) ?? []) {
-        const found = rule.match(node, graph);
+        const found = graph.match(rule, node);
         if (found === undefined) continue;
-        const nodes = [...found.replaces.map(([n]) => n), ...found.inputs.map((v) => v.node)];
-        if (found.replaces.some(([n]) => touched.has(n)) || found.inputs.some((v) => graph.replaced.has(v.node))) continue;
-        for (const n of nodes) touched.add(n);
-        for (const [n] of found.replaces) graph.replaced.add(n);
-        replacements.push(found);
+        const { replacements, made, inputs } = found;
+        if (replacements.some((r) => touched.has(r.node)) || inputs.some((v) => replaced.has(v.node))) continue;
+        const position = Math.min(...replacements.map((r) => positionOf(r.node)));
+        for (const n of made) positions.set(n, position);
+        for (const { node: old, output, by } of replacements) {
+          touched.add(old);
+          replaced.add(old);
+          const outputs = swaps.get(old) ?? [];
+          outputs[output] = by;
+          swaps.set(old, outputs);
+        }
+        for (const v of inputs) touched.add(v.node);
+        graph.joined(replacements.map((r) => r.node));
         applied.push(rule.name);
         break;
       }
     }
-    if (replacements.length === 0) return { roots: current, applied };
-    current = rebuild(order, current, replacements);
+    if (swaps.size === 0) return current;
+    current = rebuild(order, current, swaps);
   }
 }
 
-class Users implements RewriteGraph {
-  readonly replaced = new Set<Node>();
+interface Match {
+  readonly replacements: readonly Replacement[];
+  /** The new nodes, and what they read of the old graph. */
+  readonly made: readonly Node[];
+  readonly inputs: readonly Value[];
+}
+
+/** The graph as rules see it. */
+class Matching implements RewriteGraph {
   readonly #users = new Map<Node, [Node, number][]>();
-  readonly #requested: readonly Value[];
+  readonly #positions = new Map<Node, number>();
+  readonly #requested = new Map<Node, Set<number>>();
+  /** Nodes that become one, by each of them: two merges, each fine alone, can need each other's results. */
+  readonly #joined = new Map<Node, readonly Node[]>();
+  #site: string | undefined;
+  #made: Node[] = [];
 
   constructor(order: readonly Node[], roots: readonly Value[]) {
-    this.#requested = roots;
-    for (const node of order) {
+    for (const { node, index } of roots) this.#requested.set(node, (this.#requested.get(node) ?? new Set()).add(index));
+    order.forEach((node, i) => {
+      this.#positions.set(node, i);
       for (const input of node.inputs) {
         const list = this.#users.get(input.node);
         if (list) list.push([node, input.index]);
         else this.#users.set(input.node, [[node, input.index]]);
       }
-    }
+    });
+  }
+
+  match(rule: Rewrite, node: Node): Match | undefined {
+    this.#site = node.site;
+    this.#made = [];
+    const replacements = rule.match(node, this);
+    if (replacements === undefined) return undefined;
+    const made = new Set(this.#made);
+    const inputs = this.#made.flatMap((n) => n.inputs.filter((v) => !made.has(v.node)));
+    return { replacements, made: this.#made, inputs };
   }
 
   users(node: Node, index?: number): Node[] {
@@ -61,7 +108,41 @@ class Users implements RewriteGraph {
   }
 
   isRequested(node: Node, index?: number): boolean {
-    return this.#requested.some((v) => v.node === node && (index === undefined || v.index === index));
+    const asked = this.#requested.get(node);
+    return asked !== undefined && (index === undefined || asked.has(index));
+  }
+
+  dependsOn(node: Node, others: readonly Node[]): boolean {
+    const targets = new Set(others);
+    // Inputs come first in the order: what lies before all targets need not be walked, save where nodes far apart become one.
+    const first = this.#joined.size > 0 ? 0 : Math.min(...others.map((n) => this.#positions.get(n)!));
+    const seen = new Set<Node>();
+    const stack = [node];
+    for (;;) {
+      const next = stack.pop();
+      if (next === undefined) return false;
+      for (const { node: input } of next.inputs) {
+        if (targets.has(input)) return true;
+        if (seen.has(input) || this.#positions.get(input)! < first) continue;
+        for (const one of this.#joined.get(input) ?? [input]) {
+          seen.add(one);
+          stack.push(one);
+        }
+      }
+    }
+  }
+
+  /** Tells that these nodes will be computed together. */
+  joined(nodes: readonly Node[]): void {
+    const all = [...new Set(nodes)];
+    for (const node of all) this.#joined.set(node, all);
+  }
+
+  make(name: string, attrs: Attrs, inputs: readonly Value[]): readonly Value[] {
+    const op = getOp(name);
+    const node = new Node(op, attrs, inputs, op.infer(inputs, attrs), this.#site);
+    this.#made.push(node);
+    return node.outputs;
   }
 }
 
@@ -72,32 +153,12 @@ export function positionOf(node: Node): number {
   return positions.get(node) ?? node.id;
 }
 
-function rebuild(order: readonly Node[], roots: readonly Value[], replacements: readonly Replacement[]): Value[] {
-  const byNode = new Map<Node, { replacement: Replacement; index: number }[]>();
-  const made = new Map<Replacement, Node>();
-  for (const replacement of replacements) {
-    for (const [node, output, index] of replacement.replaces) {
-      const list = byNode.get(node) ?? [];
-      list[output] = { replacement, index };
-      byNode.set(node, list);
-    }
-  }
+/** Copies the nodes whose inputs change; `swaps` has the new value of a node's outputs. */
+function rebuild(order: readonly Node[], roots: readonly Value[], swaps: ReadonlyMap<Node, readonly Value[]>): Value[] {
   const copies = new Map<Node, Node>();
-
   const mapValue = (value: Value): Value => {
-    const swap = byNode.get(value.node)?.[value.index];
-    if (swap) return make(swap.replacement).outputs[swap.index];
-    return copy(value.node).outputs[value.index];
-  };
-  const make = (replacement: Replacement): Node => {
-    const ready = made.get(replacement);
-    if (ready) return ready;
-    const op = getOp(replacement.op);
-    const inputs = replacement.inputs.map(mapValue);
-    const node = new Node(op, replacement.attrs, inputs, op.infer(inputs, replacement.attrs), replacement.replaces[0][0].site);
-    positions.set(node, Math.min(...replacement.replaces.map(([n]) => positionOf(n))));
-    made.set(replacement, node);
-    return node;
+    const { node, index } = swaps.get(value.node)?.[value.index] ?? value;
+    return copy(node).outputs[index];
   };
   const copy = (node: Node): Node => {
     if (node.inputs.length === 0) return node;
@@ -113,6 +174,6 @@ function rebuild(order: readonly Node[], roots: readonly Value[], replacements: 
     return result;
   };
   // In order, so that the recursion of mapValue stays shallow.
-  for (const node of order) if (!byNode.has(node)) copy(node);
+  for (const node of order) if (!swaps.has(node)) copy(node);
   return roots.map(mapValue);
 }

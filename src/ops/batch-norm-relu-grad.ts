@@ -42,12 +42,8 @@ const fromParts: Rewrite = {
     const ofBatch = norm.op.name === 'batchNorm';
     const given = ofBatch ? [norm.inputs[0], norm.outputs[1], norm.outputs[2], norm.inputs[1]] : norm.inputs.slice(0, 4);
     if ([x, mean, variance, gamma].some((v, i) => v !== given[i])) return undefined;
-    return {
-      op: 'batchNormReluGrad',
-      attrs: node.attrs,
-      inputs: [mask.inputs[0], x, mean, variance, gamma, norm.inputs[ofBatch ? 2 : 4]],
-      replaces: [[node, 0, 0], [node, 1, 1], [node, 2, 2]],
-    };
+    const inputs = [mask.inputs[0], x, mean, variance, gamma, norm.inputs[ofBatch ? 2 : 4]];
+    return graph.make('batchNormReluGrad', node.attrs, inputs).map((by, output) => ({ node, output, by }));
   },
 };
 

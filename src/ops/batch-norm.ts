@@ -48,12 +48,8 @@ const withRelu: Rewrite = {
     const { node: norm, index } = node.inputs[0];
     if (norm.op.name !== 'batchNorm' || index !== 0 || norm.attrs.activation !== 'none') return undefined;
     if (graph.isRequested(norm, 0) || graph.users(norm, 0).length !== 1) return undefined;
-    return {
-      op: 'batchNorm',
-      attrs: { ...norm.attrs, activation: 'relu' },
-      inputs: norm.inputs,
-      replaces: [[node, 0, 0], [norm, 1, 1], [norm, 2, 2]],
-    };
+    const [y, mean, variance] = graph.make('batchNorm', { ...norm.attrs, activation: 'relu' }, norm.inputs);
+    return [{ node, output: 0, by: y }, { node: norm, output: 1, by: mean }, { node: norm, output: 2, by: variance }];
   },
 };
 

@@ -11,6 +11,7 @@ import { checkConvGradient, convCases, convFlop, convOutputShape, forEachTap } f
 import type { ConvAttrs } from './support/conv.ts';
 import { bytesTouched } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
+import { mergedFilterGrads } from './support/siblings.ts';
 import * as gpuConvFilterGrad from './webgpu/conv-filter-grad.ts';
 
 export type Conv2dFilterGradAttrs = ConvAttrs & { readonly filterShape: Shape };
@@ -54,4 +55,5 @@ export const conv2dFilterGradOp: DifferentiableOp<Conv2dFilterGradAttrs> = defin
       return { inputs: [f32(x), f32(y)], attrs: { ...attrs, filterShape: filter }, note };
     });
   },
+  rewrites: [mergedFilterGrads],
 });

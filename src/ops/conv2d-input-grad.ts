@@ -11,6 +11,7 @@ import { checkConvGradient, convCases, convFlop, convOutputShape, forEachTap } f
 import type { ConvAttrs } from './support/conv.ts';
 import { bytesTouched } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
+import { mergedInputGrads } from './support/siblings.ts';
 import * as gpuConv from './webgpu/conv.ts';
 
 export type Conv2dInputGradAttrs = ConvAttrs & { readonly inputShape: Shape };
@@ -54,4 +55,5 @@ export const conv2dInputGradOp: DifferentiableOp<Conv2dInputGradAttrs> = defineO
       return { inputs: [f32(y), f32(filter)], attrs: { ...attrs, inputShape: x }, note };
     });
   },
+  rewrites: [mergedInputGrads],
 });

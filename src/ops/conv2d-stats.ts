@@ -9,6 +9,7 @@ import { checkBias, convCases, convFlop, convOutputShape } from './support/conv.
 import type { ConvAttrs } from './support/conv.ts';
 import { bytesTouched } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
+import { mergedForward } from './support/siblings.ts';
 import { checkFloat } from './support/shapes.ts';
 import { statistics } from './support/statistics.ts';
 import * as gpuConv from './webgpu/conv.ts';
@@ -17,16 +18,12 @@ import * as gpuConv from './webgpu/conv.ts';
 const fromBatchNorm: Rewrite = {
   name: 'conv2d + batch statistics',
   anchor: 'batchNorm',
-  match(node) {
+  match(node, graph) {
     const { node: conv, index } = node.inputs[0];
     if (conv.op.name !== 'conv2d' || index !== 0 || conv.attrs.activation !== 'none') return undefined;
     const { stride, padding, dilation } = conv.attrs;
-    return {
-      op: 'conv2dStats',
-      attrs: { stride, padding, dilation },
-      inputs: conv.inputs,
-      replaces: [[conv, 0, 0], [node, 1, 1], [node, 2, 2]],
-    };
+    const [y, mean, variance] = graph.make('conv2dStats', { stride, padding, dilation }, conv.inputs);
+    return [{ node: conv, output: 0, by: y }, { node, output: 1, by: mean }, { node, output: 2, by: variance }];
   },
 };
 
@@ -79,5 +76,5 @@ export const conv2dStatsOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs>({
       note,
     }));
   },
-  rewrites: [fromBatchNorm],
+  rewrites: [fromBatchNorm, mergedForward('conv2dStats')],
 });

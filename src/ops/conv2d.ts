@@ -15,6 +15,7 @@ import { checkBias, convCases, convFlop, convOutputShape, forEachTap } from './s
 import type { ConvAttrs } from './support/conv.ts';
 import { bytesTouched } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
+import { mergedForward } from './support/siblings.ts';
 import { checkFloat, padding4, pair } from './support/shapes.ts';
 import type { Padding } from './support/shapes.ts';
 import * as gpuConv from './webgpu/conv.ts';
@@ -30,7 +31,8 @@ const withRelu: Rewrite = {
     const conv = node.inputs[0].node;
     if (conv.op.name !== 'conv2d' || conv.attrs.activation !== 'none') return undefined;
     if (graph.isRequested(conv) || graph.users(conv).length !== 1) return undefined;
-    return { op: 'conv2d', attrs: { ...conv.attrs, activation: 'relu' }, inputs: conv.inputs, replaces: [[node, 0, 0]] };
+    const [by] = graph.make('conv2d', { ...conv.attrs, activation: 'relu' }, conv.inputs);
+    return [{ node, output: 0, by }];
   },
 };
 
@@ -86,7 +88,7 @@ export const conv2dOp: DifferentiableOp<Conv2dAttrs> = defineOp<Conv2dAttrs>({
       },
     ]);
   },
-  rewrites: [withRelu],
+  rewrites: [withRelu, mergedForward('conv2d')],
 });
 
 export interface Conv2dOptions {

@@ -25,7 +25,8 @@ const withRelu: Rewrite = {
     const norm = node.inputs[0].node;
     if (norm.op.name !== 'normalize' || norm.attrs.activation !== 'none') return undefined;
     if (graph.isRequested(norm) || graph.users(norm).length !== 1) return undefined;
-    return { op: 'normalize', attrs: { ...norm.attrs, activation: 'relu' }, inputs: norm.inputs, replaces: [[node, 0, 0]] };
+    const [by] = graph.make('normalize', { ...norm.attrs, activation: 'relu' }, norm.inputs);
+    return [{ node, output: 0, by }];
   },
 };
 
@@ -33,15 +34,11 @@ const withRelu: Rewrite = {
 const afterStatistics: Rewrite = {
   name: 'batchNorm + conv2dStats',
   anchor: 'batchNorm',
-  match(node) {
+  match(node, graph) {
     const [{ node: stats, index }, gamma, beta] = node.inputs;
     if (stats.op.name !== 'conv2dStats' || index !== 0) return undefined;
-    return {
-      op: 'normalize',
-      attrs: node.attrs,
-      inputs: [stats.outputs[0], stats.outputs[1], stats.outputs[2], gamma, beta],
-      replaces: [[node, 0, 0]],
-    };
+    const [by] = graph.make('normalize', node.attrs, [...stats.outputs, gamma, beta]);
+    return [{ node, output: 0, by }];
   },
 };
 

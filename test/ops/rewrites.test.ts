@@ -8,6 +8,7 @@ import { runReference } from '../../src/graph/reference.ts';
 import { rewrite } from '../../src/graph/rewrite.ts';
 import { batchNorm } from '../../src/ops/batch-norm.ts';
 import { add } from '../../src/ops/binary.ts';
+import { concat } from '../../src/ops/concat.ts';
 import { conv2d } from '../../src/ops/conv2d.ts';
 import { normalize } from '../../src/ops/normalize.ts';
 import { mean, sum } from '../../src/ops/reduce.ts';
@@ -120,6 +121,46 @@ test('a concatenation of two norms, then one relu: nothing to fuse backward', ()
   const y = batchNorm(x, random(4), random(4)).y;
   const loss = sum(relu(add(y, random(6, 4))));
   assert.ok(rewritten(grad(loss, [x])).ops.includes('batchNormGrad'));
+});
+
+/** Three branches of an Inception block over x [2,4,4,8], with the rest of the block between them and the sum. */
+function branches(x: Tensor): { filters: Tensor[]; y: Tensor } {
+  const filters = [random(4, 1, 1, 8), random(3, 1, 1, 8), random(5, 1, 1, 8), random(6, 3, 3, 3)];
+  const [a, b, c] = filters.slice(0, 3).map((w) => relu(batchNorm(conv2d(x, w), random(w.shape[0]), random(w.shape[0])).y));
+  return { filters, y: concat([a, relu(conv2d(b, filters[3], { padding: 1 })), c]) };
+}
+
+test('convolutions 1x1 of one image become one, in all directions', () => {
+  const x = random(2, 4, 4, 8);
+  const { filters, y } = branches(x);
+  const [dx, ...gradients] = grad(mean(y.mul(random(...y.shape))), [x, ...filters]);
+  // parameters' gradients go into an arena: nobody asks for them as such
+  const { ops, applied } = rewritten([sum(dx), ...gradients.map((g) => g.mul(2))]);
+  assert.equal(applied.filter((name) => name.includes('conv2d') && / of /.test(name)).sort(), [
+    'conv2dFilterGrad of one image', 'conv2dStats of one image', 'sum of conv2dInputGrad',
+  ]);
+  const of = (name: string): number => ops.filter((op) => op === name).length;
+  // what is left beside the merged one is the convolution 3x3
+  assert.equal([of('conv2dStats'), of('conv2d'), of('conv2dFilterGrad'), of('conv2dInputGrad'), of('add')], [1, 1, 2, 2, 0]);
+});
+
+test('convolutions of one image that need each other, or differ, stay apart', () => {
+  const x = random(1, 4, 4, 6);
+  const first = conv2d(x, random(6, 1, 1, 6));
+  const second = conv2d(x, mean(first, [0, 1]).sum(0).mul(random(5, 1, 1, 6)));
+  assert.equal(rewritten([sum(first), sum(second)]).ops.filter((op) => op === 'conv2d').length, 2);
+  const strided = [conv2d(x, random(4, 1, 1, 6), { stride: 2 }), conv2d(x, random(4, 1, 1, 6), { stride: 2 })];
+  assert.equal(rewritten(strided.map((t) => sum(t))).ops.filter((op) => op === 'conv2d').length, 2);
+});
+
+test('two merges that would need each other: one of them is left undone', () => {
+  const [u, v] = [random(1, 3, 3, 4), random(1, 3, 3, 4)];
+  const filter = (from: Tensor): Tensor => mean(from, [0, 1, 2]).mul(random(4, 1, 1, 4));
+  const [a, b] = [conv2d(u, random(4, 1, 1, 4)), conv2d(v, random(4, 1, 1, 4))];
+  // of u: a, and one that needs b; of v: b, and one that needs a
+  const [c, d] = [conv2d(u, filter(b)), conv2d(v, filter(a))];
+  const { ops } = rewritten([a, b, c, d].map((t) => sum(t)));
+  assert.is(ops.filter((op) => op === 'conv2d').length, 3);
 });
 
 test.run();
