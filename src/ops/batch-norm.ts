@@ -156,7 +156,7 @@ export const batchNormGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   reference: (inputs: readonly HostTensor[], attrs) => backward(inputs, attrs, false),
   magnitude: (inputs, attrs) => backward(inputs, attrs, true),
   kernels: { cpu: cpu.batchNormGradLowering, webgpu: gpuNorm.batchNormGradLowering },
-  inPlace: () => [[0, 0], [1, 0]],
+  inPlace: () => [[1, 0], [0, 0]],
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 10 * sizeOf(inputs[0].shape), bytes: 2 * bytesTouched(inputs, outputs) }),

@@ -121,7 +121,7 @@ export const normalizeGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   reference: (inputs: readonly HostTensor[], attrs) => backward(inputs, attrs, (v) => v),
   magnitude: (inputs, attrs) => backward(inputs, attrs, Math.abs),
   kernels: { cpu: cpu.normalizeGradLowering, webgpu: gpuNorm.normalizeGradLowering },
-  inPlace: () => [[0, 0], [1, 0]],
+  inPlace: () => [[1, 0], [0, 0]],
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 6 * sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),

@@ -5,7 +5,9 @@ import { evaluate, evaluateNow, exclusively, settleNow } from '../graph/evaluate
 import { Leaf, fromDeviceData, isLeaf } from '../graph/leaves.ts';
 import type { LeafSource } from '../graph/leaves.ts';
 import { Value, topologicalOrder } from '../graph/node.ts';
-import type { ProgramMemory, ProgramOutput } from '../graph/program.ts';
+import type { ProgramMemory, ProgramSpec } from '../graph/planned.ts';
+import { planProgram } from '../graph/planned.ts';
+import type { ProgramOutput } from '../graph/program.ts';
 import { Program } from '../graph/program.ts';
 import { Tensor } from './tensor.ts';
 import { Trace, refuseInTrace, withTrace } from './trace.ts';
@@ -26,6 +28,8 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
   (...args: A): Promise<R>;
   /** Traces and compiles for the signature of these arguments without running, and says what the Program takes. */
   prepare(...args: A): Promise<ProgramMemory>;
+  /** What `prepare` would say: traces and plans, but allocates nothing. Nothing is kept of it. */
+  plan(...args: A): Promise<ProgramMemory>;
   /** Programs made so far, one a signature. */
   readonly programs: readonly Program[];
   dispose(): void;
@@ -74,7 +78,7 @@ export function compile<A extends readonly Tree[], R extends Tree>(
       if (entries.size === 2) warnRetrace(name, [...entries.keys()][1], signature);
       entry = exclusively(async () => {
         assertAlive();
-        const built = await traceAndBuild(fn as unknown as (...args: never[]) => Tree, name, leaves, structure, options);
+        const built = await build(await traceSpec(fn as unknown as (...args: never[]) => Tree, name, leaves, structure, options), name);
         made.push(built);
         if (disposed) dispose();
         return built;
@@ -104,6 +108,13 @@ export function compile<A extends readonly Tree[], R extends Tree>(
   };
 
   const prepare = async (...args: A): Promise<ProgramMemory> => (await lookup(args).entry).program.memory;
+  const plan = (...args: A): Promise<ProgramMemory> => {
+    const { leaves, structure } = flatten(args);
+    return exclusively(async () => {
+      assertAlive();
+      return planProgram((await traceSpec(fn as unknown as (...args: never[]) => Tree, name, leaves, structure, options)).spec).memory;
+    });
+  };
   const dispose = (): void => {
     disposed = true;
     for (const entry of made) {
@@ -112,14 +123,19 @@ export function compile<A extends readonly Tree[], R extends Tree>(
       for (const buffers of entry.ring) for (const buffer of buffers) buffer.dispose();
     }
   };
-  const compiled = Object.assign(call, { prepare, dispose, [Symbol.dispose]: dispose });
+  const compiled = Object.assign(call, { prepare, plan, dispose, [Symbol.dispose]: dispose });
   Object.defineProperty(compiled, 'programs', { get: () => made.map((e) => e.program) });
   return compiled as unknown as CompiledFunction<A, R>;
 }
 
-async function traceAndBuild(
+interface Traced {
+  readonly spec: ProgramSpec;
+  readonly results: Structure;
+}
+
+async function traceSpec(
   fn: (...args: never[]) => Tree, name: string, leaves: readonly (Tensor | number)[], structure: Structure, options: CompileOptions,
-): Promise<Entry> {
+): Promise<Traced> {
   const inputs = leaves.map((x, position) => {
     const type = typeof x === 'number' ? { shape: [], dtype: 'float32' as const } : { shape: x.shape, dtype: x.dtype };
     return new Leaf({ kind: 'argument', position }, type);
@@ -140,11 +156,16 @@ async function traceAndBuild(
   await settleNow(trace.cells, options.device);
   await evaluateCaptured([...values, ...assignments.map((a) => a.value)], firstNode, trace);
   const device = options.device ?? trace.cells.find((c) => c.device)?.device ?? (await defaultDevice());
-  const program = await Program.create({ device, requested: values, assignments, inputs, fuse: options.fuse });
+  return { spec: { device, requested: values, assignments, inputs, fuse: options.fuse }, results: results.structure };
+}
+
+async function build({ spec, results }: Traced, name: string): Promise<Entry> {
+  const { device, requested: values } = spec;
+  const program = await Program.create(spec);
   const bytes = values.reduce((sum, _, i) => sum + program.outputBuffer(i).bytes, 0);
   const ring = bytes > ringBytes ? [] : Array.from({ length: ringLength }, (_, k) =>
     values.map((_v, i) => device.allocate(program.outputBuffer(i).bytes, `${name} result ${k}`)));
-  return { program, results: results.structure, values, ring, calls: 0, disposed: false };
+  return { program, results, values, ring, calls: 0, disposed: false };
 }
 
 /** Values computed outside the trace become constants of the Program: evaluated once, now. */

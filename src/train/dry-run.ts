@@ -2,7 +2,7 @@
 import { PhiloxStream } from '../random/philox.ts';
 import type { Batch } from '../data/loader.ts';
 import { classCounts } from '../data/dataset.ts';
-import type { ProgramMemory } from '../graph/program.ts';
+import type { ProgramMemory } from '../graph/planned.ts';
 import { resolveClassWeights } from './class-weights.ts';
 import { buildModel } from './models.ts';
 import { createNetwork } from './network.ts';

@@ -4,7 +4,7 @@ import type { Device, HostData } from '../device/types.ts';
 import { apply, compile, grad, tensor, wrap } from '../fovea.ts';
 import { isLeaf } from '../graph/leaves.ts';
 import { getOp } from '../graph/op.ts';
-import type { ProgramMemory } from '../graph/program.ts';
+import type { ProgramMemory } from '../graph/planned.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import type { CompiledFunction } from '../tensor/compile.ts';
 import type { Tensor } from '../tensor/tensor.ts';
