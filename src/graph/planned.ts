@@ -7,6 +7,8 @@ import type { Assignment } from './order.ts';
 import { schedule } from './order.ts';
 import type { Plan } from './plan.ts';
 import { plan } from './plan.ts';
+import type { Scheduled } from './recompute.ts';
+import { recompute } from './recompute.ts';
 import { rewrite } from './rewrite.ts';
 import type { VariableCell } from './variable-cell.ts';
 
@@ -32,6 +34,8 @@ export interface ProgramSpec {
   readonly inputs: readonly Leaf[];
   /** False keeps the graph as recorded; tests compare both. */
   readonly fuse?: boolean;
+  /** Computes cheap values twice where that lowers the peak of memory; see recompute.ts. Default false. */
+  readonly recompute?: boolean;
 }
 
 /** All that is decided about a Program before any memory is allocated. */
@@ -46,17 +50,22 @@ export interface Planned {
 }
 
 /** Rewrites, orders and plans; allocates nothing. */
-export function planProgram({ device, requested, assignments, fuse }: ProgramSpec): Planned {
+export function planProgram({ device, requested, assignments, fuse, recompute: again = false }: ProgramSpec): Planned {
   const values = [...requested, ...assignments.map((a) => a.value)];
   const { roots, applied } = fuse === false ? { roots: values, applied: [] } : rewrite(values);
-  const wanted = roots.slice(0, requested.length);
-  const assigned = assignments.map(({ cell }, i) => ({ cell, value: roots[requested.length + i] }));
   const { arena: kind, alignment, maxBuffer } = device.memory;
-  const made = plan(schedule(wanted, assigned), wanted, assigned, {
+  const options = {
     arena: kind,
     scratch: (node: Node) => scratchOf(node, device.kind),
     runsOnHost: (node: Node) => kernelsOf(node, device.kind) === undefined,
-  });
+  };
+  const replan = (values: readonly Value[]): Scheduled => {
+    const wanted = values.slice(0, requested.length);
+    const assigned = assignments.map(({ cell }, i) => ({ cell, value: values[requested.length + i] }));
+    const ordered = schedule(wanted, assigned);
+    return { roots: values, schedule: ordered, plan: plan(ordered, wanted, assigned, options) };
+  };
+  const { plan: made } = again ? recompute(roots, replan) : replan(roots);
   const temporaries = made.roots.filter((r) => r.pinned === undefined && r.last >= 0);
   const arena = allocate(temporaries, { alignment, maxBuffer, apart: kind === 'slots' ? apartOf(made.steps) : undefined });
   const cells = [...new Set(made.roots.flatMap(({ pinned }) => (pinned?.kind === 'variable' ? [pinned.cell] : [])))];

@@ -72,6 +72,11 @@ export function positionOf(node: Node): number {
   return positions.get(node) ?? node.id;
 }
 
+/** For a node that stands for another, or was put before one. */
+export function setPosition(node: Node, position: number): void {
+  positions.set(node, position);
+}
+
 function rebuild(order: readonly Node[], roots: readonly Value[], replacements: readonly Replacement[]): Value[] {
   const byNode = new Map<Node, { replacement: Replacement; index: number }[]>();
   const made = new Map<Replacement, Node>();

@@ -115,6 +115,9 @@ export const batchNormOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
     return [y, absolute, variance];
   },
   kernels: { cpu: cpu.batchNormLowering, webgpu: gpuNorm.batchNormLowering },
+  // with the statistics it has, by the kernel that it ends with itself
+  recompute: ({ attrs, inputs: [x, gamma, beta], outputs: [, mean, variance] }) =>
+    ({ op: 'normalize', attrs, inputs: [x, mean, variance, gamma, beta] }),
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 8 * sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),

@@ -97,6 +97,7 @@ export const normalizeOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
   },
   kernels: { cpu: cpu.normalizeLowering, webgpu: gpuNorm.normalizeLowering },
   inPlace: () => [[0, 0]],
+  recompute: true,
   precision: 'follow',
   cost: elementwiseCost(4),
   samples(): Sample<BatchNormAttrs>[] {

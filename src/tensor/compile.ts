@@ -20,6 +20,11 @@ export interface CompileOptions {
   readonly name?: string;
   /** False leaves out the fused kernels. Default true. */
   readonly fuse?: boolean;
+  /**
+   * Computes again in the backward pass what is cheap, such as relu(batchNorm(x)), where keeping it would raise the peak of memory.
+   * The results are equal bit for bit. Default false.
+   */
+  readonly recompute?: boolean;
 }
 
 /** A traced function. Calls with equal signatures replay one Program. */
@@ -156,7 +161,7 @@ async function traceSpec(
   await settleNow(trace.cells, options.device);
   await evaluateCaptured([...values, ...assignments.map((a) => a.value)], firstNode, trace);
   const device = options.device ?? trace.cells.find((c) => c.device)?.device ?? (await defaultDevice());
-  return { spec: { device, requested: values, assignments, inputs, fuse: options.fuse }, results: results.structure };
+  return { spec: { device, requested: values, assignments, inputs, fuse: options.fuse, recompute: options.recompute }, results: results.structure };
 }
 
 async function build({ spec, results }: Traced, name: string): Promise<Entry> {
