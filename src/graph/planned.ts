@@ -24,6 +24,14 @@ export interface ProgramMemory {
   readonly own: number;
   /** Variables that the Program reads or writes. */
   readonly variables: number;
+  /** Encoded launches and results kept for reading: known once they are made, 0 in a plan. */
+  readonly staging: number;
+  /** All that the Program takes, the arena included. */
+  readonly total: number;
+  /** Each buffer of the arena, the largest first. */
+  readonly arena: readonly number[];
+  /** The largest value. */
+  readonly largest: number;
 }
 
 export interface ProgramSpec {
@@ -43,8 +51,6 @@ export interface Planned {
   readonly plan: Plan;
   /** Names of the rewrites that were applied. */
   readonly rewrites: readonly string[];
-  /** Bytes of each buffer of the arena. */
-  readonly arena: readonly number[];
   readonly cells: readonly VariableCell[];
   readonly memory: ProgramMemory;
 }
@@ -69,15 +75,15 @@ export function planProgram({ device, requested, assignments, fuse, recompute: a
   const temporaries = made.roots.filter((r) => r.pinned === undefined && r.last >= 0);
   const arena = allocate(temporaries, { alignment, maxBuffer, apart: kind === 'slots' ? apartOf(made.steps) : undefined });
   const cells = [...new Set(made.roots.flatMap(({ pinned }) => (pinned?.kind === 'variable' ? [pinned.cell] : [])))];
-  const own = made.roots.filter((r) => r.pinned !== undefined && r.pinned.kind !== 'variable');
+  const sum = (bytes: readonly number[]): number => bytes.reduce((a, b) => a + b, 0);
+  const planned = sum(arena);
+  const own = sum(made.roots.filter((r) => r.pinned !== undefined && r.pinned.kind !== 'variable').map((r) => r.bytes));
+  const variables = sum(cells.map((c) => c.bytes));
   return {
-    plan: made, rewrites: applied, arena, cells,
+    plan: made, rewrites: applied, cells,
     memory: {
-      planned: arena.reduce((a, b) => a + b, 0),
-      naive: made.naiveBytes,
-      bound: livenessBound(temporaries, alignment),
-      own: own.reduce((sum, r) => sum + r.bytes, 0),
-      variables: cells.reduce((sum, c) => sum + c.bytes, 0),
+      planned, naive: made.naiveBytes, bound: livenessBound(temporaries, alignment), own, variables, staging: 0,
+      total: planned + own + variables, arena, largest: Math.max(0, ...made.roots.map((r) => r.bytes)),
     },
   };
 }

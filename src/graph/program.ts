@@ -7,7 +7,7 @@ import { arenaOf } from './arena.ts';
 import type { Leaf } from './leaves.ts';
 import { fromDeviceData, toDeviceData } from './leaves.ts';
 import type { Node } from './node.ts';
-import { assertBindable, explain } from './out-of-memory.ts';
+import { assertFits, explain } from './out-of-memory.ts';
 import type { Layout, Plan, Root } from './plan.ts';
 import type { HostTensor } from './op.ts';
 import type { Planned, ProgramMemory, ProgramSpec } from './planned.ts';
@@ -28,7 +28,6 @@ type Segment = { readonly kind: 'device'; readonly executable: Executable } | ({
  */
 export class Program {
   readonly device: Device;
-  readonly memory: ProgramMemory;
   readonly launchCount: number;
   /** Names of the rewrites that were applied. */
   readonly rewrites: readonly string[];
@@ -36,6 +35,7 @@ export class Program {
   readonly assigned: readonly VariableCell[];
   readonly #arena: Arena;
   readonly #plan: Plan;
+  readonly #planned: ProgramMemory;
   readonly #slotBytes: readonly number[];
   readonly #inputs: readonly Leaf[];
   readonly #pinned = new Map<Root, DeviceBuffer>();
@@ -52,16 +52,18 @@ export class Program {
     this.#inputs = inputs;
     this.rewrites = planned.rewrites;
     this.#arena = arenaOf(device);
-    this.#slotBytes = planned.arena;
+    this.#slotBytes = planned.memory.arena;
     this.cells = planned.cells;
     this.assigned = spec.assignments.map((a) => a.cell);
     this.launchCount = planned.plan.steps.length;
-    this.memory = planned.memory;
+    this.#planned = planned.memory;
   }
 
   /** Rewrites, orders, plans and encodes. Compilation errors name the kernel and the node. */
   static async create(spec: ProgramSpec): Promise<Program> {
-    const program = new Program(spec, planProgram(spec));
+    const planned = planProgram(spec);
+    assertFits(planned, spec.device);
+    const program = new Program(spec, planned);
     try {
       program.#allocate();
       await program.bind();
@@ -70,6 +72,11 @@ export class Program {
       throw error;
     }
     return program;
+  }
+
+  get memory(): ProgramMemory {
+    const staging = this.#segments.reduce((sum, s) => sum + (s.kind === 'device' ? s.executable.bytes : 0), 0);
+    return { ...this.#planned, staging, total: this.#planned.total + staging };
   }
 
   get disposed(): boolean {
@@ -142,7 +149,6 @@ export class Program {
   /** Makes the memory that is the Program's own and finds that of its variables. */
   #allocate(): void {
     const { device } = this;
-    assertBindable(this.#plan, this.#inputs, device);
     for (const cell of this.cells) cell.onDispose.add(this.#onCellDisposed);
     for (const root of this.#plan.roots) {
       const { pinned } = root;
@@ -165,8 +171,7 @@ export class Program {
     try {
       return allocate();
     } catch (error) {
-      const held = this.#owned.reduce((sum, b) => sum + b.bytes, this.#arena.bytes);
-      throw explain(error, this.memory.planned + this.memory.own, held, this.#inputs, this.device);
+      throw explain(error, this.#planned);
     }
   }
 
