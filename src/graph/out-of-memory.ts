@@ -27,8 +27,10 @@ export function assertFits(planned: Planned, device: Device): void {
  * @param allocated bytes of their variables that the device holds already
  */
 export function fits(programs: readonly ProgramMemory[], device: Device, allocated = 0): boolean {
-  return Math.max(...programs.map((p) => p.largest)) <= device.memory.maxBuffer
-    && totalOf(programs) - allocated <= roomOf(device);
+  if (Math.max(...programs.map((p) => p.largest)) > device.memory.maxBuffer) return false;
+  const arena = arenaOf(device);
+  const enough = programs.every((p) => p.arena.every((bytes, i) => bytes <= arena.bytesOf(i)));
+  return totalOf(programs) - allocated - (enough ? totalOf(programs.map(arenaAlone)) : 0) <= roomOf(device);
 }
 
 /** Bytes of the Program's variables that the device holds already. */
@@ -36,8 +38,13 @@ export function allocatedOf({ cells }: Planned): number {
   return cells.reduce((sum, cell) => sum + (cell.allocated ? cell.bytes : 0), 0);
 }
 
+/** The part of a Program's memory that it shares. */
+function arenaAlone({ arena }: ProgramMemory): Pick<ProgramMemory, 'arena' | 'variables' | 'own' | 'staging'> {
+  return { arena, variables: 0, own: 0, staging: 0 };
+}
+
 /** What Programs take together that run on the same variables. */
-export function totalOf(programs: readonly ProgramMemory[]): number {
+export function totalOf(programs: readonly Pick<ProgramMemory, 'arena' | 'variables' | 'own' | 'staging'>[]): number {
   const arena = programs.reduce<number[]>((most, p) =>
     Array.from({ length: Math.max(most.length, p.arena.length) }, (_, i) => Math.max(most[i] ?? 0, p.arena[i] ?? 0)), []);
   return arena.reduce((a, b) => a + b, 0) + Math.max(...programs.map((p) => p.variables))
@@ -62,13 +69,16 @@ export function explain(error: unknown, memory: ProgramMemory): unknown {
   return new OutOfMemoryError(`${error.message}; the Program takes ${memory.total} bytes`, { cause: error });
 }
 
-/** Part of a memory that is not counted on: the arena lies in one piece, and small buffers and threads' scratch break it up. */
+/** Part of a memory that is not counted on: small buffers and threads' scratch break it up. */
 const broken = 1 / 256;
 
-/** A slab device has one memory, so what is left of it is known, the arena being made anew; of others nobody tells. */
+/**
+ * A slab device has one memory, so what is left of it is known; of others nobody tells. What a smaller arena gives back is not
+ * counted: the larger one lies in one piece, and rarely where that was.
+ */
 function roomOf(device: Device): number {
   if (device.memory.arena !== 'slab') return Infinity;
-  return Math.floor(device.memory.maxBuffer * (1 - broken)) - device.counters.bytesAllocated + arenaOf(device).bytes;
+  return Math.floor(device.memory.maxBuffer * (1 - broken)) - device.counters.bytesAllocated;
 }
 
 function ownerOf(root: Root, plan: Plan): { who: string; type?: TensorType } {
