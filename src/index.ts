@@ -12,7 +12,7 @@ export type { HostTensor, Op, Sample } from './graph/op.ts';
 export { Tensor, type TensorLike } from './tensor/tensor.ts';
 export { Variable, type PackedVariables, type VariableOptions } from './tensor/variable.ts';
 export type { CompileOptions, CompiledFunction } from './tensor/compile.ts';
-export type { ProgramMemory } from './graph/program.ts';
+export type { ProgramMemory } from './graph/planned.ts';
 export { defaultDevice, describeDevices, device, setDefaultDevice, type DeviceOptions, type DeviceReport } from './device/index.ts';
 export type { DType, Device, DeviceCounters, HostData, Shape } from './device/types.ts';
 export { philox4x32 } from './random/philox.ts';

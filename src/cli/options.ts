@@ -47,6 +47,7 @@ export const described: Readonly<Record<OptionName, Described>> = {
   device: { flags: '--device <name>', about: 'auto, cpu, webgpu or webgpu:NAME (default: auto)' },
   threads: { flags: '--threads <n>', about: 'of the cpu device (default: all processors)' },
   workers: { flags: '--workers <n>', about: 'threads that assemble batches (default: 1)' },
+  recompute: { flags: '--recompute <which>', about: 'on: less memory for a little time, the same bits (default: off)' },
   keep: { flags: '--keep <which>', about: 'parameters that are kept: best (and the last), or all epochs (default: best)' },
 };
 
@@ -60,7 +61,7 @@ export const groups: Readonly<Record<string, readonly OptionName[]>> = {
     'model', 'width', 'epochs', 'batch', 'optimizer', 'lr', 'momentum', 'weightDecay', 'classWeights', 'sampler', 'augment',
     'normalize', 'seed',
   ],
-  'Machine:': ['device', 'threads', 'workers'],
+  'Machine:': ['device', 'threads', 'workers', 'recompute'],
 };
 
 /** Adds options of a run to a command, under their headings. */

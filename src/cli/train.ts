@@ -164,7 +164,8 @@ function printPlan(plan: DryRunResult, { terminal }: Context): void {
     `network    ${options.model} at width ${options.width}: ${plan.parameters.toLocaleString('en')} parameters, ${options.size} x ${options.size} pixels`,
     `device     ${plan.device}`,
     `memory     ${megabytes(plan.deviceBytes)} on the device; of them ${megabytes(memory.planned)} for values within a step `
-      + `(${megabytes(memory.naive)} without sharing), ${megabytes(memory.variables)} for parameters and moments`,
+      + `(${megabytes(memory.naive)} without sharing), ${megabytes(memory.variables)} for parameters and moments`
+      + (options.recompute === 'on' ? '; with recomputation' : ''),
     `time       ${plan.stepSeconds.toFixed(3)} s a step, ${(options.batch / plan.stepSeconds).toFixed(1)} images/s; `
       + `${options.epochs} epochs of ${plan.stepsAnEpoch} steps: ${clock(plan.seconds)}, and the preparation of the images`,
   ];

@@ -136,6 +136,8 @@ export interface PlacedLaunch {
 
 /** Launches made ready to replay. */
 export interface Executable {
+  /** Device memory that the encoding itself holds, as the counters have it. */
+  readonly bytes: number;
   /** Resolves when the device has taken the work and its inputs may be written again (not necessarily when it is done). */
   run(): Promise<void>;
   /** Runs launch by launch and times each. */

@@ -31,6 +31,11 @@ export class Arena {
     return this.#buffers[index]!;
   }
 
+  /** Of buffer `index`, 0 where there is none. */
+  bytesOf(index: number): number {
+    return this.#buffers[index]?.bytes ?? 0;
+  }
+
   get bytes(): number {
     return this.#buffers.reduce((sum, b) => sum + (b?.bytes ?? 0), 0);
   }

@@ -64,6 +64,11 @@ export interface Op<A extends Attrs = any> {
   readonly concatenates?: 'axis' | 'flat';
   /** Inputs that kernels need contiguous; the plan copies those that are not. Default: none. */
   readonly contiguousInputs?: 'all' | readonly number[];
+  /**
+   * Output 0 takes one pass over memory, or little more, to compute again with equal bits: by the op itself (`true`), or by another
+   * that uses what is known by then. Compiled with `recompute`, such values need not be kept.
+   */
+  readonly recompute?: true | ((node: Node) => { readonly op: string; readonly attrs: Attrs; readonly inputs: readonly Value[] });
   /** Outputs that must be contiguous (stride = channels); default: none. */
   readonly contiguousOutputs?: 'all' | readonly number[];
   /** How `mixed` treats it: `matrix` computes in 16 bits, `keep` stays in float32, `follow` takes its inputs' type. */

@@ -1,31 +1,84 @@
 import type { Device, TensorType } from '../device/types.ts';
 import { OutOfMemoryError } from '../errors.ts';
-import type { Leaf } from './leaves.ts';
+import { arenaOf } from './arena.ts';
 import type { Plan, Root } from './plan.ts';
+import type { Planned, ProgramMemory } from './planned.ts';
 
-/** Refuses a plan with a value that the device cannot bind, naming the node, the caller's line and the largest batch that fits. */
-export function assertBindable(plan: Plan, inputs: readonly Leaf[], device: Device): void {
+/** Refuses what does not fit before anything is allocated, naming the node and the caller's line where one value is too large. */
+export function assertFits(planned: Planned, device: Device): void {
+  const { plan, memory } = planned;
   const { maxBuffer } = device.memory;
   const root = plan.roots.find((r) => r.bytes > maxBuffer);
-  if (root === undefined) return;
-  const { who, type } = ownerOf(root, plan);
-  const what = type === undefined ? `${root.bytes} bytes of scratch memory` : `a value of shape [${type.shape}], ${root.bytes} bytes,`;
-  throw new OutOfMemoryError(`${who}: ${what} is over the ${maxBuffer} that ${device.name} can bind`
-    + fitting(inputs, maxBuffer / root.bytes));
+  if (root !== undefined) {
+    const { who, type } = ownerOf(root, plan);
+    const what = type === undefined ? `${root.bytes} bytes of scratch memory` : `a value of shape [${type.shape}], ${root.bytes} bytes,`;
+    throw new OutOfMemoryError(`${who}: ${what} is over the ${maxBuffer} that ${device.name} can bind`);
+  }
+  const allocated = allocatedOf(planned);
+  if (!fits([memory], device, allocated)) {
+    throw new OutOfMemoryError(`${device.name}: the Program takes ${memory.total} bytes, of which ${allocated} are allocated; `
+      + `${roomOf(device)} are free for the rest`);
+  }
 }
 
 /**
- * Adds to what the device says: what the Program takes in all, and the largest batch that fits where that is known.
+ * Whether Programs find room beside what the device holds. They share variables and the arena, so the largest counts.
  *
- * @param wanted bytes of the Program beside its variables
- * @param held bytes of these that it has already
+ * @param allocated bytes of their variables that the device holds already
  */
-export function explain(error: unknown, wanted: number, held: number, inputs: readonly Leaf[], device: Device): unknown {
+export function fits(programs: readonly ProgramMemory[], device: Device, allocated = 0): boolean {
+  if (Math.max(...programs.map((p) => p.largest)) > device.memory.maxBuffer) return false;
+  const arena = arenaOf(device);
+  const enough = programs.every((p) => p.arena.every((bytes, i) => bytes <= arena.bytesOf(i)));
+  return totalOf(programs) - allocated - (enough ? totalOf(programs.map(arenaAlone)) : 0) <= roomOf(device);
+}
+
+/** Bytes of the Program's variables that the device holds already. */
+export function allocatedOf({ cells }: Planned): number {
+  return cells.reduce((sum, cell) => sum + (cell.allocated ? cell.bytes : 0), 0);
+}
+
+/** The part of a Program's memory that it shares. */
+function arenaAlone({ arena }: ProgramMemory): Pick<ProgramMemory, 'arena' | 'variables' | 'own' | 'staging'> {
+  return { arena, variables: 0, own: 0, staging: 0 };
+}
+
+/** What Programs take together that run on the same variables. */
+export function totalOf(programs: readonly Pick<ProgramMemory, 'arena' | 'variables' | 'own' | 'staging'>[]): number {
+  const arena = programs.reduce<number[]>((most, p) =>
+    Array.from({ length: Math.max(most.length, p.arena.length) }, (_, i) => Math.max(most[i] ?? 0, p.arena[i] ?? 0)), []);
+  return arena.reduce((a, b) => a + b, 0) + Math.max(...programs.map((p) => p.variables))
+    + programs.reduce((sum, p) => sum + p.own + p.staging, 0);
+}
+
+/** The largest batch below `batch` that `tried` says fits, or 0: what a batch takes grows with it. */
+export async function largestBatch(batch: number, tried: (batch: number) => Promise<boolean>): Promise<number> {
+  let fitting = 0;
+  let refused = batch;
+  while (refused - fitting > 1) {
+    const middle = Math.floor((fitting + refused) / 2);
+    if (await tried(middle)) fitting = middle;
+    else refused = middle;
+  }
+  return fitting;
+}
+
+/** Adds to what the device says what the Program takes in all. */
+export function explain(error: unknown, memory: ProgramMemory): unknown {
   if (!(error instanceof OutOfMemoryError)) return error;
-  // A slab device has one memory, so what is left of it is known; of others nobody tells.
-  const free = device.memory.maxBuffer - device.counters.bytesAllocated + held;
-  const batch = device.memory.arena === 'slab' ? fitting(inputs, Math.max(0, free) / wanted) : '';
-  return new OutOfMemoryError(`${error.message}; the Program takes ${wanted} bytes beside its variables${batch}`, { cause: error });
+  return new OutOfMemoryError(`${error.message}; the Program takes ${memory.total} bytes`, { cause: error });
+}
+
+/** Part of a memory that is not counted on: small buffers and threads' scratch break it up. */
+const broken = 1 / 256;
+
+/**
+ * A slab device has one memory, so what is left of it is known; of others nobody tells. What a smaller arena gives back is not
+ * counted: the larger one lies in one piece, and rarely where that was.
+ */
+function roomOf(device: Device): number {
+  if (device.memory.arena !== 'slab') return Infinity;
+  return Math.floor(device.memory.maxBuffer * (1 - broken)) - device.counters.bytesAllocated;
 }
 
 function ownerOf(root: Root, plan: Plan): { who: string; type?: TensorType } {
@@ -41,13 +94,4 @@ function ownerOf(root: Root, plan: Plan): { who: string; type?: TensorType } {
     if (step.scratch.includes(root)) return { who };
   }
   return { who: root.pinned?.kind ?? 'a value' };
-}
-
-/** The first axis of the largest input is the batch, and temporaries grow with it. */
-function fitting(inputs: readonly Leaf[], share: number): string {
-  const largest = inputs.reduce<Leaf | undefined>((a, b) => (a !== undefined && a.value.size >= b.value.size ? a : b), undefined);
-  const batch = largest?.value.shape[0] ?? 1;
-  if (batch <= 1) return '';
-  const fits = Math.min(batch - 1, Math.floor(batch * share));
-  return `; of the input [${largest!.value.shape}] some ${fits} of ${batch} along the first axis fit`;
 }

@@ -55,6 +55,7 @@ export interface Plan {
   readonly steps: readonly Step[];
   readonly roots: readonly Root[];
   readonly outputs: readonly Layout[];
+  readonly layouts: ReadonlyMap<Value, Layout>;
   /** What the temporaries would take if each had memory of its own. */
   readonly naiveBytes: number;
 }
@@ -121,7 +122,7 @@ class Planner {
     });
     this.#assign();
     this.#countLiveness();
-    return { steps: this.#steps, roots: this.#roots, outputs, naiveBytes: naiveBytes(this.#steps) };
+    return { steps: this.#steps, roots: this.#roots, outputs, layouts: this.#layouts, naiveBytes: naiveBytes(this.#steps) };
   }
 
   /** Decides which inputs of concatenations are computed in place; outer concatenations first, so that nesting works. */

@@ -1,45 +1,18 @@
-import type { Device, DeviceBuffer, Executable, HostData, Launch, Lowering, Placed, PlacedLaunch, Scratch } from '../device/types.ts';
+import type { Device, DeviceBuffer, Executable, HostData, Launch, Placed, PlacedLaunch, Scratch } from '../device/types.ts';
 import { bytesPerElement, sizeOf } from '../device/types.ts';
 import { copyLaunch } from '../device/copy.ts';
 import { DeviceError, GraphError } from '../errors.ts';
-import { allocateSlab, allocateSlots, livenessBound } from './allocate.ts';
 import type { Arena } from './arena.ts';
 import { arenaOf } from './arena.ts';
 import type { Leaf } from './leaves.ts';
 import { fromDeviceData, toDeviceData } from './leaves.ts';
-import type { Attrs, Node, Value } from './node.ts';
-import type { Assignment } from './order.ts';
-import { schedule } from './order.ts';
-import { assertBindable, explain } from './out-of-memory.ts';
+import type { Node } from './node.ts';
+import { assertFits, explain } from './out-of-memory.ts';
 import type { Layout, Plan, Root } from './plan.ts';
-import { plan } from './plan.ts';
-import type { HostTensor, Op } from './op.ts';
-import { rewrite } from './rewrite.ts';
+import type { HostTensor } from './op.ts';
+import type { Planned, ProgramMemory, ProgramSpec } from './planned.ts';
+import { kernelsOf, planProgram } from './planned.ts';
 import type { VariableCell } from './variable-cell.ts';
-
-/** What a Program holds and would hold, in bytes. */
-export interface ProgramMemory {
-  /** Temporaries as planned in the arena. */
-  readonly planned: number;
-  /** The same without sharing. */
-  readonly naive: number;
-  /** The most that is alive at one step: a lower bound of `planned`. */
-  readonly bound: number;
-  /** Inputs, constants, outputs and the flat gradient arena. */
-  readonly own: number;
-  /** Variables that the Program reads or writes. */
-  readonly variables: number;
-}
-
-export interface ProgramSpec {
-  readonly device: Device;
-  readonly requested: readonly Value[];
-  readonly assignments: readonly Assignment[];
-  /** Leaves written before each run, in the order of `run`'s argument. All other host leaves are uploaded once. */
-  readonly inputs: readonly Leaf[];
-  /** False keeps the graph as recorded; tests compare both. */
-  readonly fuse?: boolean;
-}
 
 interface HostStep {
   readonly node: Node;
@@ -55,7 +28,6 @@ type Segment = { readonly kind: 'device'; readonly executable: Executable } | ({
  */
 export class Program {
   readonly device: Device;
-  readonly memory: ProgramMemory;
   readonly launchCount: number;
   /** Names of the rewrites that were applied. */
   readonly rewrites: readonly string[];
@@ -63,6 +35,7 @@ export class Program {
   readonly assigned: readonly VariableCell[];
   readonly #arena: Arena;
   readonly #plan: Plan;
+  readonly #planned: ProgramMemory;
   readonly #slotBytes: readonly number[];
   readonly #inputs: readonly Leaf[];
   readonly #pinned = new Map<Root, DeviceBuffer>();
@@ -72,44 +45,25 @@ export class Program {
   #generation = -1;
   #disposed = false;
 
-  private constructor(spec: ProgramSpec, plan: Plan, rewrites: readonly string[]) {
+  private constructor(spec: ProgramSpec, planned: Planned) {
     const { device, inputs } = spec;
     this.device = device;
-    this.#plan = plan;
+    this.#plan = planned.plan;
     this.#inputs = inputs;
-    this.rewrites = rewrites;
+    this.rewrites = planned.rewrites;
     this.#arena = arenaOf(device);
-    const { alignment, arena } = device.memory;
-    const temporaries = plan.roots.filter((r) => r.pinned === undefined && r.last >= 0);
-    // Values without elements need a buffer too: launches name it.
-    this.#slotBytes = temporaries.length === 0 ? []
-      : arena === 'slab' ? [allocateSlab(temporaries, alignment)] : allocateSlots(temporaries, alignment);
-    this.cells = [...new Set(plan.roots.flatMap(({ pinned }) => (pinned?.kind === 'variable' ? [pinned.cell] : [])))];
+    this.#slotBytes = planned.memory.arena;
+    this.cells = planned.cells;
     this.assigned = spec.assignments.map((a) => a.cell);
-    this.launchCount = plan.steps.length;
-    const own = plan.roots.filter((r) => r.pinned !== undefined && r.pinned.kind !== 'variable');
-    this.memory = {
-      planned: this.#slotBytes.reduce((a, b) => a + b, 0),
-      naive: plan.naiveBytes,
-      bound: livenessBound(temporaries, alignment),
-      own: own.reduce((sum, r) => sum + r.bytes, 0),
-      variables: this.cells.reduce((sum, c) => sum + c.bytes, 0),
-    };
+    this.launchCount = planned.plan.steps.length;
+    this.#planned = planned.memory;
   }
 
   /** Rewrites, orders, plans and encodes. Compilation errors name the kernel and the node. */
   static async create(spec: ProgramSpec): Promise<Program> {
-    const { device, requested, assignments } = spec;
-    const values = [...requested, ...assignments.map((a) => a.value)];
-    const { roots, applied } = spec.fuse === false ? { roots: values, applied: [] } : rewrite(values);
-    const wanted = roots.slice(0, requested.length);
-    const assigned = assignments.map(({ cell }, i) => ({ cell, value: roots[requested.length + i] }));
-    const options = {
-      arena: device.memory.arena,
-      scratch: (node: Node) => scratchOf(node, device.kind),
-      runsOnHost: (node: Node) => kernelsOf(node, device.kind) === undefined,
-    };
-    const program = new Program(spec, plan(schedule(wanted, assigned), wanted, assigned, options), applied);
+    const planned = planProgram(spec);
+    assertFits(planned, spec.device);
+    const program = new Program(spec, planned);
     try {
       program.#allocate();
       await program.bind();
@@ -118,6 +72,11 @@ export class Program {
       throw error;
     }
     return program;
+  }
+
+  get memory(): ProgramMemory {
+    const staging = this.#segments.reduce((sum, s) => sum + (s.kind === 'device' ? s.executable.bytes : 0), 0);
+    return { ...this.#planned, staging, total: this.#planned.total + staging };
   }
 
   get disposed(): boolean {
@@ -190,7 +149,6 @@ export class Program {
   /** Makes the memory that is the Program's own and finds that of its variables. */
   #allocate(): void {
     const { device } = this;
-    assertBindable(this.#plan, this.#inputs, device);
     for (const cell of this.cells) cell.onDispose.add(this.#onCellDisposed);
     for (const root of this.#plan.roots) {
       const { pinned } = root;
@@ -213,8 +171,7 @@ export class Program {
     try {
       return allocate();
     } catch (error) {
-      const held = this.#owned.reduce((sum, b) => sum + b.bytes, this.#arena.bytes);
-      throw explain(error, this.memory.planned + this.memory.own, held, this.#inputs, this.device);
+      throw explain(error, this.#planned);
     }
   }
 
@@ -312,15 +269,6 @@ async function readPlaced(device: Device, placed: Placed): Promise<Float64Array>
     for (let c = 0; c < placed.channels; c++) data[r * placed.channels + c] = flat[r * placed.stride + c];
   }
   return data;
-}
-
-function kernelsOf(node: Node, kind: Device['kind']): Lowering<Attrs, Launch> | undefined {
-  const kernels: Op<Attrs>['kernels'] = node.op.kernels;
-  return kind === 'cuda' ? undefined : kernels?.[kind];
-}
-
-function scratchOf(node: Node, kind: Device['kind']): number[] {
-  return kernelsOf(node, kind)?.scratch?.(node.inputs, node.outputs, node.attrs) ?? [];
 }
 
 const warned = new Set<string>();

@@ -153,6 +153,11 @@ export function positionOf(node: Node): number {
   return positions.get(node) ?? node.id;
 }
 
+/** For a node that stands for another, or was put before one. */
+export function setPosition(node: Node, position: number): void {
+  positions.set(node, position);
+}
+
 /** Copies the nodes whose inputs change; `swaps` has the new value of a node's outputs. */
 function rebuild(order: readonly Node[], roots: readonly Value[], swaps: ReadonlyMap<Node, readonly Value[]>): Value[] {
   const copies = new Map<Node, Node>();

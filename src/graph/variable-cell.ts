@@ -57,6 +57,11 @@ export class VariableCell {
     return sizeOf(this.shape) * bytesPerElement[this.dtype];
   }
 
+  /** True when the device holds memory for it. */
+  get allocated(): boolean {
+    return this.#buffer !== undefined;
+  }
+
   get disposed(): boolean {
     return this.#disposed;
   }

@@ -37,6 +37,7 @@ export const avgPool2dOp: DifferentiableOp<AvgPoolAttrs> = defineOp<AvgPoolAttrs
     return [y];
   },
   kernels: { cpu: cpu.avgPoolLowering, webgpu: gpuPool.avgPoolLowering },
+  recompute: true,
   precision: 'follow',
   reductionLength: (_inputs, { size }) => size[0] * size[1],
   cost: (inputs, outputs, { size }) => ({

@@ -64,7 +64,7 @@ export const batchNormReluGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAtt
   reference: (inputs: readonly HostTensor[], attrs, outputs) => batchNormGradOp.reference!(masked(inputs, attrs), attrs, outputs),
   magnitude: (inputs, attrs, outputs) => batchNormGradOp.magnitude!(masked(inputs, attrs), attrs, outputs),
   kernels: { cpu: cpu.batchNormReluGradLowering, webgpu: gpuNorm.batchNormReluGradLowering },
-  inPlace: () => [[0, 0], [1, 0]],
+  inPlace: () => [[1, 0], [0, 0]],
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 12 * sizeOf(inputs[0].shape), bytes: 2 * bytesTouched(inputs, outputs) }),

@@ -111,6 +111,9 @@ export const batchNormOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
     return [y, absolute, variance];
   },
   kernels: { cpu: cpu.batchNormLowering, webgpu: gpuNorm.batchNormLowering },
+  // with the statistics it has, by the kernel that it ends with itself
+  recompute: ({ attrs, inputs: [x, gamma, beta], outputs: [, mean, variance] }) =>
+    ({ op: 'normalize', attrs, inputs: [x, mean, variance, gamma, beta] }),
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 8 * sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),
@@ -152,7 +155,7 @@ export const batchNormGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   reference: (inputs: readonly HostTensor[], attrs) => backward(inputs, attrs, false),
   magnitude: (inputs, attrs) => backward(inputs, attrs, true),
   kernels: { cpu: cpu.batchNormGradLowering, webgpu: gpuNorm.batchNormGradLowering },
-  inPlace: () => [[0, 0], [1, 0]],
+  inPlace: () => [[1, 0], [0, 0]],
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 10 * sizeOf(inputs[0].shape), bytes: 2 * bytesTouched(inputs, outputs) }),

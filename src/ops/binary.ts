@@ -76,6 +76,7 @@ function binary(name: string): DifferentiableOp<ScalarAttrs> {
       (([a, b], attrs, [out]) => [map(a, b, out.shape, (x, y) => e.magnitude!(x, y, e.reference(x, y, attrs)))]),
     kernels: { cpu: elementwise(name, e.parameters), webgpu: gpu.elementwise(name, e.parameters) },
     inPlace: () => [[0, 0], [1, 0]],
+    recompute: true,
     precision: 'follow',
     cost: elementwiseCost(name === 'pow' ? 16 : 1),
     samples(): Sample<ScalarAttrs>[] {

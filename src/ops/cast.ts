@@ -32,6 +32,7 @@ export const castOp: DifferentiableOp<CastAttrs> = defineOp<CastAttrs>({
   gradient: ({ inputs: [x], grads: [dy], attrs }) => [x.dtype === 'float32' && attrs.dtype === 'float32' ? dy : undefined],
   reference: ([x]: readonly HostTensor[], { dtype }) => [x.data.map(convert[dtype as 'float32'])],
   kernels: { cpu: cpu.castLowering, webgpu: gpu.castLowering },
+  recompute: true,
   cost: elementwiseCost(1),
   samples(): Sample<CastAttrs>[] {
     const from: SampleInput[] = [

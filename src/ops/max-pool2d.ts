@@ -30,6 +30,7 @@ export const maxPool2dOp: DifferentiableOp<PoolAttrs> = defineOp<PoolAttrs>({
     return [y];
   },
   kernels: { cpu: cpu.maxPoolLowering, webgpu: gpuPool.maxPoolLowering },
+  recompute: true,
   precision: 'follow',
   cost: (inputs, outputs, { size }) => ({
     flop: sizeOf(outputs[0].shape) * size[0] * size[1],

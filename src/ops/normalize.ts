@@ -94,6 +94,7 @@ export const normalizeOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
   },
   kernels: { cpu: cpu.normalizeLowering, webgpu: gpuNorm.normalizeLowering },
   inPlace: () => [[0, 0]],
+  recompute: true,
   precision: 'follow',
   cost: elementwiseCost(4),
   samples(): Sample<BatchNormAttrs>[] {
@@ -118,7 +119,7 @@ export const normalizeGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   reference: (inputs: readonly HostTensor[], attrs) => backward(inputs, attrs, (v) => v),
   magnitude: (inputs, attrs) => backward(inputs, attrs, Math.abs),
   kernels: { cpu: cpu.normalizeGradLowering, webgpu: gpuNorm.normalizeGradLowering },
-  inPlace: () => [[0, 0], [1, 0]],
+  inPlace: () => [[1, 0], [0, 0]],
   precision: 'keep',
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 6 * sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),

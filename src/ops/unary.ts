@@ -44,6 +44,7 @@ function unary(name: UnaryName): DifferentiableOp<ScalarAttrs> {
     magnitude: e.magnitude && (([x], attrs) => [x.data.map((v) => e.magnitude!(v, e.reference(v, attrs)))]),
     kernels: { cpu: elementwise(name, parameters), webgpu: gpu.elementwise(name, parameters) },
     inPlace: () => [[0, 0]],
+    recompute: true,
     precision: 'follow',
     cost: elementwiseCost(name === 'neg' || name === 'relu' || name === 'square' ? 1 : 8),
     samples(): Sample<ScalarAttrs>[] {

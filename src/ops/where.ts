@@ -46,6 +46,7 @@ export const whereOp: DifferentiableOp<NoAttrs> = defineOp<NoAttrs>({
   },
   kernels: { cpu: whereLowering, webgpu: gpu.whereLowering },
   inPlace: () => [[0, 0], [1, 0], [2, 0]],
+  recompute: true,
   precision: 'follow',
   cost: elementwiseCost(1),
   samples(): Sample<NoAttrs>[] {

@@ -1,11 +1,15 @@
 import { defaultDevice } from '../device/index.ts';
-import type { DeviceBuffer, Device, HostData } from '../device/types.ts';
-import { GraphError, OptionError } from '../errors.ts';
+import type { DeviceBuffer, Device, HostData, TensorType } from '../device/types.ts';
+import { bytesPerElement, sizeOf } from '../device/types.ts';
+import { FoveaError, GraphError, OptionError, OutOfMemoryError } from '../errors.ts';
 import { evaluate, evaluateNow, exclusively, settleNow } from '../graph/evaluate.ts';
 import { Leaf, fromDeviceData, isLeaf } from '../graph/leaves.ts';
 import type { LeafSource } from '../graph/leaves.ts';
 import { Value, topologicalOrder } from '../graph/node.ts';
-import type { ProgramMemory, ProgramOutput } from '../graph/program.ts';
+import { allocatedOf, fits, largestBatch } from '../graph/out-of-memory.ts';
+import type { ProgramMemory, ProgramSpec } from '../graph/planned.ts';
+import { planProgram } from '../graph/planned.ts';
+import type { ProgramOutput } from '../graph/program.ts';
 import { Program } from '../graph/program.ts';
 import { Tensor } from './tensor.ts';
 import { Trace, refuseInTrace, withTrace } from './trace.ts';
@@ -18,6 +22,11 @@ export interface CompileOptions {
   readonly name?: string;
   /** False leaves out the fused kernels. Default true. */
   readonly fuse?: boolean;
+  /**
+   * Computes again in the backward pass what is cheap, such as relu(batchNorm(x)), where keeping it would raise the peak of memory.
+   * The results are equal bit for bit. Default false.
+   */
+  readonly recompute?: boolean;
 }
 
 /** A traced function. Calls with equal signatures replay one Program. */
@@ -26,6 +35,8 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
   (...args: A): Promise<R>;
   /** Traces and compiles for the signature of these arguments without running, and says what the Program takes. */
   prepare(...args: A): Promise<ProgramMemory>;
+  /** What `prepare` would say: traces and plans, but allocates nothing. Nothing is kept of it. */
+  plan(...args: A): Promise<ProgramMemory>;
   /** Programs made so far, one a signature. */
   readonly programs: readonly Program[];
   dispose(): void;
@@ -65,6 +76,9 @@ export function compile<A extends readonly Tree[], R extends Tree>(
     if (disposed) throw new GraphError(`"${name}" was disposed`);
   };
 
+  const trace = (leaves: readonly Argument[], structure: Structure): Promise<Traced> =>
+    traceSpec(fn as unknown as (...args: never[]) => Tree, name, leaves, structure, options);
+
   const lookup = (args: A): { leaves: (Tensor | number)[]; entry: Promise<Entry> } => {
     assertAlive();
     const { leaves, structure } = flatten(args);
@@ -74,7 +88,10 @@ export function compile<A extends readonly Tree[], R extends Tree>(
       if (entries.size === 2) warnRetrace(name, [...entries.keys()][1], signature);
       entry = exclusively(async () => {
         assertAlive();
-        const built = await traceAndBuild(fn as unknown as (...args: never[]) => Tree, name, leaves, structure, options);
+        const built = await build(await trace(leaves, structure), name).catch(async (error: unknown) => {
+          if (!(error instanceof OutOfMemoryError)) throw error;
+          throw new OutOfMemoryError(error.message + await fitting(leaves, (smaller) => trace(smaller, structure)), { cause: error });
+        });
         made.push(built);
         if (disposed) dispose();
         return built;
@@ -103,7 +120,19 @@ export function compile<A extends readonly Tree[], R extends Tree>(
     return invoke(args);
   };
 
-  const prepare = async (...args: A): Promise<ProgramMemory> => (await lookup(args).entry).program.memory;
+  const prepare = async (...args: A): Promise<ProgramMemory> => {
+    const { program, ring } = await lookup(args).entry;
+    const { memory } = program;
+    const results = ring.flat().reduce((sum, b) => sum + b.bytes, 0);
+    return { ...memory, staging: memory.staging + results, total: memory.total + results };
+  };
+  const plan = (...args: A): Promise<ProgramMemory> => {
+    const { leaves, structure } = flatten(args);
+    return exclusively(async () => {
+      assertAlive();
+      return planProgram((await trace(leaves, structure)).spec).memory;
+    });
+  };
   const dispose = (): void => {
     disposed = true;
     for (const entry of made) {
@@ -112,14 +141,22 @@ export function compile<A extends readonly Tree[], R extends Tree>(
       for (const buffers of entry.ring) for (const buffer of buffers) buffer.dispose();
     }
   };
-  const compiled = Object.assign(call, { prepare, dispose, [Symbol.dispose]: dispose });
+  const compiled = Object.assign(call, { prepare, plan, dispose, [Symbol.dispose]: dispose });
   Object.defineProperty(compiled, 'programs', { get: () => made.map((e) => e.program) });
   return compiled as unknown as CompiledFunction<A, R>;
 }
 
-async function traceAndBuild(
-  fn: (...args: never[]) => Tree, name: string, leaves: readonly (Tensor | number)[], structure: Structure, options: CompileOptions,
-): Promise<Entry> {
+/** What is known of an argument while tracing. */
+type Argument = TensorType | number;
+
+interface Traced {
+  readonly spec: ProgramSpec;
+  readonly results: Structure;
+}
+
+async function traceSpec(
+  fn: (...args: never[]) => Tree, name: string, leaves: readonly Argument[], structure: Structure, options: CompileOptions,
+): Promise<Traced> {
   const inputs = leaves.map((x, position) => {
     const type = typeof x === 'number' ? { shape: [], dtype: 'float32' as const } : { shape: x.shape, dtype: x.dtype };
     return new Leaf({ kind: 'argument', position }, type);
@@ -140,11 +177,41 @@ async function traceAndBuild(
   await settleNow(trace.cells, options.device);
   await evaluateCaptured([...values, ...assignments.map((a) => a.value)], firstNode, trace);
   const device = options.device ?? trace.cells.find((c) => c.device)?.device ?? (await defaultDevice());
-  const program = await Program.create({ device, requested: values, assignments, inputs, fuse: options.fuse });
+  return { spec: { device, requested: values, assignments, inputs, fuse: options.fuse, recompute: options.recompute }, results: results.structure };
+}
+
+async function build({ spec, results }: Traced, name: string): Promise<Entry> {
+  const { device, requested: values } = spec;
+  const program = await Program.create(spec);
   const bytes = values.reduce((sum, _, i) => sum + program.outputBuffer(i).bytes, 0);
   const ring = bytes > ringBytes ? [] : Array.from({ length: ringLength }, (_, k) =>
     values.map((_v, i) => device.allocate(program.outputBuffer(i).bytes, `${name} result ${k}`)));
-  return { program, results: results.structure, values, ring, calls: 0, disposed: false };
+  return { program, results, values, ring, calls: 0, disposed: false };
+}
+
+/**
+ * What to say of the largest batch that fits, found by planning. The first axis of the largest argument is the batch, as it is of
+ * all others whose first axis is as long; nothing where there is none, or where the function takes no other.
+ */
+async function fitting(leaves: readonly Argument[], trace: (leaves: readonly Argument[]) => Promise<Traced>): Promise<string> {
+  const types = leaves.filter((x) => typeof x !== 'number');
+  const size = (x: TensorType): number => sizeOf(x.shape) * bytesPerElement[x.dtype];
+  const [largest] = [...types].sort((a, b) => size(b) - size(a));
+  const batch = largest?.shape[0] ?? 1;
+  if (batch <= 1) return '';
+  try {
+    const fitting = await largestBatch(batch, async (n) => {
+      const smaller = leaves.map((x) => (typeof x === 'number' || x.shape[0] !== batch ? x
+        : { shape: [n, ...x.shape.slice(1)], dtype: x.dtype }));
+      const { spec } = await trace(smaller);
+      const planned = planProgram(spec);
+      return fits([planned.memory], spec.device, allocatedOf(planned));
+    });
+    return `; of the input [${largest.shape}] ${fitting} of ${batch} along the first axis fit`;
+  } catch (error) {
+    if (error instanceof FoveaError) return '';
+    throw error;
+  }
 }
 
 /** Values computed outside the trace become constants of the Program: evaluated once, now. */

@@ -2,8 +2,10 @@
 import { PhiloxStream } from '../random/philox.ts';
 import type { Batch } from '../data/loader.ts';
 import { classCounts } from '../data/dataset.ts';
-import type { ProgramMemory } from '../graph/program.ts';
+import { totalOf } from '../graph/out-of-memory.ts';
+import type { ProgramMemory } from '../graph/planned.ts';
 import { resolveClassWeights } from './class-weights.ts';
+import { planRun } from './fits.ts';
 import { buildModel } from './models.ts';
 import { createNetwork } from './network.ts';
 import { createOptimizer } from './optimizer.ts';
@@ -27,6 +29,8 @@ export interface DryRunResult {
   readonly device: string;
   readonly parameters: number;
   readonly memory: ProgramMemory;
+  /** Bytes of both steps, the evaluation's in the same arena. */
+  readonly totalBytes: number;
   /** Bytes that the device holds with the step compiled: variables, gradients, moments, all. */
   readonly deviceBytes: number;
   /** Of one step, the fastest of three. */
@@ -50,11 +54,17 @@ export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: s
   const normalization = { mean: [128, 128, 128], deviation: [64, 64, 64], window };
   const made = createOptimizer(network, optimizer === 'sgd' ? { kind: 'sgd', momentum, weightDecay } : { kind: 'adam', weightDecay }, device);
   const classWeights = resolveClassWeights(options.classWeights, classCounts(labelled, split.train));
-  const step = new TrainStep({ network, device, normalization, classWeights, optimizer: made, augmentation: options.augment, seed });
+  const step = new TrainStep({
+    network, device, normalization, classWeights, optimizer: made, augmentation: options.augment, seed,
+    recompute: options.recompute === 'on',
+  });
   const evaluation = new EvaluationStep({ network, device, normalization });
   try {
+    const recompute = options.recompute === 'on';
+    await planRun({ device, imageShape: network.imageShape, train: step, evaluation, recompute }, batch);
     const noise = noiseBatch(batch, size, labelled.classes.length);
     const memory = await step.prepare(noise);
+    const totalBytes = totalOf([memory, await evaluation.prepare(noise)]);
     const stepSeconds = await fastest(async () => (await step.run(noise, 0, 0)).result);
     const evaluationStepSeconds = await fastest(async () => (await evaluation.run(noise)).logits);
     const stepsAnEpoch = Math.floor(split.train.length / batch);
@@ -62,7 +72,7 @@ export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: s
     return {
       options, simulated, classes: labelled.classes, parts: countParts(labelled, split), rejected: describeRejected(rejected), warnings,
       device: device.name, parameters: network.variables.trainable.reduce((sum, v) => sum + v.size, 0),
-      memory, deviceBytes: device.counters.bytesAllocated, stepSeconds, evaluationStepSeconds, stepsAnEpoch,
+      memory, totalBytes, deviceBytes: device.counters.bytesAllocated, stepSeconds, evaluationStepSeconds, stepsAnEpoch,
       seconds: epochs * (stepsAnEpoch * stepSeconds + validationSteps * evaluationStepSeconds),
     };
   } finally {

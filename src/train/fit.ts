@@ -21,6 +21,7 @@ import type { Schedule } from '../optim/schedules.ts';
 import type { ClassWeights } from './class-weights.ts';
 import { resolveClassWeights } from './class-weights.ts';
 import { metricsOf, predictLogits } from './evaluate.ts';
+import { planRun } from './fits.ts';
 import type { EpochRecord } from './history.ts';
 import { EpochProgress, bestEpoch } from './history.ts';
 import { constantMetrics } from './metrics.ts';
@@ -65,6 +66,8 @@ export interface FitOptions {
   readonly seed?: number;
   /** Default 'auto'. */
   readonly device?: string | Device;
+  /** Computes cheap values of the forward pass again in the backward pass, for less memory; bits stay. Default false. */
+  readonly recompute?: boolean;
   readonly loader?: LoaderOptions;
   readonly bootstrap?: BootstrapOptions;
   /** Where to go on from: a snapshot of a run with these same options. */
@@ -134,7 +137,8 @@ export interface FitResult extends FitState {
  * Trains a network.
  *
  * @throws OptionError for options out of range; DataError for parts that are empty or classes that do not fit the network;
- *   TrainingError when the loss is no number any more; DeviceError from the device
+ *   TrainingError when the loss is no number any more; OutOfMemoryError before the first step, with the largest batch that fits;
+ *   DeviceError from the device
  */
 export async function fit(options: FitOptions): Promise<FitResult> {
   checkOptions(options);
@@ -182,7 +186,14 @@ class Run implements FitResult {
 
   static async start(options: FitOptions): Promise<Run> {
     const run = new Run(options, await openDevice(options.device ?? 'auto'));
-    if (options.resume) await run.#restore(options.resume);
+    try {
+      await run.#plan();
+      if (options.resume) await run.#restore(options.resume);
+    } catch (error) {
+      run.loader.close();
+      run.dispose();
+      throw error;
+    }
     return run;
   }
 
@@ -206,10 +217,16 @@ class Run implements FitResult {
     const { network, classWeights } = this;
     this.#trainStep = new TrainStep({
       network, device, normalization: this.normalization, classWeights, optimizer: this.#optimizer, seed,
-      augmentation: options.augmentation ?? 'none',
+      augmentation: options.augmentation ?? 'none', recompute: options.recompute,
     });
     this.#evaluationStep = new EvaluationStep({ network, device, normalization: this.normalization });
     this.#progress = new EpochProgress(classes);
+  }
+
+  async #plan(): Promise<void> {
+    const { batch, recompute = false } = this.#options;
+    const { device, network: { imageShape } } = this;
+    await planRun({ device, imageShape, train: this.#trainStep, evaluation: this.#evaluationStep, recompute }, batch);
   }
 
   get best(): EpochRecord | undefined {

@@ -92,6 +92,7 @@ const shape = {
   threads: integer(1, 64),
   workers: integer(0, 64),
   keep: choice(['best', 'all'] as const),
+  recompute: choice(['off', 'on'] as const),
 } as const;
 
 const schema = v.partial(v.strictObject(shape));
@@ -120,7 +121,7 @@ const phantomOnly: readonly OptionName[] = ['patients', 'prevalence', 'blur', 'l
 
 const common = {
   validation: 0.15, test: 0.15, model: 'inception-bn', optimizer: 'sgd', weightDecay: 1e-4, classWeights: 'none',
-  sampler: 'none', augment: 'flips', normalize: 'local', seed: 1, device: 'auto', workers: 1, keep: 'best',
+  sampler: 'none', augment: 'flips', normalize: 'local', seed: 1, device: 'auto', workers: 1, keep: 'best', recompute: 'off',
 } as const;
 
 /** The rate falls along half a cosine, from the number to 0. */

@@ -4,7 +4,7 @@ import type { Device, HostData } from '../device/types.ts';
 import { apply, compile, grad, tensor, wrap } from '../fovea.ts';
 import { isLeaf } from '../graph/leaves.ts';
 import { getOp } from '../graph/op.ts';
-import type { ProgramMemory } from '../graph/program.ts';
+import type { ProgramMemory } from '../graph/planned.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import type { CompiledFunction } from '../tensor/compile.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -24,6 +24,8 @@ export interface TrainStepOptions extends StepOptions {
   readonly augmentation: Augmentation;
   /** Of the random ops: augmentation, dropout. An integer below 2^31. */
   readonly seed: number;
+  /** Less memory for a little time, with equal bits; see `CompileOptions`. Default false. */
+  readonly recompute?: boolean;
 }
 
 /** What a step says when it is asked, one call later or at once. */
@@ -51,7 +53,7 @@ type TrainArguments = [
 export class TrainStep {
   readonly #run: CompiledFunction<TrainArguments, [Tensor, Tensor]>;
 
-  constructor({ network, device, normalization, classWeights, optimizer, augmentation, seed }: TrainStepOptions) {
+  constructor({ network, device, normalization, classWeights, optimizer, augmentation, seed, recompute }: TrainStepOptions) {
     const seedTensor = wrap(Int32Array.of(seed), [], 'int32');
     const step = (pixels: Tensor, labels: Tensor, weights: Tensor, ids: Tensor, count: Tensor, rate: Tensor): [Tensor, Tensor] => {
       const random = { seed: seedTensor, step: count, ids };
@@ -62,7 +64,7 @@ export class TrainStep {
       optimizer.update(grad(loss, network.variables.trainable), rate);
       return [loss, probabilities];
     };
-    this.#run = compile(step as unknown as (...args: TrainArguments) => [Tensor, Tensor], { device, name: 'training step' });
+    this.#run = compile(step as unknown as (...args: TrainArguments) => [Tensor, Tensor], { device, name: 'training step', recompute });
   }
 
   /**
@@ -85,6 +87,11 @@ export class TrainStep {
     return this.#run.prepare(...argumentsOf(batch, 0), 0);
   }
 
+  /** What `prepare` would say for batches of this form; allocates nothing. */
+  plan(batch: Batch): Promise<ProgramMemory> {
+    return this.#run.plan(...argumentsOf(batch, 0), 0);
+  }
+
   dispose(): void {
     this.#run.dispose();
   }
@@ -101,6 +108,16 @@ export class EvaluationStep {
       (pixels: Tensor) => network.logits.apply(network.variables.all, { data: preprocess(pixels, normalization) }),
       { device, name: 'evaluation step' },
     );
+  }
+
+  /** Compiles for batches of this form and says what memory the Program takes. */
+  prepare(batch: Pick<Batch, 'pixels' | 'shape'>): Promise<ProgramMemory> {
+    return this.#run.prepare(wrap(batch.pixels, batch.shape, 'uint8'));
+  }
+
+  /** What `prepare` would say; allocates nothing. */
+  plan(batch: Pick<Batch, 'pixels' | 'shape'>): Promise<ProgramMemory> {
+    return this.#run.plan(wrap(batch.pixels, batch.shape, 'uint8'));
   }
 
   /** Logits, batch x classes. The inner promise as of `TrainStep.run`. */

@@ -75,7 +75,7 @@ export interface PartResult {
 }
 
 /** Options that a resumed run may change: where and how long it runs, not what it computes. */
-export const changeable: readonly (keyof RunOptions)[] = ['epochs', 'device', 'threads', 'workers', 'keep'];
+export const changeable: readonly (keyof RunOptions)[] = ['epochs', 'device', 'threads', 'workers', 'keep', 'recompute'];
 
 /** Options that decide what a step computes, as a fingerprint has them; those of the data are in its digest. */
 function computing(options: ResolvedOptions): Record<string, string> {
@@ -164,7 +164,7 @@ class TrainingRun {
       learningRate: await learningRateSchedule(options, stepsAnEpoch),
       classWeights: options.classWeights, sampler: options.sampler, augmentation: options.augment,
       normalization: this.#resumed?.config.normalization ?? (options.normalize as NormalizationKind),
-      seed: options.seed, device: this.#device, loader: { workers: options.workers },
+      seed: options.seed, device: this.#device, loader: { workers: options.workers }, recompute: options.recompute === 'on',
       resume: this.#resumed?.snapshot, signal,
       callbacks: {
         onStart: async ({ network, normalization, classWeights }, run) => {

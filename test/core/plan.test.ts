@@ -94,9 +94,10 @@ test('planned for slots, no launch reads one part of a buffer and writes another
   for (const { launch, node } of seen) {
     const places = (launch as { args: readonly unknown[] }).args
       .map((a) => (a as { address?: { buffer: unknown; offset?: number; shape?: unknown } }).address).filter((p) => p?.shape);
-    // Elementwise kernels and copies take their output last.
-    const out = places[places.length - 1]!;
-    for (const p of places.slice(0, -1)) {
+    // Elementwise kernels take their output first, copies last.
+    const first = (launch as { kernel: string }).kernel.startsWith('ew_');
+    const out = places.at(first ? 0 : -1)!;
+    for (const p of first ? places.slice(1) : places.slice(0, -1)) {
       assert.ok(p!.buffer !== out.buffer || p!.offset === out.offset, `${node} reads and writes ${(p!.buffer as { label: string }).label}`);
     }
   }

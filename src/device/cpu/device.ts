@@ -266,8 +266,12 @@ class CpuDevice implements Device {
     });
     view.set(words, argsOffset >> 2);
     this.counters.compilations++;
-    return new CpuExecutable(this, launches, address, () => {
-      if (!this.#disposed) this.#submit(() => this.#allocator.release(address, bytes));
+    this.counters.bytesAllocated += Allocator.round(bytes);
+    this.counters.peakBytes = Math.max(this.counters.peakBytes, this.counters.bytesAllocated);
+    return new CpuExecutable(this, launches, address, Allocator.round(bytes), () => {
+      if (this.#disposed) return;
+      this.counters.bytesAllocated -= Allocator.round(bytes);
+      this.#submit(() => this.#allocator.release(address, bytes));
     });
   }
 
@@ -351,13 +355,15 @@ const integerWord = new Int32Array(floatWord.buffer);
 class CpuExecutable implements Executable {
   readonly launches: readonly PlacedLaunch[];
   readonly address: number;
+  readonly bytes: number;
   readonly #device: CpuDevice;
   #release: (() => void) | undefined;
 
-  constructor(device: CpuDevice, launches: readonly PlacedLaunch[], address: number, release: () => void) {
+  constructor(device: CpuDevice, launches: readonly PlacedLaunch[], address: number, bytes: number, release: () => void) {
     this.#device = device;
     this.launches = launches;
     this.address = address;
+    this.bytes = bytes;
     this.#release = release;
   }
 

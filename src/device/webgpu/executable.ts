@@ -176,6 +176,10 @@ class WebgpuExecutable implements Executable {
     this.#cuts = host.software ? cut(this.#cost) : [launches.length];
   }
 
+  get bytes(): number {
+    return this.#uniforms?.size ?? 0;
+  }
+
   run(): Promise<void> {
     if (this.#disposed) throw new DeviceError('run() of an executable that was disposed');
     return this.#host.inOrder(() => this.#run());

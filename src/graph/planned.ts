@@ -1,0 +1,99 @@
+import type { Device, Launch, Lowering } from '../device/types.ts';
+import { allocate, apartOf, livenessBound } from './allocate.ts';
+import type { Leaf } from './leaves.ts';
+import type { Attrs, Node, Value } from './node.ts';
+import type { Op } from './op.ts';
+import type { Assignment } from './order.ts';
+import { schedule } from './order.ts';
+import type { Plan } from './plan.ts';
+import { plan } from './plan.ts';
+import type { Scheduled } from './recompute.ts';
+import { recompute } from './recompute.ts';
+import { rewrite } from './rewrite.ts';
+import type { VariableCell } from './variable-cell.ts';
+
+/** What a Program holds and would hold, in bytes. */
+export interface ProgramMemory {
+  /** Temporaries as planned in the arena. */
+  readonly planned: number;
+  /** The same without sharing. */
+  readonly naive: number;
+  /** The most that is alive at one step: a lower bound of `planned`. */
+  readonly bound: number;
+  /** Inputs, constants, outputs and the flat gradient arena. */
+  readonly own: number;
+  /** Variables that the Program reads or writes. */
+  readonly variables: number;
+  /** Encoded launches and results kept for reading: known once they are made, 0 in a plan. */
+  readonly staging: number;
+  /** All that the Program takes, the arena included. */
+  readonly total: number;
+  /** Each buffer of the arena, the largest first. */
+  readonly arena: readonly number[];
+  /** The largest value. */
+  readonly largest: number;
+}
+
+export interface ProgramSpec {
+  readonly device: Device;
+  readonly requested: readonly Value[];
+  readonly assignments: readonly Assignment[];
+  /** Leaves written before each run, in the order of `run`'s argument. All other host leaves are uploaded once. */
+  readonly inputs: readonly Leaf[];
+  /** False keeps the graph as recorded; tests compare both. */
+  readonly fuse?: boolean;
+  /** Computes cheap values twice where that lowers the peak of memory; see recompute.ts. Default false. */
+  readonly recompute?: boolean;
+}
+
+/** All that is decided about a Program before any memory is allocated. */
+export interface Planned {
+  readonly plan: Plan;
+  /** Names of the rewrites that were applied. */
+  readonly rewrites: readonly string[];
+  readonly cells: readonly VariableCell[];
+  readonly memory: ProgramMemory;
+}
+
+/** Rewrites, orders and plans; allocates nothing. */
+export function planProgram({ device, requested, assignments, fuse, recompute: again = false }: ProgramSpec): Planned {
+  const values = [...requested, ...assignments.map((a) => a.value)];
+  const { roots, applied } = fuse === false ? { roots: values, applied: [] } : rewrite(values);
+  const { arena: kind, alignment, maxBuffer } = device.memory;
+  const options = {
+    arena: kind,
+    scratch: (node: Node) => scratchOf(node, device.kind),
+    runsOnHost: (node: Node) => kernelsOf(node, device.kind) === undefined,
+  };
+  const replan = (values: readonly Value[]): Scheduled => {
+    const wanted = values.slice(0, requested.length);
+    const assigned = assignments.map(({ cell }, i) => ({ cell, value: values[requested.length + i] }));
+    const ordered = schedule(wanted, assigned);
+    return { roots: values, schedule: ordered, plan: plan(ordered, wanted, assigned, options) };
+  };
+  const { plan: made } = again ? recompute(roots, replan) : replan(roots);
+  const temporaries = made.roots.filter((r) => r.pinned === undefined && r.last >= 0);
+  const arena = allocate(temporaries, { alignment, maxBuffer, apart: kind === 'slots' ? apartOf(made.steps) : undefined });
+  const cells = [...new Set(made.roots.flatMap(({ pinned }) => (pinned?.kind === 'variable' ? [pinned.cell] : [])))];
+  const sum = (bytes: readonly number[]): number => bytes.reduce((a, b) => a + b, 0);
+  const planned = sum(arena);
+  const own = sum(made.roots.filter((r) => r.pinned !== undefined && r.pinned.kind !== 'variable').map((r) => r.bytes));
+  const variables = sum(cells.map((c) => c.bytes));
+  return {
+    plan: made, rewrites: applied, cells,
+    memory: {
+      planned, naive: made.naiveBytes, bound: livenessBound(temporaries, alignment), own, variables, staging: 0,
+      total: planned + own + variables, arena, largest: Math.max(0, ...made.roots.map((r) => r.bytes)),
+    },
+  };
+}
+
+export function kernelsOf(node: Node, kind: Device['kind']): Lowering<Attrs, Launch> | undefined {
+  const kernels: Op<Attrs>['kernels'] = node.op.kernels;
+  return kind === 'cuda' ? undefined : kernels?.[kind];
+}
+
+function scratchOf(node: Node, kind: Device['kind']): number[] {
+  return kernelsOf(node, kind)?.scratch?.(node.inputs, node.outputs, node.attrs) ?? [];
+}
+

@@ -1,0 +1,53 @@
+/** Whether a run's two steps fit on its device, before anything is allocated there. */
+import type { Batch } from '../data/loader.ts';
+import type { Device } from '../device/types.ts';
+import { OutOfMemoryError } from '../errors.ts';
+import { fits, largestBatch, totalOf } from '../graph/out-of-memory.ts';
+import type { ProgramMemory } from '../graph/planned.ts';
+import type { EvaluationStep, TrainStep } from './step.ts';
+
+export interface Steps {
+  readonly device: Device;
+  readonly imageShape: readonly [number, number, number];
+  readonly train: TrainStep;
+  readonly evaluation: EvaluationStep;
+  readonly recompute: boolean;
+}
+
+export interface RunMemory {
+  readonly train: ProgramMemory;
+  readonly evaluation: ProgramMemory;
+  /** Of both, which share variables and the arena, in bytes. */
+  readonly total: number;
+}
+
+/**
+ * Plans both steps for a batch.
+ *
+ * @throws OutOfMemoryError where they do not fit, with the largest batch that does
+ */
+export async function planRun(steps: Steps, batch: number): Promise<RunMemory> {
+  const planned = await planBoth(steps, batch);
+  if (fits([planned.train, planned.evaluation], steps.device)) return planned;
+  const fitting = await largestBatch(batch, async (n) => {
+    const { train, evaluation } = await planBoth(steps, n);
+    return fits([train, evaluation], steps.device);
+  });
+  const megabytes = Math.ceil(planned.total / 1e6);
+  throw new OutOfMemoryError(`a batch of ${batch} takes ${megabytes} MB, which do not fit on ${steps.device.name}; `
+    + (fitting > 0 ? `the largest batch that fits is ${fitting}` : 'not even one image fits')
+    + (steps.recompute ? '' : ', without recomputation'));
+}
+
+async function planBoth({ imageShape, train: trainStep, evaluation: evaluationStep }: Steps, batch: number): Promise<RunMemory> {
+  const form = emptyBatch(batch, imageShape);
+  const [train, evaluation] = [await trainStep.plan(form), await evaluationStep.plan(form)];
+  return { train, evaluation, total: totalOf([train, evaluation]) };
+}
+
+function emptyBatch(n: number, [height, width, channels]: readonly [number, number, number]): Batch {
+  return {
+    pixels: new Uint8Array(n * height * width * channels), labels: new Int32Array(n), sampleIds: new Int32Array(n),
+    weights: new Float32Array(n), shape: [n, height, width, channels],
+  };
+}
