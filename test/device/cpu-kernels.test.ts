@@ -2,6 +2,8 @@
 /**
  * Kernels of the cpu device at sizes at which they cut their work into several tiles, blocks and splits, which the samples of the op
  * suite are too small for: against the float64 reference, in both WASM builds, bit for bit the same on 1, 2 and 4 threads.
+ *
+ * FOVEA_OPS chooses ops by name.
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -125,7 +127,9 @@ async function run(device: Device, op: Op, types: readonly TensorType[], attrs: 
   return results;
 }
 
+const chosen = process.env.FOVEA_OPS?.split(',');
 for (const { op: name, inputs, attrs, low } of cases) {
+  if (chosen?.includes(name) === false) continue;
   test(`${name} ${inputs.map((s) => `[${s.join(',')}]`).join(' ')} ${JSON.stringify(attrs)}`, async () => {
     const op = getOp(name);
     const stream = new PhiloxStream(5, name);

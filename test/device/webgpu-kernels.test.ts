@@ -1,6 +1,8 @@
 /**
  * What the op suite does not see of the WebGPU kernels: the variants for hardware adapters, which a software adapter can run too; results
  * written over an input; and that nothing is written outside of a strided result.
+ *
+ * FOVEA_OPS chooses ops by name.
  */
 import * as assert from 'uvu/assert';
 import type { Device, Placed, Scratch, TensorType, WebgpuLaunch } from '../../src/device/types.ts';
@@ -97,11 +99,12 @@ const opened = {
   software: await openWebgpu({ adapter: 'llvmpipe', kernels: 'software' }),
   hardware: await openWebgpu({ adapter: 'llvmpipe', kernels: 'hardware' }),
 };
+const chosen = process.env.FOVEA_OPS?.split(',');
 for (const kernels of ['software', 'hardware'] as const) {
   const { device, reason } = opened[kernels];
   const test = suiteUnless(reason, `kernels for ${kernels} adapters`);
   for (const op of registeredOps()) {
-    if (op.kernels?.webgpu === undefined || samplesOf(op).length === 0) continue;
+    if (op.kernels?.webgpu === undefined || samplesOf(op).length === 0 || chosen?.includes(op.name) === false) continue;
     test(`${op.name}, ${kernels} kernels: placed anywhere, over its inputs, and nowhere else`, async () => {
       for (const sample of samplesOf(op)) {
         const types = sample.inputs.map(({ shape, dtype }) => ({ shape, dtype }));
