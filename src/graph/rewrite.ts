@@ -94,7 +94,7 @@ function rebuild(order: readonly Node[], roots: readonly Value[], replacements: 
     if (ready) return ready;
     const op = getOp(replacement.op);
     const inputs = replacement.inputs.map(mapValue);
-    const node = new Node(op, replacement.attrs, inputs, op.infer(inputs, replacement.attrs), replacement.replaces[0][0].site);
+    const node = new Node(op, replacement.attrs, inputs, op.infer(inputs, replacement.attrs), replacement.replaces[0][0]);
     positions.set(node, Math.min(...replacement.replaces.map(([n]) => positionOf(n))));
     made.set(replacement, node);
     return node;
@@ -106,7 +106,7 @@ function rebuild(order: readonly Node[], roots: readonly Value[], replacements: 
     const inputs = node.inputs.map(mapValue);
     let result = node;
     if (inputs.some((v, i) => v !== node.inputs[i])) {
-      result = new Node(node.op, node.attrs, inputs, node.outputs, node.site);
+      result = new Node(node.op, node.attrs, inputs, node.outputs, node);
       positions.set(result, positionOf(node));
     }
     copies.set(node, result);

@@ -78,6 +78,7 @@ function reduction(r: Reduction): DifferentiableOp<ReduceAttrs> {
         [[2, 3, 4, 8], [0, 1, 2], false],
         [[2, 3, 4, 12], [1, 3], false],
         [[2, 1, 3, 5], [0, 2], false],
+        [[2, 3, 2, 4, 3], [0, 2, 4], false],
         [[301, 3], [0], false],
         [[2, 1031], [1], false],
         [[5, 37, 3], [1], false],

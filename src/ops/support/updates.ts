@@ -52,12 +52,15 @@ export function forEachUpdated(
   }
 }
 
-/** Chunks of samples: three segments of 64, 13 and 300 elements at multiples of 64, the last in two chunks; gaps lie between. */
+/**
+ * Chunks of samples: three segments of 64, 13 and 300 elements at multiples of 64, the last in two chunks that meet within a vector of
+ * four, and two elements of the second's within one; gaps lie between.
+ */
 export const sampleArena = 512;
 
 export function sampleChunks(): SampleInput {
   return {
-    shape: [4, 3], dtype: 'int32', differentiable: false, values: [0, 64, 0, 64, 13, 1, 128, 256, 2, 384, 44, 2],
+    shape: [5, 3], dtype: 'int32', differentiable: false, values: [0, 64, 0, 64, 13, 1, 81, 2, 1, 128, 253, 2, 381, 47, 2],
   };
 }
 
