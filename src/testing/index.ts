@@ -4,6 +4,7 @@
  */
 export * from './check-op.ts';
 export * from './check-step.ts';
+export * from './evidence.ts';
 export * from './run-op.ts';
 export * from './tolerance.ts';
 export { runReference } from '../graph/reference.ts';

@@ -73,15 +73,19 @@ export function bounds(op: Op, inputs: readonly HostTensor[], attrs: Attrs, outp
   );
 }
 
+/** c for millions of elements: the most that the rule allows. */
+const manyElements = 4;
+
 /**
- * The rule for data that are not drawn evenly, element by element: c eps sqrt(n) max(m, rms(m)), m being the element's own summed
- * magnitudes. What a network computes has heavy tails (gradients, activations), whose largest elements are tens of times the root
- * mean square: rounding such a one correctly may already err by more than the root mean square allows.
+ * The rule for what a network computes, element by element: 4 eps sqrt(n) max(m, rms(m)), m being the element's own summed magnitudes.
+ * Activations and gradients have heavy tails, whose largest elements are tens of times the root mean square: rounding such a one
+ * correctly may already err by more than the root mean square allows. And the largest of millions of errors is some five standard
+ * deviations, which is 2 to 3 eps sqrt(n) m (Higham and Mary, "A New Approach to Probabilistic Rounding Error Analysis", 2019).
  */
 export function elementBounds(op: Op, inputs: readonly TensorType[], attrs: Attrs, outputs: readonly TensorType[], m: readonly Float64Array[]) {
   const n = op.reductionLength?.(inputs, attrs) ?? 1;
   return outputs.map(({ dtype }, i) => {
-    const unit = dtype === 'float32' ? constantOf(op) * float32Epsilon * Math.sqrt(Math.max(n, 1)) : 0;
+    const unit = dtype === 'float32' ? manyElements * float32Epsilon * Math.sqrt(Math.max(n, 1)) : 0;
     const floor = rootMeanSquare(m[i]);
     return m[i].map((own) => unit * (own > floor && Number.isFinite(own) ? own : floor));
   });
