@@ -60,7 +60,8 @@ async function train(given: Record<string, unknown>, context: Context): Promise<
     return;
   }
   if (check !== undefined) {
-    await runCheck({ options, out, resume, against: check === true ? undefined : check }, context);
+    const against = check === true ? undefined : parseOptions({ device: check }, () => '--check').device;
+    await runCheck({ options, out, resume, against }, context);
     return;
   }
   const view = new TrainView(context);

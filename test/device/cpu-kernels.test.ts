@@ -85,6 +85,7 @@ const cases: Case[] = [
   },
   { op: 'softmax', inputs: [[3000, 11]], attrs: {} },
   { op: 'multiply', inputs: [[9, 40, 1, 50], [9, 1, 60, 1]], attrs: {} },
+  { op: 'add', inputs: [[100_003], [100_003]], attrs: {} },
   { op: 'transpose', inputs: [[5, 70, 130]], attrs: { permutation: [0, 2, 1] } },
   { op: 'pad', inputs: [[4, 50, 50, 6]], attrs: { before: [0, 3, 0, 1], after: [0, 1, 2, 0], mode: 'constant', value: 0.5 } },
 ];
