@@ -32,6 +32,13 @@ async function sources() {
   return files;
 }
 
+/** Both; FOVEA_WASM_BUILDS=simd leaves the relaxed one as it is, for tools/faults.ts, which builds again and again. */
+function wantedBuilds() {
+  const builds = ['simd', 'relaxed'];
+  const wanted = process.env.FOVEA_WASM_BUILDS?.split(',') ?? builds;
+  return builds.filter((name) => wanted.includes(name));
+}
+
 export async function buildWasm({ force = false, log = console.log } = {}) {
   const files = await sources();
   const version = createRequire(import.meta.url)('assemblyscript/package.json').version;
@@ -40,7 +47,7 @@ export async function buildWasm({ force = false, log = console.log } = {}) {
   const hash = digest.digest('hex').slice(0, 16);
   mkdirSync(outFolder, { recursive: true });
   const written = [];
-  for (const variant of ['simd', 'relaxed']) {
+  for (const variant of wantedBuilds()) {
     const target = join(outFolder, `wasm-${variant}.ts`);
     if (!force && existsSync(target) && readFileSync(target, 'utf8').slice(0, 400).includes(hash)) continue;
     const started = Date.now();

@@ -13,6 +13,7 @@ import { figure, metricsTable } from '../train/tables.ts';
 import { trainRun } from '../train/train-run.ts';
 import type { TrainRunHooks, TrainRunResult } from '../train/train-run.ts';
 import type { Context } from './context.ts';
+import { runCheck } from './check.ts';
 import { interrupted } from './context.ts';
 import { addRunOptions, described, runOptionsOf } from './options.ts';
 import { Progress, clock, megabytes, renderTable } from './terminal.ts';
@@ -29,29 +30,38 @@ export function addTrain(program: Command, context: Context): void {
     .option('--allow-inexact', 'resume although this machine computes other bits')
     .option(described.keep.flags, described.keep.about)
     .option('--dry-run', 'say what would be done: parts, device, memory, time')
+    .option('--check [device]', 'take one step and compare every op with the float64 reference, or with a second device')
     .addHelpText('after', `
 Examples:
   $ fovea train
         trains on simulated photographs, in minutes
   $ fovea train --data photos --csv labels.csv --positive 'grade >= 2' --class-weights balanced --epochs 30
   $ fovea train --resume runs/train-1 --epochs 50
+  $ fovea train --check --batch 4 --size 64
+        says whether this device computes what it should
 `)
     .action((given: Record<string, unknown>) => train(given, context));
 }
 
 async function train(given: Record<string, unknown>, context: Context): Promise<void> {
   const flags = parseOptions(runOptionsOf(given), asFlag);
-  const { out, config, resume, allowInexact, dryRun: dry } = given as {
-    out?: string; config?: string; resume?: string; allowInexact?: boolean; dryRun?: boolean;
+  const { out, config, resume, allowInexact, dryRun: dry, check } = given as {
+    out?: string; config?: string; resume?: string; allowInexact?: boolean; dryRun?: boolean; check?: true | string;
   };
   if (config !== undefined && resume !== undefined) throw new OptionError('--config does not go with --resume: a run has its own');
   if (out === '') throw new OptionError('--out: expected the name of a folder');
   if (allowInexact && resume === undefined) throw new OptionError('--allow-inexact is for --resume');
   if (dry && resume !== undefined) throw new OptionError('--dry-run does not go with --resume');
+  if (check !== undefined && dry) throw new OptionError('--check does not go with --dry-run');
   const fromFile: RunOptions = config === undefined ? {} : optionsOfConfig(await readText(await nodeFiles(), config), config);
   const options = { ...fromFile, ...flags };
   if (dry) {
     printPlan(await dryRun(options, { log: (line) => context.terminal.err(`${line}\n`), spell: asFlag }), context);
+    return;
+  }
+  if (check !== undefined) {
+    const against = check === true ? undefined : parseOptions({ device: check }, () => '--check').device;
+    await runCheck({ options, out, resume, against }, context);
     return;
   }
   const view = new TrainView(context);

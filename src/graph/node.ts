@@ -8,6 +8,12 @@ export type AttrValue = string | number | boolean | null | undefined | readonly 
 
 let nextNodeId = 0;
 
+/** Where a node comes from, for messages. */
+export interface Origin {
+  readonly site?: string | undefined;
+  readonly layer?: string | undefined;
+}
+
 /** One application of an op. Nodes do not change once made, save for a leaf that takes over a value. */
 export class Node {
   readonly id = nextNodeId++;
@@ -17,12 +23,15 @@ export class Node {
   outputs: readonly Value[];
   /** The caller's line, recorded while tracing; errors name it. */
   readonly site: string | undefined;
+  /** The layer of a Symbol that it computes, or whose gradient it is part of. */
+  readonly layer: string | undefined;
 
-  constructor(op: Op, attrs: Attrs, inputs: readonly Value[], types: readonly TensorType[], site?: string) {
+  constructor(op: Op, attrs: Attrs, inputs: readonly Value[], types: readonly TensorType[], from: Origin = {}) {
     this.op = op;
     this.attrs = attrs;
     this.inputs = inputs;
-    this.site = site;
+    this.site = from.site;
+    this.layer = from.layer;
     this.outputs = types.map((t, i) => new Value(this, i, t.shape, t.dtype));
     for (const input of inputs) input.hold(this);
   }

@@ -97,3 +97,7 @@ function scratchOf(node: Node, kind: Device['kind']): number[] {
   return kernelsOf(node, kind)?.scratch?.(node.inputs, node.outputs, node.attrs) ?? [];
 }
 
+/** Estimated operations of a node. */
+export function costOf(node: Node): number {
+  return node.op.cost?.(node.inputs, node.outputs, node.attrs).flop ?? node.outputs[0].size;
+}

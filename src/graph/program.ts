@@ -8,11 +8,28 @@ import type { Leaf } from './leaves.ts';
 import { fromDeviceData, toDeviceData } from './leaves.ts';
 import type { Node } from './node.ts';
 import { assertFits, explain } from './out-of-memory.ts';
-import type { Layout, Plan, Root } from './plan.ts';
+import type { Layout, Plan, Root, Step } from './plan.ts';
 import type { HostTensor } from './op.ts';
 import type { Planned, ProgramMemory, ProgramSpec } from './planned.ts';
-import { kernelsOf, planProgram } from './planned.ts';
+import { costOf, kernelsOf, planProgram } from './planned.ts';
 import type { VariableCell } from './variable-cell.ts';
+
+/** A value as it was read back from the device, and where it lay. */
+export interface ObservedValue extends HostTensor {
+  readonly placed: Placed;
+}
+
+/** One step of a run. */
+export interface ObservedStep {
+  /** What was computed; undefined for a copy that the plan needs. */
+  readonly node: Node | undefined;
+  readonly label: string;
+  /** As they were before the step. */
+  readonly inputs: readonly ObservedValue[];
+  readonly outputs: readonly ObservedValue[];
+}
+
+type OpStep = Extract<Step, { kind: 'op' }>;
 
 interface HostStep {
   readonly node: Node;
@@ -96,6 +113,41 @@ export class Program {
     for (const segment of this.#segments) {
       if (segment.kind === 'device') await segment.executable.run();
       else await this.#runOnHost(segment);
+    }
+  }
+
+  /** The nodes that its steps compute, in order: the graph as it runs, rewritten. Views and free concatenations take no step. */
+  get nodes(): Node[] {
+    return this.#plan.steps.flatMap((step) => (step.kind === 'op' ? [step.node] : []));
+  }
+
+  /**
+   * A run that stops at each step: inputs are read back before it, outputs after it, as they lie in memory. What runs is what `run`
+   * runs, launch for launch. Where `observe` throws, variables are left half-way.
+   */
+  async runObserved(data: readonly (HostData | number)[], observe: (step: ObservedStep) => Promise<void>): Promise<void> {
+    if (!this.bound) await this.bind();
+    this.#inputs.forEach((leaf, i) => this.#writeInput(leaf, data[i]));
+    const see = async (layout: Layout): Promise<ObservedValue> => {
+      const placed = this.#place(layout);
+      return { shape: placed.shape, dtype: placed.dtype, data: await readPlaced(this.device, placed), placed };
+    };
+    for (const step of this.#plan.steps) {
+      const [from, to] = step.kind === 'copy' ? [[step.from], [step.to]] : [step.inputs, step.outputs];
+      const inputs: ObservedValue[] = [];
+      for (const layout of from) inputs.push(await see(layout));
+      const launches = this.#launches(step);
+      if (launches === undefined) await this.#runOnHost(this.#hostStep(step as OpStep));
+      else {
+        const executable = await this.device.build(launches);
+        await executable.run();
+        await this.device.synchronize();
+        executable.dispose();
+      }
+      const outputs: ObservedValue[] = [];
+      for (const layout of to) outputs.push(await see(layout));
+      const [node, label] = step.kind === 'copy' ? [undefined, step.label] : [step.node, step.node.label];
+      await observe({ node, label, inputs, outputs });
     }
   }
 
@@ -187,29 +239,39 @@ export class Program {
       launches = [];
     };
     for (const step of this.#plan.steps) {
-      if (step.kind === 'copy') {
-        const launch = copyLaunch(device.kind, this.#place(step.from), this.#place(step.to));
-        launches.push({ launch, node: step.label, flop: 0 });
+      const made = this.#launches(step);
+      if (made !== undefined) {
+        launches.push(...made);
         continue;
       }
-      const { node } = step;
-      const inputs = step.inputs.map((l) => this.#place(l));
-      const outputs = step.outputs.map((l) => this.#place(l));
-      const lowering = kernelsOf(node, device.kind);
-      if (lowering === undefined) {
-        assertRunsOnHost(node, device);
-        await flush();
-        segments.push({ kind: 'host', node, inputs, outputs });
-        continue;
-      }
-      const scratch = step.scratch.map((root): Scratch => ({ ...this.#locate(root), bytes: root.bytes }));
-      const made: Launch[] = lowering.launches({ attrs: node.attrs, inputs, outputs, scratch });
-      const flop = node.op.cost?.(node.inputs, node.outputs, node.attrs).flop ?? node.outputs[0].size;
-      for (const launch of made) launches.push({ launch, node: node.label, site: node.site, flop: flop / made.length });
+      await flush();
+      segments.push({ kind: 'host', ...this.#hostStep(step as OpStep) });
     }
     await flush();
     this.#segments = segments;
     this.#generation = this.#arena.generation;
+  }
+
+  /** The launches of a step for where its values lie now; undefined where the host computes it. */
+  #launches(step: Step): PlacedLaunch[] | undefined {
+    const { device } = this;
+    if (step.kind === 'copy') {
+      return [{ launch: copyLaunch(device.kind, this.#place(step.from), this.#place(step.to)), node: step.label, flop: 0 }];
+    }
+    const { node } = step;
+    const lowering = kernelsOf(node, device.kind);
+    if (lowering === undefined) {
+      assertRunsOnHost(node, device);
+      return undefined;
+    }
+    const scratch = step.scratch.map((root): Scratch => ({ ...this.#locate(root), bytes: root.bytes }));
+    const made: Launch[] = lowering.launches({ attrs: node.attrs, ...this.#hostStep(step), scratch });
+    const flop = costOf(node);
+    return made.map((launch) => ({ launch, node: node.label, site: node.site, flop: flop / made.length }));
+  }
+
+  #hostStep({ node, inputs, outputs }: OpStep): HostStep {
+    return { node, inputs: inputs.map((l) => this.#place(l)), outputs: outputs.map((l) => this.#place(l)) };
   }
 
   #locate(root: Root): { buffer: DeviceBuffer; byteOffset: number } {
@@ -262,9 +324,10 @@ export interface ProgramOutput {
 
 async function readPlaced(device: Device, placed: Placed): Promise<Float64Array> {
   const size = bytesPerElement[placed.dtype];
+  const data = new Float64Array(placed.rows * placed.channels);
+  if (data.length === 0) return data;
   const span = (placed.rows - 1) * placed.stride + placed.channels;
   const flat = fromDeviceData(await device.read(placed.buffer, placed.offset * size, span * size), placed.dtype);
-  const data = new Float64Array(placed.rows * placed.channels);
   for (let r = 0; r < placed.rows; r++) {
     for (let c = 0; c < placed.channels; c++) data[r * placed.channels + c] = flat[r * placed.stride + c];
   }

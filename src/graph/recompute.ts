@@ -99,7 +99,7 @@ class Graph {
       const ready = again.get(value);
       if (ready) return ready;
       const { op, attrs, inputs } = applicationOf(value)!;
-      const node = new Node(op, attrs, inputs.map((v) => read(v, at)), [value], value.node.site);
+      const node = new Node(op, attrs, inputs.map((v) => read(v, at)), [value], value.node);
       // Just before the first user, whose own position is a whole number.
       setPosition(node, positionOf(this.#order[at]) - 0.5);
       again.set(value, node.outputs[0]);
@@ -109,7 +109,7 @@ class Graph {
       const inputs = node.inputs.map((v) => read(v, i));
       let copy = node;
       if (inputs.some((v, k) => v !== node.inputs[k])) {
-        copy = new Node(node.op, node.attrs, inputs, node.outputs, node.site);
+        copy = new Node(node.op, node.attrs, inputs, node.outputs, node);
         setPosition(copy, positionOf(node));
       }
       copies.set(node, copy);

@@ -77,7 +77,7 @@ class Matching implements RewriteGraph {
   readonly #requested = new Map<Node, Set<number>>();
   /** Nodes that become one, by each of them: two merges, each fine alone, can need each other's results. */
   readonly #joined = new Map<Node, readonly Node[]>();
-  #site: string | undefined;
+  #anchor: Node | undefined;
   #made: Node[] = [];
 
   constructor(order: readonly Node[], roots: readonly Value[]) {
@@ -93,7 +93,7 @@ class Matching implements RewriteGraph {
   }
 
   match(rule: Rewrite, node: Node): Match | undefined {
-    this.#site = node.site;
+    this.#anchor = node;
     this.#made = [];
     const replacements = rule.match(node, this);
     if (replacements === undefined) return undefined;
@@ -140,7 +140,7 @@ class Matching implements RewriteGraph {
 
   make(name: string, attrs: Attrs, inputs: readonly Value[]): readonly Value[] {
     const op = getOp(name);
-    const node = new Node(op, attrs, inputs, op.infer(inputs, attrs), this.#site);
+    const node = new Node(op, attrs, inputs, op.infer(inputs, attrs), this.#anchor);
     this.#made.push(node);
     return node.outputs;
   }
@@ -172,7 +172,7 @@ function rebuild(order: readonly Node[], roots: readonly Value[], swaps: Readonl
     const inputs = node.inputs.map(mapValue);
     let result = node;
     if (inputs.some((v, i) => v !== node.inputs[i])) {
-      result = new Node(node.op, node.attrs, inputs, node.outputs, node.site);
+      result = new Node(node.op, node.attrs, inputs, node.outputs, node);
       positions.set(result, positionOf(node));
     }
     copies.set(node, result);

@@ -3,6 +3,7 @@ import type { TensorType } from '../device/types.ts';
 import { OptionError } from '../errors.ts';
 import type { Attrs } from '../graph/node.ts';
 import { getOp } from '../fovea.ts';
+import { withLayer } from '../tensor/site.ts';
 import { Tensor, apply, toTensor } from '../tensor/tensor.ts';
 import type { TensorLike } from '../tensor/tensor.ts';
 import { Variable } from '../tensor/variable.ts';
@@ -97,7 +98,7 @@ export function lowerToTensors(
         throw new OptionError(`layer "${node.name}" (${node.op}): neither inputs nor parameters have "${entry.node.name}"`);
       }
     }
-    values.set(node, inLayer(node, () => operator.lower(emitter, operands, context)));
+    values.set(node, inLayer(node, () => withLayer(node.name, () => operator.lower(emitter, operands, context))));
   }
   return graph.entries.map((e) => {
     const value = values.get(e.node)![e.index];

@@ -78,6 +78,7 @@ function reduction(r: Reduction): DifferentiableOp<ReduceAttrs> {
         [[2, 3, 4, 8], [0, 1, 2], false],
         [[2, 3, 4, 12], [1, 3], false],
         [[2, 1, 3, 5], [0, 2], false],
+        [[2, 3, 2, 4, 3], [0, 2, 4], false],
         [[301, 3], [0], false],
         [[2, 1031], [1], false],
         [[5, 37, 3], [1], false],
@@ -85,10 +86,14 @@ function reduction(r: Reduction): DifferentiableOp<ReduceAttrs> {
         [[2501, 7], [0], false],
         [[70001], [0], false],
       ];
-      return cases.map(([shape, axes, keepDims]) => ({
-        inputs: [f32(shape, { distinct: !r.sums })],
-        attrs: { axes, keepDims },
-      }));
+      const alike = (low: number, high: number): Sample<ReduceAttrs> => ({
+        inputs: [f32([6, 7], { low, high, distinct: !r.sums })], attrs: { axes: [0], keepDims: false }, note: 'one sign',
+      });
+      return [
+        ...cases.map(([shape, axes, keepDims]) => ({ inputs: [f32(shape, { distinct: !r.sums })], attrs: { axes, keepDims } })),
+        alike(-3, -1),
+        alike(1, 3),
+      ];
     },
   });
 }

@@ -70,6 +70,11 @@ function overRows(
           attrs: {},
           note: 'extreme',
         },
+        {
+          inputs: [{ shape: [2, 5], dtype: 'float32', differentiable: false, values: [0, -1, 1, 2, 200, -3, 0, 0, 1, 1e4] }],
+          attrs: {},
+          note: 'the last is largest',
+        },
       ];
     },
   });

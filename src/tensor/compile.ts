@@ -9,7 +9,7 @@ import { Value, topologicalOrder } from '../graph/node.ts';
 import { allocatedOf, fits, largestBatch } from '../graph/out-of-memory.ts';
 import type { ProgramMemory, ProgramSpec } from '../graph/planned.ts';
 import { planProgram } from '../graph/planned.ts';
-import type { ProgramOutput } from '../graph/program.ts';
+import type { ObservedStep, ProgramOutput } from '../graph/program.ts';
 import { Program } from '../graph/program.ts';
 import { Tensor } from './tensor.ts';
 import { Trace, refuseInTrace, withTrace } from './trace.ts';
@@ -37,6 +37,11 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
   prepare(...args: A): Promise<ProgramMemory>;
   /** What `prepare` would say: traces and plans, but allocates nothing. Nothing is kept of it. */
   plan(...args: A): Promise<ProgramMemory>;
+  /**
+   * A call that stops at every step of its Program and hands `visit` what the step read and wrote, as it lies on the device; slow, for
+   * checks. Variables change as in any call; where `visit` throws they are left half-way.
+   */
+  observe(visit: (step: ObservedStep, program: Program) => Promise<void>, ...args: A): Promise<void>;
   /** Programs made so far, one a signature. */
   readonly programs: readonly Program[];
   dispose(): void;
@@ -102,7 +107,7 @@ export function compile<A extends readonly Tree[], R extends Tree>(
     return { leaves, entry };
   };
 
-  const invoke = async (args: A): Promise<R> => {
+  const withInputs = async <T>(args: A, run: (entry: Entry, inputs: readonly (HostData | number)[]) => Promise<T>): Promise<T> => {
     const { leaves, entry } = lookup(args);
     const lazy = leaves.filter((x): x is Tensor => typeof x !== 'number' && !hasHostData(x));
     const evaluated = lazy.length > 0 ? await evaluate(lazy.map((t) => t.value)) : [];
@@ -110,15 +115,17 @@ export function compile<A extends readonly Tree[], R extends Tree>(
     const ready = await entry;
     return exclusively(async () => {
       assertAlive();
-      return runEntry(ready, inputs, name);
-    }) as Promise<R>;
+      return whenReady(ready.program, () => run(ready, inputs));
+    });
   };
 
   const call = (...args: A): Promise<R> => {
     // Thrown at once, not by the promise, so that a trace in which this is called ends here.
     refuseInTrace(`the compiled function "${name}" is called`);
-    return invoke(args);
+    return withInputs(args, (entry, inputs) => runEntry(entry, inputs, name)) as Promise<R>;
   };
+  const observe: CompiledFunction<A, R>['observe'] = (visit, ...args) =>
+    withInputs(args, ({ program }, inputs) => program.runObserved(inputs, (step) => visit(step, program)));
 
   const prepare = async (...args: A): Promise<ProgramMemory> => {
     const { program, ring } = await lookup(args).entry;
@@ -141,7 +148,7 @@ export function compile<A extends readonly Tree[], R extends Tree>(
       for (const buffers of entry.ring) for (const buffer of buffers) buffer.dispose();
     }
   };
-  const compiled = Object.assign(call, { prepare, plan, dispose, [Symbol.dispose]: dispose });
+  const compiled = Object.assign(call, { prepare, plan, observe, dispose, [Symbol.dispose]: dispose });
   Object.defineProperty(compiled, 'programs', { get: () => made.map((e) => e.program) });
   return compiled as unknown as CompiledFunction<A, R>;
 }
@@ -233,8 +240,8 @@ function isConstant(source: LeafSource): boolean {
   return source.kind === 'host' || source.kind === 'number';
 }
 
-async function runEntry(entry: Entry, inputs: readonly (HostData | number)[], name: string): Promise<Tree> {
-  const { program, ring, values } = entry;
+/** Makes variables what the next run expects, moves their versions on, and starts it. */
+async function whenReady<T>(program: Program, start: () => Promise<T>): Promise<T> {
   // Each of these waits, and the caller may read and assign meanwhile: only when nothing is left to wait for do the versions move
   // on, in one go with the start of the run. Whoever reads from then on reads what the run leaves.
   for (;;) {
@@ -245,6 +252,11 @@ async function runEntry(entry: Entry, inputs: readonly (HostData | number)[], na
     else break;
   }
   for (const cell of program.assigned) cell.commit();
+  return start();
+}
+
+async function runEntry(entry: Entry, inputs: readonly (HostData | number)[], name: string): Promise<Tree> {
+  const { program, ring, values } = entry;
   await program.run(inputs);
   const serial = ++entry.calls;
   const slot = ring.length > 0 ? ring[serial % ringLength] : undefined;

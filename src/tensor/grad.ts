@@ -4,6 +4,7 @@ import type { Node, Value } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/node.ts';
 import { getOp } from '../graph/op.ts';
 import type { DifferentiableOp } from './define-op.ts';
+import { withLayer } from './site.ts';
 import type { TensorLike } from './tensor.ts';
 import { Tensor, apply1 } from './tensor.ts';
 import { activeTrace } from './trace.ts';
@@ -45,9 +46,10 @@ export function grad(loss: Tensor, params: readonly (Variable | Tensor)[]): Tens
     if (op.gradient === undefined) {
       throw new GraphError(`grad: op "${op.name}" has no gradient` + (node.site ? ` (called at ${node.site})` : ''));
     }
-    const flows = op.gradient({
+    const { gradient } = op;
+    const flows = withLayer(node.layer, () => gradient({
       attrs: node.attrs, inputs: node.inputs.map((v) => new Tensor(v)), outputs: node.outputs.map((v) => new Tensor(v)), grads, needs,
-    });
+    }));
     node.inputs.forEach((input, i) => {
       const flow = flows[i];
       if (flow === undefined || !needs[i]) return;

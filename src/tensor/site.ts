@@ -12,3 +12,21 @@ export function callSite(): string | undefined {
   }
   return undefined;
 }
+
+let layer: string | undefined;
+
+/** The layer that is being recorded, if any. */
+export function currentLayer(): string | undefined {
+  return layer;
+}
+
+/** Records that what `work` applies belongs to a layer. */
+export function withLayer<T>(name: string | undefined, work: () => T): T {
+  const outer = layer;
+  layer = name;
+  try {
+    return work();
+  } finally {
+    layer = outer;
+  }
+}

@@ -7,7 +7,7 @@ import type { Attrs } from '../graph/node.ts';
 import { Node, Value } from '../graph/node.ts';
 import type { Op } from '../graph/op.ts';
 import { getOp } from '../graph/op.ts';
-import { callSite } from './site.ts';
+import { callSite, currentLayer } from './site.ts';
 import { activeTrace, refuseInTrace } from './trace.ts';
 
 /** What ops take: a tensor, a variable (its current version is read), or a number. */
@@ -170,8 +170,8 @@ export function apply(op: Op, inputs: readonly TensorLike[], attrs: Attrs = {}):
     && inputs.every((x) => (typeof x === 'number' ? Number.isInteger(x) : x.dtype === 'int32'));
   const values = inputs.map((x) =>
     (typeof x === 'number' ? numberLeaf(x, integers ? 'int32' : 'float32').value : x.currentValue()));
-  const site = activeTrace() === undefined ? undefined : callSite();
-  return new Node(op, attrs, values, op.infer(values, attrs), site).outputs.map((v) => new Tensor(v));
+  const origin = { site: activeTrace() === undefined ? undefined : callSite(), layer: currentLayer() };
+  return new Node(op, attrs, values, op.infer(values, attrs), origin).outputs.map((v) => new Tensor(v));
 }
 
 /** `apply` for ops of one output. */

@@ -73,6 +73,24 @@ export function bounds(op: Op, inputs: readonly HostTensor[], attrs: Attrs, outp
   );
 }
 
+/** c for millions of elements: the most that the rule allows. */
+const manyElements = 4;
+
+/**
+ * The rule for what a network computes, element by element: 4 eps sqrt(n) max(m, rms(m)), m being the element's own summed magnitudes.
+ * Activations and gradients have heavy tails, whose largest elements are tens of times the root mean square: rounding such a one
+ * correctly may already err by more than the root mean square allows. And the largest of millions of errors is some five standard
+ * deviations, which is 2 to 3 eps sqrt(n) m (Higham and Mary, "A New Approach to Probabilistic Rounding Error Analysis", 2019).
+ */
+export function elementBounds(op: Op, inputs: readonly TensorType[], attrs: Attrs, outputs: readonly TensorType[], m: readonly Float64Array[]) {
+  const n = op.reductionLength?.(inputs, attrs) ?? 1;
+  return outputs.map(({ dtype }, i) => {
+    const unit = dtype === 'float32' ? manyElements * float32Epsilon * Math.sqrt(Math.max(n, 1)) : 0;
+    const floor = rootMeanSquare(m[i]);
+    return m[i].map((own) => unit * (own > floor && Number.isFinite(own) ? own : floor));
+  });
+}
+
 export interface Comparison {
   /** Largest error over what is allowed: 1 or less passes. Infinity where something exact differs. */
   readonly ratio: number;
@@ -82,14 +100,14 @@ export interface Comparison {
   readonly expected: number;
 }
 
-/** Compares element by element. NaN and infinities must be met exactly. */
-export function compare(got: ArrayLike<number>, expected: Float64Array, bound: number): Comparison {
+/** Compares element by element, with one bound or one for each. NaN and infinities must be met exactly. */
+export function compare(got: ArrayLike<number>, expected: Float64Array, bound: number | Float64Array): Comparison {
   let worst: Comparison = { ratio: 0, at: 0, got: got[0], expected: expected[0] };
   for (let i = 0; i < expected.length; i++) {
     const error = Object.is(got[i], expected[i]) || got[i] === expected[i] ? 0 : Math.abs(got[i] - expected[i]);
     if (error === 0) continue;
     // below the smallest normal float32 devices may flush to zero
-    const ratio = error <= 2 ** -126 ? 0 : error / bound;
+    const ratio = error <= 2 ** -126 ? 0 : error / (typeof bound === 'number' ? bound : bound[i]);
     if (!(ratio <= worst.ratio)) worst = { ratio: Number.isNaN(ratio) ? Infinity : ratio, at: i, got: got[i], expected: expected[i] };
   }
   return worst;

@@ -36,6 +36,7 @@ import { under } from './snapshot.ts';
 import type { BootstrapOptions } from './statistics.ts';
 import type { StepResult } from './step.ts';
 import { EvaluationStep, TrainStep } from './step.ts';
+import type { CheckStepOptions, StepCheck } from '../testing/check-step.ts';
 
 export interface FitOptions {
   /** The network; its softmax head, if it has one, gives way to the weighted loss. */
@@ -154,6 +155,22 @@ export async function fit(options: FitOptions): Promise<FitResult> {
   return run;
 }
 
+/**
+ * Takes the next step that `fit` would take, and holds every op of it to the reference; nothing is kept of it.
+ *
+ * @throws as `fit`; the signal's reason
+ */
+export async function checkFit(options: FitOptions, check: CheckStepOptions = {}): Promise<StepCheck> {
+  checkOptions(options);
+  const run = await Run.start(options);
+  try {
+    return await run.check(check);
+  } finally {
+    run.loader.close();
+    run.dispose();
+  }
+}
+
 function checkOptions({ epochs, batch, seed = 0, train, validation, augmentation = 'none' }: FitOptions): void {
   const counts = { epochs, batch };
   for (const [name, value] of Object.entries(counts)) {
@@ -250,6 +267,11 @@ class Run implements FitResult {
         return;
       }
     }
+  }
+
+  async check(options: CheckStepOptions): Promise<StepCheck> {
+    const rate = this.#schedule({ update: this.#updates + 1, epoch: this.history.length + 1 });
+    return this.#trainStep.check(await this.loader.next(), this.#updates, rate, options);
   }
 
   #about(): Omit<FitStart, 'updates'> {

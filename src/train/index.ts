@@ -1,6 +1,7 @@
 /** Training, evaluation and what they leave behind. */
 export * from './baselines.ts';
 export * from './chart.ts';
+export * from './check-run.ts';
 export * from './class-weights.ts';
 export * from './dry-run.ts';
 export * from './evaluate.ts';

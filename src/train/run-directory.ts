@@ -35,11 +35,12 @@ export class RunDirectory {
    * (`runs/train-2`, `results-2`). Nothing that is there is touched.
    *
    * @param asked default: the next of `runs/train-1`, `runs/train-2`, ...
+   * @param kind in place of `train`
    */
-  static async create(asked?: string): Promise<RunDirectory> {
+  static async create(asked?: string, kind = 'train'): Promise<RunDirectory> {
     const files = await nodeFiles();
     const { fs, path } = files;
-    const base = path.resolve(asked ?? path.join('runs', 'train'));
+    const base = path.resolve(asked ?? path.join('runs', kind));
     for (let number = 1; ; number++) {
       const target = asked === undefined ? `${base}-${number}` : number === 1 ? base : `${base}-${number}`;
       try {

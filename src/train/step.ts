@@ -8,6 +8,8 @@ import type { ProgramMemory } from '../graph/planned.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import type { CompiledFunction } from '../tensor/compile.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { CheckStepOptions, StepCheck } from '../testing/check-step.ts';
+import { checkStep } from '../testing/check-step.ts';
 import type { Network } from './network.ts';
 import type { Augmentation, Normalization } from './preprocess.ts';
 import { augment, preprocess } from './preprocess.ts';
@@ -80,6 +82,11 @@ export class TrainStep {
     }));
     result.catch(() => {}); // reported to whoever awaits it
     return { result };
+  }
+
+  /** Takes a step as `run` does and holds every op of it to the reference. */
+  check(batch: Batch, count: number, learningRate: number, options: CheckStepOptions): Promise<StepCheck> {
+    return checkStep(this.#run, [...argumentsOf(batch, count), learningRate], options);
   }
 
   /** Compiles for batches of this form and says what memory the Program takes. */

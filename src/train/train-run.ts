@@ -3,7 +3,6 @@ import type { Dataset } from '../data/dataset.ts';
 import type { Part } from '../data/split.ts';
 import { parts } from '../data/split.ts';
 import type { Device } from '../device/types.ts';
-import { OptionError } from '../errors.ts';
 import { fromMXNet } from '../nn/parameters.ts';
 import type { BaselineResult } from './baselines.ts';
 import { baselineNames, logisticBaseline } from './baselines.ts';
@@ -11,22 +10,24 @@ import { metricsOf } from './evaluate.ts';
 import { fingerprintOf, requireSameFingerprint } from './fingerprint.ts';
 import { fit } from './fit.ts';
 import type { BatchReport, FitResult, FitState } from './fit.ts';
+import { fitOptionsOf } from './fit-options.ts';
 import type { EpochRecord } from './history.ts';
 import type { ConstantMetrics, Metrics } from './metrics.ts';
 import { constantMetrics } from './metrics.ts';
-import { buildModel } from './models.ts';
-import type { NormalizationKind } from './preprocess.ts';
 import { predictionsCsv } from './predictions.ts';
 import { writeReport } from './report.ts';
+import type { Resumed } from './resumed.ts';
+import { openResumed } from './resumed.ts';
 import type { RunConfig } from './run-config.ts';
-import { decodeConfig, encodeConfig, foveaVersion } from './run-config.ts';
+import { encodeConfig, foveaVersion } from './run-config.ts';
 import type { RunData } from './run-data.ts';
 import { countParts, describeRejected, digestData, openData } from './run-data.ts';
 import { openRunDevice } from './run-device.ts';
 import { RunDirectory } from './run-directory.ts';
 import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
-import { learningRateSchedule, resolveOptions } from './run-options.ts';
-import type { TrainingSnapshot } from './snapshot.ts';
+import { resolveOptions } from './run-options.ts';
+
+export { changeable } from './resumed.ts';
 
 export interface TrainRunOptions {
   /** A new run's options; for a resumed one, what may differ from its own (see `changeable`). */
@@ -74,9 +75,6 @@ export interface PartResult {
   readonly always: ConstantMetrics;
 }
 
-/** Options that a resumed run may change: where and how long it runs, not what it computes. */
-export const changeable: readonly (keyof RunOptions)[] = ['epochs', 'device', 'threads', 'workers', 'keep', 'recompute'];
-
 /** Options that decide what a step computes, as a fingerprint has them; those of the data are in its digest. */
 function computing(options: ResolvedOptions): Record<string, string> {
   const names = [
@@ -108,27 +106,6 @@ export async function trainRun(request: TrainRunOptions): Promise<TrainRunResult
   }
 }
 
-interface Resumed {
-  readonly directory: RunDirectory;
-  readonly config: RunConfig;
-  readonly options: ResolvedOptions;
-  readonly snapshot: TrainingSnapshot;
-}
-
-async function openResumed(path: string, { options = {}, out, spell = (x) => x }: TrainRunOptions, log: (line: string) => void): Promise<Resumed> {
-  if (out !== undefined) throw new OptionError(`${spell('out')} does not go with ${spell('resume')}: a run stays in its directory`);
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || changeable.includes(name as keyof RunOptions)) continue;
-    throw new OptionError(`${spell(name)} cannot change in a resumed run; ${changeable.map(spell).join(', ')} can`);
-  }
-  const directory = await RunDirectory.open(path);
-  const config = decodeConfig(await directory.readText('config.json'), directory.file('config.json'));
-  await directory.clean();
-  const snapshot = await directory.readState(log);
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  return { directory, config, snapshot, options: { ...config.options, ...given } };
-}
-
 class TrainingRun {
   readonly #request: TrainRunOptions;
   readonly #options: ResolvedOptions;
@@ -154,18 +131,9 @@ class TrainingRun {
     if (this.#resumed) {
       requireSameFingerprint(this.#resumed.config.fingerprint, fingerprint, allowInexact, (line) => hooks.log?.(line));
     }
-    const symbol = buildModel(options, dataset.classes.length);
-    const stepsAnEpoch = Math.max(1, Math.floor(split.train.length / options.batch));
-    const { optimizer, momentum, weightDecay } = options;
+    const fitOptions = await fitOptionsOf(options, this.#data, this.#device, this.#resumed);
     const result = await fit({
-      symbol, data: dataset, train: split.train, validation: split.validation.length > 0 ? split.validation : undefined,
-      epochs: options.epochs, batch: options.batch,
-      optimizer: optimizer === 'sgd' ? { kind: 'sgd', momentum, weightDecay } : { kind: 'adam', weightDecay },
-      learningRate: await learningRateSchedule(options, stepsAnEpoch),
-      classWeights: options.classWeights, sampler: options.sampler, augmentation: options.augment,
-      normalization: this.#resumed?.config.normalization ?? (options.normalize as NormalizationKind),
-      seed: options.seed, device: this.#device, loader: { workers: options.workers }, recompute: options.recompute === 'on',
-      resume: this.#resumed?.snapshot, signal,
+      ...fitOptions, signal,
       callbacks: {
         onStart: async ({ network, normalization, classWeights }, run) => {
           const parameters = network.variables.trainable.reduce((sum, v) => sum + v.size, 0);
@@ -175,7 +143,7 @@ class TrainingRun {
             device: this.#device.name, fingerprint,
           };
           this.#directory = this.#resumed?.directory ?? await RunDirectory.create(this.#request.out);
-          await this.#directory.writeSymbol(this.#config.name, symbol);
+          await this.#directory.writeSymbol(this.#config.name, fitOptions.symbol);
           await this.#directory.write('config.json', encodeConfig(this.#config));
           // From here on the run can be resumed, whatever befalls it in its first epoch.
           if (!this.#resumed) await this.#keepState(run);

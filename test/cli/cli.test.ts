@@ -7,6 +7,8 @@ import * as assert from 'uvu/assert';
 import sharp from 'sharp';
 import { described, groups } from '../../src/cli/options.ts';
 import { runProgram } from '../../src/cli/program.ts';
+import type { CpuLaunch } from '../../src/device/types.ts';
+import { getOp } from '../../src/fovea.ts';
 import { phantomCohort, renderPhantom } from '../../src/data/phantom/index.ts';
 import { folderDefaults, phantomDefaults, predictRun } from '../../src/train/index.ts';
 import { optionNames } from '../../src/train/run-options.ts';
@@ -41,7 +43,7 @@ const phantomRun = join(folder, 'run');
 const photos = join(folder, 'photos');
 
 test('help, with an example, for the program and each command', async () => {
-  for (const command of ['train', 'evaluate', 'predict', 'devices']) {
+  for (const command of ['train', 'evaluate', 'predict', 'devices', 'replay']) {
     const { code, out } = await fovea(command, '--help');
     assert.is(code, 0);
     assert.match(out, new RegExp(`Examples?:\\n  \\$ fovea ${command}`));
@@ -85,6 +87,8 @@ test('a bad option is refused before any work, with what was expected', async ()
   await badOption(['train', '--data', 'photos', '--blur', '2'], /--blur is of the phantom: it does not go with --data photos/);
   await badOption(['train', '--optimizer', 'adam', '--momentum', '0.9'], /--momentum is of sgd, not of adam/);
   await badOption(['train', '--allow-inexact'], /--allow-inexact is for --resume/);
+  await badOption(['train', '--check', '--dry-run'], /--check does not go with --dry-run/);
+  await badOption(['train', '--check', 'gpu'], /--check: expected auto, cpu, webgpu or webgpu:NAME/);
   await badOption(['evaluate', 'x', '--epoch', 'last'], /--epoch: expected an integer of 1 or more, got "last"/);
 });
 
@@ -134,6 +138,43 @@ test('trains, says that its data are simulated, and leaves all that a run leaves
   assert.is(predictions.length, 1 + 40);
   for (const file of ['report.html', 'roc.svg', 'loss.svg', 'auc.svg']) assert.match(readFileSync(join(phantomRun, file), 'utf8'), /Simulated/);
   assert.match(readFileSync(join(phantomRun, 'report.html'), 'utf8'), /<img src="data:image\/jpeg;base64,/);
+});
+
+test('a check of one step says whether the device computes what it should', async () => {
+  const saved = join(folder, 'check');
+  const args = ['train', '--check', '--patients', '20', ...small, '--out', saved];
+  const sound = await fovea(...args);
+  assert.is(sound.code, 0, sound.err);
+  assert.match(sound.out, /│ conv2dStats +│ 69 +│ +│ 0\.\d+ +│ conv2dStats#\d+ +│/);
+  assert.match(sound.out, /one step of 8 images of 32 x 32 pixels on cpu \(2 threads.*, against the float64 reference: \d+ steps, [\d,]+ elements/);
+  assert.match(sound.out, /every op is within the tolerance\n$/);
+  assert.not.ok(readdirSync(folder).includes('check'), 'a sound step leaves nothing');
+
+  // every normalization adds too much epsilon, as if its kernel were wrong
+  const lowering = getOp('normalize').kernels!.cpu! as { launches: (context: never) => CpuLaunch[] };
+  const { launches } = lowering;
+  lowering.launches = (context) => launches.call(lowering, context).map((launch) => ({ ...launch, args: launch.args.with(11, { f32: 0.1 }) }));
+  try {
+    const wrong = await fovea(...args);
+    assert.is(wrong.code, 1);
+    assert.match(wrong.err, /^error: normalize#\d+ departs from the float64 reference on cpu \(2 threads/m);
+    assert.match(wrong.out, /the first that departs: normalize#\d+, layer relu_\w+/);
+    assert.match(wrong.out, /output 0: element \[\d+, \d+, \d+, \d+\] is -?[\d.e-]+, expected -?[\d.e-]+, allowed error [\d.e-]+/);
+    const [, file] = /to run it again: fovea replay (\S+) --device cpu/.exec(wrong.out)!;
+    assert.ok(file.startsWith(saved));
+    const again = await fovea('replay', file, '--device', 'cpu', '--threads', '2');
+    assert.is(again.code, 1);
+    assert.match(again.err, /normalize departs from the float64 reference/);
+    lowering.launches = launches;
+    const mended = await fovea('replay', file, '--device', 'cpu', '--threads', '2');
+    assert.is(mended.code, 0, mended.err);
+    assert.match(mended.out, /│ 0 +│ float32 \[8, \d+, \d+, \d+\] +│/);
+  } finally {
+    lowering.launches = launches;
+  }
+  const resumed = await fovea('train', '--check', 'cpu', '--resume', phantomRun);
+  assert.is(resumed.code, 0, resumed.err);
+  assert.match(resumed.out, /against cpu \(/);
 });
 
 test("a run's own config.json runs again, to the same bits; the directory is never overwritten", async () => {

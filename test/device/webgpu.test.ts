@@ -74,10 +74,14 @@ for (const [offset, stride, channels] of [[0, 8, 8], [4, 16, 8], [3, 7, 5], [64,
       const data = Array.from({ length: n }, (_, i) => (i * 7 + 1) % 256);
       const view = (bytes: Uint8Array<ArrayBuffer>): number[] =>
         [...(dtype === 'uint8' ? bytes : new Float32Array(bytes.buffer))];
-      put(from, dtype === 'uint8' ? Uint8Array.from(data) : Float32Array.from(data));
+      const typed = (values: number[]): Uint8Array | Float32Array => (dtype === 'uint8' ? Uint8Array.from(values) : Float32Array.from(values));
+      put(from, typed(data));
+      // all bits set, of which a kernel that only adds bits would leave some
+      put(to, typed(new Array(6 * channels).fill(255)));
+      put(back, typed(new Array(n).fill(255)));
       await runOnce(copyLaunch(from, to), copyLaunch(to, back));
       const want: number[] = [];
-      const kept: number[] = new Array(n).fill(0);
+      const kept: number[] = new Array(n).fill(255);
       for (let r = 0; r < 6; r++) {
         for (let c = 0; c < channels; c++) {
           want.push(data[offset + r * stride + c]);

@@ -113,6 +113,7 @@ export function convCases(): { x: Shape; filter: Shape; attrs: ConvAttrs; note?:
     { x: [1, 9, 9, 4], filter: [3, 3, 3, 4], attrs: { stride: one, padding: same(2), dilation: [2, 2] } },
     { x: [2, 7, 6, 1], filter: [1, 3, 2, 1], attrs: { stride: [1, 2], padding: [0, 1, 2, 0], dilation: [2, 1] }, note: 'asymmetric' },
     { x: [1, 8, 7, 12], filter: [5, 3, 3, 12], attrs: { stride: [3, 2], padding: [2, 0, 1, 2], dilation: one }, note: 'gaps' },
+    { x: [2, 8, 9, 12], filter: [5, 3, 3, 12], attrs: { stride: [1, 2], padding: [2, 1, 0, 3], dilation: [2, 3] }, note: 'dilation by axis' },
     { x: [1, 4, 4, 36], filter: [20, 3, 3, 36], attrs: { stride: one, padding: same(1), dilation: one }, note: 'several tiles' },
     { x: [2, 9, 9, 16], filter: [33, 1, 1, 16], attrs: { stride: one, padding: none, dilation: one }, note: 'several tiles' },
     { x: [2, 17, 19, 20], filter: [40, 3, 3, 20], attrs: { stride: one, padding: same(1), dilation: one }, note: 'many tiles' },

@@ -52,17 +52,21 @@ export function forEachUpdated(
   }
 }
 
-/** Chunks of samples: three segments of 64, 13 and 300 elements at multiples of 64, the last in two chunks; gaps lie between. */
+/**
+ * Chunks of samples: segments of 64, 13 and 300 elements at multiples of 64, the third frozen and in two chunks that meet within a
+ * vector of four; two elements of the second's within one vector; and a segment that begins and ends within vectors. Gaps lie between.
+ */
 export const sampleArena = 512;
 
 export function sampleChunks(): SampleInput {
   return {
-    shape: [4, 3], dtype: 'int32', differentiable: false, values: [0, 64, 0, 64, 13, 1, 128, 256, 2, 384, 44, 2],
+    shape: [7, 3], dtype: 'int32', differentiable: false,
+    values: [0, 64, 0, 64, 13, 1, 81, 2, 1, 128, 253, 2, 381, 47, 2, 450, 29, 3, 479, 20, 0],
   };
 }
 
 export function sampleMultipliers(): SampleInput {
-  return { shape: [3, 2], dtype: 'float32', differentiable: false, values: [1, 1, 2, 0, 0, 1] };
+  return { shape: [4, 2], dtype: 'float32', differentiable: false, values: [1, 1, 2, 0, 0, 1, 0.5, 3] };
 }
 
 export function sampleArenaInput(low = -1, high = 1): SampleInput {

@@ -1,0 +1,27 @@
+/** What a run's options mean to `fit`. */
+import type { Device } from '../device/types.ts';
+import type { FitOptions } from './fit.ts';
+import { buildModel } from './models.ts';
+import type { NormalizationKind } from './preprocess.ts';
+import type { Resumed } from './resumed.ts';
+import type { RunData } from './run-data.ts';
+import type { ResolvedOptions } from './run-options.ts';
+import { learningRateSchedule } from './run-options.ts';
+
+export async function fitOptionsOf(
+  options: ResolvedOptions, { dataset, split }: RunData, device: Device, resumed: Pick<Resumed, 'config' | 'snapshot'> | undefined,
+): Promise<FitOptions> {
+  const { optimizer, momentum, weightDecay } = options;
+  const stepsAnEpoch = Math.max(1, Math.floor(split.train.length / options.batch));
+  return {
+    symbol: buildModel(options, dataset.classes.length), data: dataset, train: split.train,
+    validation: split.validation.length > 0 ? split.validation : undefined,
+    epochs: options.epochs, batch: options.batch,
+    optimizer: optimizer === 'sgd' ? { kind: 'sgd', momentum, weightDecay } : { kind: 'adam', weightDecay },
+    learningRate: await learningRateSchedule(options, stepsAnEpoch),
+    classWeights: options.classWeights, sampler: options.sampler, augmentation: options.augment,
+    normalization: resumed?.config.normalization ?? (options.normalize as NormalizationKind),
+    seed: options.seed, device, loader: { workers: options.workers },
+    recompute: options.recompute === 'on', resume: resumed?.snapshot,
+  };
+}

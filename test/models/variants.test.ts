@@ -1,0 +1,182 @@
+// time limit: 300 s
+/**
+ * All ways to compute one network against each other: fused and as recorded, plain and relaxed WASM, kernels for software and for
+ * hardware adapters, over networks that are drawn from a seed: convolutions with bias, batch normalization, ReLU, pooling,
+ * concatenation, dense layers, a weighted loss. Every op of every variant is held to the float64 reference, fed what the variant
+ * itself computed; losses, gradients and moving statistics of each are held to the reference of the graph as recorded, and to every
+ * other variant's, by DESIGN's rule for networks (ReLUs at zero flip: norms within 1 %, cosine .9999).
+ *
+ * FOVEA_RUNNERS chooses devices (`cpu,webgpu`), FOVEA_NETWORKS how many networks.
+ */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { cpu } from '../../src/device/cpu/index.ts';
+import type { Device } from '../../src/device/types.ts';
+import { webgpu } from '../../src/device/webgpu/index.ts';
+import { DeviceError, MissingPackageError } from '../../src/errors.ts';
+import { runReference } from '../../src/graph/reference.ts';
+import { apply, compile, getOp, grad, tensor } from '../../src/fovea.ts';
+import { activation, batchNorm, concat, convolution, createVariables, flatten, fullyConnected, initialize, pooling, variable } from '../../src/nn/index.ts';
+import type { ModelSymbol } from '../../src/nn/index.ts';
+import { PhiloxStream } from '../../src/random/philox.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { checkStep } from '../../src/testing/index.ts';
+import { skip } from '../support/skip.ts';
+
+/** A way to compute. Whatever else has variants (tiles that are tuned for an adapter, or not) has its entries here. */
+interface Variant {
+  readonly name: string;
+  readonly runner: 'cpu' | 'webgpu';
+  open(): Promise<Device>;
+}
+
+const variants: readonly Variant[] = [
+  { name: 'plain SIMD', runner: 'cpu', open: () => cpu({ threads: 2, relaxedSimd: false }) },
+  { name: 'relaxed SIMD', runner: 'cpu', open: () => cpu({ threads: 2, relaxedSimd: true }) },
+  { name: 'software kernels', runner: 'webgpu', open: () => webgpu({ adapter: 'llvmpipe', kernels: 'software' }) },
+  { name: 'hardware kernels', runner: 'webgpu', open: () => webgpu({ adapter: 'llvmpipe', kernels: 'hardware' }) },
+];
+
+interface Drawn {
+  readonly symbol: ModelSymbol;
+  /** NHWC. */
+  readonly input: readonly [number, number, number, number];
+  readonly text: string;
+  /** Biases ahead of a batch normalization: their true gradient is zero, what is computed is rounding. */
+  readonly noise: ReadonlySet<string>;
+}
+
+/** A network from a seed. Channels are odd or even as it comes, so that slices of concatenations lie anywhere. */
+function draw(seed: number): Drawn {
+  const stream = new PhiloxStream(seed, 'networks');
+  const pick = <T>(list: readonly T[]): T => list[stream.int(list.length)];
+  const input = [2 + stream.int(2), 9 + stream.int(8), 9 + stream.int(8), pick([3, 4, 5, 8])] as const;
+  const text: string[] = [`[${input.join(',')}]`];
+  const noise = new Set<string>();
+  let count = 0;
+  const unit = (data: ModelSymbol, same: boolean): ModelSymbol => {
+    const name = `conv${count++}`;
+    const kernel = pick([[1, 1], [3, 3], [3, 3], [5, 5], [1, 3]] as const);
+    const stride = same ? 1 : pick([1, 1, 2]);
+    const numFilter = pick([3, 4, 6, 8, 13, 16, 20, 32]);
+    const [norm, relu] = [stream.int(3) > 0, stream.int(4) > 0];
+    const noBias = stream.int(4) === 0;
+    const pad = [(kernel[0] - 1) / 2, (kernel[1] - 1) / 2] as const;
+    text.push(`${kernel.join('x')}/${stride} ${numFilter}${noBias ? '' : ' +bias'}${norm ? ' bn' : ''}${relu ? ' relu' : ''}`);
+    let y = convolution(data, { name, kernel, numFilter, stride: [stride, stride], pad, noBias });
+    if (norm) {
+      if (!noBias) noise.add(`${name}_bias`);
+      y = batchNorm(y, { name: `bn_${name}`, fixGamma: stream.int(3) === 0 });
+    }
+    return relu ? activation(y, { name: `relu_${name}`, actType: 'relu' }) : y;
+  };
+  const pool = (data: ModelSymbol, stride: number): ModelSymbol => {
+    const poolType = pick(['max', 'avg'] as const);
+    text.push(`${poolType}/${stride}`);
+    return pooling(data, { name: `pool${count++}`, kernel: [3, 3], stride: [stride, stride], pad: [1, 1], poolType });
+  };
+  let y = unit(variable('data'), false);
+  for (let block = 0; block < 3; block++) {
+    const kind = stream.int(3);
+    if (kind === 0) y = unit(y, true);
+    else if (kind === 1) y = pool(y, pick([1, 2]));
+    else {
+      text.push('(');
+      const branches = [unit(y, true), unit(unit(y, true), true), unit(pool(y, 1), true)].slice(0, 2 + stream.int(2));
+      text.push(')');
+      y = concat(branches, { name: `concat${count++}` });
+    }
+  }
+  y = flatten(pooling(y, { name: 'global', kernel: [1, 1], poolType: 'avg', globalPool: true }), { name: 'flat' });
+  return { symbol: fullyConnected(y, { name: 'fc', numHidden: 3 }), input, text: text.join(' '), noise };
+}
+
+type Results = Map<string, ArrayLike<number>>;
+
+/** Loss, gradients and moving statistics of one step; `run` gets the function and its arguments. */
+async function step(
+  { symbol, input }: Drawn, run: (record: (x: Tensor, y: Tensor, w: Tensor) => Tensor[], args: [Tensor, Tensor, Tensor], start: Results) => Promise<ArrayLike<number>[]>,
+): Promise<Results> {
+  const [n, height, width, channels] = input;
+  const arrays = initialize(symbol, { data: [n, channels, height, width] }, { seed: 5 });
+  const { all, trainable, states } = createVariables(symbol, arrays);
+  const start: Results = new Map([...arrays.arguments, ...arrays.auxiliary].map(([name, a]) => [name, a.data as Float32Array]));
+  const noise = new PhiloxStream(9, 'pixels');
+  const x = tensor(Float32Array.from({ length: n * height * width * channels }, () => noise.normal()), input);
+  const args: [Tensor, Tensor, Tensor] = [x, tensor(Int32Array.from({ length: n }, (_, i) => i % 3)), tensor(Float32Array.from({ length: n }, (_, i) => 1 + i / 2))];
+  const record = (data: Tensor, labels: Tensor, weights: Tensor): Tensor[] => {
+    const logits = symbol.apply(all, data, { training: true }) as Tensor;
+    const [losses] = apply(getOp('softmaxCrossEntropy'), [logits, labels, tensor(Float32Array.of(1, 2, 0.5)), weights], { ignoreLabel: null });
+    const loss = losses.mean();
+    return [loss, ...grad(loss, trainable), ...states.map((v) => v.read())];
+  };
+  const values = await run(record, args, start);
+  for (const v of all.values()) v.dispose();
+  return new Map(['loss', ...trainable.map((v) => v.name), ...states.map((v) => v.name)].map((name, i) => [name, values[i]]));
+}
+
+function assertClose(drawn: Drawn, got: Results, want: Results, what: string): void {
+  const norm = (a: ArrayLike<number>): number => Math.sqrt(Array.from(a).reduce((s, v) => s + v * v, 0));
+  for (const [name, expected] of want) {
+    if (drawn.noise.has(name)) continue;
+    const values = got.get(name)!;
+    const [a, b] = [norm(values), norm(expected)];
+    if (b < 1e-12) {
+      assert.ok(a < 1e-6, `${what}: ${name} has norm ${a}, expected ${b}`);
+      continue;
+    }
+    const dot = Array.from(expected).reduce((s, v, i) => s + v * values[i], 0);
+    assert.ok(Math.abs(a - b) <= 0.01 * b && dot >= 0.9999 * a * b, `${what}: ${name}: norms ${a} and ${b}, cosine ${dot / (a * b)}`);
+  }
+}
+
+const wanted = (process.env.FOVEA_RUNNERS ?? 'cpu,webgpu').split(',');
+const devices: { name: string; device: Device }[] = [];
+for (const { name, runner, open } of variants) {
+  if (!wanted.includes(runner)) continue;
+  try {
+    devices.push({ name: `${runner}, ${name}`, device: await open() });
+  } catch (error) {
+    if (!(error instanceof DeviceError || error instanceof MissingPackageError)) throw error;
+    skip(`networks on ${runner}, ${name}`, error.message);
+  }
+}
+
+const applied = new Set<string>();
+for (let seed = 1; seed <= Number(process.env.FOVEA_NETWORKS ?? 6); seed++) {
+  const drawn = draw(seed);
+  test(`network ${seed}: ${drawn.text}`, async () => {
+    const results = new Map<string, Results>();
+    results.set('the reference', await step(drawn, async (record, args, start) => {
+      const outputs = record(...args);
+      return runReference(outputs.map((t) => t.value), ({ source }) => (source.kind === 'variable' ? start.get(source.cell.name) : undefined));
+    }));
+    for (const { name, device } of devices) {
+      for (const fuse of [true, false]) {
+        const what = `${name}, ${fuse ? 'fused' : 'as recorded'}`;
+        results.set(what, await step(drawn, async (record, args) => {
+          const compiled = compile(record, { device, fuse });
+          const values: ArrayLike<number>[] = [];
+          for (const t of await compiled(...args)) values.push(await t.data());
+          for (const rewrite of compiled.programs[0].rewrites) applied.add(rewrite);
+          assert.is(compiled.programs[0].rewrites.length > 0, fuse, `${what}: rewrites`);
+          const { departures } = await checkStep(compiled, args);
+          assert.equal(departures.map((d) => `${d.label} ${d.layer} ${d.got} ${d.expected} ${d.allowed}`), [], what);
+          compiled.dispose();
+          return values;
+        }));
+      }
+    }
+    const names = [...results.keys()];
+    names.forEach((a, i) => names.slice(i + 1).forEach((b) => assertClose(drawn, results.get(b)!, results.get(a)!, `${b} against ${a}`)));
+  });
+}
+
+test('the networks drawn have what the fused kernels replace', () => {
+  for (const name of ['batchNorm + relu', 'reluGrad + batchNormGrad', 'conv2d + relu', 'batchNorm + conv2dStats', 'normalize + relu']) {
+    assert.ok(applied.has(name), `${name} was never applied; applied were ${[...applied].join(', ')}`);
+  }
+});
+
+test.after(() => devices.forEach(({ device }) => device.dispose()));
+test.run();

@@ -1,0 +1,234 @@
+/** Faults for the kernels of the WebGPU device. */
+import type { Fault } from './fault.ts';
+import { kernels, suite } from './fault.ts';
+
+const gpu = (...ops: string[]) => suite('webgpu', ...ops);
+/** Kernels for hardware adapters, which the suite does not run on a software adapter. */
+const hardware = (...ops: string[]) => kernels('webgpu', ...ops);
+
+export const wgslFaults: readonly Fault[] = [
+  // convolution, software adapters
+  {
+    name: 'wgsl-conv-last-channel', what: 'the last input channels are dropped', file: 'shaders/conv2d_forward_rows.wgsl',
+    find: 'for (var c = 0u; c < channels; c++) {', replace: 'for (var c = 0u; c + 1u < channels; c++) {', test: gpu('conv2d'),
+  },
+  {
+    name: 'wgsl-conv-pad-left', what: 'the padding above is taken on the left', file: 'shaders/conv2d_forward_rows.wgsl',
+    find: '- u.padLeft;', replace: '- u.padTop;', test: gpu('conv2d'),
+  },
+  {
+    name: 'wgsl-conv-dilation', what: 'columns of taps are as far apart as rows', file: 'shaders/conv2d_forward_rows.wgsl',
+    find: 's * u.dilationW', replace: 's * u.dilationH', test: gpu('conv2d'),
+  },
+  {
+    name: 'wgsl-conv-bias', what: 'all columns of a thread take the bias of the first', file: 'shaders/conv2d_forward_rows.wgsl',
+    find: 'bias[u.biasOffset + k]', replace: 'bias[u.biasOffset + k0]', test: gpu('conv2d'),
+  },
+  {
+    name: 'wgsl-conv-relu-side', what: 'the ReLU keeps the other side', file: 'shaders/conv2d_forward_rows.wgsl',
+    find: 'max(v, 0.0)', replace: 'min(v, 0.0)', test: gpu('conv2d'),
+  },
+  {
+    name: 'wgsl-input-grad-phase', what: 'rows of a class are those of the column\'s', file: 'shaders/conv2d_input_grad_rows.wgsl',
+    find: '* u.strideH + classY;', replace: '* u.strideH + classX;', test: gpu('conv2dInputGrad'),
+  },
+  {
+    name: 'wgsl-input-grad-below', what: 'rows of dy below the last are read', file: 'shaders/conv2d_input_grad_rows.wgsl',
+    find: 'let ok$i = in$i && oy$i < u.outH && ox$i < u.outW;', replace: 'let ok$i = in$i && ox$i < u.outW;', test: gpu('conv2dInputGrad'),
+  },
+  {
+    name: 'wgsl-filter-grad-run', what: 'the last row of each run is dropped', file: 'shaders/conv2d_filter_grad_rows.wgsl',
+    find: 'row < last; row++', replace: 'row + 1u < last; row++', test: gpu('conv2dFilterGrad'),
+  },
+  {
+    name: 'wgsl-filter-grad-row-end', what: 'the last pixel of a row of odd length counts twice', file: 'shaders/conv2d_filter_grad_rows.wgsl',
+    find: ' && first + $pu < u.outW;', replace: ';', test: gpu('conv2dFilterGrad'),
+  },
+  // convolution, hardware adapters
+  {
+    name: 'wgsl-tile-last-step', what: 'the last of 16 terms of a panel is dropped', file: 'shaders/tile.wgsl',
+    find: 'k < STEPS;', replace: 'k < STEPS - 1u;', test: hardware('conv2d'),
+  },
+  {
+    name: 'wgsl-tile-row', what: 'the fourth row of a thread is its third', file: 'shaders/tile.wgsl',
+    find: 'left[a + 3u]', replace: 'left[a + 2u]', test: hardware('conv2d'),
+  },
+  {
+    name: 'wgsl-conv-tiles-first-barrier', what: 'panels are overwritten while neighbours read them', file: 'shaders/conv2d_forward_tiles.wgsl',
+    find: 'workgroupBarrier();', replace: '', occurs: { times: 4, take: 1 }, test: hardware('conv2d'),
+  },
+  {
+    name: 'wgsl-conv-tiles-second-barrier', what: 'panels are read before neighbours have written them', file: 'shaders/conv2d_forward_tiles.wgsl',
+    find: 'workgroupBarrier();', replace: '', occurs: { times: 4, take: 2 }, test: hardware('conv2d'),
+  },
+  {
+    name: 'wgsl-conv-tiles-scalar-barrier', what: 'the same, where loads are not vectors', file: 'shaders/conv2d_forward_tiles.wgsl',
+    find: 'workgroupBarrier();', replace: '', occurs: { times: 4, take: 4 }, test: hardware('conv2d'),
+  },
+  {
+    name: 'wgsl-conv-tiles-offset', what: 'a slice of channels is read from the first channel', file: 'shaders/conv2d_forward_tiles.wgsl',
+    find: 'let source = u.xOffset + ((image', replace: 'let source = ((image', test: hardware('conv2d'),
+  },
+  {
+    name: 'wgsl-conv-tiles-stale', what: 'terms past the last are what the image holds there', file: 'shaders/conv2d_forward_tiles.wgsl',
+    find: 'inColumns && k < terms', replace: 'inColumns', test: hardware('conv2d'),
+  },
+  {
+    name: 'wgsl-input-grad-tiles-barrier', what: 'panels are overwritten while neighbours read them', file: 'shaders/conv2d_input_grad_tiles.wgsl',
+    find: 'workgroupBarrier();', replace: '', occurs: { times: 2, take: 1 }, test: hardware('conv2dInputGrad'),
+  },
+  {
+    name: 'wgsl-input-grad-tiles-class', what: 'all classes take the columns of the first', file: 'shaders/conv2d_input_grad_tiles.wgsl',
+    find: 'let classX = group.z % u.strideW;', replace: 'let classX = 0u;', test: hardware('conv2dInputGrad'),
+  },
+  {
+    name: 'wgsl-filter-grad-tiles-barrier', what: 'panels are read before neighbours have written them', file: 'shaders/conv2d_filter_grad_tiles.wgsl',
+    find: 'workgroupBarrier();', replace: '', occurs: { times: 2, take: 2 }, test: hardware('conv2dFilterGrad'),
+  },
+  {
+    name: 'wgsl-filter-grad-tiles-end', what: 'a run goes on into the next', file: 'shaders/conv2d_filter_grad_tiles.wgsl',
+    find: 'if (p < end) {', replace: 'if (p < u.rows * u.outW) {', test: hardware('conv2dFilterGrad'),
+  },
+  // depthwise convolution
+  {
+    name: 'wgsl-depthwise-dilation', what: 'columns of taps are as far apart as rows', file: 'shaders/depthwise.wgsl',
+    find: 's * u.dilationW', replace: 's * u.dilationH', test: gpu('depthwiseConv2d'),
+  },
+  {
+    name: 'wgsl-depthwise-phase', what: 'pixels between two windows fall to the earlier', file: 'shaders/depthwise_input_grad.wgsl',
+    find: 'ox * u.strideW + right != px || ', replace: '', test: gpu('depthwiseConv2dInputGrad'),
+  },
+  {
+    name: 'wgsl-depthwise-run', what: 'the last row of each run is dropped', file: 'shaders/depthwise_filter_grad.wgsl',
+    find: 'm < last; m++', replace: 'm + 1u < last; m++', test: gpu('depthwiseConv2dFilterGrad'),
+  },
+  // pooling
+  {
+    name: 'wgsl-max-pool-start', what: 'the maximum starts at 0', file: 'shaders/pool.wgsl',
+    find: 'var a = x[u.xOffset + ((image + w.top) * u.inW + w.left) * u.xStride + c];', replace: 'var a = T(0.0);', test: gpu('maxPool2d'),
+  },
+  {
+    name: 'wgsl-pool-padding', what: 'the padding on the left is counted on the right', file: 'shaders/pool_uniforms.wgsl',
+    find: 'u.inW + u.padLeft + u.padRight', replace: 'u.inW + u.padLeft + u.padLeft', test: gpu('avgPool2d'),
+  },
+  {
+    name: 'wgsl-max-pool-ties', what: 'a maximum that an earlier row has too takes the gradient', file: 'shaders/pool_grad.wgsl',
+    find: 'for (var jy = w.top; jy <= iy; jy++) {', replace: 'for (var jy = iy; jy <= iy; jy++) {', test: gpu('maxPool2dGrad'),
+  },
+  {
+    name: 'wgsl-pool-grad-window', what: 'the last window of a row is left out', file: 'shaders/pool_grad.wgsl',
+    find: 'min(px / u.strideW + 1u, u.outW)', replace: 'min(px / u.strideW + 1u, u.outW - 1u)', test: gpu('avgPool2dGrad'),
+  },
+  // normalization
+  {
+    name: 'wgsl-norm-epsilon', what: 'half of epsilon', file: 'shaders/normalized.wgsl',
+    find: 'T(u.epsilon)', replace: 'T(u.epsilon * 0.5)', test: gpu('batchNorm'),
+  },
+  {
+    name: 'wgsl-norm-shift', what: 'squares are summed about zero', file: 'shaders/norm_stats.wgsl',
+    find: 'let shift = x[p];', replace: 'let shift = T(0.0);', test: gpu('batchNorm'),
+  },
+  {
+    name: 'wgsl-norm-last-run', what: 'the last run of rows counts as much as a full one', file: 'shaders/norm_combine.wgsl',
+    find: 'f32(min(u.run, u.rows - split * u.run))', replace: 'f32(u.run)', test: gpu('batchNorm'),
+  },
+  {
+    name: 'wgsl-norm-relu', what: 'no ReLU', file: 'shaders/norm_apply.wgsl',
+    find: 'select(v, max(v, T(0.0)), u.relu != 0u)', replace: 'v', test: gpu('batchNorm'),
+  },
+  {
+    name: 'wgsl-norm-mask-side', what: 'the ReLU lets the other side through', file: 'shaders/norm_grad_sums.wgsl',
+    find: '<= T(0.0)', replace: '> T(0.0)', test: gpu('batchNormReluGrad'),
+  },
+  {
+    name: 'wgsl-norm-last-split', what: 'the last run of rows is not added', file: 'shaders/norm_grad_combine.wgsl',
+    find: 'split < u.splits', replace: 'split + 1u < u.splits', test: gpu('batchNormGrad'),
+  },
+  {
+    name: 'wgsl-norm-frozen', what: 'constant statistics are taken for the batch\'s own', file: 'shaders/norm_grad_apply.wgsl',
+    find: 'select(spread, T(0.0), u.frozen != 0u)', replace: 'spread', test: gpu('normalizeGrad'),
+  },
+  // softmax
+  {
+    name: 'wgsl-softmax-max', what: 'the maximum leaves out the last element of a row', file: 'shaders/softmax.wgsl',
+    find: 'for (var c = 1u; c < u.channels; c++) { top', replace: 'for (var c = 1u; c + 1u < u.channels; c++) { top', test: gpu('softmax'),
+  },
+  {
+    name: 'wgsl-cross-entropy-ignored', what: 'an ignored label has a loss', file: 'shaders/cross_entropy.wgsl',
+    find: ' && !(u.useIgnore != 0u && label == u.ignoreLabel)', replace: '', test: gpu('softmaxCrossEntropy'),
+  },
+  {
+    name: 'wgsl-cross-entropy-weight', what: 'all samples weigh as the first', file: 'shaders/cross_entropy_grad.wgsl',
+    find: 'sampleWeights[u.sampleOffset + row]', replace: 'sampleWeights[u.sampleOffset]', test: gpu('softmaxCrossEntropyGrad'),
+  },
+  // reductions
+  {
+    name: 'wgsl-reduce-run', what: 'the last term of each run is dropped', file: 'shaders/reduce.wgsl',
+    find: 'while (k < end) {', replace: 'while (k + 1u < end) {', test: gpu('sum'),
+  },
+  {
+    name: 'wgsl-reduce-axis', what: 'the third axis begins where the second ended', file: 'shaders/reduce.wgsl',
+    find: 'p += u.strides[2] - u.lengths[1] * u.strides[1];', replace: 'p += u.strides[2];', test: gpu('sum'),
+  },
+  {
+    name: 'wgsl-arg-max-ties', what: 'the last of equal maxima', file: 'shaders/arg_max.wgsl',
+    find: 'if (v > value) {', replace: 'if (v >= value) {', test: gpu('argMax'),
+  },
+  // updates
+  {
+    name: 'wgsl-update-start', what: 'a chunk begins with the vector that its first element lies in', file: 'shaders/update.wgsl',
+    find: 'let firstWhole = (start + ${W}u - 1u) / ${W}u;', replace: 'let firstWhole = start / ${W}u;', test: gpu('sgdUpdate'),
+  },
+  {
+    name: 'wgsl-update-limit', what: 'a chunk within one vector is updated to the vector\'s end', file: 'shaders/update.wgsl',
+    find: 'min(4u * firstWhole, end)', replace: '4u * firstWhole', test: gpu('sgdUpdate'),
+  },
+  {
+    name: 'wgsl-adam-epsilon', what: 'epsilon stands under the root', file: 'shaders/update.wgsl',
+    find: 'sqrt(next.second) + u.epsilon', replace: 'sqrt(next.second + u.epsilon)', test: gpu('adamUpdate'),
+  },
+  // movement
+  {
+    name: 'wgsl-copy-stride', what: 'rows of a slice are read as if they were joined', file: 'shaders/copy.wgsl',
+    find: '* u.xStride', replace: '* u.xChannels', test: gpu('concat', 'reshape'),
+  },
+  {
+    name: 'wgsl-copy-bytes', what: 'bytes are laid over those that were there', file: 'shaders/copy_u8.wgsl',
+    find: 'atomicAnd(&y[place >> 2u], ~(0xffu << shift));', replace: '', test: { file: 'test/device/webgpu.test.ts', runner: 'webgpu' },
+  },
+  {
+    name: 'wgsl-gather-clip', what: 'an index one past the end is not clipped', file: 'shaders/gather.wgsl',
+    find: 'clamp(i, 0, i32(u.axis) - 1)', replace: 'clamp(i, 0, i32(u.axis))', test: gpu('gather'),
+  },
+  {
+    name: 'wgsl-pad-edge', what: 'the edge is repeated one element off', file: 'shaders/pad.wgsl',
+    find: 'clamp(at, 0, max(last, 0))', replace: 'clamp(at, 0, max(last - 1, 0))', test: gpu('pad'),
+  },
+  {
+    name: 'wgsl-one-hot', what: 'a negative index marks the first place', file: 'shaders/one_hot.wgsl',
+    find: 'index == i32(d)', replace: 'max(index, 0) == i32(d)', test: gpu('oneHot'),
+  },
+  // elementwise
+  {
+    name: 'wgsl-elementwise-last', what: 'the last element is not computed', file: 'shaders/elementwise.wgsl',
+    find: 'if (i >= u.total) { return; }', replace: 'if (i + 1u >= u.total) { return; }', test: gpu('add'),
+  },
+  {
+    name: 'wgsl-elementwise-operand', what: 'the second operand walks with the strides of the first', file: 'shaders/elementwise.wgsl',
+    find: 'at += k * vec4u(u.strides[0][axis >> 2u][axis & 3u], u.strides[1]', replace: 'at += k * vec4u(u.strides[0][axis >> 2u][axis & 3u], u.strides[0]',
+    test: gpu('add'),
+  },
+  {
+    name: 'wgsl-exp-coefficient', what: 'a coefficient of exp is wrong in its fourth digit', file: 'shaders/math.wgsl',
+    find: 'T(1.6666665459e-1)', replace: 'T(1.6656665459e-1)', test: gpu('exp'),
+  },
+  // random numbers
+  {
+    name: 'wgsl-random-rounds', what: 'nine rounds', file: 'shaders/random.wgsl',
+    find: 'round < 10u', replace: 'round < 9u', test: gpu('random'),
+  },
+  {
+    name: 'wgsl-random-sample', what: 'all samples draw as the first', file: 'shaders/random.wgsl',
+    find: 'ids[u.idsOffset + sample]', replace: 'ids[u.idsOffset]', test: gpu('random', 'dropout'),
+  },
+];
