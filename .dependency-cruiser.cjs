@@ -1,6 +1,6 @@
 // The direction of imports: each part may import those below it and nothing above. Type-only imports count.
 const order = [
-  'cli', 'screening', 'train', 'data|models|optim|formats', 'nn', 'ops', 'tensor', 'graph', 'device',
+  'cli', 'benchmark|screening', 'train', 'data|models|optim|formats', 'nn', 'ops', 'tensor', 'graph', 'device',
 ];
 /** Below all parts: errors, random numbers, and what tools/generate.mjs writes (shaders and kernels; ops apart). */
 const generatedOps = '^src/generated/ops[.]ts$';
@@ -53,9 +53,9 @@ module.exports = {
     },
     {
       name: 'testing-is-for-tests',
-      comment: 'src/testing is on top: no other part imports it',
+      comment: 'src/testing is on top: no other part imports it, but for the benchmark, which holds outputs to its rule of tolerance',
       severity: 'error',
-      from: { path: `^src/(${order.join('|')})/` },
+      from: { path: `^src/(${order.join('|')})/`, pathNot: '^src/benchmark/' },
       to: { path: '^src/testing/' },
     },
     {

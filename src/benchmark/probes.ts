@@ -40,7 +40,7 @@ export async function probe(device: Device, threads: number, options: ProbeOptio
   device.write(to.buffer, 0, new Float32Array(bytes / 4).fill(1));
   device.write(out.buffer, 0, Float32Array.from({ length: 24 }, (_, i) => 1 / (1 + i)));
   try {
-    const kernels = device.kind === 'cpu' ? cpuKernels(threads, bytes, from, to, out) : webgpuKernels(bytes, from, to, out);
+    const kernels = device.kind === 'cpu' ? cpuKernels(device, threads, bytes, from, to, out) : webgpuKernels(bytes, from, to, out);
     const probes: Probe[] = [];
     for (const { what, unit, launch, work } of kernels) {
       const executable = await device.build([{ launch, node: `probe ${what}`, flop: 0 }]);
@@ -60,9 +60,10 @@ export async function probe(device: Device, threads: number, options: ProbeOptio
   }
 }
 
-function cpuKernels(threads: number, bytes: number, from: Placed, to: Placed, out: Placed): Kernel[] {
+function cpuKernels(device: Device, threads: number, bytes: number, from: Placed, to: Placed, out: Placed): Kernel[] {
   const tiles = threads * PIECES;
-  const rounds = 50_000;
+  const rounds = 200_000;
+  const flop = device.fingerprint.relaxedSimd === true ? 96 : 64;
   const cut = Math.floor(bytes / tiles / 128) * 128;
   const at = (v: Placed, offset: number): Placed => ({ ...v, offset });
   const kernel = (what: string, unit: Probe['unit'], work: number, name: string, args: CpuLaunch['args']): Kernel =>
@@ -70,7 +71,7 @@ function cpuKernels(threads: number, bytes: number, from: Placed, to: Placed, ou
   const results = { address: at(out, 1024) };
   return [
     kernel('clock', 'GHz', rounds * 16 * PIECES, 'probeClock', [rounds, results, 0x9e3779b9, 0x5bd1e995]),
-    kernel('multiply-add', 'GFLOP/s', rounds * 64 * tiles, 'probeMultiplyAdd', [rounds, results, { address: out }]),
+    kernel('multiply-add', 'GFLOP/s', rounds * flop * tiles, 'probeMultiplyAdd', [rounds, results, { address: out }]),
     kernel('read', 'GB/s', cut * tiles, 'probeRead', [{ address: from }, results, cut]),
     kernel('write', 'GB/s', cut * tiles, 'probeWrite', [{ address: to }, 0, cut]),
     kernel('copy', 'GB/s', 2 * cut * tiles, 'probeCopy', [{ address: from }, { address: to }, cut]),
@@ -92,7 +93,7 @@ function webgpuKernels(bytes: number, from: Placed, to: Placed, out: Placed): Ke
     {
       what: 'multiply-add', unit: 'GFLOP/s', work: rounds * 96 * threads / 1e9,
       launch: {
-        shader: 'probe_multiply_add', replace: { MADD: process.env.MADD! },uniforms: [rounds, { f32: 0.5 }, { f32: 0.25 }], bindings: [write(out)], grid: linearGrid(threads),
+        shader: 'probe_multiply_add',uniforms: [rounds, { f32: 0.5 }, { f32: 0.25 }], bindings: [write(out)], grid: linearGrid(threads),
       } satisfies WebgpuLaunch,
     },
     stream('read', 1, 0), stream('write', 0, 1), stream('copy', 1, 1),

@@ -8,11 +8,13 @@ export interface Limits {
   readonly bandwidth: number;
 }
 
-/** The limits of a device among probes of several; undefined where it was not probed. */
-export function limitsOf(probes: readonly Probe[], device: string): Limits | undefined {
-  const own = probes.filter((p) => p.device === device);
-  const streams = own.filter((p) => p.unit === 'GB/s').map((p) => p.value);
-  const peak = own.find((p) => p.what === 'multiply-add')?.value;
+/**
+ * The limits of a device among probes of several; undefined where it was not probed. A software adapter's memory is the processor's,
+ * whose `memory` probes count for it too.
+ */
+export function limitsOf(probes: readonly Probe[], device: string, memory?: string): Limits | undefined {
+  const peak = probes.find((p) => p.device === device && p.what === 'multiply-add')?.value;
+  const streams = probes.filter((p) => (p.device === device || p.device === memory) && p.unit === 'GB/s').map((p) => p.value);
   return peak === undefined || streams.length === 0 ? undefined : { peak, bandwidth: Math.max(...streams) };
 }
 

@@ -4,6 +4,7 @@ import { FoveaError, OptionError } from '../errors.ts';
 import { foveaVersion } from '../train/run-config.ts';
 import type { Context } from './context.ts';
 import { Interrupted } from './context.ts';
+import { addBench } from './bench.ts';
 import { addDevices } from './devices.ts';
 import { addEvaluate } from './evaluate.ts';
 import { addPredict } from './predict.ts';
@@ -25,7 +26,7 @@ export async function runProgram(args: readonly string[], context: Context): Pro
     .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text) })
     .exitOverride()
     .showSuggestionAfterError(true);
-  for (const add of [addTrain, addEvaluate, addPredict, addDevices]) add(program, context);
+  for (const add of [addTrain, addEvaluate, addPredict, addDevices, addBench]) add(program, context);
   try {
     await program.parseAsync(args, { from: 'user' });
     return exitCodes.ok;
