@@ -11,7 +11,7 @@ const packageName = '@tensorflow/tfjs-backend-wasm';
 export async function tfjsWasm(): Promise<Peer | AbsentPeer> {
   const path = locate(packageName);
   if (path === undefined) return { name, absent: installCommand };
-  const tf = await load<Tf>('@tensorflow/tfjs-core');
+  const tf = await load<Tf>('@tensorflow/tfjs');
   const { setWasmPaths } = await load<{ setWasmPaths(prefix: string): void }>(packageName);
   setWasmPaths(`${dirname(path)}/`);
   return {

@@ -12,7 +12,8 @@ const packageName = '@tensorflow/tfjs-backend-webgpu';
 export async function tfjsWebgpu({ adapter }: PeerOptions): Promise<Peer | AbsentPeer> {
   if (locate(packageName) === undefined) return { name, absent: installCommand };
   const adapterName = await offerAdapter(adapter);
-  const tf = await load<Tf>('@tensorflow/tfjs-core');
+  // The whole package, since it is what registers gradients and ops as methods.
+  const tf = await load<Tf>('@tensorflow/tfjs');
   await load(packageName);
   const flush = async (): Promise<void> => {
     const backend = tf.backend();

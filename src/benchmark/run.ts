@@ -24,7 +24,7 @@ export interface RunHooks {
   /** Before each row. */
   readonly onRow?: (done: number, total: number, what: string) => void;
   /** After each. */
-  readonly onResult?: (row: Row, report: Report) => void;
+  readonly onResult?: (row: Row, report: Report) => void | Promise<void>;
   readonly signal?: AbortSignal;
   readonly peers?: PeerSource;
 }
@@ -57,7 +57,7 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
       hooks.onRow?.(done, work.length, `${problem.name}, ${kind}`);
       const row = await measure(problem, kind, { ...hooks, options, targets, peers, probes });
       rows.push(row);
-      hooks.onResult?.(row, report);
+      await hooks.onResult?.(row, report);
     }
     return report;
   } finally {

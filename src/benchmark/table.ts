@@ -47,6 +47,12 @@ function kernelLine(row: Row, entry: Entry, first: boolean): string[] {
   ];
 }
 
+/** A row on one line, for those who watch a log. */
+export function rowLine({ device, name, entries }: Row): string {
+  const times = entries.filter((e) => e.milliseconds.length > 0).map((e) => `${e.contestant} ${short(median(e.milliseconds))} ms`);
+  return `${device}: ${name}: ${times.join('; ')}`;
+}
+
 /** Training steps: speed, start, main thread and memory. */
 export function stepTable(rows: readonly Row[]): TextTable {
   return {

@@ -5,7 +5,7 @@ import { writeCharts } from '../benchmark/charts.ts';
 import { parseBenchmarkOptions } from '../benchmark/options.ts';
 import { readReport, writeReport } from '../benchmark/report-file.ts';
 import { runBenchmark } from '../benchmark/run.ts';
-import { changeTable, kernelTable, probeNotes, probeTable, stepTable, summaryTable } from '../benchmark/table.ts';
+import { changeTable, kernelTable, probeNotes, probeTable, rowLine, stepTable, summaryTable } from '../benchmark/table.ts';
 import { BenchmarkError } from '../errors.ts';
 import { asFlag } from '../train/run-options.ts';
 import type { TextTable } from '../train/tables.ts';
@@ -66,7 +66,10 @@ async function run(given: Record<string, unknown>, { terminal, signal, benchmark
       },
       onRow: (done, total, what) => void progress.show(what, done, total),
       // A run of hours that ends early has left what it measured.
-      onResult: async (_, sofar) => out !== undefined && await writeReport(out, sofar),
+      onResult: async (row, sofar) => {
+        if (!terminal.watched) terminal.err(`${rowLine(row)}\n`);
+        if (out !== undefined) await writeReport(out, sofar);
+      },
     });
     progress.clear();
     const { machine } = report;
