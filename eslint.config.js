@@ -3,7 +3,7 @@ import tseslint from 'typescript-eslint';
 
 export default [
   { ignores: ['dist/', 'node_modules/', '.cache/',
-     'src/generated/', 'kernels/', 'runs/', 'bench/peers/', 'test/package/consumer/', '.gpu/'] },
+     'src/generated/', 'kernels/', 'runs/', 'bench/peers/node_modules/', 'test/package/consumer/', '.gpu/'] },
   ...tseslint.configs.recommended,
   {
     files: ['**/*.ts'],

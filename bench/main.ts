@@ -1,16 +1,21 @@
-/** `npm run bench`: lists the benchmarks; `npm run bench -- NAME OPTIONS` runs one. */
+/**
+ * `npm run bench`: `fovea bench` with other engines beside ours (bench/peers), on every device present. `npm run bench -- --help` has
+ * the options, `npm run bench -- compare A.json B.json` says what got slower, `npm run bench -- idrid` is the experiment of idrid.ts.
+ */
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { runProgram } from '../src/cli/program.ts';
+import { processTerminal } from '../src/cli/terminal.ts';
+import { openPeers } from './peers/index.ts';
 
-const folder = fileURLToPath(new URL('.', import.meta.url));
-const names = readdirSync(folder)
-  .filter((file) => file.endsWith('.ts') && file !== 'main.ts')
-  .map((file) => file.slice(0, -3));
-const [name, ...rest] = process.argv.slice(2);
-if (name === undefined || !names.includes(name)) {
-  console.log(`${name === undefined ? '' : `no benchmark "${name}"; `}npm run bench -- NAME, where NAME is one of:\n  ${names.join('\n  ')}`);
-  process.exit(name === undefined ? 0 : 2);
+const args = process.argv.slice(2);
+if (args[0] === 'idrid') {
+  const file = fileURLToPath(new URL('idrid.ts', import.meta.url));
+  const { status } = spawnSync(process.execPath, ['--import', 'tsx', file, ...args.slice(1)], { stdio: 'inherit' });
+  process.exit(status ?? 1);
 }
-const { status } = spawnSync(process.execPath, ['--import', 'tsx', `${folder}${name}.ts`, ...rest], { stdio: 'inherit' });
-process.exit(status ?? 1);
+const controller = new AbortController();
+process.on('SIGINT', () => (controller.signal.aborted ? process.exit(130) : controller.abort()));
+const code = await runProgram(['bench', ...args], { terminal: processTerminal, signal: controller.signal, benchmarkPeers: openPeers });
+// Workers and adapters would keep the process alive; what is written is flushed first.
+process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));

@@ -59,3 +59,8 @@ export class MissingPackageError extends FoveaError {
 export class TrainingError extends FoveaError {
   readonly code = 'ERR_FOVEA_TRAINING';
 }
+
+/** A benchmark that cannot count: an output that is wrong. */
+export class BenchmarkError extends FoveaError {
+  readonly code = 'ERR_FOVEA_BENCHMARK';
+}

@@ -6,7 +6,9 @@ import { DeviceError } from '../../errors.ts';
 import type { CpuArg, CpuLaunch, Lowering, Placed, Scratch, TensorType } from '../../device/types.ts';
 import { isContiguous } from '../../device/types.ts';
 import type { ConvAttrs } from '../support/conv.ts';
-import { winogradBytes, winogradFilterGrad, winogradLaunches, winogradSplits } from './winograd.ts';
+import {
+  winogradBytes, winogradFilterGrad, winogradFilterGradWork, winogradLaunches, winogradSplits, winogradWork,
+} from './winograd.ts';
 
 /** Columns of a panel, rows of a register tile: kernels/wasm/lib/gemm.ts. */
 const NR = 8;
@@ -131,6 +133,7 @@ function usesWinograd(x: TensorType, filter: TensorType, y: TensorType, attrs: C
 
 export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: string }, CpuLaunch> = {
   scratch: ([x, filter], [y], attrs) => [filterBytes(x, filter, y, attrs)],
+  work: ([x, filter], [y], attrs) => winogradWork({ input: x.shape, output: y.shape, filter: filter.shape, attrs }),
   launches({ attrs, inputs: [x, filter, bias], outputs: [y], scratch: [panels] }) {
     const relu = attrs.activation === 'relu';
     return usesWinograd(x, filter, y, attrs)
@@ -198,6 +201,7 @@ export const conv2dInputGradLowering: Lowering<InputGradAttrs, CpuLaunch> = {
     const [k, r, s, c] = filter.shape;
     return [winogradBytes({ input: dy.shape, output: dx.shape, filter: filter.shape, attrs }) ?? panelBytes(c, r * s * k)];
   },
+  work: ([dy, filter], [dx], attrs) => winogradWork({ input: dy.shape, output: dx.shape, filter: filter.shape, attrs }),
   launches({ attrs, inputs: [dy, filter], outputs: [dx], scratch: [panels] }) {
     if (usesWinograd(dy, filter, dx, attrs)) {
       return winogradLaunches({ input: dy, filter, output: dx, scratch: panels, attrs, gradient: true });
@@ -261,6 +265,7 @@ export const conv2dFilterGradLowering: Lowering<FilterGradAttrs, CpuLaunch> = {
     const { splits, bytes } = winogradSplits(x.shape, dy.shape, attrs.filterShape, attrs) ?? filterPlan(x, dy, attrs.filterShape);
     return splits > 1 ? [splits * bytes] : [];
   },
+  work: ([x, dy], _outputs, attrs) => winogradFilterGradWork(x.shape, dy.shape, attrs.filterShape, attrs),
   launches({ attrs, inputs: [x, dy], outputs: [out], scratch: [partials] }) {
     const fast = winogradSplits(x.shape, dy.shape, attrs.filterShape, attrs);
     if (fast) {

@@ -71,6 +71,30 @@ export function winogradBytes(sizes: Sizes): number | undefined {
   return cut && PLANES * cut.plane;
 }
 
+/**
+ * FLOP of F(4x4,3x3): a multiply-add in each of 36 planes for every block and pair of channels, and the transforms' additions and
+ * multiplications by constants, counted as multiply-adds of their matrices (6x6 of input, 4x6 of output, 6x3 of filters, on both sides).
+ */
+function minimalFlop(blocks: number, c: number, k: number): number {
+  return 2 * (PLANES * blocks * c * k + blocks * (432 * c + 240 * k) + 162 * c * k);
+}
+
+const method = 'F(4x4,3x3)';
+
+/** Method and FLOP of a convolution or input gradient, or undefined where it is done directly. */
+export function winogradWork(sizes: Sizes): { method: string; flop: number } | undefined {
+  const cut = plan(sizes);
+  return cut && { method, flop: minimalFlop(cut.all, cut.c, cut.k) };
+}
+
+/** The same of a filter gradient. */
+export function winogradFilterGradWork(
+  x: readonly number[], dy: readonly number[], filter: readonly number[], attrs: ConvAttrs,
+): { method: string; flop: number } | undefined {
+  const cut = filterGradPlan(x, dy, filter, attrs);
+  return cut && { method, flop: minimalFlop(cut.all, filter[3], filter[0]) };
+}
+
 interface WinogradParts {
   readonly input: Placed;
   readonly filter: Placed;

@@ -1,0 +1,138 @@
+/** MXNet and PyTorch in processes of their own, asked over lines of JSON: python/lines.py has the protocol. */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { HostData } from '../../src/device/types.ts';
+import { BenchmarkError } from '../../src/errors.ts';
+import { arraysToMXNet } from '../../src/nn/parameters.ts';
+import type { AbsentPeer, Contestant, Peer, PeerOptions, Problem, StepProblem } from '../../src/benchmark/types.ts';
+import { convolutionOf } from './convolution.ts';
+
+const engines = [
+  { module: 'mxnet', script: 'mxnet_peer.py', install: 'pip install mxnet==1.9.1 numpy==1.23.5' },
+  { module: 'torch', script: 'torch_peer.py', install: 'pip install torch' },
+] as const;
+
+/** Both engines, at each number of threads, from whichever interpreter has them. */
+export async function pythonPeers({ python, threads }: PeerOptions): Promise<(Peer | AbsentPeer)[]> {
+  const peers: (Peer | AbsentPeer)[] = [];
+  for (const { module, script, install } of engines) {
+    const how = `${install}, then --python PATH of that interpreter`;
+    let why = how;
+    for (const interpreter of python) {
+      const opened: Peer[] = [];
+      try {
+        for (const count of threads) opened.push(await openPeer(interpreter, script, count));
+      } catch (error) {
+        for (const peer of opened) await peer.dispose();
+        why = `${how}; ${interpreter}: ${(error as Error).message}`;
+        continue;
+      }
+      peers.push(...opened);
+      why = '';
+      break;
+    }
+    if (why !== '') peers.push({ name: module === 'mxnet' ? 'MXNet' : 'PyTorch', absent: why });
+  }
+  return peers;
+}
+
+interface Answer {
+  readonly error?: string;
+  readonly name: string;
+  readonly versions: Peer['versions'];
+  readonly able: boolean;
+  readonly milliseconds: number[];
+  readonly data?: string;
+  readonly losses?: number[];
+}
+
+/** One interpreter that serves requests in turn. */
+class Server {
+  readonly #child: ChildProcess;
+  readonly #waiting: { resolve(answer: Answer): void; reject(error: Error): void }[] = [];
+  #complaints = '';
+
+  constructor(interpreter: string, script: string, threads: number) {
+    const env = { ...process.env, OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) };
+    this.#child = spawn(interpreter, [fileURLToPath(new URL(`python/${script}`, import.meta.url))], { stdio: 'pipe', env });
+    this.#child.stderr!.on('data', (text: Buffer) => (this.#complaints = `${this.#complaints}${text}`.slice(-2000)));
+    createInterface({ input: this.#child.stdout! }).on('line', (line) => this.#waiting.shift()?.resolve(JSON.parse(line) as Answer));
+    const fail = (why: string): void => {
+      for (const one of this.#waiting.splice(0)) one.reject(new BenchmarkError(why));
+    };
+    this.#child.on('error', (error) => fail(error.message));
+    this.#child.stdin!.on('error', () => undefined);
+    this.#child.on('close', (code) => fail(`ended with ${code}: ${this.#complaints.trim().split('\n').at(-1) ?? ''}`));
+  }
+
+  async ask(request: object): Promise<Answer> {
+    if (this.#child.exitCode !== null) throw new BenchmarkError(`ended with ${this.#child.exitCode}: ${this.#complaints.trim().split('\n').at(-1) ?? ''}`);
+    const answer = await new Promise<Answer>((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.#child.stdin!.write(`${JSON.stringify(request)}\n`);
+    });
+    if (answer.error !== undefined) throw new BenchmarkError(answer.error);
+    return answer;
+  }
+
+  close(): void {
+    this.#child.kill();
+  }
+}
+
+async function openPeer(interpreter: string, script: string, threads: number): Promise<Peer> {
+  const server = new Server(interpreter, script, threads);
+  let hello: Answer;
+  try {
+    hello = await server.ask({ call: 'hello' });
+  } catch (error) {
+    server.close();
+    throw error;
+  }
+  const name = `${hello.name}, ${threads} thread${threads === 1 ? '' : 's'}`;
+  return {
+    name, beside: 'cpu', versions: { ...hello.versions, threads },
+    async enter(problem, values) {
+      const stated = problem.kind === 'step' ? stepRequest(problem) : kernelRequest(problem, values);
+      if (stated === undefined || !(await server.ask({ call: 'prepare', problem: stated })).able) return { absent: 'not compared' };
+      const step = problem.kind === 'step';
+      return {
+        name,
+        run: async (times) => (await server.ask({ call: 'run', times })).milliseconds,
+        async result() {
+          const { losses, data } = await server.ask({ call: 'result' });
+          const bytes = Buffer.from(data ?? '', 'base64');
+          return [step ? losses! : new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength))];
+        },
+        dispose: async () => void await server.ask({ call: 'drop' }),
+      } satisfies Contestant;
+    },
+    dispose: () => server.close(),
+  };
+}
+
+function encode(data: ArrayBufferView, shape: readonly number[]): { shape: readonly number[]; data: string } {
+  return { shape, data: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64') };
+}
+
+function kernelRequest(problem: Problem & { kind: 'kernel' }, values: readonly HostData[]): object | undefined {
+  const conv = convolutionOf(problem);
+  if (conv === undefined && problem.op !== 'matmul') return undefined;
+  const { op, inputs, attrs } = problem;
+  return {
+    kind: op, inputs: inputs.map((t, i) => encode(values[i], t.shape)), ...(conv && { filter: conv.filter, image: conv.image, attributes: attrs }),
+  };
+}
+
+function stepRequest({ symbol, batch, side, learningRate, momentum, parameters, images, labels }: StepProblem): object {
+  const arrays = arraysToMXNet(parameters);
+  const all = (from: typeof arrays.arguments): object =>
+    Object.fromEntries([...from].map(([name, { data, shape }]) => [name, encode(data, shape)]));
+  return {
+    kind: 'step', symbol, batch, side, rate: learningRate, momentum, labels: [...labels],
+    images: encode(Float32Array.from(images, (v) => v / 255), [batch, side, side, 3]),
+    arguments: all(arrays.arguments), auxiliary: all(arrays.auxiliary),
+  };
+}

@@ -1,0 +1,57 @@
+"""
+What the Python peers share: requests and answers, a line of JSON each, on stdin and stdout.
+
+    {"call": "hello"}                      -> {"name": ..., "versions": {...}, "threads": n}
+    {"call": "prepare", "problem": {...}}  -> {"able": true}, or {"able": false} for what the peer does not do
+    {"call": "run", "times": n}            -> {"milliseconds": [...]}
+    {"call": "result"}                     -> {"shape": [...], "data": base64 of float32} in NHWC, or {"losses": [...]}
+    {"call": "drop"}                       -> {}
+
+A failure is answered by {"error": "..."}. Arrays come as {"shape": [...], "data": base64 of float32}, images NHWC, filters KRSC.
+"""
+import base64
+import json
+import os
+import sys
+import time
+
+
+def decode(array):
+    return base64.b64decode(array["data"])
+
+
+def encode(raw, shape):
+    return {"shape": list(shape), "data": base64.b64encode(raw).decode("ascii")}
+
+
+def serve(hello, prepare):
+    """prepare(problem) gives (run, result), functions without arguments, or None; run returns when the work is done."""
+    # Libraries may print: what they say goes to stderr, answers alone to stdout.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    work = None
+    for line in sys.stdin:
+        try:
+            request = json.loads(line)
+            call = request["call"]
+            answer = {}
+            if call == "hello":
+                answer = hello()
+            elif call == "prepare":
+                work = prepare(request["problem"])
+                answer = {"able": work is not None}
+            elif call == "run":
+                milliseconds = []
+                for _ in range(request["times"]):
+                    start = time.perf_counter()
+                    work[0]()
+                    milliseconds.append((time.perf_counter() - start) * 1000)
+                answer = {"milliseconds": milliseconds}
+            elif call == "result":
+                answer = work[1]()
+            elif call == "drop":
+                work = None
+        except Exception as error:  # told to the benchmark, which names the peer and the row
+            answer = {"error": "%s: %s" % (type(error).__name__, str(error).split("\n")[0])}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()

@@ -1,0 +1,166 @@
+"""PyTorch, channels-last: convolution, its gradients, products, and training steps of a network given as MXNet's symbol JSON."""
+import ast
+import copy
+import json
+import os
+
+import torch
+import torch.nn.functional as F
+
+from lines import decode, encode, serve
+
+threads = int(os.environ["OMP_NUM_THREADS"])
+torch.set_num_threads(threads)
+
+
+def tensor(given):
+    return torch.frombuffer(bytearray(decode(given)), dtype=torch.float32).reshape(given["shape"])
+
+
+def nchw(given):
+    """NHWC in memory is NCHW channels-last: no copy."""
+    return tensor(given).permute(0, 3, 1, 2)
+
+
+def answer(y):
+    y = y.detach()
+    out = bytearray(y.numel() * 4)
+    torch.frombuffer(out, dtype=torch.float32).copy_(y.reshape(-1))
+    return encode(out, y.shape)
+
+
+def hello():
+    return {"name": "PyTorch", "threads": threads, "versions": {
+        "torch": torch.__version__, "oneDNN": torch.backends.mkldnn.is_available(), "layout": "channels-last"}}
+
+
+def prepare(problem):
+    kind = problem["kind"]
+    if kind == "step":
+        return step(problem)
+    if kind == "matmul":
+        a, b = (tensor(x) for x in problem["inputs"])
+        return timed(lambda: a @ b, lambda y: y)
+    if kind in ("conv2d", "conv2dInputGrad", "conv2dFilterGrad"):
+        return convolution(kind, problem)
+    return None
+
+
+def timed(compute, layout):
+    held = {}
+
+    def run():
+        with torch.no_grad():
+            held["y"] = compute()
+
+    return run, lambda: answer(layout(held["y"]))
+
+
+def convolution(kind, problem):
+    attributes = problem["attributes"]
+    top, bottom, left, right = attributes["padding"]
+    if top != bottom or left != right:
+        return None
+    stride, pad, dilation = attributes["stride"], [top, left], attributes["dilation"]
+    nhwc = lambda y: y.permute(0, 2, 3, 1)
+    if kind == "conv2d":
+        x, w = (nchw(t) for t in problem["inputs"][:2])
+        bias = tensor(problem["inputs"][2])
+        relu = attributes["activation"] == "relu"
+        return timed(lambda: (F.relu_ if relu else lambda y: y)(F.conv2d(x, w, bias, stride, pad, dilation)), nhwc)
+    if kind == "conv2dInputGrad":
+        dy, w = (nchw(t) for t in problem["inputs"])
+        n, h, wide, c = problem["image"]
+        x = torch.zeros(n, h, wide, c).permute(0, 3, 1, 2)
+        mask, which = [True, False, False], 0
+    else:
+        x, dy = (nchw(t) for t in problem["inputs"])
+        w = torch.zeros(problem["filter"]).permute(0, 3, 1, 2)
+        mask, which = [False, True, False], 1
+    backward = torch.ops.aten.convolution_backward
+    return timed(lambda: backward(dy, x, w, None, stride, pad, dilation, False, [0, 0], 1, mask)[which], nhwc)
+
+
+class Network(torch.nn.Module):
+    """The operators of a symbol JSON in order; parameters by MXNet's names."""
+
+    def __init__(self, symbol, arguments, auxiliary):
+        super().__init__()
+        self.nodes = json.loads(symbol)["nodes"]
+        for name, given in arguments.items():
+            self.register_parameter(name, torch.nn.Parameter(tensor(given).clone()))
+        for name, given in auxiliary.items():
+            self.register_buffer(name, tensor(given).clone())
+
+    def forward(self, data):
+        values = {}
+        for i, node in enumerate(self.nodes):
+            op, name = node["op"], node["name"]
+            if op == "null":
+                values[i] = data if name == "data" else getattr(self, name, None)
+                continue
+            inputs = [values[j[0]] for j in node["inputs"]]
+            values[i] = OPERATORS[op](node.get("attrs", {}), *inputs)
+        return values[len(self.nodes) - 1]
+
+
+def pair(attributes, name, default):
+    return list(ast.literal_eval(attributes[name])) if name in attributes else [default, default]
+
+
+def convolve(a, x, w, bias=None):
+    return F.conv2d(x, w, bias, pair(a, "stride", 1), pair(a, "pad", 0), pair(a, "dilate", 1), int(a.get("num_group", 1)))
+
+
+def normalize(a, x, gamma, beta, mean, variance):
+    return F.batch_norm(x, mean, variance, gamma, beta, True, 1 - float(a.get("momentum", 0.9)), float(a.get("eps", 1e-3)))
+
+
+def pool(a, x):
+    average = a.get("pool_type", "max") == "avg"
+    if a.get("global_pool") in ("True", "1"):
+        return x.mean((2, 3), keepdim=True) if average else x.amax((2, 3), keepdim=True)
+    options = dict(stride=pair(a, "stride", 1), padding=pair(a, "pad", 0), ceil_mode=a.get("pooling_convention", "valid") == "full")
+    return (F.avg_pool2d if average else F.max_pool2d)(x, pair(a, "kernel", 1), **options)
+
+
+OPERATORS = {
+    "Convolution": convolve, "BatchNorm": normalize, "Pooling": pool,
+    "Activation": lambda a, x: {"relu": F.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}[a["act_type"]](x),
+    "Concat": lambda a, *x: torch.cat(x, int(a.get("dim", 1))),
+    "Flatten": lambda a, x: torch.flatten(x, 1),
+    "FullyConnected": lambda a, x, w, bias=None: F.linear(x, w, bias),
+    "SoftmaxOutput": lambda a, x, *label: x,
+}
+
+
+def step(problem):
+    network = Network(problem["symbol"], problem["arguments"], problem["auxiliary"]).to(memory_format=torch.channels_last)
+    images, labels = nchw(problem["images"]), torch.tensor(problem["labels"])
+    losses = []
+
+    def trainer(model):
+        optimizer = torch.optim.SGD(model.parameters(), lr=problem["rate"], momentum=problem["momentum"], fused=True)
+
+        def run():
+            optimizer.zero_grad(set_to_none=True)
+            loss = F.cross_entropy(model(images), labels)
+            loss.backward()
+            optimizer.step()
+            return loss.item()
+
+        return run
+
+    # The first steps of a process take several times as long, while memory is fetched page by page: a copy takes them.
+    warm = trainer(copy.deepcopy(network))
+    for _ in range(3):
+        warm()
+    train = trainer(network)
+
+    def run():
+        losses.append(train())
+
+    return run, lambda: {"losses": losses}
+
+
+serve(hello, prepare)

@@ -1,0 +1,28 @@
+/** tfjs with its WebAssembly backend (XNNPACK). It runs one thread in Node, has no filter gradient, and packs filters once and keeps them. */
+import { dirname } from 'node:path';
+import type { AbsentPeer, Peer } from '../../src/benchmark/types.ts';
+import { installCommand, load, locate, versionOf } from './install.ts';
+import type { Tf } from './tfjs.ts';
+import { tfKernel } from './tfjs.ts';
+
+const name = 'tfjs-wasm';
+const packageName = '@tensorflow/tfjs-backend-wasm';
+
+export async function tfjsWasm(): Promise<Peer | AbsentPeer> {
+  const path = locate(packageName);
+  if (path === undefined) return { name, absent: installCommand };
+  const tf = await load<Tf>('@tensorflow/tfjs');
+  const { setWasmPaths } = await load<{ setWasmPaths(prefix: string): void }>(packageName);
+  setWasmPaths(`${dirname(path)}/`);
+  return {
+    name, beside: 'cpu', versions: { tfjs: versionOf(packageName), threads: 1 },
+    async enter(problem, values) {
+      await tf.setBackend('wasm');
+      await tf.ready();
+      if (problem.kind === 'step') return { absent: 'no kernel for the gradient of a convolution by its filter' };
+      if (problem.op === 'conv2dFilterGrad') return { absent: 'no kernel for it' };
+      return tfKernel(tf, name, async () => undefined, problem, values) ?? { absent: 'not compared' };
+    },
+    dispose: () => undefined,
+  };
+}

@@ -1,0 +1,29 @@
+/** The roofline: no kernel is faster than its multiply-adds at the machine's peak, nor than its bytes at the machine's bandwidth. */
+import type { Probe } from './types.ts';
+
+export interface Limits {
+  /** GFLOP/s. */
+  readonly peak: number;
+  /** GB/s: the best of reading, writing and copying. */
+  readonly bandwidth: number;
+}
+
+/**
+ * The limits of a device among probes of several; undefined where it was not probed. A software adapter's memory is the processor's,
+ * whose `memory` probes count for it too.
+ */
+export function limitsOf(probes: readonly Probe[], device: string, memory?: string): Limits | undefined {
+  const peak = probes.find((p) => p.device === device && p.what === 'multiply-add')?.value;
+  const streams = probes.filter((p) => (p.device === device || p.device === memory) && p.unit === 'GB/s').map((p) => p.value);
+  return peak === undefined || streams.length === 0 ? undefined : { peak, bandwidth: Math.max(...streams) };
+}
+
+/** GFLOP/s that a kernel of this intensity can reach: min(peak, FLOP / byte x bandwidth). */
+export function attainable({ peak, bandwidth }: Limits, flop: number, bytes: number): number {
+  return Math.min(peak, (flop / bytes) * bandwidth);
+}
+
+/** Least milliseconds of so many FLOP and bytes. The same rule as `attainable`, and it holds for kernels without FLOP too. */
+export function leastMilliseconds({ peak, bandwidth }: Limits, flop: number, bytes: number): number {
+  return Math.max(flop / peak, bytes / bandwidth) / 1e6;
+}

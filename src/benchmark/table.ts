@@ -1,0 +1,108 @@
+/** A report as tables of text. */
+import type { TextTable } from '../train/tables.ts';
+import { geometricMean, median, spread } from './statistics.ts';
+import type { Change } from './compare.ts';
+import type { Entry, Report, Row } from './types.ts';
+
+const short = (x: number): string => (!Number.isFinite(x) ? '-' : x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2));
+const percent = (x: number | undefined): string => (x === undefined || !Number.isFinite(x) ? '-' : `${(100 * x).toFixed(0)} %`);
+const bytes = (n: number): string => (n >= 1e9 ? `${(n / 1e9).toFixed(2)} GB` : `${(n / 1e6).toFixed(0)} MB`);
+
+/** Limits of the devices, and whether they may stand for the machine's. */
+export function probeTable({ probes }: Pick<Report, 'probes'>): TextTable {
+  return {
+    head: ['device', 'probe', 'fastest', 'of clock x lanes', 'counts'],
+    rows: probes.map((p) => [
+      p.device, p.what, `${short(p.value)} ${p.unit}`, p.share === undefined ? '-' : p.share.toFixed(2),
+      p.counts === undefined ? (p.note === undefined ? '-' : 'unproven') : p.counts ? 'yes' : 'no, below 0.9',
+    ]),
+  };
+}
+
+/** What the shares of `probeTable` assume, a line each. */
+export function probeNotes({ probes }: Pick<Report, 'probes'>): string[] {
+  return probes.filter((p) => p.note !== undefined).map((p) => `${p.device}, ${p.what}: ${p.note}`);
+}
+
+/** Kernels: a line for each contestant of each row. */
+export function kernelTable(rows: readonly Row[]): TextTable {
+  return {
+    head: ['kernel', 'contestant', 'ms', '+-', 'GFLOP/s', 'GB/s', 'attainable', 'ratio'],
+    rows: rows.filter((r) => r.group !== 'step').flatMap((row) => row.entries.map((e, i) => kernelLine(row, e, i === 0))),
+  };
+}
+
+function kernelLine(row: Row, entry: Entry, first: boolean): string[] {
+  const name = first ? `${row.device}: ${row.name}` : '';
+  if (entry.milliseconds.length === 0) return [name, entry.contestant, entry.absent ?? '-', '', '', '', '', ''];
+  const ms = median(entry.milliseconds);
+  const { flop: own, method } = entry.facts ?? {};
+  const speed = row.flop > 0 ? short(row.flop / ms / 1e6) : '-';
+  // Minimal filtering does less: its own FLOP stand beside direct convolution's.
+  const shown = own === undefined ? speed : `${speed} (${method}: ${short(own / ms / 1e6)})`;
+  const reference = row.entries.find((e) => e.contestant.startsWith('fovea') && e.milliseconds.length > 0);
+  return [
+    name, entry.contestant, short(ms), percent(spread(entry.milliseconds)), shown, short(row.bytes / ms / 1e6),
+    entry.attainable === undefined ? '-' : percent(entry.attainable / ms), reference === undefined ? '-' : short(ms / median(reference.milliseconds)),
+  ];
+}
+
+/** A row on one line, for those who watch a log. */
+export function rowLine({ device, name, entries }: Row): string {
+  const times = entries.filter((e) => e.milliseconds.length > 0).map((e) => `${e.contestant} ${short(median(e.milliseconds))} ms`);
+  return `${device}: ${name}: ${times.join('; ')}`;
+}
+
+/** Training steps: speed, start, main thread and memory. */
+export function stepTable(rows: readonly Row[]): TextTable {
+  return {
+    head: ['training step', 'contestant', 'images/s', 'ms', '+-', 'first step', 'compiled', 'main thread', 'arena (bound)', 'device peak', 'process'],
+    rows: rows.filter((r) => r.group === 'step').flatMap((row) => row.entries.map((e, i) => {
+      const name = i === 0 ? `${row.device}: ${row.name}` : '';
+      if (e.milliseconds.length === 0) return [name, e.contestant, e.absent ?? '-', ...Array<string>(8).fill('')];
+      const ms = median(e.milliseconds);
+      const s = e.facts?.step;
+      return [
+        name, e.contestant, short((1000 * row.batch!) / ms), short(ms), percent(spread(e.milliseconds)), ...(s === undefined ? Array<string>(6).fill('-') : [
+          `${s.firstStepSeconds.toFixed(1)} s`, String(s.compilations), `${short(s.mainThreadMs)} ms`,
+          `${bytes(s.memory.arena)} (${bytes(s.memory.bound)})`, bytes(s.memory.peak), bytes(s.rss),
+        ]),
+      ];
+    })),
+  };
+}
+
+/** For each group, device, op and contestant: the geometric mean of its time over that of each contestant of ours. */
+export function summaryTable(rows: readonly Row[]): TextTable {
+  const lines = new Map<string, { label: string[]; ratios: number[]; attained: number[] }>();
+  for (const row of rows) {
+    const what = row.group === 'step' ? row.name : row.name.split(' ')[0];
+    for (const ours of row.entries) {
+      if (!ours.contestant.startsWith('fovea') || ours.milliseconds.length === 0) continue;
+      for (const entry of row.entries) {
+        if (entry.milliseconds.length === 0) continue;
+        const label = [row.device, what, ours.contestant, entry === ours ? 'its own limit' : entry.contestant];
+        const key = label.join('|');
+        const line = lines.get(key) ?? { label, ratios: [], attained: [] };
+        lines.set(key, line);
+        line.ratios.push(median(entry.milliseconds) / median(ours.milliseconds));
+        if (entry === ours && entry.attainable !== undefined) line.attained.push(entry.attainable / median(entry.milliseconds));
+      }
+    }
+  }
+  return {
+    head: ['device', 'what', 'ours', 'against', 'times as fast (geometric mean)', 'least', 'rows'],
+    rows: [...lines.values()].flatMap(({ label, ratios, attained }) => {
+      const values = label[3] === 'its own limit' ? attained : ratios;
+      return values.length === 0 ? [] : [[...label, short(geometricMean(values)), short(Math.min(...values)), String(values.length)]];
+    }),
+  };
+}
+
+/** What changed, the worst first. */
+export function changeTable(changes: readonly Change[]): TextTable {
+  return {
+    head: ['device', 'row', 'contestant', 'ms before', 'ms after', 'after / before', ''],
+    rows: changes.map((c) => [c.device, c.row, c.contestant, short(c.before), short(c.after), c.ratio.toFixed(2), c.verdict]),
+  };
+}

@@ -1,0 +1,182 @@
+/** What a benchmark is made of: problems, contestants that solve them, peers that bring contestants, and rows of figures. */
+import type { HostData, TensorType } from '../device/types.ts';
+import type { Attrs } from '../graph/node.ts';
+import type { ParameterArrays } from '../nn/parameters.ts';
+
+export const groups = ['gemm', 'conv', 'pool', 'norm', 'softmax', 'update', 'step'] as const;
+export type Group = (typeof groups)[number];
+
+export interface InputSpec extends TensorType {
+  /** Range of the random values, default [-1, 1); integers below `high` for int32. */
+  readonly low?: number;
+  readonly high?: number;
+  readonly values?: HostData;
+  /** The first output of this op over the inputs before it: the maxima that a pooling's gradient is given. */
+  readonly from?: string;
+}
+
+/** One application of one op. */
+export interface KernelProblem {
+  readonly kind: 'kernel';
+  readonly group: Exclude<Group, 'step'>;
+  /** `conv2d 56x56x64 3x3 192`; unique in a run. */
+  readonly name: string;
+  /** Where networks have it: `inception-bn conv_2`. */
+  readonly layers: readonly string[];
+  readonly op: string;
+  readonly inputs: readonly InputSpec[];
+  readonly attrs: Attrs;
+}
+
+/** Training steps of a network by SGD with momentum, every one on the same batch. */
+export interface StepProblem {
+  readonly kind: 'step';
+  readonly group: 'step';
+  readonly name: string;
+  readonly layers: readonly string[];
+  /** MXNet's symbol JSON, with its softmax. */
+  readonly symbol: string;
+  readonly batch: number;
+  readonly side: number;
+  readonly classes: number;
+  readonly learningRate: number;
+  readonly momentum: number;
+  /** As they lie in memory: convolution weights KRSC. */
+  readonly parameters: ParameterArrays;
+  /** Bytes, [batch, side, side, 3]; networks see them divided by 255. */
+  readonly images: Uint8Array<ArrayBuffer>;
+  readonly labels: Int32Array<ArrayBuffer>;
+}
+
+export type Problem = KernelProblem | StepProblem;
+
+/** What solves a problem, again and again. */
+export interface Contestant {
+  /** `fovea, 2 threads`, `tfjs-wasm`. */
+  readonly name: string;
+  /** Solves it so many times; milliseconds of each, the work done when the clock stops. */
+  run(times: number): Promise<number[]>;
+  /** Outputs of the last run, contiguous, images NHWC; of a training step the losses of all runs so far. */
+  result(): Promise<readonly ArrayLike<number>[]>;
+  dispose(): void | Promise<void>;
+  /** What there is to say beside times, asked for when all is measured. */
+  facts?(): Promise<Facts>;
+}
+
+/** Figures of a contestant that are no times of runs. */
+export interface Facts {
+  /** FLOP of the method chosen, where it is another than the op's own (minimal filtering). */
+  readonly method?: string;
+  readonly flop?: number;
+  readonly step?: StepFacts;
+  /** Anything that a reader must know to compare: fewer layers, other packing. */
+  readonly note?: string;
+}
+
+export interface StepFacts {
+  /** From tracing to the first loss. */
+  readonly firstStepSeconds: number;
+  /** Kernels, pipelines and command buffers made for it. */
+  readonly compilations: number;
+  readonly launches: number;
+  /** The main thread's time a step: JavaScript, and what the driver does in its calls. */
+  readonly mainThreadMs: number;
+  /** Bytes: the arena as planned, its bound by liveness, variables, what the Program owns; the device's own count at its peak. */
+  readonly memory: { readonly arena: number; readonly bound: number; readonly variables: number; readonly own: number; readonly peak: number };
+  /** Bytes of the whole process, after the step. */
+  readonly rss: number;
+}
+
+/** Another engine. */
+export interface Peer {
+  readonly name: string;
+  /** Beside which device of ours it stands. */
+  readonly beside: 'cpu' | 'webgpu';
+  readonly versions: Readonly<Record<string, string | number | boolean>>;
+  /** So slow in training steps that it stands in the smallest batch's row alone. */
+  readonly smallestStepOnly?: boolean;
+  /** A contestant, or why there is none. Throws where it should have been able to. */
+  enter(problem: Problem, inputs: readonly HostData[]): Promise<Contestant | { readonly absent: string }>;
+  dispose(): void | Promise<void>;
+}
+
+export interface AbsentPeer {
+  readonly name: string;
+  /** Why, with the command that installs it. */
+  readonly absent: string;
+}
+
+export interface PeerOptions {
+  readonly beside: readonly ('cpu' | 'webgpu')[];
+  /** Threads of the cpu's contestants; peers that can have threads enter once for each. */
+  readonly threads: readonly number[];
+  /** Python interpreters, each with MXNet or PyTorch. */
+  readonly python: readonly string[];
+  /** Part of the adapter's name that our webgpu device has. */
+  readonly adapter: string | undefined;
+  readonly log: (line: string) => void;
+}
+
+/** Opens the peers that are installed; handed in, since the package itself has none. */
+export type PeerSource = (options: PeerOptions) => Promise<readonly (Peer | AbsentPeer)[]>;
+
+/** One contestant's part of a row. */
+export interface Entry {
+  readonly contestant: string;
+  /** Milliseconds of every run counted, in order. Empty where it did not run. */
+  readonly milliseconds: readonly number[];
+  readonly absent?: string;
+  /** Least milliseconds by the roofline, of our own contestants. */
+  readonly attainable?: number;
+  readonly facts?: Facts;
+}
+
+export interface Row {
+  readonly group: Group;
+  /** Which of our devices it is about: `cpu` or `webgpu`. */
+  readonly device: string;
+  readonly name: string;
+  readonly layers: readonly string[];
+  /** Of the op as it is defined; 0 for steps. */
+  readonly flop: number;
+  /** Compulsory: every input read and every output written once. */
+  readonly bytes: number;
+  /** Images of a training step. */
+  readonly batch?: number;
+  readonly entries: readonly Entry[];
+}
+
+/** A limit measured in the same run. */
+export interface Probe {
+  readonly device: string;
+  /** `multiply-add`, `read`, `write`, `copy`, `clock`. */
+  readonly what: string;
+  /** GFLOP/s, GB/s or GHz: of the fastest run. */
+  readonly value: number;
+  readonly unit: 'GFLOP/s' | 'GB/s' | 'GHz';
+  /** Of clock times lanes and units; undefined where neither is known. */
+  readonly share?: number;
+  /** Whether the figure may stand for the machine's limit: a share of 0.9 or more. */
+  readonly counts?: boolean;
+  /** What the share assumes, or why there is none. */
+  readonly note?: string;
+  readonly milliseconds: readonly number[];
+}
+
+export interface DeviceFacts {
+  readonly name: string;
+  readonly kind: string;
+  readonly fingerprint: Readonly<Record<string, string | number | boolean>>;
+  readonly openSeconds: number;
+}
+
+/** Everything that a run found: what the JSON file holds. */
+export interface Report {
+  readonly format: 1;
+  readonly machine: Readonly<Record<string, string | number>>;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly devices: readonly DeviceFacts[];
+  readonly peers: readonly (AbsentPeer | { readonly name: string; readonly versions: Peer['versions'] })[];
+  readonly probes: readonly Probe[];
+  readonly rows: readonly Row[];
+}

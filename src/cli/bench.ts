@@ -1,0 +1,105 @@
+/** `fovea bench` and `fovea bench compare` */
+import type { Command } from 'commander';
+import { compareReports } from '../benchmark/compare.ts';
+import { writeCharts } from '../benchmark/charts.ts';
+import { parseBenchmarkOptions } from '../benchmark/options.ts';
+import { readReport, writeReport } from '../benchmark/report-file.ts';
+import { runBenchmark } from '../benchmark/run.ts';
+import { changeTable, kernelTable, probeNotes, probeTable, rowLine, stepTable, summaryTable } from '../benchmark/table.ts';
+import { BenchmarkError } from '../errors.ts';
+import { asFlag } from '../train/run-options.ts';
+import type { TextTable } from '../train/tables.ts';
+import type { Context } from './context.ts';
+import { outputFile } from './output-file.ts';
+import { Progress, renderTable } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
+
+export function addBench(program: Command, context: Context): void {
+  const bench = program.command('bench')
+    .description('Measure kernels and training steps against the limits of the machine, and against other engines where they are installed.')
+    .option('--device <names>', 'cpu, webgpu or webgpu:NAME, separated by commas (default: cpu,webgpu)')
+    .option('--only <groups>', 'some of gemm, conv, pool, norm, softmax, update, step (default: all)')
+    .option('--filter <text>', 'rows whose name or layers have it, as in 4c or conv2dStats')
+    .option('--batch <n>', 'images of the kernels (default: 4)')
+    .option('--step-batch <n,n>', 'images of the training steps (default: 2,16)')
+    .option('--side <pixels>', 'of the images of training steps (default: 224)')
+    .option('--width <factor>', "on the channels of the training steps' network (default: 1)")
+    .option('--runs <n>', 'counted runs of each contestant (default: 20)')
+    .option('--threads <n,n>', 'of the cpu device (default: 1 and all processors)')
+    .option('--limit <seconds>', 'that a contestant may take for a row: slow ones make fewer runs (default: 60)')
+    .option('--plain', 'kernels without relaxed SIMD')
+    .option('--no-probes', 'no limits, no roofline')
+    .option('--quick', 'every part, at small settings')
+    .option('--out <file>', 'JSON with machine, versions, options and raw samples')
+    .option('--charts <folder>', 'where charts go, as SVG');
+  if (context.benchmarkPeers !== undefined) {
+    bench.option('--no-peers', 'ours alone').option('--python <paths>', 'interpreters that have MXNet or PyTorch, separated by commas');
+  }
+  bench.addHelpText('after', `
+Examples:
+  $ fovea bench --quick
+  $ fovea bench --device cpu --only conv --filter 4c --out after.json
+  $ fovea bench compare before.json after.json
+`)
+    .action((given: Record<string, unknown>) => run(given, context));
+  bench.command('compare')
+    .description('Say what got slower from one file of --out to another; exit code 1 where something did.')
+    .argument('<before>')
+    .argument('<after>')
+    .addHelpText('after', `
+Example:
+  $ fovea bench compare before.json after.json
+`)
+    .action((before: string, after: string) => compare(before, after, context.terminal));
+}
+
+async function run(given: Record<string, unknown>, { terminal, signal, benchmarkPeers }: Context): Promise<void> {
+  const options = parseBenchmarkOptions(given, asFlag);
+  const out = await outputFile(options.out);
+  const progress = new Progress(terminal);
+  try {
+    const report = await runBenchmark(options, {
+      signal, peers: benchmarkPeers,
+      log: (line) => {
+        progress.clear();
+        terminal.err(`${line}\n`);
+      },
+      onRow: (done, total, what) => void progress.show(what, done, total),
+      // A run of hours that ends early has left what it measured.
+      onResult: async (row, sofar) => {
+        if (!terminal.watched) terminal.err(`${rowLine(row)}\n`);
+        if (out !== undefined) await writeReport(out, sofar);
+      },
+    });
+    progress.clear();
+    const { machine } = report;
+    terminal.out(`${machine.processor}, ${machine.cores} cores, Node ${machine.node}; medians, +- half the distance of the quartiles\n`);
+    if (report.probes.length > 0) {
+      await show(terminal, probeTable(report));
+      terminal.out(`${probeNotes(report).join('\n')}\n`);
+    }
+    await show(terminal, kernelTable(report.rows));
+    await show(terminal, stepTable(report.rows));
+    await show(terminal, summaryTable(report.rows));
+    if (out !== undefined) {
+      await writeReport(out, report);
+      terminal.out(`${out}\n`);
+    }
+    if (options.charts !== undefined) for (const file of await writeCharts(options.charts, report)) terminal.out(`${file}\n`);
+  } finally {
+    progress.clear();
+  }
+}
+
+async function show(terminal: Terminal, table: TextTable): Promise<void> {
+  if (table.rows.length > 0) terminal.out(`${await renderTable(table)}\n`);
+}
+
+async function compare(before: string, after: string, terminal: Terminal): Promise<void> {
+  const changes = compareReports(await readReport(before), await readReport(after));
+  if (changes.length === 0) throw new BenchmarkError(`${before} and ${after} have no row in common`);
+  const counted = (verdict: string): number => changes.filter((c) => c.verdict === verdict).length;
+  await show(terminal, changeTable(changes.filter((c) => c.verdict !== 'same')));
+  terminal.out(`${counted('slower')} slower, ${counted('faster')} faster, ${counted('same')} the same\n`);
+  if (counted('slower') > 0) throw new BenchmarkError(`${counted('slower')} of ${changes.length} got slower; the worst: ${changes[0].row}`);
+}

@@ -1,0 +1,146 @@
+// time limit: 180 s
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { checkOf, outputTypes } from '../../src/benchmark/check.ts';
+import { contest, runsWithin, timed } from '../../src/benchmark/contest.ts';
+import { kernelContestant } from '../../src/benchmark/kernel.ts';
+import { kernelProblems } from '../../src/benchmark/problems.ts';
+import { readReport } from '../../src/benchmark/report-file.ts';
+import { quantile, spread } from '../../src/benchmark/statistics.ts';
+import type { Contestant } from '../../src/benchmark/types.ts';
+import { hostTensor, inputValues } from '../../src/benchmark/values.ts';
+import { runProgram } from '../../src/cli/program.ts';
+import { cpu } from '../../src/device/cpu/index.ts';
+import { getOp } from '../../src/fovea.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'fovea-bench-'));
+
+async function fovea(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  let out = '';
+  let err = '';
+  const terminal = { out: (text: string) => void (out += text), err: (text: string) => void (err += text), watched: false };
+  return { code: await runProgram(args, { terminal, signal: new AbortController().signal }), out, err };
+}
+
+test('quartiles and spread', () => {
+  assert.is(quantile([4, 1, 3, 2], 0.5), 2.5);
+  assert.is(quantile([1, 2, 3, 4, 5], 0.25), 2);
+  assert.ok(Math.abs(spread([8, 9, 10, 11, 12]) - 0.1) < 1e-12);
+  assert.ok(Number.isNaN(quantile([], 0.5)));
+});
+
+test('sampled checks are the reference, in every direction, at every stride and padding', () => {
+  const wanted = ['conv2d', 'conv2dStats', 'conv2dInputGrad', 'conv2dFilterGrad', 'matmul'];
+  const seen = new Set<string>();
+  for (const problem of kernelProblems(1)) {
+    const { op, inputs, attrs } = problem;
+    const multiplyAdds = (getOp(op).cost?.(inputs, outputTypes(problem), attrs).flop ?? 0) / 2;
+    // Those that the float64 loops do in a moment: among them 7x1 and 1x7, stride 2 with and without padding.
+    if (!wanted.includes(op) || multiplyAdds > 6e6) continue;
+    seen.add(`${op} ${String(attrs.stride)} ${String(attrs.padding)}`);
+    const values = inputValues(problem);
+    const right = getOp(op).reference!(inputs.map((t, i) => hostTensor(t, values[i])), attrs, outputTypes(problem));
+    const check = checkOf(problem, values);
+    check(right, 'the reference');
+    const wrong = right.map((y) => y.map((v) => v * 1.01 + 0.01));
+    assert.throws(() => check(wrong, 'a wrong one'), /a wrong one: element \d+ of output 0 is .*, expected/);
+    assert.throws(() => check([right[0].subarray(1)], 'a short one'), /elements, expected/);
+  }
+  for (const op of wanted.slice(0, 4)) assert.ok([...seen].filter((s) => s.startsWith(`${op} `)).length >= 4, [...seen].join('; '));
+});
+
+test('a contest has wrong outputs stop it, slow contestants run less, and turns of five', async () => {
+  const order: string[] = [];
+  const make = (name: string, value: number): Contestant => ({
+    name, dispose: () => undefined, result: async () => [[value]], run: (times) => timed(times, () => void order.push(name)),
+  });
+  const check = ([result]: readonly ArrayLike<number>[], who: string): void => assert.is(result[0], 1, who);
+  const entries = await contest([make('a', 1), make('b', 1)], check, { runs: 7, warmUps: 1, limit: 60 });
+  assert.equal(order.join(''), 'ab' + 'aaaaabbbbb' + 'aabb');
+  assert.equal(entries.map((e) => e.milliseconds.length), [7, 7]);
+  let failure = '';
+  await contest([make('a', 1), make('b', 2)], check, { runs: 1, warmUps: 1, limit: 60 }).catch((e: Error) => (failure = e.message));
+  assert.match(failure, 'b');
+  assert.is(runsWithin({ runs: 20, limit: 60 }, 100), 20);
+  assert.is(runsWithin({ runs: 20, limit: 60 }, 10_000), 6);
+  assert.is(runsWithin({ runs: 20, limit: 60 }, 1e6), 1);
+});
+
+test('a method of its own states its FLOP, and less than direct convolution', async () => {
+  const device = await cpu({ threads: 1 });
+  const problem = kernelProblems(4).find((p) => p.op === 'conv2d' && p.layers.includes('inception-bn conv_2'))!;
+  const values = inputValues(problem);
+  const contestant = await kernelContestant('fovea, 1 thread', device, problem, values);
+  const { flop, method } = await contestant.facts!();
+  const { flop: direct } = getOp('conv2d').cost!(problem.inputs, outputTypes(problem), problem.attrs);
+  assert.match(method!, 'F(');
+  assert.ok(flop! > direct / 9 && flop! < direct / 2, `${flop} of ${direct}`);
+  await contestant.dispose();
+  device.dispose();
+});
+
+test('a run on the cpu: outputs checked, a table, a file with raw samples and the roofline, and a comparison with itself', async () => {
+  const file = join(folder, 'a.json');
+  const { code, out, err } = await fovea('bench', '--device', 'cpu', '--threads', '1', '--only', 'gemm,conv,softmax', '--filter', ' 4x2', '--batch', '4',
+    '--runs', '3', '--quick', '--out', file);
+  assert.is(code, 0, err);
+  assert.match(out, /softmaxCrossEntropy 4x2/);
+  assert.match(out, /multiply-add .*GFLOP\/s/);
+  const report = await readReport(file);
+  assert.equal(report.rows.map((r) => r.name), ['softmaxCrossEntropy 4x2', 'softmaxCrossEntropyGrad 4x2']);
+  for (const { bytes, entries: [entry] } of report.rows) {
+    assert.is(entry.milliseconds.length, 3);
+    assert.ok(entry.attainable! > 0 && entry.attainable! < 1 && bytes > 0);
+  }
+  assert.equal(report.probes.map((p) => p.what), ['clock', 'multiply-add', 'read', 'write', 'copy']);
+  assert.match(JSON.parse(readFileSync(file, 'utf8')).machine.node, /^v\d+/);
+  const compared = await fovea('bench', 'compare', file, file);
+  assert.is(compared.code, 0, compared.err);
+  assert.match(compared.out, /0 slower, 0 faster, 2 the same/);
+});
+
+test('training steps: one network on one and two threads, losses alike, with memory, start and main thread; charts', async () => {
+  const file = join(folder, 'step.json');
+  const { code, out, err } = await fovea('bench', '--device', 'cpu', '--threads', '1,2', '--only', 'step', '--step-batch', '4', '--side', '64',
+    '--width', '0.125', '--runs', '2', '--no-probes', '--out', file, '--charts', join(folder, 'charts'));
+  assert.is(code, 0, err);
+  const { rows: [row] } = await readReport(file);
+  assert.equal(row.entries.map((e) => e.contestant), ['fovea, 1 thread', 'fovea, 2 threads']);
+  for (const { facts } of row.entries) {
+    const { firstStepSeconds, mainThreadMs, memory, launches, compilations } = facts!.step!;
+    assert.ok(firstStepSeconds > 0 && mainThreadMs > 0 && launches > 100 && compilations >= 1);
+    assert.ok(memory.arena >= memory.bound && memory.peak >= memory.arena + memory.own);
+  }
+  for (const name of ['training-time-batch-4.svg', 'threads-batch-4.svg']) {
+    assert.match(out, name);
+    assert.match(readFileSync(join(folder, 'charts', name), 'utf8'), /^<svg [\s\S]*<\/svg>\n$/);
+  }
+});
+
+test('bad options are one line and exit code 2; without peers there is no option for them', async () => {
+  const bad = async (args: string[], pattern: RegExp): Promise<void> => {
+    const { code, err } = await fovea('bench', ...args);
+    assert.is(code, 2, err);
+    assert.match(err, pattern);
+    assert.not.match(err, /\n\s+at /);
+  };
+  await bad(['--only', 'conv,gem'], /--only: expected some of gemm, conv, .*, got "conv,gem"/);
+  await bad(['--device', 'gpu'], /--device: expected cpu, webgpu or webgpu:NAME/);
+  await bad(['--step-batch', '2,x'], /--step-batch: expected integers from 1 to 1024/);
+  await bad(['--runs', '0'], /--runs: expected an integer from 1 to 10000, got "0"/);
+  await bad(['--threads', '0'], /--threads/);
+  await bad(['--python', 'x'], /unknown option '--python'/);
+  await bad(['--out', join(folder, 'nowhere', 'a.json')], /--out .*: no such folder/);
+  const { code, err } = await fovea('bench', '--device', 'cpu', '--filter', 'no such row', '--no-probes');
+  assert.is(code, 1);
+  assert.match(err, /nothing to measure: .*"no such row"/);
+  const compared = await fovea('bench', 'compare', join(folder, 'x.json'), join(folder, 'y.json'));
+  assert.is(compared.code, 1);
+  assert.match(compared.err, /x\.json: no such file/);
+});
+
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+test.run();
