@@ -1,10 +1,10 @@
 // The one-dimensional transforms of minimal filtering F(2, 3) with points 0, 1, -1, infinity, on values
-// of type V, f32 or vec4f; applied to columns and then to rows they give the two-dimensional ones.
+// of type Real, which is f32 or vec4f where they are included; applied to columns and then to rows they give the two-dimensional ones.
 // Written by tools/winograd.ts: npx tsx tools/winograd.ts --write. Not for editing.
 
-struct Line2 { e0: ${V}, e1: ${V} }
-struct Line3 { e0: ${V}, e1: ${V}, e2: ${V} }
-struct Line4 { e0: ${V}, e1: ${V}, e2: ${V}, e3: ${V} }
+struct Line2 { e0: Real, e1: Real }
+struct Line3 { e0: Real, e1: Real, e2: Real }
+struct Line4 { e0: Real, e1: Real, e2: Real, e3: Real }
 
 // B^T d:
 //     1   0  -1  0

@@ -1,10 +1,10 @@
 // The one-dimensional transforms of minimal filtering F(4, 3) with points 0, 5/8, -5/8, 3/2, -3/2, infinity, on values
-// of type V, f32 or vec4f; applied to columns and then to rows they give the two-dimensional ones.
+// of type Real, which is f32 or vec4f where they are included; applied to columns and then to rows they give the two-dimensional ones.
 // Written by tools/winograd.ts: npx tsx tools/winograd.ts --write. Not for editing.
 
-struct Line3 { e0: ${V}, e1: ${V}, e2: ${V} }
-struct Line4 { e0: ${V}, e1: ${V}, e2: ${V}, e3: ${V} }
-struct Line6 { e0: ${V}, e1: ${V}, e2: ${V}, e3: ${V}, e4: ${V}, e5: ${V} }
+struct Line3 { e0: Real, e1: Real, e2: Real }
+struct Line4 { e0: Real, e1: Real, e2: Real, e3: Real }
+struct Line6 { e0: Real, e1: Real, e2: Real, e3: Real, e4: Real, e5: Real }
 
 // B^T d:
 //     225/256        0  -169/64        0  1  0

@@ -101,7 +101,7 @@ ${linesOf(f).map(line).join('')}`;
 function emitWgsl(f: Filtering): string {
   const language: Language = {
     name: (text) => (/^[a-z]\d+$/.test(text) ? `${text[0]}.e${text.slice(1)}` : text),
-    zero: '${V}()',
+    zero: 'Real()',
     add: (a, b) => `(${a} + ${b})`,
     subtract: (a, b) => `(${a} - ${b})`,
     multiply: (a, by) => `${by} * ${a}`,
@@ -109,7 +109,7 @@ function emitWgsl(f: Filtering): string {
     constant: (by) => (decimal(by).startsWith('-') ? `(${decimal(by)})` : decimal(by)),
   };
   const lengths = [...new Set([f.tile, f.filter, f.tile + f.filter - 1])].sort((a, b) => a - b);
-  const structs = lengths.map((n) => `struct Line${n} { ${Array.from({ length: n }, (_, i) => `e${i}: \${V}`).join(', ')} }\n`).join('');
+  const structs = lengths.map((n) => `struct Line${n} { ${Array.from({ length: n }, (_, i) => `e${i}: Real`).join(', ')} }\n`).join('');
   const line = ({ name, formula, matrix, inputs, steps }: Line): string => `
 // ${formula}:
 ${rows(matrix).map((row) => `//     ${row}\n`).join('')}fn ${name}(${inputs[0][0]}: Line${inputs.length}) -> Line${matrix.length} {
@@ -121,7 +121,7 @@ ${body(steps, (s) => {
 }
 `;
   return `// The one-dimensional transforms of minimal filtering ${title(f)} with points ${pointList(f)}, on values
-// of type V, f32 or vec4f; applied to columns and then to rows they give the two-dimensional ones.
+// of type Real, which is f32 or vec4f where they are included; applied to columns and then to rows they give the two-dimensional ones.
 // Written by tools/winograd.ts: ${command}. Not for editing.
 
 ${structs}${linesOf(f).map(line).join('')}`;

@@ -4,6 +4,7 @@ import { isVectorizable } from '../../device/types.ts';
 import { boundOffset, read, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { statisticsLaunches, statisticsScratch } from './norm.ts';
+import { winogradLaunches, winogradScratch } from './winograd.ts';
 
 /** Side of the tiles that hardware kernels compute, in pixels, filters or channels. */
 export const TILE = 64;
@@ -79,11 +80,20 @@ function forwardLaunches(
 }
 
 export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' | 'relu' }, WebgpuLaunch> = {
-  launches: ({ inputs: [x, w, bias], outputs: [y], attrs }) => forwardLaunches(x, w, bias, y, attrs, attrs.activation === 'relu'),
+  scratch: ([, w], [y], attrs) => winogradScratch({ tiled: y.shape, filter: w.shape, attrs }) ?? [],
+  launches({ inputs: [x, w, bias], outputs: [y], scratch, attrs }) {
+    const relu = attrs.activation === 'relu';
+    if (winogradScratch({ tiled: y.shape, filter: w.shape, attrs }) === undefined) return forwardLaunches(x, w, bias, y, attrs, relu);
+    return winogradLaunches({ input: x, filter: w, bias, output: y, scratch, attrs, relu, gradient: false, label: 'conv2d' });
+  },
 };
 
 export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape: Shape }, WebgpuLaunch> = {
-  launches({ inputs: [dy, w], outputs: [dx], attrs }) {
+  scratch: ([, w], [dx], attrs) => winogradScratch({ tiled: dx.shape, filter: w.shape, attrs }) ?? [],
+  launches({ inputs: [dy, w], outputs: [dx], scratch, attrs }) {
+    if (winogradScratch({ tiled: dx.shape, filter: w.shape, attrs }) !== undefined) {
+      return winogradLaunches({ input: dy, filter: w, output: dx, scratch, attrs, gradient: true, label: 'conv2dInputGrad' });
+    }
     const [n, inH, inW, channels] = dx.shape;
     const [strideH, strideW] = attrs.stride;
     const classes = [Math.ceil(inH / strideH), Math.ceil(inW / strideW)] as const;
