@@ -14,7 +14,7 @@
  */
 import { MR, NR, columnsTimesRows } from './lib/gemm';
 import { addr, int, min32, zeroRun } from './lib/simd';
-import { filterAdjointLine, inputLine, outputAdjointLine } from './lib/winograd-lines';
+import { filterAdjointLine, inputLine, outputAdjointLine } from './lib/winograd-f4x3';
 
 /** Blocks that are transformed together. */
 const DEPTH: i32 = 32;

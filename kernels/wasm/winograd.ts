@@ -13,7 +13,7 @@
  */
 import { MR, NR, RELU, RUN_BYTES, rowsTimesPanel } from './lib/gemm';
 import { addr, int, min32, zeroRun } from './lib/simd';
-import { filterLine, inputLine, outputLine } from './lib/winograd-lines';
+import { filterLine, inputLine, outputLine } from './lib/winograd-f4x3';
 
 // @ts-ignore: decorator
 @inline

@@ -5,6 +5,7 @@ import { boundOffset, read, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { convUniforms, TILE } from './conv.ts';
 import { sumRuns } from './reduce.ts';
+import { winogradFilterGrad, winogradFilterGradScratch } from './winograd.ts';
 
 type Attrs = ConvAttrs & { readonly filterShape: Shape };
 
@@ -26,11 +27,17 @@ function runsOf(dy: TensorType, filterShape: Shape): number {
 }
 
 export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
-  scratch([, dy], [dw], { filterShape }) {
+  scratch([, dy], [dw], attrs) {
+    const { filterShape } = attrs;
+    const minimal = winogradFilterGradScratch({ tiled: dy.shape, filter: filterShape, attrs });
+    if (minimal !== undefined) return minimal;
     const runs = runsOf(dy, filterShape);
     return runs > 1 ? [4 * runs * sizeOf(dw.shape)] : [];
   },
   launches({ inputs: [x, dy], outputs: [dw], scratch, attrs }) {
+    if (winogradFilterGradScratch({ tiled: dy.shape, filter: dw.shape, attrs }) !== undefined) {
+      return winogradFilterGrad(x, dy, dw, scratch, attrs);
+    }
     const [n, outH, outW, filters] = dy.shape;
     const [, r, s, channels] = dw.shape;
     const runs = runsOf(dy, dw.shape);

@@ -4,6 +4,7 @@ import { isVectorizable } from '../../device/types.ts';
 import { boundOffset, read, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { statisticsLaunches, statisticsScratch } from './norm.ts';
+import { accurate, quick, winogradLaunches, winogradScratch } from './winograd.ts';
 
 /** Side of the tiles that hardware kernels compute, in pixels, filters or channels. */
 export const TILE = 64;
@@ -79,11 +80,20 @@ function forwardLaunches(
 }
 
 export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' | 'relu' }, WebgpuLaunch> = {
-  launches: ({ inputs: [x, w, bias], outputs: [y], attrs }) => forwardLaunches(x, w, bias, y, attrs, attrs.activation === 'relu'),
+  scratch: ([, w], [y], attrs) => winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, quick) ?? [],
+  launches({ inputs: [x, w, bias], outputs: [y], scratch, attrs }) {
+    const relu = attrs.activation === 'relu';
+    if (winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, quick) === undefined) return forwardLaunches(x, w, bias, y, attrs, relu);
+    return winogradLaunches({ input: x, filter: w, bias, output: y, scratch, attrs, relu, gradient: false, method: quick, label: 'conv2d' });
+  },
 };
 
 export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape: Shape }, WebgpuLaunch> = {
-  launches({ inputs: [dy, w], outputs: [dx], attrs }) {
+  scratch: ([, w], [dx], attrs) => winogradScratch({ tiled: dx.shape, filter: w.shape, attrs }, quick) ?? [],
+  launches({ inputs: [dy, w], outputs: [dx], scratch, attrs }) {
+    if (winogradScratch({ tiled: dx.shape, filter: w.shape, attrs }, quick) !== undefined) {
+      return winogradLaunches({ input: dy, filter: w, output: dx, scratch, attrs, gradient: true, method: quick, label: 'conv2dInputGrad' });
+    }
     const [n, inH, inW, channels] = dx.shape;
     const [strideH, strideW] = attrs.stride;
     const classes = [Math.ceil(inH / strideH), Math.ceil(inW / strideW)] as const;
@@ -119,9 +129,11 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
 
 /** A convolution, then the mean and variance of each of its channels. */
 export const conv2dStatsLowering: Lowering<ConvAttrs, WebgpuLaunch> = {
-  scratch: (_inputs, [y]) => [statisticsScratch(y)],
-  launches: ({ inputs: [x, w, bias], outputs: [y, mean, variance], scratch: [partial], attrs }) => [
-    ...forwardLaunches(x, w, bias, y, attrs, false),
-    ...statisticsLaunches(y, mean, variance, partial),
-  ],
+  scratch: ([, w], [y], attrs) => [statisticsScratch(y), ...(winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, accurate) ?? [])],
+  launches({ inputs: [x, w, bias], outputs: [y, mean, variance], scratch: [partial, ...scratch], attrs }) {
+    const convolution = scratch.length === 0
+      ? forwardLaunches(x, w, bias, y, attrs, false)
+      : winogradLaunches({ input: x, filter: w, bias, output: y, scratch, attrs, gradient: false, method: accurate, label: 'conv2d' });
+    return [...convolution, ...statisticsLaunches(y, mean, variance, partial)];
+  },
 };

@@ -1,0 +1,9 @@
+// What the kernels of minimal filtering that see filters [filters, 3, 3, channels] are told; src/ops/webgpu/winograd.ts.
+struct Uniforms {
+  filters: u32, channels: u32,
+  // Of the filters: where they begin, from tap to tap. Of the transformed values: from filter to filter, channel to channel, place to place.
+  offset: u32, stride: u32, filterStep: u32, channelStep: u32, plane: u32,
+  // Whether taps are turned by 180 degrees, as the gradient by the input needs them.
+  turned: u32,
+}
+@group(0) @binding(0) var<uniform> u: Uniforms;

@@ -1,0 +1,264 @@
+/**
+ * Convolutions 3x3 of stride 1 and their gradients by minimal filtering F(m x m, 3x3): transforms of images and filters into (m + 2)^2
+ * planes of scratch, a matrix product in each plane, a transform back (shaders/winograd_*.wgsl). Where it pays, and how it is cut, follow from
+ * shapes alone. The gradient by the input is the convolution of dy with filters turned by 180 degrees; the gradient by the filter is the
+ * adjoint: dw = G^T [sum over blocks of (A dY A^T) . (B^T d B)] G.
+ */
+import type { Placed, Scratch, Shape, WebgpuLaunch } from '../../device/types.ts';
+import { boundOffset, linearGrid, read, readWrite, write } from '../../device/webgpu/launch.ts';
+import type { ConvAttrs } from '../support/conv.ts';
+
+/** Bytes of transformed blocks, on both sides of the products, that are in scratch at a time: larger images take several passes. */
+const PASS_BYTES = 16 * 1024 * 1024;
+/** Blocks of a pass are a multiple of what a workgroup takes. */
+const PASS_BLOCKS = 64;
+/** Threads of a workgroup of the `rows` kernel, along rows. */
+const LANES = 8;
+/** Side of the tiles that the hardware kernel computes. */
+const TILE = 64;
+
+const ceil = (a: number, b: number): number => Math.ceil(a / b);
+
+/** Sizes of a convolution or of a gradient of one: the pixels that are cut into blocks, and the channels on both sides. */
+interface Sizes {
+  /** [images, height, width] that blocks tile: of y, of dx, or of dy in the gradient by the filter. */
+  readonly tiled: Shape;
+  /** KRSC. */
+  readonly filter: Shape;
+  readonly attrs: ConvAttrs;
+}
+
+interface Plan {
+  readonly planes: number;
+  /** Replacements in the transforms' shaders: outputs of a block along an axis, inputs that they see. */
+  readonly transforms: { readonly M: number; readonly N: number };
+  /** Blocks of all images; of an image, down and across; of a pass. */
+  readonly all: number;
+  readonly down: number;
+  readonly across: number;
+  readonly perPass: number;
+}
+
+/**
+ * A way of filtering: `tile` is m, the outputs of a block along an axis. Costs were measured on llvmpipe, in units of a multiply-add of
+ * the direct kernel: of a multiply-add of the products, of a block and channel's transforms, and of all that is done once for a pair of
+ * filter and channel.
+ */
+interface Method {
+  readonly tile: number;
+  readonly product: number;
+  readonly block: number;
+  readonly pair: number;
+}
+
+/** For inference and for the gradient by the input. */
+export const quick: Method = { tile: 4, product: 1.05, block: 300, pair: 200 };
+/** Ahead of batch statistics and ReLU in training: its errors are no larger than direct convolution's (tools/winograd.ts --errors). */
+export const accurate: Method = { tile: 2, product: 1.05, block: 140, pair: 120 };
+/** The direct kernel of the gradient by the filter is faster, and products are written and transformed once for each pair. */
+const filterGradient: Method = { tile: 4, product: 1.6, block: 400, pair: 450 };
+
+const planesOf = ({ tile }: Method): number => (tile + 2) ** 2;
+
+/** Whether minimal filtering is cheaper by a tenth at least. */
+function pays(method: Method, blocks: number, pixels: number, c: number, k: number): boolean {
+  const { product, block, pair } = method;
+  return blocks * (planesOf(method) * product * c * k + block * (c + k)) + pair * c * k < 0.9 * 9 * pixels * c * k;
+}
+
+function planOf({ tiled, filter, attrs: { stride, dilation } }: Sizes, method: Method): Plan | undefined {
+  const [k, r, s, c] = filter;
+  if (r !== 3 || s !== 3 || [...stride, ...dilation].some((v) => v !== 1)) return undefined;
+  if (c % 4 !== 0 || k % 4 !== 0) return undefined;
+  const [n, h, w] = tiled;
+  const down = ceil(h, method.tile);
+  const across = ceil(w, method.tile);
+  const all = n * down * across;
+  if (!pays(method, all, n * h * w, c, k)) return undefined;
+  const fits = Math.floor(PASS_BYTES / (4 * planesOf(method) * (c + k)) / PASS_BLOCKS) * PASS_BLOCKS;
+  const transforms = { M: method.tile, N: method.tile + 2 };
+  return { planes: planesOf(method), transforms, all, down, across, perPass: Math.min(Math.max(PASS_BLOCKS, fits), ceil(all, 4) * 4) };
+}
+
+/** Bytes of transformed filters, inputs and products, or undefined where a convolution or its input gradient is not done in this way. */
+export function winogradScratch(sizes: Sizes, method: Method): number[] | undefined {
+  const plan = planOf(sizes, method);
+  if (plan === undefined) return undefined;
+  const [k, , , c] = sizes.filter;
+  return [k * c, plan.perPass * Math.max(c, k), plan.perPass * Math.max(c, k)].map((elements) => 4 * plan.planes * elements);
+}
+
+/** Bytes of transformed inputs, gradients and sums, or undefined where a filter gradient is not done in this way. */
+export function winogradFilterGradScratch(sizes: Sizes): number[] | undefined {
+  const plan = planOf(sizes, filterGradient);
+  if (plan === undefined) return undefined;
+  const [k, , , c] = sizes.filter;
+  return [plan.perPass * c, plan.perPass * k, k * c].map((elements) => 4 * plan.planes * elements);
+}
+
+/** A pass over blocks: the words of shaders/winograd_uniforms.wgsl. */
+interface Pass extends Plan {
+  readonly first: number;
+  readonly count: number;
+}
+
+function passesOf(plan: Plan): Pass[] {
+  return Array.from({ length: ceil(plan.all, plan.perPass) }, (_, i) => {
+    const first = i * plan.perPass;
+    return { ...plan, first, count: Math.min(plan.perPass, ceil(plan.all - first, 4) * 4) };
+  });
+}
+
+interface ImageWords {
+  readonly image: Placed;
+  readonly padding?: readonly [number, number];
+  /** In elements: from block to block, channel to channel, plane to plane. */
+  readonly steps: readonly [number, number, number];
+  readonly bias?: Placed | undefined;
+  readonly relu?: boolean;
+}
+
+function imageUniforms({ first, count, all, across, down }: Pass, { image, padding = [0, 0], steps, bias, relu }: ImageWords): number[] {
+  const [, height, width, channels] = image.shape;
+  return [
+    first, count, all, across, down, height, width, channels, boundOffset(image), image.stride, padding[0] >>> 0, padding[1] >>> 0, ...steps,
+    bias === undefined ? 0 : boundOffset(bias), bias === undefined ? 0 : 1, relu === true ? 1 : 0,
+  ];
+}
+
+/** An operand of the products: [planes, items, depth]. */
+interface Operand {
+  readonly scratch: Scratch;
+  readonly items: number;
+  /** From item to item of the result, in elements. */
+  readonly step: number;
+}
+
+/** The tile of a thread of the `rows` kernel, and the loads that all threads do with it. */
+function rowsTile(rows: number, columns: number): { TM: number; NV: number; loads: number } {
+  const tiles = [4, 8].flatMap((TM) => [1, 2, 4].map((NV) => ({
+    TM, NV, loads: ceil(rows, LANES * TM) * ceil(columns, 4 * NV) * (TM + 4 * NV),
+  })));
+  return tiles.reduce((best, tile) => (tile.loads < best.loads ? tile : best));
+}
+
+/** Products over `depth` terms of `left` and `right`, whose items lie `depthStride` apart, to out. */
+function products(
+  left: Operand, right: Operand, planes: number, depth: number, depthStride: number, out: Scratch, plane: number,
+  accumulate: boolean, label: string,
+): WebgpuLaunch[] {
+  const launch = (a: Operand, b: Operand) => ({
+    uniforms: [
+      a.items, b.items, depth / 4, depthStride / 4, (a.items * depthStride) / 4, (b.items * depthStride) / 4, a.step, b.step, plane,
+      accumulate ? 1 : 0,
+    ],
+    bindings: [read(a.scratch), read(b.scratch), accumulate ? readWrite(out) : write(out)],
+    label,
+  });
+  const [a, b] = rowsTile(left.items, right.items).loads <= rowsTile(right.items, left.items).loads ? [left, right] : [right, left];
+  const { TM, NV } = rowsTile(a.items, b.items);
+  return [
+    {
+      ...launch(a, b), adapter: 'software', shader: 'winograd_products_rows', replace: { TM, NV },
+      grid: [ceil(a.items, LANES * TM), ceil(b.items, 4 * NV), planes],
+    },
+    {
+      ...launch(left, right), adapter: 'hardware', shader: 'winograd_products_tiles', replace: {},
+      grid: [ceil(left.items, TILE), ceil(right.items, TILE), planes],
+    },
+  ];
+}
+
+interface ConvolutionParts {
+  /** x, or dy in the gradient by the input. */
+  readonly input: Placed;
+  readonly filter: Placed;
+  readonly bias?: Placed | undefined;
+  /** y, or dx. */
+  readonly output: Placed;
+  readonly scratch: readonly Scratch[];
+  readonly attrs: ConvAttrs;
+  readonly relu?: boolean;
+  readonly gradient: boolean;
+  readonly method: Method;
+  readonly label: string;
+}
+
+/** Only for what `winogradScratch` gives bytes for. */
+export function winogradLaunches(parts: ConvolutionParts): WebgpuLaunch[] {
+  const { input, filter, bias, output, scratch, attrs, relu, gradient, method, label } = parts;
+  const plan = planOf({ tiled: output.shape, filter: filter.shape, attrs }, method)!;
+  const [filters, , , channels] = filter.shape;
+  // In the gradient by the input, filters are what is summed over.
+  const [depth, width] = gradient ? [filters, channels] : [channels, filters];
+  const [u, v, m] = scratch;
+  const plane = depth * width;
+  const [top, , left] = attrs.padding;
+  const padding: [number, number] = gradient ? [2 - top, 2 - left] : [top, left];
+  const launches: WebgpuLaunch[] = [{
+    shader: 'winograd_filter', replace: plan.transforms,
+    uniforms: [filters, channels, boundOffset(filter), filter.stride, gradient ? 1 : depth, gradient ? depth : 1, plane, gradient ? 1 : 0],
+    bindings: [read(filter), write(u)],
+    grid: linearGrid(filters * channels),
+    label: `${label}: transform filter`,
+  }];
+  for (const pass of passesOf(plan)) {
+    launches.push(
+      {
+        shader: 'winograd_input', replace: plan.transforms,
+        uniforms: imageUniforms(pass, { image: input, padding, steps: [depth, 1, pass.count * depth] }),
+        bindings: [read(input), write(v)],
+        grid: linearGrid(pass.count * depth),
+        label: `${label}: transform input`,
+      },
+      ...products({ scratch: v, items: pass.count, step: width }, { scratch: u, items: width, step: 1 }, plan.planes, depth, depth, m,
+        pass.count * width, false, label),
+      {
+        shader: 'winograd_output', replace: plan.transforms,
+        // Blocks that only fill up the pass have no pixels.
+        uniforms: imageUniforms({ ...pass, count: Math.min(pass.count, plan.all - pass.first) },
+          { image: output, steps: [width, 1, pass.count * width], bias, relu: relu === true }),
+        // Without a bias the binding is filled by the filters, and not read.
+        bindings: [read(m), read(bias ?? filter), write(output)],
+        grid: linearGrid(Math.min(pass.count, plan.all - pass.first) * width),
+        label: `${label}: transform output`,
+      },
+    );
+  }
+  return launches;
+}
+
+/** Only for what `winogradFilterGradScratch` gives bytes for. Passes add to the sums in order. */
+export function winogradFilterGrad(x: Placed, dy: Placed, dw: Placed, scratch: readonly Scratch[], attrs: ConvAttrs): WebgpuLaunch[] {
+  const plan = planOf({ tiled: dy.shape, filter: dw.shape, attrs }, filterGradient)!;
+  const [filters, , , channels] = dw.shape;
+  const [v, w, s] = scratch;
+  const label = 'conv2dFilterGrad';
+  const { perPass } = plan;
+  const launches: WebgpuLaunch[] = passesOf(plan).flatMap((pass) => [
+    {
+      shader: 'winograd_input', replace: plan.transforms,
+      uniforms: imageUniforms(pass, { image: x, padding: [attrs.padding[0], attrs.padding[2]], steps: [1, perPass, perPass * channels] }),
+      bindings: [read(x), write(v)],
+      grid: linearGrid(pass.count * channels),
+      label: `${label}: transform input`,
+    },
+    {
+      shader: 'winograd_gradient', replace: plan.transforms,
+      uniforms: imageUniforms(pass, { image: dy, steps: [1, perPass, perPass * filters] }),
+      bindings: [read(dy), write(w)],
+      grid: linearGrid(pass.count * filters),
+      label: `${label}: transform gradient`,
+    },
+    ...products({ scratch: w, items: filters, step: channels }, { scratch: v, items: channels, step: 1 }, plan.planes, pass.count,
+      perPass, s, filters * channels, pass.first > 0, label),
+  ]);
+  launches.push({
+    shader: 'winograd_filter_gradient', replace: plan.transforms,
+    uniforms: [filters, channels, boundOffset(dw), dw.stride, channels, 1, filters * channels, 0],
+    bindings: [read(s), write(dw)],
+    grid: linearGrid(filters * channels),
+    label: `${label}: transform sums`,
+  });
+  return launches;
+}
