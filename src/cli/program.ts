@@ -1,0 +1,55 @@
+/** The command line as a function: arguments in, exit code out. */
+import { Command, CommanderError } from 'commander';
+import { FoveaError, OptionError } from '../errors.ts';
+import { foveaVersion } from '../train/run-config.ts';
+import type { Context } from './context.ts';
+import { Interrupted } from './context.ts';
+import { addBench } from './bench.ts';
+import { addReplay } from './check.ts';
+import { addDevices } from './devices.ts';
+import { addEvaluate } from './evaluate.ts';
+import { addPredict } from './predict.ts';
+import { addTrain } from './train.ts';
+
+export const exitCodes = { ok: 0, failed: 1, badOption: 2, interrupted: 130 } as const;
+
+/**
+ * Runs a command.
+ *
+ * @param args without the names of node and the script
+ * @returns 0, 1 where the work failed, 2 for a bad option, 130 when it was interrupted
+ */
+export async function runProgram(args: readonly string[], context: Context): Promise<number> {
+  const { terminal, signal } = context;
+  const program = new Command('fovea')
+    .description('Deep learning on fundus photographs, on any machine.')
+    .version(await foveaVersion(), '--version', 'print the version')
+    .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text) })
+    .exitOverride()
+    .showSuggestionAfterError(true);
+  for (const add of [addTrain, addEvaluate, addPredict, addDevices, addReplay, addBench]) add(program, context);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCodes.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.badOption;
+    if (error instanceof Interrupted) {
+      terminal.err(`interrupted; ${error.message}\n`);
+      return exitCodes.interrupted;
+    }
+    if (signal.aborted && (error === signal.reason || (error as Error)?.name === 'AbortError')) {
+      terminal.err('interrupted\n');
+      return exitCodes.interrupted;
+    }
+    terminal.err(`${describe(error)}\n`);
+    return error instanceof OptionError ? exitCodes.badOption : exitCodes.failed;
+  }
+}
+
+/** One line; with FOVEA_DEBUG=1 all that is known. */
+function describe(error: unknown): string {
+  const one = error instanceof Error ? error : new Error(String(error));
+  if (process.env.FOVEA_DEBUG === '1') return `error: ${one.stack}${one.cause instanceof Error ? `\ncaused by: ${one.cause.stack}` : ''}`;
+  const line = one.message.split('\n')[0];
+  return one instanceof FoveaError ? `error: ${line}` : `error: ${one.name}: ${line} (FOVEA_DEBUG=1 shows where)`;
+}
