@@ -2,7 +2,8 @@
  * Whole training steps of Inception-BN (f32, SGD with momentum, cross-entropy): images a second on each device present, and by
  * number of threads on the cpu; what the Program takes in memory, against the device's own count.
  *
- *     npm run bench -- training-step [--device cpu,webgpu] [--batch 8] [--side 224] [--width 1] [--runs 5] [--threads 1,2] [--out FILE]
+ *     npm run bench -- training-step [--device cpu,webgpu] [--batch 8] [--side 224] [--width 1] [--runs 5] [--threads 1,2]
+ *         [--memory] [--recompute] [--out FILE]
  *
  * Medians over runs after one warm-up; the loss of every step is read, so all work is done when the clock stops.
  */
@@ -23,7 +24,7 @@ const { values: options } = parseArgs({
   options: {
     device: { type: 'string', default: 'cpu,webgpu' }, batch: { type: 'string', default: '8' }, side: { type: 'string', default: '224' },
     width: { type: 'string', default: '1' }, runs: { type: 'string', default: '5' }, threads: { type: 'string', default: '' },
-    memory: { type: 'boolean', default: false }, out: { type: 'string' },
+    memory: { type: 'boolean', default: false }, recompute: { type: 'boolean', default: false }, out: { type: 'string' },
   },
 });
 const [batch, side, width, runs] = [options.batch, options.side, options.width, options.runs].map(Number);
@@ -48,12 +49,12 @@ async function measure(target: Device): Promise<Result> {
     const loss = softmaxCrossEntropy(logits, labels).losses.mean();
     optimizer.update(grad(loss, trainable), rate);
     return loss;
-  }, { device: target, name: 'training step' });
+  }, { device: target, name: 'training step', recompute: options.recompute });
   const pixels = new Uint8Array(batch * side * side * 3).map((_, i) => Math.imul(i, 2654435761) >>> 24);
   const images = wrap(pixels, [batch, side, side, 3], 'uint8');
   const labels = wrap(Int32Array.from({ length: batch }, (_, i) => i % 2), [batch], 'int32');
   const started = performance.now();
-  const { planned, bound, variables, own } = await step.prepare(images, labels, 0.01);
+  const { planned, bound, variables, own, total } = await step.prepare(images, labels, 0.01);
   if (!options.memory) await (await step(images, labels, 0.01)).item();
   const firstStepSeconds = (performance.now() - started) / 1000;
   const milliseconds: number[] = [];
@@ -69,7 +70,7 @@ async function measure(target: Device): Promise<Result> {
   arenaOf(target).release();
   return {
     device: target.name, imagesPerSecond: (1000 * batch) / median(milliseconds), milliseconds, firstStepSeconds, launches: launchCount,
-    memory: { arena: planned, bound, variables, own, sum: planned + variables + own, allocated },
+    memory: { arena: planned, bound, variables, own, sum: total, allocated },
   };
 }
 
@@ -92,7 +93,7 @@ async function targets(): Promise<Device[]> {
 }
 
 const results: Result[] = [];
-console.log(`Inception-BN, width ${width}, batch ${batch} at ${side}x${side}; medians of ${runs} runs`);
+console.log(`Inception-BN, width ${width}, batch ${batch} at ${side}x${side}${options.recompute ? ', with recomputation' : ''}; medians of ${runs} runs`);
 for (const target of await targets()) {
   const result = await measure(target);
   results.push(result);
@@ -106,4 +107,4 @@ for (const target of await targets()) {
     + `sum ${mb(memory.sum)}; allocated on the device ${mb(memory.allocated)}; ${result.launches} launches`);
   target.dispose();
 }
-writeResults(options.out, { bench: 'training-step', batch, side, width, results });
+writeResults(options.out, { bench: 'training-step', batch, side, width, recompute: options.recompute, results });
