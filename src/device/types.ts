@@ -168,7 +168,7 @@ export interface Device {
   readonly fingerprint: Readonly<Record<string, string | number | boolean>>;
   readonly counters: DeviceCounters;
   readonly memory: {
-    /** `slab`: values of one arena share a buffer. `slots`: a buffer each slot, for APIs that refuse reading and writing one. */
+    /** `slab`: values of one arena share a buffer. `slots`: several, for APIs that refuse to read and write one buffer in a launch. */
     readonly arena: 'slab' | 'slots';
     /** Values start at multiples of this many bytes. */
     readonly alignment: number;

@@ -36,10 +36,6 @@ export class Arena {
     return this.#buffers[index]?.bytes ?? 0;
   }
 
-  get bytes(): number {
-    return this.#buffers.reduce((sum, b) => sum + (b?.bytes ?? 0), 0);
-  }
-
   /** Gives the memory back; Programs allocate it again when they next run. */
   release(): void {
     for (const buffer of this.#buffers) buffer?.dispose();

@@ -93,7 +93,7 @@ export class Program {
 
   get memory(): ProgramMemory {
     const staging = this.#segments.reduce((sum, s) => sum + (s.kind === 'device' ? s.executable.bytes : 0), 0);
-    return { ...this.#planned, staging, total: this.#planned.total + staging };
+    return { ...this.#planned, staging, total: this.#planned.total - this.#planned.staging + staging };
   }
 
   get disposed(): boolean {

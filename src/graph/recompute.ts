@@ -30,20 +30,17 @@ export function recompute(roots: readonly Value[], replan: (roots: readonly Valu
   const original = replan(roots);
   const graph = new Graph(original);
   const choices = new Map<Value, number>();
-  let best = original;
-  let kept = new Map(choices);
-  for (;;) {
-    const current = choices.size === 0 ? original : replan(graph.build(choices));
-    if (choices.size > 0 && peakOf(current.plan).bytes >= peakOf(best.plan).bytes) break;
-    best = current;
-    kept = new Map(choices);
-    if (!graph.choose(current.plan, choices)) break;
+  let best = { form: graph.build(choices), made: original, choices: new Map(choices) };
+  while (graph.choose(best.form, best.made.plan, choices)) {
+    const form = graph.build(choices);
+    const made = replan(form.roots);
+    if (peakOf(made.plan).bytes >= peakOf(best.made.plan).bytes) break;
+    best = { form, made, choices: new Map(choices) };
   }
-  if (kept.size === 0) return original;
-  const needed = graph.needed(best.plan, kept);
-  if (needed.size === kept.size) return best;
-  const fewer = replan(graph.build(needed));
-  return peakOf(fewer.plan).bytes <= peakOf(best.plan).bytes ? fewer : best;
+  const needed = graph.needed(best.form, best.made.plan, best.choices);
+  if (needed.size === best.choices.size) return best.made;
+  const fewer = replan(graph.build(needed).roots);
+  return peakOf(fewer.plan).bytes <= peakOf(best.made.plan).bytes ? fewer : best.made;
 }
 
 interface Peak {
@@ -62,17 +59,23 @@ function peakOf(plan: Plan): Peak {
   return { step: live.indexOf(bytes), bytes, live };
 }
 
-/** The graph as it was, and forms of it in which some values are computed twice. */
+/** The graph with some values computed twice. */
+interface Form {
+  readonly roots: readonly Value[];
+  /** What stands for each node of the original, and the other way round. */
+  readonly copies: ReadonlyMap<Node, Node>;
+  readonly originals: ReadonlyMap<Node, Node>;
+  /** Second applications by the value of the original that they compute. */
+  readonly again: ReadonlyMap<Value, Value>;
+}
+
+/** The graph as it was, of which forms are built. */
 class Graph {
   readonly #roots: readonly Value[];
   readonly #order: readonly Node[];
   readonly #index = new Map<Node, number>();
   readonly #users = new Map<Value, Node[]>();
   readonly #asked: ReadonlySet<Value>;
-  /** Nodes of the form built last: which of the original each stands for, and second applications by their value. */
-  #originals = new Map<Node, Node>();
-  #copies = new Map<Node, Node>();
-  #again = new Map<Value, Value>();
 
   constructor({ roots, schedule }: Scheduled) {
     this.#roots = roots;
@@ -80,17 +83,15 @@ class Graph {
     this.#asked = new Set(roots);
     schedule.order.forEach((node, i) => {
       this.#index.set(node, i);
-      this.#copies.set(node, node);
-      this.#originals.set(node, node);
       for (const input of new Set(node.inputs)) this.#users.set(input, [...(this.#users.get(input) ?? []), node]);
     });
   }
 
-  /** The roots, where users after node number `choices.get(v)` of the order read a second application of `v`. */
-  build(choices: ReadonlyMap<Value, number>): Value[] {
-    const copies = (this.#copies = new Map<Node, Node>());
-    const originals = (this.#originals = new Map<Node, Node>());
-    const again = (this.#again = new Map<Value, Value>());
+  /** The form in which users after node number `choices.get(v)` of the order read a second application of `v`. */
+  build(choices: ReadonlyMap<Value, number>): Form {
+    const copies = new Map<Node, Node>();
+    const originals = new Map<Node, Node>();
+    const again = new Map<Value, Value>();
     const read = (value: Value, at: number): Value => {
       const split = choices.get(value);
       return split !== undefined && at > split ? second(value, at) : copies.get(value.node)!.outputs[value.index];
@@ -115,14 +116,14 @@ class Graph {
       copies.set(node, copy);
       originals.set(copy, node);
     });
-    return this.#roots.map((v) => copies.get(v.node)!.outputs[v.index]);
+    return { roots: this.#roots.map((v) => copies.get(v.node)!.outputs[v.index]), copies, originals, again };
   }
 
-  /** Adds to the choices what can be freed at the peak of the form built last; false where there is nothing. */
-  choose(plan: Plan, choices: Map<Value, number>): boolean {
+  /** Adds to the choices what can be freed at the peak of a form; false where there is nothing. */
+  choose(form: Form, plan: Plan, choices: Map<Value, number>): boolean {
     const peak = peakOf(plan);
-    const split = this.#nodeAt(plan, peak.step);
-    const valuesIn = this.#valuesByRoot(plan);
+    const split = this.#nodeAt(form, plan, peak.step);
+    const valuesIn = this.#valuesByRoot(form, plan);
     let found = false;
     for (const root of plan.roots) {
       if (root.pinned || root.first >= peak.step || root.last <= peak.step || root.bytes < smallest * peak.bytes) continue;
@@ -130,7 +131,7 @@ class Graph {
       const late = values?.filter((v) => this.#usersAfter(v, split).length > 0);
       if (values === undefined || late === undefined || late.length === 0) continue;
       const added = new Map<Value, number>();
-      if (!late.every((v) => this.#add(v, split, plan, choices, added))) continue;
+      if (!late.every((v) => this.#add(v, split, form, plan, choices, added))) continue;
       for (const [value, at] of added) choices.set(value, at);
       found = true;
     }
@@ -138,12 +139,15 @@ class Graph {
   }
 
   /** Takes back choices that could be kept without passing the peak that was reached. */
-  needed(plan: Plan, choices: ReadonlyMap<Value, number>): Map<Value, number> {
+  needed(form: Form, plan: Plan, choices: ReadonlyMap<Value, number>): Map<Value, number> {
     const { live, bytes: limit } = peakOf(plan);
     const rest = new Map(choices);
-    const places = [...choices.keys()].filter((v) => this.#again.has(v) && this.#isFreed(v, choices)).map((v) => ({
-      value: v, from: plan.layouts.get(this.#copies.get(v.node)!.outputs[v.index])!.root, to: plan.layouts.get(this.#again.get(v)!)!.root,
-    }));
+    const places = [...choices.keys()].filter((v) => this.#isFreed(v, choices)).flatMap((value) => {
+      const from = rootOf(value, form, plan);
+      const second = form.again.get(value);
+      const to = second && plan.layouts.get(second)?.root;
+      return from && to ? [{ value, from, to }] : [];
+    });
     places.sort((a, b) => b.to.bytes - a.to.bytes || a.from.first - b.from.first);
     for (const { value, from, to } of places) {
       let fits = from.last < to.first;
@@ -166,16 +170,18 @@ class Graph {
   }
 
   /** Adds the value, and what its second application needs that would be gone by then; false where that cannot be had again. */
-  #add(value: Value, split: number, plan: Plan, choices: ReadonlyMap<Value, number>, added: Map<Value, number>): boolean {
+  #add(
+    value: Value, split: number, form: Form, plan: Plan, choices: ReadonlyMap<Value, number>, added: Map<Value, number>,
+  ): boolean {
     if (choices.has(value) || added.has(value)) return true;
     const application = applicationOf(value);
     if (application === undefined || this.#asked.has(value)) return false;
     added.set(value, split);
     const whole = value.node.op.concatenates !== undefined || value.node.op.view !== undefined;
     return application.inputs.every((v) => {
-      const kept = plan.layouts.get(this.#copies.get(v.node)!.outputs[v.index])?.root.pinned !== undefined
+      const kept = rootOf(v, form, plan)?.pinned !== undefined
         || (!whole && this.#usersAfter(v, split).length > 0);
-      return kept || this.#add(v, split, plan, choices, added);
+      return kept || this.#add(v, split, form, plan, choices, added);
     });
   }
 
@@ -184,27 +190,29 @@ class Graph {
   }
 
   /** The number of the node of the original order that the step computes, or the one before it. */
-  #nodeAt(plan: Plan, step: number): number {
+  #nodeAt({ originals }: Form, plan: Plan, step: number): number {
     for (let i = step; i >= 0; i--) {
       const at = plan.steps[i];
-      const original = at.kind === 'op' ? this.#originals.get(at.node) : undefined;
+      const original = at.kind === 'op' ? originals.get(at.node) : undefined;
       if (original !== undefined) return this.#index.get(original)!;
     }
     return -1;
   }
 
   /** Values of the original graph by where their first application lies. */
-  #valuesByRoot(plan: Plan): Map<Root, Value[]> {
+  #valuesByRoot(form: Form, plan: Plan): Map<Root, Value[]> {
     const values = new Map<Root, Value[]>();
-    for (const node of this.#order) {
-      const copy = this.#copies.get(node)!;
-      node.outputs.forEach((value, i) => {
-        const root = plan.layouts.get(copy.outputs[i])?.root;
-        if (root !== undefined) values.set(root, [...(values.get(root) ?? []), value]);
-      });
+    for (const value of this.#order.flatMap((node) => node.outputs)) {
+      const root = rootOf(value, form, plan);
+      if (root !== undefined) values.set(root, [...(values.get(root) ?? []), value]);
     }
     return values;
   }
+}
+
+/** Where the first application of a value lies; nowhere when all its users read the second. */
+function rootOf(value: Value, form: Form, plan: Plan): Root | undefined {
+  return plan.layouts.get(form.copies.get(value.node)!.outputs[value.index])?.root;
 }
 
 /** How a value is computed again. */

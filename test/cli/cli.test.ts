@@ -79,6 +79,7 @@ test('a bad option is refused before any work, with what was expected', async ()
   await badOption(['train', '--model', 'inception'], /--model: expected one of inception-bn, inception-bn-small/);
   await badOption(['train', '--class-weights', '1,x'], /--class-weights: expected none, balanced, or a weight/);
   await badOption(['train', '--lr', '0.1 * epok'], /learning rate "0\.1 \* epok": unknown name "epok"/);
+  await badOption(['train', '--recompute', 'maybe'], /--recompute: expected one of off, on, got "maybe"/);
   await badOption(['train', '--lr', '-1'], /--lr: expected a positive number/);
   await badOption(['train', '--device', 'gpu'], /--device: expected auto, cpu, webgpu or webgpu:NAME/);
   await badOption(['train', '--seed', '-1'], /--seed/);

@@ -2,7 +2,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { device } from '../../src/device/index.ts';
-import { DataError, OptionError, TrainingError } from '../../src/errors.ts';
+import type { Device } from '../../src/device/types.ts';
+import { DataError, OptionError, OutOfMemoryError, TrainingError } from '../../src/errors.ts';
+import { arenaOf } from '../../src/graph/arena.ts';
 import { readVariables } from '../../src/nn/index.ts';
 import type { ParameterArrays } from '../../src/nn/index.ts';
 import { tensor, wrap } from '../../src/fovea.ts';
@@ -141,6 +143,43 @@ test('refuses what cannot be trained, before it starts', async () => {
   await rejects(() => fit(spotsFit(data, { augmentation: 'flip' as 'flips' })), OptionError, /did you mean 'flips'/);
   const three = spots(32);
   await rejects(() => fit(spotsFit({ ...three, classes: ['a', 'b', 'c'] })), DataError, /2 classes apart, spots has 3/);
+});
+
+/** The device, as if it had less memory. */
+function withMemory(real: Device, maxBuffer: number): Device {
+  return new Proxy(real, {
+    get(target, key) {
+      if (key === 'memory') return { ...target.memory, maxBuffer };
+      const value = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+test('a batch that does not fit is refused before anything is allocated, with the largest that does', async () => {
+  const before = cpu.counters.bytesAllocated;
+  const tight = withMemory(cpu, before + 4 * 2 ** 20);
+  const attempt = (batch: number): Promise<string> =>
+    fit(spotsFit(data, { device: tight, epochs: 1, batch })).then((run) => {
+      run.dispose();
+      return '';
+    }, (error: Error) => {
+      assert.instance(error, OutOfMemoryError);
+      return error.message;
+    });
+  const said = await attempt(48);
+  assert.match(said, /^a batch of 48 takes \d+ MB, which do not fit on cpu .*; the largest batch that fits is \d+, without recomputation$/);
+  assert.is(cpu.counters.bytesAllocated, before);
+  const largest = Number(/fits is (\d+)/.exec(said)![1]);
+  assert.ok(largest >= 1 && largest < 48, said);
+  assert.match(await attempt(largest + 1), `fits is ${largest},`);
+  assert.is(await attempt(largest), '');
+  arenaOf(tight).release();
+});
+
+test('recomputation changes no bit of what is learnt', async () => {
+  const kept = await trained(spotsFit(data, { device: cpu, epochs: 2 }));
+  assertSameBits(await trained(spotsFit(data, { device: cpu, epochs: 2, recompute: true })), kept);
 });
 
 test('class weights come from counts, or are given', () => {
