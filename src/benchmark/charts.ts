@@ -42,7 +42,8 @@ const notice = ({ machine }: Report): string => `${machine.processor}, ${machine
 function trainingTime(rows: readonly Row[], report: Report): string {
   const bars = rows.flatMap((row) => row.entries.filter((e) => e.milliseconds.length > 0).map((e): Bar => {
     const value = median(e.milliseconds) / row.batch!;
-    const device = isOurs(e.contestant) ? `${row.device === 'cpu' ? 'cpu' : String(report.devices.find((d) => d.kind === row.device)?.fingerprint.adapter).split('-')[0]}: ` : '';
+    const { adapter = row.device } = report.devices.find((d) => d.kind === row.device)?.fingerprint ?? {};
+    const device = isOurs(e.contestant) ? `${String(adapter).split('-')[0]}: ` : '';
     const color = isOurs(e.contestant) ? colors.blue : colors.orange;
     return { name: `${device}${e.contestant}`.slice(0, 34), value, text: `${value.toPrecision(3)} ms`, color };
   }));
