@@ -42,8 +42,10 @@ const notice = ({ machine }: Report): string => `${machine.processor}, ${machine
 function trainingTime(rows: readonly Row[], report: Report): string {
   const bars = rows.flatMap((row) => row.entries.filter((e) => e.milliseconds.length > 0).map((e): Bar => {
     const value = median(e.milliseconds) / row.batch!;
-    const device = isOurs(e.contestant) ? `${row.device === 'cpu' ? 'cpu' : report.devices.find((d) => d.kind === row.device)!.fingerprint.adapter}: ` : '';
-    return { name: `${device}${e.contestant}`.slice(0, 34), value, text: `${value.toPrecision(3)} ms`, color: isOurs(e.contestant) ? colors.blue : colors.orange };
+    const { adapter = row.device } = report.devices.find((d) => d.kind === row.device)?.fingerprint ?? {};
+    const device = isOurs(e.contestant) ? `${String(adapter).split('-')[0]}: ` : '';
+    const color = isOurs(e.contestant) ? colors.blue : colors.orange;
+    return { name: `${device}${e.contestant}`.slice(0, 34), value, text: `${value.toPrecision(3)} ms`, color };
   }));
   return barChart({
     title: `Training time of ${rows[0].name}`, x: 'milliseconds an image', bars: bars.sort((a, b) => a.value - b.value), notice: notice(report),

@@ -25,9 +25,12 @@ export async function readReport(file: string): Promise<Report> {
   } catch (cause) {
     throw new FormatError(`${file}: is no JSON: ${(cause as Error).message}`, { cause });
   }
-  if (report?.format !== 1) throw new FormatError(`${file}: "format" is ${JSON.stringify(report?.format)}, expected 1: a file that fovea bench --out wrote`);
+  if (report?.format !== 1) {
+    throw new FormatError(`${file}: "format" is ${JSON.stringify(report?.format)}, expected 1: a file that fovea bench --out wrote`);
+  }
   const whole = Array.isArray(report.rows) && report.rows.every((row) =>
-    typeof row?.name === 'string' && Array.isArray(row.entries) && row.entries.every((e: { milliseconds?: unknown } | undefined) => Array.isArray(e?.milliseconds)));
+    typeof row?.name === 'string' && Array.isArray(row.entries)
+    && row.entries.every((e: { milliseconds?: unknown } | undefined) => Array.isArray(e?.milliseconds)));
   if (!whole) throw new FormatError(`${file}: "rows" should be a list of rows with entries and their milliseconds`);
   return report;
 }

@@ -29,7 +29,7 @@ export interface RunHooks {
   readonly peers?: PeerSource;
 }
 
-/** @throws BenchmarkError where an output is wrong, or there is nothing to measure */
+/** @throws BenchmarkError where there is nothing to measure; rows with a wrong output are left out and named in `failures` */
 export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): Promise<Report> {
   const { log } = hooks;
   const most = await availableThreads(undefined);
@@ -44,10 +44,11 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
     for (const peer of peers) if ('absent' in peer) log(`${peer.name}: absent (${peer.absent})`);
     const probes = options.probes ? await probeAll(targets, options, log) : [];
     const rows: Row[] = [];
+    const failures: string[] = [];
     const report: Report = {
       format: 1, machine: machineOf(), options: { ...options, threads },
       devices: targets.map(({ device, openSeconds }) => ({ name: device.name, kind: device.kind, fingerprint: device.fingerprint, openSeconds })),
-      peers: peers.map((p) => ('absent' in p ? p : { name: p.name, versions: p.versions })), probes, rows,
+      peers: peers.map((p) => ('absent' in p ? p : { name: p.name, versions: p.versions })), failures, probes, rows,
     };
     const work = problemsOf(options).flatMap((make) => kinds.map((kind) => ({ make, kind })));
     if (work.length === 0) throw new BenchmarkError(`nothing to measure: no row of ${options.only.join(', ')} has "${options.filter}" in it`);
@@ -55,7 +56,16 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
       hooks.signal?.throwIfAborted();
       const problem = make();
       hooks.onRow?.(done, work.length, `${problem.name}, ${kind}`);
-      const row = await measure(problem, kind, { ...hooks, options, targets, peers, probes });
+      let row: Row;
+      try {
+        row = await measure(problem, kind, { ...hooks, options, targets, peers, probes });
+      } catch (error) {
+        // A wrong output, or an engine that fell over, ends its row and is told at the end; the others count.
+        hooks.signal?.throwIfAborted();
+        failures.push(`${kind}: ${(error as Error).message.split('\n')[0]}`);
+        log(`failed: ${failures.at(-1)}`);
+        continue;
+      }
       rows.push(row);
       await hooks.onResult?.(row, report);
     }

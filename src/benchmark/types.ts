@@ -177,6 +177,8 @@ export interface Report {
   readonly options: Readonly<Record<string, unknown>>;
   readonly devices: readonly DeviceFacts[];
   readonly peers: readonly (AbsentPeer | { readonly name: string; readonly versions: Peer['versions'] })[];
+  /** Rows that did not count, and why. */
+  readonly failures: readonly string[];
   readonly probes: readonly Probe[];
   readonly rows: readonly Row[];
 }

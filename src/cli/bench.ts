@@ -86,6 +86,8 @@ async function run(given: Record<string, unknown>, { terminal, signal, benchmark
       terminal.out(`${out}\n`);
     }
     if (options.charts !== undefined) for (const file of await writeCharts(options.charts, report)) terminal.out(`${file}\n`);
+    const { failures } = report;
+    if (failures.length > 0) throw new BenchmarkError(`${failures.length} rows do not count; the first: ${failures[0]}`);
   } finally {
     progress.clear();
   }

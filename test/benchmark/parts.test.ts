@@ -80,7 +80,7 @@ test('the roofline: compute above the ridge, bytes below it', () => {
 
 test('slower is what is both slower by more than 5 % and apart in its quartiles', () => {
   const report = (milliseconds: number[], contestant = 'fovea, 1 thread'): Report => ({
-    format: 1, machine: {}, options: {}, devices: [], peers: [], probes: [],
+    format: 1, machine: {}, options: {}, devices: [], peers: [], failures: [], probes: [],
     rows: [{ group: 'conv', device: 'cpu', name: 'conv2d', layers: [], flop: 1, bytes: 1, entries: [{ contestant, milliseconds }] }],
   });
   const verdict = (before: number[], after: number[]): string => compareReports(report(before), report(after))[0].verdict;
