@@ -2,12 +2,12 @@
  * dfilter[k,r,s,c] = sum over n,p,q of dy[n,p,q,k] x[n, p u + r d - top, q v + s e - left, c].
  *
  * A matrix product whose depth is the pixels of the output: long, so it is cut into blocks of DEPTH pixels; for each, dy is packed
- * into groups of 4 channels and x, shifted by the tap, into units of 8 (zeros in the padding), and every group meets every unit in
- * a 4 x 8 tile of registers (lib/gemm.ts, columnsTimesRows). A tile of this kernel is a part of the pixels (a split) by a run of
+ * into groups of 4 channels and x, shifted by the tap, into units of 8 (zeros in the padding), and all groups meet every unit in
+ * tiles of registers (lib/gemm.ts, productOfColumns). A tile of this kernel is a part of the pixels (a split) by a run of
  * units (tap, 8 channels) by a run of k. Splits write partial sums, which `sumPartials` adds in order; their number follows from
  * shapes. With few channels (a first layer) a unit is 8 elements of the flattened (r, s, c), gathered row by row.
  */
-import { MR, NR, columnsTimesRows } from './lib/gemm';
+import { NR, TILE_BYTES, productOfColumns, sumRow, sumTiles } from './lib/gemm';
 import { addr, copyRun, int, min32, zeroRun } from './lib/simd';
 
 /** Pixels of a block. */
@@ -168,17 +168,19 @@ export function convFilterGrad(args: usize, tile: i32, scratch: usize): void {
   const units = min32(int(args, UNITS_PER_TILE), unitCount - firstUnit);
   const firstK = kTile * int(args, K_PER_TILE);
   const width = min32(int(args, K_PER_TILE), int(args, K) - firstK);
-  const groups = (width + MR - 1) / MR;
+  const groups = (width + 3) >> 2;
   const firstRow = split * int(args, ROWS_PER_SPLIT);
   const lastRow = min32(firstRow + int(args, ROWS_PER_SPLIT), int(args, ROWS));
   const dyStride = addr(args, DY_STRIDE);
   const dy = addr(args, DY) + ((<usize>firstK) << 2);
 
-  const packedDy = scratch;
-  const packedX = packedDy + (<usize>groups) * GROUP_BYTES;
+  const packedDy = scratch + 256;
+  // two groups more than there are: the last tile of registers may read them, for rows that nobody uses
+  const packedX = packedDy + (<usize>(groups + 2)) * GROUP_BYTES;
   const rowBytes = (<usize>units) << 5;
   const sums = packedX + (gathered ? (<usize>DEPTH) * rowBytes : (<usize>units) * UNIT_BYTES);
-  zeroRun(sums, (<usize>(groups * MR)) * rowBytes);
+  const unitBytes = (<usize>sumTiles(width)) * TILE_BYTES;
+  zeroRun(sums, (<usize>units) * unitBytes);
 
   for (let row = firstRow; row < lastRow; row += DEPTH) {
     const depth = min32(DEPTH, lastRow - row);
@@ -196,35 +198,29 @@ export function convFilterGrad(args: usize, tile: i32, scratch: usize): void {
     for (let u = 0; u < units; u++) {
       const b = packedX + (gathered ? (<usize>u) << 5 : (<usize>u) * UNIT_BYTES);
       const bStep: usize = gathered ? rowBytes : 32;
-      let sum = sums + ((<usize>u) << 5);
-      let a = packedDy;
-      for (let g = 0; g < groups; g++) {
-        columnsTimesRows(a, 16, b, bStep, depth, sum, rowBytes);
-        a += GROUP_BYTES;
-        sum += rowBytes << 2;
-      }
+      productOfColumns(packedDy, GROUP_BYTES, width, b, bStep, depth, sums + (<usize>u) * unitBytes, scratch);
     }
   }
 
   const outStride = addr(args, OUT_STRIDE);
   const out = addr(args, OUT) + (<usize>split) * addr(args, SPLIT_STRIDE);
   for (let k = 0; k < width; k++) {
-    const from = sums + (<usize>k) * rowBytes;
+    let from = sums + sumRow(k);
     const to = out + (<usize>((firstK + k) * taps)) * outStride;
-    for (let u = 0; u < units; u++) {
+    for (let u = 0; u < units; u++, from += unitBytes) {
       if (gathered) {
         // element by element: taps may be apart in the result
         for (let n = 0; n < NR; n++) {
           const d = (firstUnit + u) * NR + n;
           if (d >= depthLength) break;
           const tap = d / c;
-          store<f32>(to + (<usize>tap) * outStride + ((<usize>(d - tap * c)) << 2), load<f32>(from + ((<usize>(u * NR + n)) << 2)));
+          store<f32>(to + (<usize>tap) * outStride + ((<usize>(d - tap * c)) << 2), load<f32>(from + ((<usize>n) << 2)));
         }
         continue;
       }
       const tap = (firstUnit + u) / unitsPerTap;
       const channel = (firstUnit + u - tap * unitsPerTap) * NR;
-      copyRun(to + (<usize>tap) * outStride + ((<usize>channel) << 2), from + ((<usize>u) << 5), (<usize>min32(NR, c - channel)) << 2);
+      copyRun(to + (<usize>tap) * outStride + ((<usize>channel) << 2), from, (<usize>min32(NR, c - channel)) << 2);
     }
   }
 }

@@ -76,7 +76,7 @@ export function normalize(args: usize, tile: i32, scratch: usize): void {
     for (; i < wide; i += 16) {
       const d = f32x4.sub(v128.load(x + i), v128.load(means + i));
       const v = f32x4.add(f32x4.mul(d, v128.load(scratch + i)), v128.load(betas + i));
-      v128.store(y + i, f32x4.max(v, floor));
+      v128.store(y + i, f32x4.pmax(v, floor));
     }
     for (; i < bytes; i += 4) {
       const v = (load<f32>(x + i) - load<f32>(means + i)) * load<f32>(scratch + i) + load<f32>(betas + i);

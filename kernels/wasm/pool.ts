@@ -59,27 +59,37 @@ export function maxPoolGrad(args: usize, tile: i32, scratch: usize): void {
   const start = (<usize>c0) << 2, end = (<usize>min32(c0 + int(args, 22), c)) << 2;
   const x = at(addr(args, 0), image * h * w, xStride), dx = at(addr(args, 3), image * h * w, dxStride);
   const y = at(addr(args, 1), image * p * q, yStride), dy = at(addr(args, 2), image * p * q, dyStride);
-  for (let i = 0; i < h * w; i++) {
-    let to = at(dx, i, dxStride) + start;
-    const stop = at(dx, i, dxStride) + end;
-    for (; to + 16 <= stop; to += 16) v128.store(to, f32x4.splat(0));
-    for (; to < stop; to += 4) store<f32>(to, 0);
-  }
-  for (let oh = 0; oh < p; oh++) {
-    const h0 = oh * int(args, 12) - int(args, 14);
-    const hs = max32(h0, 0), h1 = min32(h0 + int(args, 10), h);
+  const strideH = int(args, 12), strideW = int(args, 13), sizeH = int(args, 10), sizeW = int(args, 11);
+  const line = (<usize>w) * xStride, dxLine = (<usize>w) * dxStride;
+  let zeroed = 0;
+  // one more row of windows than there are, for the rows of x below the last
+  for (let oh = 0; oh <= p; oh++) {
+    const h0 = oh * strideH - int(args, 14);
+    const hs = max32(h0, 0), h1 = oh == p ? h : min32(h0 + sizeH, h);
+    // rows are zeroed just before the first window that reaches them, and stay near
+    for (let i = zeroed * w; i < h1 * w; i++) {
+      let to = at(dx, i, dxStride) + start;
+      const stop = at(dx, i, dxStride) + end;
+      for (; to + 16 <= stop; to += 16) v128.store(to, f32x4.splat(0));
+      for (; to < stop; to += 4) store<f32>(to, 0);
+    }
+    zeroed = max32(zeroed, h1);
+    if (oh == p) break;
     for (let ow = 0; ow < q; ow++) {
-      const w0 = ow * int(args, 13) - int(args, 16);
-      const ws = max32(w0, 0), w1 = min32(w0 + int(args, 11), w);
+      const w0 = ow * strideW - int(args, 16);
+      const ws = max32(w0, 0), w1 = min32(w0 + sizeW, w);
       const o = oh * q + ow;
+      const yAt = at(y, o, yStride), dyAt = at(dy, o, dyStride);
+      const corner = at(x, hs * w + ws, xStride), dxCorner = at(dx, hs * w + ws, dxStride);
       let i = start;
       for (; i + 16 <= end; i += 16) {
-        const best = v128.load(at(y, o, yStride) + i), g = v128.load(at(dy, o, dyStride) + i);
+        const best = v128.load(yAt + i), g = v128.load(dyAt + i);
         let open = i32x4.splat(-1);
-        for (let ih = hs; ih < h1; ih++) {
-          for (let iw = ws; iw < w1; iw++) {
-            const here = v128.and(open, f32x4.eq(v128.load(at(x, ih * w + iw, xStride) + i), best));
-            const to = at(dx, ih * w + iw, dxStride) + i;
+        let row = corner + i, dxRow = dxCorner + i;
+        for (let ih = hs; ih < h1; ih++, row += line, dxRow += dxLine) {
+          let from = row, to = dxRow;
+          for (let iw = ws; iw < w1; iw++, from += xStride, to += dxStride) {
+            const here = v128.and(open, f32x4.eq(v128.load(from), best));
             v128.store(to, f32x4.add(v128.load(to), v128.and(here, g)));
             open = v128.andnot(open, here);
           }

@@ -6,13 +6,13 @@
  * for 4x4 blocks dY of the output's gradient and the 6x6 inputs d that they saw; for each of the 36 places the sum over blocks is a
  * matrix product [k, blocks] x [blocks, c]. A tile is a part of the blocks (a split) by a run of k by a run of c: it transforms DEPTH
  * blocks at a time into packed groups of 4 k and of 8 c, multiplies them into 36 matrices [k, c] of scratch (lib/gemm.ts,
- * columnsTimesRows), and transforms those at the end. Splits are added in order by `sumPartials`. C and K are multiples of 4.
+ * productOfColumns), and transforms those at the end. Splits are added in order by `sumPartials`. C and K are multiples of 4.
  *
  * Arguments: 0 x, 1 dy, 2 out, 3 blocks, 4 blocks down, 5 across, 6 H, 7 W, 8 P, 9 Q (of dy), 10 C, 11 K, 12 top, 13 left, 14 x's, 15
  * dy's stride (bytes), 16 blocks a split, 17 k a tile, 18 tiles of k, 19 c a tile, 20 tiles of c, 21 bytes from (k, r, s) to the next
  * in out, 22 from split to split.
  */
-import { MR, NR, columnsTimesRows } from './lib/gemm';
+import { NR, TILE_BYTES, productOfColumns, sumRow, sumTiles } from './lib/gemm';
 import { addr, int, min32, zeroRun } from './lib/simd';
 import { filterAdjointLine, inputLine, outputAdjointLine } from './lib/winograd-f4x3';
 
@@ -22,10 +22,11 @@ const DEPTH: i32 = 32;
 const K_GROUP: usize = 32 * 16 + 64;
 const C_GROUP: usize = 32 * 32 + 64;
 
-/** Scratch: zeros, addresses, a square of vectors, then groups of k, groups of c, sums. */
+/** Scratch: zeros, addresses, a square of vectors, a tile of registers, then groups of k, groups of c, sums. */
 const ADDRESSES: usize = 16384;
 const SQUARE: usize = ADDRESSES + 256;
-const PACKED: usize = SQUARE + 1024;
+const TILE: usize = SQUARE + 1024;
+const PACKED: usize = TILE + 256;
 
 /** Addresses of a `size` x `size` square of an image from (h0, w0) on; of zeros outside. */
 function addresses(table: usize, base: usize, stride: usize, image: i32, h: i32, w: i32, h0: i32, w0: i32, size: i32, zeros: usize): void {
@@ -87,16 +88,17 @@ export function winogradFilterGrad(args: usize, tile: i32, scratch: usize): void
   const kTile = inSplit / cTiles;
   const firstK = kTile * int(args, 17), firstC = (inSplit - kTile * cTiles) * int(args, 19);
   const ks = min32(int(args, 17), int(args, 11) - firstK), cs = min32(int(args, 19), int(args, 10) - firstC);
-  const kGroups = (ks + MR - 1) / MR, cGroups = (cs + NR - 1) / NR;
+  const kGroups = (ks + 3) >> 2, cGroups = (cs + NR - 1) / NR;
   const firstBlock = split * int(args, 16), lastBlock = min32(firstBlock + int(args, 16), int(args, 3));
   const down = int(args, 4), across = int(args, 5);
   const x = addr(args, 0) + ((<usize>firstC) << 2), dy = addr(args, 1) + ((<usize>firstK) << 2);
   const table = scratch + ADDRESSES, square = scratch + SQUARE;
   const kPlane = (<usize>kGroups) * K_GROUP, cPlane = (<usize>cGroups) * C_GROUP;
-  const packedK = scratch + PACKED, packedC = packedK + 36 * kPlane;
+  // two groups more than there are: the last tile of registers may read them, for rows that nobody uses
+  const packedK = scratch + PACKED, packedC = packedK + 36 * kPlane + 2 * K_GROUP;
   const sums = packedC + 36 * cPlane;
-  const rowBytes = (<usize>cGroups) << 5;
-  const sumPlane = (<usize>(kGroups * MR)) * rowBytes + 64;
+  const unitBytes = (<usize>sumTiles(ks)) * TILE_BYTES;
+  const sumPlane = (<usize>cGroups) * unitBytes + 64;
   zeroRun(scratch, (<usize>max<i32>(ks, cs)) << 2);
   zeroRun(sums, 36 * sumPlane);
 
@@ -113,14 +115,10 @@ export function winogradFilterGrad(args: usize, tile: i32, scratch: usize): void
     }
     for (let e: usize = 0; e < 36; e++) {
       for (let u = 0; u < cGroups; u++) {
-        const b = packedC + e * cPlane + (<usize>u) * C_GROUP;
-        let a = packedK + e * kPlane;
-        let sum = sums + e * sumPlane + ((<usize>u) << 5);
-        for (let g = 0; g < kGroups; g++) {
-          columnsTimesRows(a, 16, b, 32, depth, sum, rowBytes);
-          a += K_GROUP;
-          sum += rowBytes << 2;
-        }
+        productOfColumns(
+          packedK + e * kPlane, K_GROUP, ks, packedC + e * cPlane + (<usize>u) * C_GROUP, 32, depth,
+          sums + e * sumPlane + (<usize>u) * unitBytes, scratch + TILE,
+        );
       }
     }
   }
@@ -131,7 +129,7 @@ export function winogradFilterGrad(args: usize, tile: i32, scratch: usize): void
   for (let k = 0; k < ks; k++) {
     const to = out + (<usize>((firstK + k) * 9)) * outStride;
     for (let c = 0; c < cs; c += 4) {
-      const from = sums + (<usize>k) * rowBytes + ((<usize>c) << 2);
+      const from = sums + sumRow(k) + (<usize>(c >> 3)) * unitBytes + ((<usize>(c & 4)) << 2);
       for (let j: usize = 0; j < 6; j++) {
         const p = from + j * sumPlane;
         filterAdjointLine(

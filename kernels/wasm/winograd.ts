@@ -11,9 +11,10 @@
  * blocks by a run of panels: inputs are transformed into 36 matrices [blocks, C] of scratch, multiplied with the panels, and
  * transformed back. The gradient by the input is the same with dy as input and filters turned by 180 degrees.
  */
-import { MR, NR, RELU, RUN_BYTES, rowsTimesPanel } from './lib/gemm';
+import { MR, NR, RELU, RUN_BYTES } from './lib/gemm';
 import { addr, int, min32, zeroRun } from './lib/simd';
 import { filterLine, inputLine, outputLine } from './lib/winograd-f4x3';
+import { GROUP_BYTES, PANEL_GROUP, fillRuns, inputPlane, multiplyPlanes, resultPlane, turn4 } from './lib/winograd-product';
 
 // @ts-ignore: decorator
 @inline
@@ -51,18 +52,7 @@ export function winogradFilter(args: usize, tile: i32, scratch: usize): void {
       } else {
         const step: usize = 9 * stride;
         let from = filter + (<usize>first) * step + ((<usize>d) << 2);
-        for (let t = 0; t < 9; t++, from += stride) {
-          const a = v128.load(from), b = v128.load(from + step), e = v128.load(from + 2 * step), f = v128.load(from + 3 * step);
-          const ab0 = i8x16.shuffle(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
-          const ab1 = i8x16.shuffle(a, b, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
-          const ef0 = i8x16.shuffle(e, f, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
-          const ef1 = i8x16.shuffle(e, f, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
-          const to = taps + ((<usize>t) << 6);
-          v128.store(to, i8x16.shuffle(ab0, ef0, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23));
-          v128.store(to, i8x16.shuffle(ab0, ef0, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31), 16);
-          v128.store(to, i8x16.shuffle(ab1, ef1, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23), 32);
-          v128.store(to, i8x16.shuffle(ab1, ef1, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31), 48);
-        }
+        for (let t = 0; t < 9; t++, from += stride) turn4(from, step, taps + ((<usize>t) << 6));
       }
       for (let i: usize = 0; i < 4; i++) {
         let g = taps + i * 16;
@@ -105,10 +95,6 @@ const PANELS_PER_TILE: i32 = 18;
 const COLUMN_TILES: i32 = 19;
 const FLAGS: i32 = 20;
 const PLANE: i32 = 21;
-
-/** Panels that are multiplied before results are transformed back. */
-const PANEL_GROUP: i32 = 4;
-const GROUP_BYTES: usize = 128;
 
 /** Scratch: zeros, addresses, a 6x6 of vectors, the table, results of a group, then the transformed inputs. */
 const ADDRESSES: usize = 16384;
@@ -186,7 +172,7 @@ function transformOutputs(
         outputLine(v128.load(p), v128.load(p, 16), v128.load(p, 32), v128.load(p, 48), v128.load(p, 64), v128.load(p, 80), result, 16);
         let to = corner + (<usize>(i * w)) * yStride + ((<usize>c) << 2);
         for (let j = 0; j < columns; j++, to += yStride) {
-          v128.store(to, f32x4.max(f32x4.add(v128.load(result + ((<usize>j) << 4)), add), floor));
+          v128.store(to, f32x4.pmax(f32x4.add(v128.load(result + ((<usize>j) << 4)), add), floor));
         }
       }
     }
@@ -200,43 +186,17 @@ export function winograd(args: usize, tile: i32, scratch: usize): void {
   const c = int(args, IN_C), k = int(args, OUT_C);
   const first = blockTile * int(args, BLOCKS);
   const blocks = min32(int(args, BLOCKS), int(args, BLOCKS_ALL) - first);
-  const groups = (blocks + MR - 1) / MR;
   const firstPanel = columnTile * int(args, PANELS_PER_TILE);
   const lastPanel = min32(firstPanel + int(args, PANELS_PER_TILE), (k + NR - 1) / NR);
-  const panelBytes = (<usize>c) << 5;
-  const rowBytes = (<usize>c) << 2;
-  // a line more than needed, so that the 36 planes do not fall into one cache set
-  const vPlane = (<usize>blocks) * rowBytes + 64, mPlane = (<usize>blocks) * GROUP_BYTES + 64;
   const table = scratch + TABLE;
-  const m = table + (<usize>(36 * groups)) * RUN_BYTES;
-  const v = m + 36 * mPlane;
-  zeroRun(scratch, rowBytes);
-  transformInputs(args, first, blocks, scratch, v, vPlane);
-  for (let e = 0; e < 36; e++) {
-    for (let g = 0; g < groups; g++) {
-      const entry = table + (<usize>(e * groups + g)) * RUN_BYTES;
-      store<usize>(entry, 0);
-      for (let i = 0; i < MR; i++) {
-        const row = g * MR + i < blocks ? g * MR + i : g * MR;
-        store<usize>(entry + ((<usize>(i + 1)) << 2), v + (<usize>e) * vPlane + (<usize>row) * rowBytes);
-      }
-    }
-  }
-  const u = addr(args, U), uPlane = addr(args, PLANE);
+  const m = table + (<usize>(36 * ((blocks + MR - 1) / MR))) * RUN_BYTES;
+  const v = m + 36 * resultPlane(blocks);
+  zeroRun(scratch, (<usize>c) << 2);
+  transformInputs(args, first, blocks, scratch, v, inputPlane(blocks, c));
+  fillRuns(table, v, 36, blocks, c);
   for (let p0 = firstPanel; p0 < lastPanel; p0 += PANEL_GROUP) {
     const p1 = min32(p0 + PANEL_GROUP, lastPanel);
-    for (let e = 0; e < 36; e++) {
-      for (let p = p0; p < p1; p++) {
-        const panel = u + (<usize>e) * uPlane + (<usize>p) * panelBytes;
-        let to = m + (<usize>e) * mPlane + ((<usize>(p - p0)) << 5);
-        let entry = table + (<usize>(e * groups)) * RUN_BYTES;
-        for (let g = 0; g < groups; g++) {
-          rowsTimesPanel(entry, 1, c, panel, 0, to, GROUP_BYTES, min32(MR, blocks - g * MR), NR, 0);
-          to += GROUP_BYTES * MR;
-          entry += RUN_BYTES;
-        }
-      }
-    }
-    transformOutputs(args, first, blocks, scratch, m, mPlane, p0 * NR, min32(p1 * NR, k));
+    multiplyPlanes(table, 36, blocks, c, addr(args, U), addr(args, PLANE), p0, p1, m);
+    transformOutputs(args, first, blocks, scratch, m, resultPlane(blocks), p0 * NR, min32(p1 * NR, k));
   }
 }

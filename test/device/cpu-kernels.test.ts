@@ -58,6 +58,8 @@ function convolution(x: number[], filter: number[], stride: number, padding: num
 const cases: Case[] = [
   ...convolution([3, 14, 14, 40], [36, 3, 3, 40], 1, same(1)),
   ...convolution([4, 16, 16, 32], [40, 3, 3, 32], 1, same(1)),
+  // the smaller tile of minimal filtering: odd sizes, columns cut, a last panel and a last run of blocks that are short
+  ...convolution([3, 15, 17, 36], [76, 3, 3, 36], 1, same(1)),
   ...convolution([2, 15, 13, 37], [33, 3, 3, 37], 1, [0, 1, 1, 0]),
   ...convolution([2, 21, 19, 24], [30, 3, 3, 24], 2, same(1)),
   ...convolution([1, 9, 9, 70], [12, 3, 3, 70], 2, same(1)),

@@ -7,7 +7,8 @@ import type { CpuArg, CpuLaunch, Lowering, Placed, Scratch, TensorType } from '.
 import { isContiguous } from '../../device/types.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import {
-  winogradBytes, winogradFilterGrad, winogradFilterGradWork, winogradLaunches, winogradSplits, winogradWork,
+  smallWinogradBytes, smallWinogradLaunches, smallWinogradWork, winogradBytes, winogradFilterGrad, winogradFilterGradWork, winogradLaunches,
+  winogradSplits, winogradWork,
 } from './winograd.ts';
 
 /** Columns of a panel, rows of a register tile: kernels/wasm/lib/gemm.ts. */
@@ -142,21 +143,30 @@ export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: string 
   },
 };
 
-function statsBytes({ x, filter, y, attrs }: { x: TensorType; filter: TensorType; y: TensorType; attrs: ConvAttrs }): number {
-  const { rowTiles } = forwardPlan({ x: x.shape, filter: filter.shape, y: y.shape, attrs });
-  return rowTiles * filter.shape[0] * 2 * floatBytes;
-}
-
 /**
- * Always direct. Ahead of a batch normalization and ReLU in training, the larger rounding of minimal filtering flips so many ReLUs
- * at zero that gradients of Inception-BN leave the rule for networks (docs/rejected.md); forward alone, and gradients, have no kinks.
+ * Direct, or by the smaller tile of minimal filtering. Ahead of a batch normalization and ReLU in training, the rounding of F(4x4, 3x3)
+ * flips so many ReLUs at zero that gradients of Inception-BN leave the rule for networks (docs/rejected.md); forward alone, and
+ * gradients, have no kinks.
  */
 export const conv2dStatsLowering: Lowering<ConvAttrs, CpuLaunch> = {
-  scratch: ([x, filter], [y], attrs) => {
+  scratch([x, filter], [y], attrs) {
     const [k, r, s, c] = filter.shape;
-    return [panelBytes(k, r * s * c), statsBytes({ x, filter, y, attrs })];
+    const sizes = { input: x.shape, output: y.shape, filter: filter.shape, attrs };
+    const small = smallWinogradBytes(sizes);
+    const rows = y.shape[0] * y.shape[1] * y.shape[2];
+    const parts = small ? ceil(rows, sumRows(rows, k)) : forwardPlan({ x: x.shape, filter: filter.shape, y: y.shape, attrs }).rowTiles;
+    return [small ?? panelBytes(k, r * s * c), parts * k * 2 * floatBytes];
   },
+  work: ([x, filter], [y], attrs) => smallWinogradWork({ input: x.shape, output: y.shape, filter: filter.shape, attrs }),
   launches({ attrs, inputs: [x, filter, bias], outputs: [y, mean, variance], scratch: [panels, stats] }) {
+    if (smallWinogradBytes({ input: x.shape, output: y.shape, filter: filter.shape, attrs }) !== undefined) {
+      const perTile = sumRows(y.rows, y.channels);
+      return [
+        ...smallWinogradLaunches(x, filter, bias, y, panels, attrs),
+        tileMoments(y, stats, perTile),
+        combineMoments(stats, y.rows, perTile, y.channels, mean, variance),
+      ];
+    }
     const { rowsPerTile } = forwardPlan({ x: x.shape, filter: filter.shape, y: y.shape, attrs });
     return [
       ...forwardLaunches({ x, filter, bias, y, panels, stats, attrs, relu: false }),
@@ -236,6 +246,8 @@ export const conv2dInputGradLowering: Lowering<InputGradAttrs, CpuLaunch> = {
 
 /** Pixels of one block: kernels/wasm/conv-filter.ts. */
 const DEPTH = 128;
+/** Channels of dy of a tile: a multiple of the rows that two register tiles have. */
+const MOST_K = 192;
 const MOST_PARTIAL_BYTES = 16 * 1024 * 1024;
 
 function filterPlan(x: TensorType, dy: TensorType, filterShape: readonly number[]) {
@@ -244,7 +256,7 @@ function filterPlan(x: TensorType, dy: TensorType, filterShape: readonly number[
   const taps = r * s;
   const gatherUnits = ceil(taps * c, NR);
   const gather = c < FEW_CHANNELS && taps > 1 && gatherUnits <= 24;
-  const kPerTile = Math.min(256, ceil(k, MR) * MR);
+  const kPerTile = Math.min(MOST_K, ceil(k, 12) * 12);
   const kTiles = ceil(k, kPerTile);
   const unitCount = gather ? gatherUnits : taps * ceil(c, NR);
   const unitsPerTile = gather ? gatherUnits : Math.min(8, unitCount);

@@ -5,8 +5,13 @@ import type { PoolAttrs } from '../support/pool.ts';
 const ceil = (a: number, b: number): number => Math.ceil(a / b);
 /** Elements of output that a tile computes. */
 const TILE = 8192;
-/** Channels of a tile of the gradient of max pooling: a cache line of each pixel. */
-const CHANNELS = 16;
+
+/** Channels of a tile of the gradient of max pooling: as long runs of memory as leave every thread work, a cache line at least. */
+function gradientChannels(images: number, channels: number): number {
+  let perTile = 256;
+  while (perTile > 16 && images * ceil(channels, perTile) < 16) perTile /= 2;
+  return perTile;
+}
 
 interface PoolParts {
   /** Images and their pooled form, for their shapes. */
@@ -45,11 +50,12 @@ export const avgPoolLowering = forward('avgPool');
 
 export const maxPoolGradLowering: Lowering<PoolAttrs, CpuLaunch> = {
   launches({ attrs, inputs: [dy, x, y], outputs: [dx] }) {
-    const blocks = ceil(x.channels, CHANNELS);
+    const perTile = gradientChannels(x.shape[0], x.channels);
+    const blocks = ceil(x.channels, perTile);
     return [{
       kernel: 'maxPoolGrad',
       tiles: x.shape[0] * blocks,
-      args: poolArgs({ image: x, pooled: y, values: { x, y, dy, dx }, attrs, perTile: CHANNELS, blocks }),
+      args: poolArgs({ image: x, pooled: y, values: { x, y, dy, dx }, attrs, perTile, blocks }),
       label: 'maxPoolGrad',
     }];
   },

@@ -5,23 +5,36 @@ import type { ConvAttrs } from '../support/conv.ts';
 
 const NR = 8;
 const MR = 4;
-const PLANES = 36;
 const RELU = 2;
-/** Bytes of a thread's scratch before the table: kernels/wasm/winograd.ts. */
-const FIXED_BYTES = 16384 + 256 + 1024;
-/** Transformed inputs of a tile should leave room in the second-level cache. */
-const INPUT_BYTES = 512 * 1024;
-const MOST_BLOCKS = 24;
 const ENOUGH_TILES = 24;
 /** Channels on either side below which register tiles are too short to pay. */
 const LEAST_CHANNELS = 16;
 
-/**
- * Whether minimal filtering is cheaper, by measured cycles: a register tile does some 7 multiplications and additions a cycle; input
- * and output transforms take 30 cycles a channel and block, transforming, writing and reading a filter's 36 values 50.
- */
-function pays(blocks: number, pixels: number, c: number, k: number): boolean {
-  const minimal = blocks * ((1.15 * PLANES * c * k) / 7 + 30 * (c + k)) + 50 * c * k;
+/** A tile of minimal filtering: `size` x `size` outputs by `planes` multiplications. */
+interface Tile {
+  readonly size: number;
+  readonly planes: number;
+  /** Measured cycles of transforming a block's channel on its way in and out, and a filter's values. */
+  readonly blockCycles: number;
+  readonly filterCycles: number;
+  /** Bytes of scratch before the table, blocks of a launch's tile at most, and bytes that its transformed inputs should keep to. */
+  readonly fixedBytes: number;
+  readonly mostBlocks: number;
+  readonly inputBytes: number;
+}
+
+/** F(4x4, 3x3), kernels/wasm/winograd.ts. */
+const large: Tile = {
+  size: 4, planes: 36, blockCycles: 30, filterCycles: 50, fixedBytes: 16384 + 256 + 1024, mostBlocks: 24, inputBytes: 512 * 1024,
+};
+/** F(2x2, 3x3), kernels/wasm/winograd-small.ts: little more rounding than a direct convolution has. */
+const small: Tile = {
+  size: 2, planes: 16, blockCycles: 10, filterCycles: 25, fixedBytes: 16384 + 64 + 256, mostBlocks: 64, inputBytes: 256 * 1024,
+};
+
+/** Whether minimal filtering is cheaper: a register tile does some 7 multiplications and additions a cycle. */
+function pays({ planes, blockCycles, filterCycles }: Tile, blocks: number, pixels: number, c: number, k: number): boolean {
+  const minimal = blocks * ((1.15 * planes * c * k) / 7 + blockCycles * (c + k)) + filterCycles * c * k;
   return minimal < (0.85 * 9 * pixels * c * k) / 7;
 }
 
@@ -38,19 +51,20 @@ interface Sizes {
 }
 
 /** How a convolution is cut, or undefined where it is better done directly. */
-function plan({ input, output, filter, attrs: { stride, dilation } }: Sizes) {
+function plan({ input, output, filter, attrs: { stride, dilation } }: Sizes, tile: Tile) {
+  const { size, planes, fixedBytes, mostBlocks, inputBytes } = tile;
   const [, r, s] = filter;
   const [n, h, w, k] = output;
   const c = input[3];
   if (r !== 3 || s !== 3 || stride[0] !== 1 || stride[1] !== 1 || dilation[0] !== 1 || dilation[1] !== 1) return undefined;
   if (c % 4 !== 0 || k % 4 !== 0 || c < LEAST_CHANNELS || k < LEAST_CHANNELS || c > 4096) return undefined;
-  const down = ceil(h, 4);
-  const across = ceil(w, 4);
+  const down = ceil(h, size);
+  const across = ceil(w, size);
   const all = n * down * across;
-  if (!pays(all, n * h * w, c, k)) return undefined;
-  const perBlock = PLANES * (c * 4 + 128) + PLANES * 8;
-  const fits = Math.floor((SCRATCH_BYTES - FIXED_BYTES - 2 * PLANES * 64 - PLANES * 32) / perBlock);
-  let blocks = Math.min(MOST_BLOCKS, fits, Math.max(MR, Math.floor(INPUT_BYTES / (PLANES * c * 4))));
+  if (!pays(tile, all, n * h * w, c, k)) return undefined;
+  const perBlock = planes * (c * 4 + 128) + planes * 8;
+  const fits = Math.floor((SCRATCH_BYTES - fixedBytes - 2 * planes * 64 - planes * 32) / perBlock);
+  let blocks = Math.min(mostBlocks, fits, Math.max(MR, Math.floor(inputBytes / (planes * c * 4))));
   blocks = Math.floor(blocks / MR) * MR;
   if (blocks < MR) return undefined;
   while (blocks > 8 && ceil(all, blocks) < ENOUGH_TILES) blocks -= MR;
@@ -67,32 +81,66 @@ function plan({ input, output, filter, attrs: { stride, dilation } }: Sizes) {
 
 /** Bytes of the transformed filters, or undefined where the convolution is not done in this way. */
 export function winogradBytes(sizes: Sizes): number | undefined {
-  const cut = plan(sizes);
-  return cut && PLANES * cut.plane;
+  const cut = plan(sizes, large);
+  return cut && large.planes * cut.plane;
 }
 
 /**
- * FLOP of F(4x4,3x3): a multiply-add in each of 36 planes for every block and pair of channels, and the transforms' additions and
- * multiplications by constants, counted as multiply-adds of their matrices (6x6 of input, 4x6 of output, 6x3 of filters, on both sides).
+ * Pixels of a channel, over the batch, from which the smaller tile serves in training. With fewer, one ReLU that its rounding flips at
+ * zero weighs more than the rule for networks allows; with more, flips are as rare as between two orders of a direct product's terms
+ * (docs/rejected.md has the figures).
  */
-function minimalFlop(blocks: number, c: number, k: number): number {
-  return 2 * (PLANES * blocks * c * k + blocks * (432 * c + 240 * k) + 162 * c * k);
+const LEAST_PIXELS = 512;
+
+function smallPlan(sizes: Sizes) {
+  const [n, h, w] = sizes.output;
+  return n * h * w >= LEAST_PIXELS ? plan(sizes, small) : undefined;
 }
 
-const method = 'F(4x4,3x3)';
+/** Bytes of the transformed filters by the smaller tile. */
+export function smallWinogradBytes(sizes: Sizes): number | undefined {
+  const cut = smallPlan(sizes);
+  return cut && small.planes * cut.plane;
+}
+
+/**
+ * FLOP by F(m x m, 3x3), n = m + 2: a multiply-add in each of n^2 planes for every block and pair of channels, and the transforms'
+ * additions and multiplications by constants, counted as multiply-adds of their matrices (n x n of input, m x n of output, n x 3 of
+ * filters, on both sides).
+ */
+function minimalFlop({ size: m }: Tile, blocks: number, c: number, k: number): number {
+  const n = m + 2;
+  return 2 * (n * n * blocks * c * k + blocks * (2 * n * n * n * c + m * n * (n + m) * k) + 3 * n * (3 + n) * c * k);
+}
+
+/** How a convolution is done, for tables, and its FLOP. */
+interface Work {
+  readonly method: string;
+  readonly flop: number;
+}
+
+const work = (tile: Tile, blocks: number, c: number, k: number): Work => (
+  { method: `F(${tile.size}x${tile.size},3x3)`, flop: minimalFlop(tile, blocks, c, k) }
+);
 
 /** Method and FLOP of a convolution or input gradient, or undefined where it is done directly. */
-export function winogradWork(sizes: Sizes): { method: string; flop: number } | undefined {
-  const cut = plan(sizes);
-  return cut && { method, flop: minimalFlop(cut.all, cut.c, cut.k) };
+export function winogradWork(sizes: Sizes): Work | undefined {
+  const cut = plan(sizes, large);
+  return cut && work(large, cut.all, cut.c, cut.k);
+}
+
+/** The same by the smaller tile. */
+export function smallWinogradWork(sizes: Sizes): Work | undefined {
+  const cut = smallPlan(sizes);
+  return cut && work(small, cut.all, cut.c, cut.k);
 }
 
 /** The same of a filter gradient. */
 export function winogradFilterGradWork(
   x: readonly number[], dy: readonly number[], filter: readonly number[], attrs: ConvAttrs,
-): { method: string; flop: number } | undefined {
+): Work | undefined {
   const cut = filterGradPlan(x, dy, filter, attrs);
-  return cut && { method, flop: minimalFlop(cut.all, filter[3], filter[0]) };
+  return cut && work(large, cut.all, filter[3], filter[0]);
 }
 
 interface WinogradParts {
@@ -109,7 +157,7 @@ interface WinogradParts {
 
 /** Only for convolutions for which `winogradBytes` gives a number. */
 export function winogradLaunches({ input, filter, bias, output, scratch, attrs, relu, gradient }: WinogradParts): CpuLaunch[] {
-  const cut = plan({ input: input.shape, output: output.shape, filter: filter.shape, attrs })!;
+  const cut = plan({ input: input.shape, output: output.shape, filter: filter.shape, attrs }, large)!;
   const [filters, , , channels] = filter.shape;
   const [top, , left] = attrs.padding;
   const label = gradient ? 'conv2dInputGrad' : 'conv2d';
@@ -134,6 +182,31 @@ export function winogradLaunches({ input, filter, bias, output, scratch, attrs, 
   ];
 }
 
+/** By the smaller tile, forward: only for convolutions for which `smallWinogradBytes` gives a number. */
+export function smallWinogradLaunches(
+  x: Placed, filter: Placed, bias: Placed | undefined, y: Placed, scratch: Scratch, attrs: ConvAttrs,
+): CpuLaunch[] {
+  const cut = plan({ input: x.shape, output: y.shape, filter: filter.shape, attrs }, small)!;
+  return [
+    {
+      kernel: 'winogradSmallFilter',
+      tiles: cut.panels,
+      args: [{ address: filter }, { address: scratch }, cut.k, cut.c, filter.stride * 4, cut.plane],
+      label: 'conv2d: transform filter',
+    },
+    {
+      kernel: 'winogradSmall',
+      tiles: cut.blockTiles * cut.columnTiles,
+      args: [
+        { address: x }, { address: scratch }, bias ? { address: bias } : 0, { address: y }, cut.all, cut.down, cut.across, x.shape[1],
+        x.shape[2], y.shape[1], y.shape[2], cut.c, cut.k, attrs.padding[0], attrs.padding[2], x.stride * 4, y.stride * 4, cut.blocks,
+        cut.panelsPerTile, cut.columnTiles, cut.plane,
+      ],
+      label: 'conv2d',
+    },
+  ];
+}
+
 const DEPTH = 32;
 const MOST_K = 64;
 const MOST_C = 32;
@@ -149,8 +222,8 @@ function filterGradPlan(x: readonly number[], dy: readonly number[], filter: rea
   const down = ceil(p, 4);
   const across = ceil(q, 4);
   const all = n * down * across;
-  if (!pays(all, n * p * q, c, k)) return undefined;
-  const kPerTile = ceil(ceil(k, ceil(k, MOST_K)), MR) * MR;
+  if (!pays(large, all, n * p * q, c, k)) return undefined;
+  const kPerTile = ceil(ceil(k, ceil(k, MOST_K)), 12) * 12;
   const cPerTile = ceil(ceil(c, ceil(c, MOST_C)), NR) * NR;
   const kTiles = ceil(k, kPerTile);
   const cTiles = ceil(c, cPerTile);
