@@ -104,7 +104,11 @@ export interface WebgpuLaunch {
   readonly replace?: Readonly<Record<string, string | number>>;
   /** 32-bit words; wrap in {f32} for floats. */
   readonly uniforms: readonly (number | { readonly f32: number })[];
-  readonly bindings: readonly { readonly value: Placed | Scratch; readonly access: 'read' | 'write' | 'read-write' }[];
+  readonly bindings: readonly {
+    readonly value: Placed | Scratch;
+    /** `texture`: read through a texture of vec4f (shaders/texel.wgsl), into which the device copies what is bound before the launch. */
+    readonly access: 'read' | 'write' | 'read-write' | 'texture';
+  }[];
   /** Workgroups along x, y, z. */
   readonly grid: readonly [number, number, number];
   readonly label?: string;

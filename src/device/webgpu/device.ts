@@ -8,6 +8,7 @@ import { buildExecutable } from './executable.ts';
 import { BINDING_ALIGNMENT } from './launch.ts';
 import { Pipelines } from './pipelines.ts';
 import { Staging } from './staging.ts';
+import { Textures } from './textures.ts';
 
 const STORAGE_USAGE = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
 
@@ -72,6 +73,7 @@ export class WebgpuDevice implements Device {
       softwareKernels,
       timestamps: device.features.has('timestamp-query'),
       pipelines: this.#pipelines,
+      textures: new Textures(device, this.counters),
       counters: this.counters,
       limits: { binding: maxBuffer, storageBuffers: device.limits.maxStorageBuffersPerShaderStage },
       bufferOf: (v) => this.#gpuBuffer((v as Placed | Scratch).buffer),

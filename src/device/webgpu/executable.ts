@@ -2,9 +2,10 @@
 import { DeviceError } from '../../errors.ts';
 import type { DeviceCounters, Executable, Placed, PlacedLaunch, Scratch, WebgpuLaunch } from '../types.ts';
 import { BufferUsage } from './constants.ts';
-import { boundRange } from './launch.ts';
+import { boundRange, TEXTURE_WIDTH } from './launch.ts';
 import type { Pipelines } from './pipelines.ts';
 import { describeLaunch } from './pipelines.ts';
+import type { Textures } from './textures.ts';
 
 /** Uniform blocks lie this far apart: the largest `minUniformBufferOffsetAlignment` that WebGPU allows an adapter. */
 const SLOT = 256;
@@ -25,6 +26,7 @@ export interface ExecutableHost {
   readonly softwareKernels: boolean;
   readonly timestamps: boolean;
   readonly pipelines: Pipelines;
+  readonly textures: Textures;
   readonly counters: DeviceCounters;
   readonly limits: { readonly binding: number; readonly storageBuffers: number };
   bufferOf(value: Placed | Scratch): GPUBuffer;
@@ -41,6 +43,15 @@ interface Encoded {
   readonly group: GPUBindGroup;
   readonly grid: readonly [number, number, number];
   readonly placed: PlacedLaunch;
+  /** Values that are copied into textures before the launch. */
+  readonly copies: readonly TextureCopy[];
+}
+
+interface TextureCopy {
+  readonly buffer: GPUBuffer;
+  readonly start: number;
+  readonly texels: number;
+  readonly texture: GPUTexture;
 }
 
 export async function buildExecutable(host: ExecutableHost, launches: readonly PlacedLaunch[]): Promise<Executable> {
@@ -58,11 +69,17 @@ export async function buildExecutable(host: ExecutableHost, launches: readonly P
     host.createBuffer(words.byteLength, 'uniforms', BufferUsage.UNIFORM | BufferUsage.COPY_DST);
   if (uniforms !== undefined) host.device.queue.writeBuffer(uniforms, 0, words);
   const encoded: Encoded[] = [];
+  const textures: GPUTexture[] = [];
+  const release = (): void => {
+    if (uniforms !== undefined) host.releaseBuffer(uniforms);
+    for (const texture of textures) host.textures.release(texture);
+  };
   try {
+    takeTextures(host, kept, textures);
     const make = (i: number): void => {
       const made = (pipelines[i] as PromiseFulfilledResult<Awaited<ReturnType<Pipelines['get']>>>).value;
-      const group = bindGroup(host, kept[i], made.layout, uniforms, offsets[i]);
-      encoded.push({ pipeline: made.pipeline, group, grid: (kept[i].launch as WebgpuLaunch).grid, placed: kept[i] });
+      const { group, copies } = bindGroup(host, kept[i], made.layout, uniforms, offsets[i], textures);
+      encoded.push({ pipeline: made.pipeline, group, grid: (kept[i].launch as WebgpuLaunch).grid, placed: kept[i], copies });
     };
     const error = await scoped(host.device, () => kept.forEach((_, i) => make(i)));
     if (error !== undefined) {
@@ -74,10 +91,26 @@ export async function buildExecutable(host: ExecutableHost, launches: readonly P
       throw new DeviceError(`createBindGroup failed: ${error}`);
     }
   } catch (error) {
-    if (uniforms !== undefined) host.releaseBuffer(uniforms);
+    release();
     throw error;
   }
-  return new WebgpuExecutable(host, encoded, uniforms);
+  return new WebgpuExecutable(host, encoded, release);
+}
+
+/** Bytes of what a value binds, in whole vectors, so that the last element of a vec4 array is within its bounds. */
+function wholeVectors(bytes: number): number {
+  return Math.max(16, Math.ceil(bytes / 16) * 16);
+}
+
+/** Texture `i` serves the i-th texture binding of every launch: launches run one after another, so all share it. */
+function takeTextures(host: ExecutableHost, launches: readonly PlacedLaunch[], textures: GPUTexture[]): void {
+  const rows: number[] = [];
+  for (const { launch } of launches) {
+    (launch as WebgpuLaunch).bindings.filter((b) => b.access === 'texture').forEach((b, slot) => {
+      rows[slot] = Math.max(rows[slot] ?? 1, Math.ceil(wholeVectors(boundRange(b.value).bytes) / 16 / TEXTURE_WIDTH));
+    });
+  }
+  rows.forEach((n, slot) => textures.push(host.textures.take(slot, n)));
 }
 
 /** Runs `work` in error scopes and returns the first error's words. */
@@ -112,7 +145,8 @@ function checkLaunch(host: ExecutableHost, placed: PlacedLaunch): void {
       const fits = first > 1 ? `; at most ${Math.floor((first * binding) / bytes)} of ${first} along the first axis fit` : '';
       throw new DeviceError(`${describeLaunch(placed)} binds ${what}, ${bytes} bytes; the adapter's limit is ${binding}${fits}`);
     }
-    const clash = b.access === 'read' ? undefined : bindings.find((o) => o !== b && o.access === 'read' &&
+    const writes = b.access === 'write' || b.access === 'read-write';
+    const clash = !writes ? undefined : bindings.find((o) => o !== b && o.access === 'read' &&
       o.value.buffer === b.value.buffer);
     if (clash !== undefined) throw new DeviceError(`${describeLaunch(placed)} reads and writes buffer "${b.value.buffer.label}"`);
   }
@@ -140,18 +174,25 @@ function packUniforms(launches: readonly PlacedLaunch[]): { words: Uint32Array<A
 
 function bindGroup(
   host: ExecutableHost, placed: PlacedLaunch, layout: GPUBindGroupLayout, uniforms: GPUBuffer | undefined, offset: number,
-): GPUBindGroup {
+  textures: readonly GPUTexture[],
+): { group: GPUBindGroup; copies: TextureCopy[] } {
   const launch = placed.launch as WebgpuLaunch;
   const size = Math.max(16, Math.ceil((launch.uniforms.length * 4) / 16) * 16);
   const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: uniforms!, offset, size } }];
+  const copies: TextureCopy[] = [];
   launch.bindings.forEach((b, i) => {
     const buffer = host.bufferOf(b.value);
     const { start, bytes } = boundRange(b.value);
-    // Whole vectors, so that the last element of a vec4 array is within its bounds.
-    const rounded = Math.max(16, Math.ceil(bytes / 16) * 16);
-    entries.push({ binding: i + 1, resource: { buffer, offset: start, size: Math.min(rounded, buffer.size - start) } });
+    const size = Math.min(wholeVectors(bytes), buffer.size - start);
+    if (b.access === 'texture') {
+      const texture = textures[copies.length];
+      copies.push({ buffer, start, texels: size / 16, texture });
+      entries.push({ binding: i + 1, resource: texture.createView() });
+    } else {
+      entries.push({ binding: i + 1, resource: { buffer, offset: start, size } });
+    }
   });
-  return host.device.createBindGroup({ label: describeLaunch(placed), layout, entries });
+  return { group: host.device.createBindGroup({ label: describeLaunch(placed), layout, entries }), copies };
 }
 
 /** Lets timers, signals and other promises have their turn. */
@@ -161,17 +202,17 @@ const turn: () => Promise<void> = typeof setImmediate === 'function' ?
 class WebgpuExecutable implements Executable {
   readonly #host: ExecutableHost;
   readonly #launches: readonly Encoded[];
-  readonly #uniforms: GPUBuffer | undefined;
+  readonly #release: () => void;
   /** Estimated milliseconds of each launch, on software adapters. */
   readonly #cost: number[];
   #cuts: readonly number[];
   #checked = false;
   #disposed = false;
 
-  constructor(host: ExecutableHost, launches: readonly Encoded[], uniforms: GPUBuffer | undefined) {
+  constructor(host: ExecutableHost, launches: readonly Encoded[], release: () => void) {
     this.#host = host;
     this.#launches = launches;
-    this.#uniforms = uniforms;
+    this.#release = release;
     this.#cost = launches.map((e) => FIRST_GUESS_LAUNCH_MS + e.placed.flop / FIRST_GUESS_FLOP_PER_MS);
     this.#cuts = host.software ? cut(this.#cost) : [launches.length];
   }
@@ -226,9 +267,17 @@ class WebgpuExecutable implements Executable {
   #submit(start: number, end: number): void {
     const { device } = this.#host;
     const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    for (let i = start; i < end; i++) dispatch(pass, this.#launches[i]);
-    pass.end();
+    let pass: GPUComputePassEncoder | undefined;
+    for (let i = start; i < end; i++) {
+      if (this.#launches[i].copies.length > 0) {
+        pass?.end();
+        pass = undefined;
+        copyToTextures(encoder, this.#launches[i]);
+      }
+      pass ??= encoder.beginComputePass();
+      dispatch(pass, this.#launches[i]);
+    }
+    pass?.end();
     device.queue.submit([encoder.finish()]);
   }
 
@@ -276,6 +325,7 @@ class WebgpuExecutable implements Executable {
       const staging = this.#host.createBuffer(16 * count, 'timestamps', BufferUsage.MAP_READ | BufferUsage.COPY_DST);
       const encoder = device.createCommandEncoder();
       for (let i = 0; i < count; i++) {
+        copyToTextures(encoder, this.#launches[start + i]);
         const pass = encoder.beginComputePass({
           timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
         });
@@ -304,7 +354,19 @@ class WebgpuExecutable implements Executable {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    if (this.#uniforms !== undefined) this.#host.releaseBuffer(this.#uniforms);
+    this.#release();
+  }
+}
+
+function copyToTextures(encoder: GPUCommandEncoder, { copies }: Encoded): void {
+  const bytesPerRow = 16 * TEXTURE_WIDTH;
+  for (const { buffer, start, texels, texture } of copies) {
+    const rows = Math.floor(texels / TEXTURE_WIDTH);
+    const rest = texels - rows * TEXTURE_WIDTH;
+    if (rows > 0) encoder.copyBufferToTexture({ buffer, offset: start, bytesPerRow }, { texture }, [TEXTURE_WIDTH, rows]);
+    if (rest > 0) {
+      encoder.copyBufferToTexture({ buffer, offset: start + rows * bytesPerRow, bytesPerRow }, { texture, origin: [0, rows] }, [rest, 1]);
+    }
   }
 }
 
