@@ -112,6 +112,14 @@ export interface WebgpuLaunch {
   /** Workgroups along x, y, z. */
   readonly grid: readonly [number, number, number];
   readonly label?: string;
+  /** Ways to compute the same bits, the default (the launch as it stands) first; the device takes the fastest it knows of. */
+  readonly variants?: readonly {
+    readonly name: string;
+    readonly grid: readonly [number, number, number];
+    readonly replace: Readonly<Record<string, string | number>>;
+  }[];
+  /** The class of shapes for which one variant is expected to be fastest. */
+  readonly tuning?: string;
   /** For that kind of adapter only, left out on the other; for both when absent. Kinds differ in tiles, never in scratch. */
   readonly adapter?: 'software' | 'hardware';
 }

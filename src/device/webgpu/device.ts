@@ -9,6 +9,9 @@ import { BINDING_ALIGNMENT } from './launch.ts';
 import { Pipelines } from './pipelines.ts';
 import { Staging } from './staging.ts';
 import { Textures } from './textures.ts';
+import { timeLaunch } from './time-launch.ts';
+import type { TuningMode, TuningStore } from './tuner.ts';
+import { Tuner } from './tuner.ts';
 
 const STORAGE_USAGE = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
 
@@ -56,7 +59,12 @@ export class WebgpuDevice implements Device {
   #disposed = false;
   #tail: Promise<unknown> = Promise.resolve();
 
-  constructor(device: GPUDevice, found: FoundAdapter, softwareKernels: boolean) {
+  /** Chooses among the kernels' variants. */
+  readonly tuner: Tuner;
+
+  constructor(
+    device: GPUDevice, found: FoundAdapter, softwareKernels: boolean, tuning: { readonly mode: TuningMode; readonly store?: TuningStore | undefined },
+  ) {
     this.#device = device;
     this.#found = found;
     this.software = found.software;
@@ -67,7 +75,10 @@ export class WebgpuDevice implements Device {
     this.memory = { arena: 'slots', alignment: BINDING_ALIGNMENT, maxBuffer };
     this.#pipelines = new Pipelines(device, this.counters);
     this.#staging = new Staging(device, this.counters);
+    const adapter = [found.name, found.driver, found.implementation].join(' | ');
+    this.tuner = new Tuner(tuning.mode, adapter, tuning.store, (launch) => timeLaunch(this, launch));
     this.#host = {
+      tuner: this.tuner,
       device,
       software: found.software,
       softwareKernels,

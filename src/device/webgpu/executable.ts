@@ -6,6 +6,7 @@ import { boundRange, TEXTURE_WIDTH } from './launch.ts';
 import type { Pipelines } from './pipelines.ts';
 import { describeLaunch } from './pipelines.ts';
 import type { Textures } from './textures.ts';
+import type { Tuner } from './tuner.ts';
 
 /** Uniform blocks lie this far apart: the largest `minUniformBufferOffsetAlignment` that WebGPU allows an adapter. */
 const SLOT = 256;
@@ -27,6 +28,7 @@ export interface ExecutableHost {
   readonly timestamps: boolean;
   readonly pipelines: Pipelines;
   readonly textures: Textures;
+  readonly tuner: Tuner;
   readonly counters: DeviceCounters;
   readonly limits: { readonly binding: number; readonly storageBuffers: number };
   bufferOf(value: Placed | Scratch): GPUBuffer;
@@ -55,10 +57,12 @@ interface TextureCopy {
 }
 
 export async function buildExecutable(host: ExecutableHost, launches: readonly PlacedLaunch[]): Promise<Executable> {
-  const kept = launches.filter((p) => {
+  const suitable = launches.filter((p) => {
     const only = (p.launch as WebgpuLaunch).adapter;
     return only === undefined || (only === 'software') === host.softwareKernels;
   });
+  const chosen = await host.tuner.choose(suitable.map((p) => p.launch as WebgpuLaunch));
+  const kept = suitable.map((p, i) => ({ ...p, launch: chosen[i] }));
   for (const placed of kept) checkLaunch(host, placed);
   const pipelines = await Promise.allSettled(kept.map((placed) => host.pipelines.get(placed)));
   for (const made of pipelines) if (made.status === 'rejected') throw made.reason;

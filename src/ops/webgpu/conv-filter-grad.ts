@@ -3,10 +3,14 @@ import type { Lowering, Placed, Shape, TensorType, WebgpuLaunch } from '../../de
 import { isVectorizable, sizeOf } from '../../device/types.ts';
 import { boundOffset, read, texture, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
-import { convUniforms, images, TEXTURE_BYTES, TILE } from './conv.ts';
+import { convUniforms, images, TEXTURE_BYTES } from './conv.ts';
 import { sumRuns } from './reduce.ts';
+import { tiled } from './tiles.ts';
 
 type Attrs = ConvAttrs & { readonly filterShape: Shape };
+
+/** Side of the tiles by which runs are counted, whatever tile computes them. */
+const TILE = 64;
 
 /** Workgroups that a hardware adapter should have at least. */
 const ENOUGH_GROUPS = 256;
@@ -73,10 +77,9 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
     launches.push({
       adapter: 'hardware',
       shader: 'conv2d_filter_grad_tiles',
-      replace: { V, VEC, YVEC },
+      ...tiled({ rows: filters, columns: r * s * channels, count: runs, depth: perRun * outW, rowsAlong: 'y' }, { V, VEC, YVEC }),
       uniforms: uniforms(x, dy, 0, runs, 0),
       bindings: [read(dy), read(x), write(result)],
-      grid: [Math.ceil((r * s * channels) / TILE), Math.ceil(filters / TILE), runs],
       label: 'conv2dFilterGrad',
     });
     if (cut) launches.push(...sumRuns(dw, runs, scratch[0], 'conv2dFilterGrad'));

@@ -1,12 +1,10 @@
 /** Lowerings of convolution and its input gradient; the kernels' tile sizes are chosen here. */
 import type { Lowering, Placed, Shape, WebgpuLaunch } from '../../device/types.ts';
-import { isVectorizable } from '../../device/types.ts';
+import { isVectorizable, sizeOf } from '../../device/types.ts';
 import { boundOffset, read, texture, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { statisticsLaunches, statisticsScratch } from './norm.ts';
-
-/** Side of the tiles that hardware kernels compute, in pixels, filters or channels. */
-export const TILE = 64;
+import { tiled } from './tiles.ts';
 
 /** SIMD width of a software adapter: threads of a workgroup of the `rows` kernels. */
 const LANES = 8;
@@ -63,7 +61,7 @@ function byImages(x: Placed, y: Placed, launch: (x: Placed, y: Placed) => Webgpu
 }
 
 /** Rows that a thread computes: fewer where there are few, so that all cores have work. */
-const rowsPerThread = (pixels: number): number => (pixels >= 1024 ? 8 : 4);
+const rowsPerThread = (pixels: number): number => (pixels >= 128 ? 8 : 4);
 
 function forwardLaunches(
   x: Placed, w: Placed, bias: Placed | undefined, y: Placed, attrs: ConvAttrs, relu: boolean,
@@ -94,10 +92,10 @@ function forwardLaunches(
     {
       adapter: 'hardware',
       shader: 'conv2d_forward_tiles',
-      replace: { VEC: vector ? 1 : 0, V: vector ? 'vec4f' : 'f32' },
+      ...tiled({ rows: pixelsOf(y), columns: filters, count: 1, depth: sizeOf(w.shape) / filters },
+        { VEC: vector ? 1 : 0, V: vector ? 'vec4f' : 'f32' }),
       uniforms: uniforms(x, y),
       bindings: [read(x), read(w), ...rest(y)],
-      grid: [Math.ceil(pixelsOf(y) / TILE), Math.ceil(filters / TILE), 1],
       label: 'conv2d',
     },
   ];
@@ -137,10 +135,9 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
       {
         adapter: 'hardware',
         shader: 'conv2d_input_grad_tiles',
-        replace: { VEC, V },
+        ...tiled({ rows: pixelsOf(dx), columns: channels, count: strideH * strideW, depth: sizeOf(w.shape) / channels }, { VEC, V }),
         uniforms: uniforms(dy, dx),
         bindings: [read(dy), read(w), write(dx)],
-        grid: [Math.ceil(pixelsOf(dx) / TILE), Math.ceil(channels / TILE), strideH * strideW],
         label: 'conv2dInputGrad',
       },
     ];
