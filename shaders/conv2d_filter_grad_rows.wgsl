@@ -3,16 +3,24 @@
 // (workgroup z), whose partial results a second launch adds in order.
 // Threads lie along columns (r, s, c); a workgroup is 8 threads, each computing 4 * ${KV} filters x ${CV} columns of ${W} channels,
 // ${P} pixels a step: ${P} * (${KV} + ${CV}) vector loads feed ${P} * ${KV} * ${CV} * 4 * ${W} multiply-adds.
-// Grid: ceil(columns / (8 * ${CV})), ceil(filters / (4 * ${KV})), runs. V: x is read as vec4f, or f32; YVEC: dy is read as vec4f.
+// Grid: ceil(columns / (8 * ${CV})), ceil(filters / (4 * ${KV})), runs. VEC, YVEC: x, dy are read as vec4f, through
+// textures, or else element by element.
 // Source: split-K wgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_wgrad), partials reduced in a fixed order.
 
 //#include conv_uniforms
+//#include texel
 //#if ${YVEC}
-@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(1) var dy: texture_2d<f32>;
 //#else
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 //#end
-@group(0) @binding(2) var<storage, read> x: array<${V}>;
+//#if ${VEC}
+@group(0) @binding(2) var x: texture_2d<f32>;
+fn loadX(i: u32) -> vec4f { return textureLoad(x, texel(i), 0); }
+//#else
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+fn loadX(i: u32) -> f32 { return x[i]; }
+//#end
 @group(0) @binding(3) var<storage, read_write> dw: array<f32>;
 
 @compute @workgroup_size(8)
@@ -43,8 +51,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   //#end
   //#end
   //#end
-  let last = min((group.z + 1u) * u.runRows, u.rows);
-  for (var row = group.z * u.runRows; row < last; row++) {
+  let start = u.firstRow + group.z * u.runRows;
+  let last = min(start + u.runRows, u.rows);
+  for (var row = start; row < last; row++) {
     let image = (row / u.outH) * u.inH;
     let oy = (row % u.outH) * u.strideH;
     //#for j ${CV}
@@ -59,7 +68,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let ix$p = ox$p * u.strideW;
       //#for m ${KV}
       //#if ${YVEC}
-      let g$m_$p = dy[y$m + o$p / 4u];
+      let g$m_$p = textureLoad(dy, texel(y$m + o$p / 4u), 0);
       //#else
       let g$m_$p = vec4f(dy[y$m0 + o$p], dy[y$m1 + o$p], dy[y$m2 + o$p], dy[y$m3 + o$p]);
       //#end
@@ -70,7 +79,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         //#for p ${P}
         // Beyond the end of the row the last pixel is met again, and does not count.
         let ok$p = inY$j && ix$p + fx$j < u.inW && first + $pu < u.outW;
-        let v$p = select(${V}(), x[p$j + select(0u, (ix$p + fx$j) * xStride, ok$p)], ok$p);
+        let v$p = select(${V}(), loadX(p$j + select(0u, (ix$p + fx$j) * xStride, ok$p)), ok$p);
         //#end
         //#for m ${KV}
         //#for q ${W}

@@ -1,7 +1,7 @@
 // dw[k,r,s,c] = sum over n,oy,ox of dy[n,oy,ox,k] * x[n, oy*strideH - padTop + r*dilationH, ox*strideW - padLeft + s*dilationW, c].
-// For hardware adapters; tiles as in conv2d_forward_tiles.wgsl, 64 filters x 64 columns (r, s, c), the sum over the pixels of a run of
+// For hardware adapters; tiles as in conv2d_forward_tiles.wgsl, ROWS filters x COLUMNS columns (r, s, c), the sum over the pixels of a run of
 // rows of y (workgroup z), whose partial results a second launch adds in order. YVEC, VEC: dy, x are read as vec4.
-// Grid: ceil(columns / 64), ceil(filters / 64), runs.
+// Grid: ceil(columns / COLUMNS), ceil(filters / ROWS), runs.
 // Source: split-K wgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_wgrad), partials reduced in a fixed order.
 
 //#include conv_uniforms
@@ -14,82 +14,102 @@
 @group(0) @binding(2) var<storage, read> x: array<${V}>;
 @group(0) @binding(3) var<storage, read_write> dw: array<f32>;
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  // This thread loads four filters of one pixel's dy, and four columns of one pixel's x.
-  let step = lane / 16u;
-  let part = (lane % 16u) * 4u;
-  let k = group.y * TILE + part;
+  // This thread loads four filters of some pixels' dy, and four columns of some pixels' x.
+  //#for l ${LA}
+  let stepA$l = (lane + $lu * THREADS) / ROW_VECTORS;
+  let partA$l = ((lane + $lu * THREADS) % ROW_VECTORS) * 4u;
+  let k$l = group.y * ROWS + partA$l;
+  //#end
   let columns = u.kernelH * u.kernelW * u.channels;
+  //#for l ${LB}
+  let stepB$l = (lane + $lu * THREADS) / COLUMN_VECTORS;
+  let partB$l = ((lane + $lu * THREADS) % COLUMN_VECTORS) * 4u;
   //#if ${VEC}
-  let column = min(group.x * TILE + part, columns - 4u);
-  let inColumns = group.x * TILE + part < columns;
-  let tap = column / u.channels;
-  let c = u.xOffset + column % u.channels;
-  let fy = (tap / u.kernelW) * u.dilationH - u.padTop;
-  let fx = (tap % u.kernelW) * u.dilationW - u.padLeft;
+  let column$l = min(group.x * COLUMNS + partB$l, columns - 4u);
+  let inColumns$l = group.x * COLUMNS + partB$l < columns;
+  let tap$l = column$l / u.channels;
+  let c$l = u.xOffset + column$l % u.channels;
+  let fy$l = (tap$l / u.kernelW) * u.dilationH - u.padTop;
+  let fx$l = (tap$l % u.kernelW) * u.dilationW - u.padLeft;
   //#else
   //#for q 4
-  let column$q = min(group.x * TILE + part + $qu, columns - 1u);
-  let inColumns$q = group.x * TILE + part + $qu < columns;
-  let tap$q = column$q / u.channels;
-  let c$q = u.xOffset + column$q % u.channels;
-  let fy$q = (tap$q / u.kernelW) * u.dilationH - u.padTop;
-  let fx$q = (tap$q % u.kernelW) * u.dilationW - u.padLeft;
+  let column$l_$q = min(group.x * COLUMNS + partB$l + $qu, columns - 1u);
+  let inColumns$l_$q = group.x * COLUMNS + partB$l + $qu < columns;
+  let tap$l_$q = column$l_$q / u.channels;
+  let c$l_$q = u.xOffset + column$l_$q % u.channels;
+  let fy$l_$q = (tap$l_$q / u.kernelW) * u.dilationH - u.padTop;
+  let fx$l_$q = (tap$l_$q % u.kernelW) * u.dilationW - u.padLeft;
   //#end
   //#end
-  let tx = lane % 16u;
-  let ty = lane / 16u;
+  //#end
+  let tx = lane % ACROSS;
+  let ty = lane / ACROSS;
   var sum = Tile();
-  let first = group.z * u.runRows * u.outW;
-  let end = min((group.z + 1u) * u.runRows, u.rows) * u.outW;
+  let first = (u.firstRow + group.z * u.runRows) * u.outW;
+  let end = min(u.firstRow + (group.z + 1u) * u.runRows, u.rows) * u.outW;
   for (var p0 = first; p0 < end; p0 += STEPS) {
-    let p = p0 + step;
-    let row = p / u.outW;
-    let ox = (p - row * u.outW) * u.strideW;
-    let oy = (row % u.outH) * u.strideH;
-    let image = (row / u.outH) * u.inH;
-    var a = vec4f();
-    var b = vec4f();
-    if (p < end) {
-      let source = u.yOffset + p * u.yStride + k;
+    //#for l ${LA}
+    var a$l = vec4f();
+    if (p0 + stepA$l < end) {
+      let source = u.yOffset + (p0 + stepA$l) * u.yStride + k$l;
       //#if ${YVEC}
-      if (k < u.filters) { a = dy[source / 4u]; }
+      if (k$l < u.filters) { a$l = dy[source / 4u]; }
       //#else
       //#for q 4
-      if (k + $qu < u.filters) { a[$q] = dy[source + $qu]; }
+      if (k$l + $qu < u.filters) { a$l[$q] = dy[source + $qu]; }
       //#end
       //#end
+    }
+    //#end
+    //#for l ${LB}
+    var b$l = vec4f();
+    {
+      let p = p0 + stepB$l;
+      let row = p / u.outW;
+      let ox = (p - row * u.outW) * u.strideW;
+      let oy = (row % u.outH) * u.strideH;
+      let image = (row / u.outH) * u.inH;
       //#if ${VEC}
-      if (inColumns && oy + fy < u.inH && ox + fx < u.inW) { b = x[(((image + oy + fy) * u.inW + ox + fx) * u.xStride + c) / 4u]; }
+      if (p < end && inColumns$l && oy + fy$l < u.inH && ox + fx$l < u.inW) {
+        b$l = x[(((image + oy + fy$l) * u.inW + ox + fx$l) * u.xStride + c$l) / 4u];
+      }
       //#else
       //#for q 4
-      if (inColumns$q && oy + fy$q < u.inH && ox + fx$q < u.inW) {
-        b[$q] = x[((image + oy + fy$q) * u.inW + ox + fx$q) * u.xStride + c$q];
+      if (p < end && inColumns$l_$q && oy + fy$l_$q < u.inH && ox + fx$l_$q < u.inW) {
+        b$l[$q] = x[((image + oy + fy$l_$q) * u.inW + ox + fx$l_$q) * u.xStride + c$l_$q];
       }
       //#end
       //#end
     }
+    //#end
     workgroupBarrier();
     //#for q 4
-    left[step * PITCH + part + $qu] = a[$q];
-    right[step * PITCH + part + $qu] = b[$q];
+    //#for l ${LA}
+    left[stepA$l * LEFT_PITCH + partA$l + $qu] = a$l[$q];
+    //#end
+    //#for l ${LB}
+    right[stepB$l * RIGHT_PITCH + partB$l + $qu] = b$l[$q];
+    //#end
     //#end
     workgroupBarrier();
     multiplyPanels(&sum, tx, ty);
   }
   let run = u.wOffset + group.z * u.runStride;
-  let k0 = group.y * TILE + ty * 4u;
+  let filter = group.y * ROWS + ty * ${RM}u;
+  //#for j ${NQ}
   //#for q 4
   {
-    let column = group.x * TILE + tx * 4u + $qu;
+    let column = group.x * COLUMNS + tx * (4u * ${NQ}u) + 4u * $ju + $qu;
     if (column < columns) {
       let tap = column / u.channels;
       let c = column - tap * u.channels;
-      //#for i 4
-      if (k0 + $iu < u.filters) { dw[run + ((k0 + $iu) * u.kernelH * u.kernelW + tap) * u.wStride + c] = sum.row$i[$q]; }
+      //#for i ${RM}
+      if (filter + $iu < u.filters) { dw[run + ((filter + $iu) * u.kernelH * u.kernelW + tap) * u.wStride + c] = sum.row$i_$j[$q]; }
       //#end
     }
   }
+  //#end
   //#end
 }

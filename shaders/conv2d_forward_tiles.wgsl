@@ -1,9 +1,9 @@
 // y[n,oy,ox,k] = act(bias[k] + sum over r,s,c of x[n, oy*strideH - padTop + r*dilationH, ox*strideW - padLeft + s*dilationW, c] *
 //                w[k,r,s,c]), x zero outside.  NHWC, filters KRSC.
-// For hardware adapters: implicit GEMM, a workgroup of 256 threads computing 64 pixels x 64 filters, 4 x 4 a thread, with panels of 16
-// terms of the sum staged in workgroup memory. With VEC the sum runs over taps, then channels, loads being vec4; without, over the
+// For hardware adapters: implicit GEMM, a workgroup computing ROWS pixels x COLUMNS filters (tile.wgsl), with panels of STEPS terms of
+// the sum staged in workgroup memory. With VEC the sum runs over taps, then channels, loads being vec4; without, over the
 // flattened (r, s, c), so that few channels (an image's three) still fill the panels.
-// Grid: ceil(pixels / 64), ceil(filters / 64).
+// Grid: ceil(pixels / ROWS), ceil(filters / COLUMNS).
 // Source: implicit GEMM as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_fprop); tile sizes as in meganeura's WGSL kernels.
 
 //#include conv_uniforms
@@ -13,39 +13,53 @@
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  // What this thread loads: four terms of one pixel and of one filter.
-  let item = lane / 4u;
-  let part = (lane % 4u) * 4u;
-  let pixel = group.x * TILE + item;
-  let inRows = pixel < u.pixels;
-  let oy = ((pixel / u.outW) % u.outH) * u.strideH - u.padTop;
-  let ox = (pixel % u.outW) * u.strideW - u.padLeft;
-  let image = (pixel / (u.outW * u.outH)) * u.inH;
-  let own = group.y * TILE + item;
-  let inColumns = own < u.filters;
   let taps = u.kernelH * u.kernelW;
-  let tx = lane % 16u;
-  let ty = lane / 16u;
+  // What this thread loads: four terms of some pixels and of some filters.
+  //#for l ${LA}
+  let item$l = (lane + $lu * THREADS) / PARTS;
+  let part$l = ((lane + $lu * THREADS) % PARTS) * 4u;
+  let pixel$l = group.x * ROWS + item$l;
+  let inRows$l = pixel$l < u.pixels;
+  let oy$l = ((pixel$l / u.outW) % u.outH) * u.strideH - u.padTop;
+  let ox$l = (pixel$l % u.outW) * u.strideW - u.padLeft;
+  let image$l = (pixel$l / (u.outW * u.outH)) * u.inH;
+  //#end
+  //#for l ${LB}
+  let column$l = (lane + $lu * THREADS) / PARTS;
+  let term$l = ((lane + $lu * THREADS) % PARTS) * 4u;
+  let own$l = group.y * COLUMNS + column$l;
+  let inColumns$l = own$l < u.filters;
+  //#end
+  let tx = lane % ACROSS;
+  let ty = lane / ACROSS;
   var sum = Tile();
   //#if ${VEC}
   for (var tap = 0u; tap < taps; tap++) {
-    let iy = oy + (tap / u.kernelW) * u.dilationH;
-    let ix = ox + (tap % u.kernelW) * u.dilationW;
-    let inside = inRows && iy < u.inH && ix < u.inW;
-    let source = u.xOffset + ((image + iy) * u.inW + ix) * u.xStride;
-    let weights = u.wOffset + (own * taps + tap) * u.wStride;
+    let dy = (tap / u.kernelW) * u.dilationH;
+    let dx = (tap % u.kernelW) * u.dilationW;
+    //#for l ${LA}
+    let inside$l = inRows$l && oy$l + dy < u.inH && ox$l + dx < u.inW;
+    let source$l = u.xOffset + ((image$l + oy$l + dy) * u.inW + ox$l + dx) * u.xStride;
+    //#end
     for (var c0 = 0u; c0 < u.channels; c0 += STEPS) {
-      let c = c0 + part;
-      var a = vec4f();
-      var b = vec4f();
-      if (inside && c < u.channels) { a = x[(source + c) / 4u]; }
-      if (inColumns && c < u.channels) { b = w[(weights + c) / 4u]; }
+      //#for l ${LA}
+      var a$l = vec4f();
+      if (inside$l && c0 + part$l < u.channels) { a$l = x[(source$l + c0 + part$l) / 4u]; }
+      //#end
+      //#for l ${LB}
+      var b$l = vec4f();
+      if (inColumns$l && c0 + term$l < u.channels) { b$l = w[(u.wOffset + (own$l * taps + tap) * u.wStride + c0 + term$l) / 4u]; }
+      //#end
       workgroupBarrier();
       //#for q 4
-      left[(part + $qu) * PITCH + item] = a[$q];
-      right[(part + $qu) * PITCH + item] = b[$q];
+      //#for l ${LA}
+      left[(part$l + $qu) * LEFT_PITCH + item$l] = a$l[$q];
+      //#end
+      //#for l ${LB}
+      right[(term$l + $qu) * RIGHT_PITCH + column$l] = b$l[$q];
+      //#end
       //#end
       workgroupBarrier();
       multiplyPanels(&sum, tx, ty);
@@ -56,33 +70,48 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var k0 = 0u; k0 < terms; k0 += STEPS) {
     workgroupBarrier();
     for (var q = 0u; q < 4u; q++) {
-      let k = k0 + part + q;
-      let tap = k / u.channels;
-      let c = k - tap * u.channels;
-      let iy = oy + (tap / u.kernelW) * u.dilationH;
-      let ix = ox + (tap % u.kernelW) * u.dilationW;
-      var a = 0.0;
-      var b = 0.0;
-      if (inRows && k < terms && iy < u.inH && ix < u.inW) { a = x[u.xOffset + ((image + iy) * u.inW + ix) * u.xStride + c]; }
-      if (inColumns && k < terms) { b = w[u.wOffset + (own * taps + tap) * u.wStride + c]; }
-      left[(part + q) * PITCH + item] = a;
-      right[(part + q) * PITCH + item] = b;
+      //#for l ${LA}
+      {
+        let k = k0 + part$l + q;
+        let tap = k / u.channels;
+        let iy = oy$l + (tap / u.kernelW) * u.dilationH;
+        let ix = ox$l + (tap % u.kernelW) * u.dilationW;
+        var a = 0.0;
+        if (inRows$l && k < terms && iy < u.inH && ix < u.inW) {
+          a = x[u.xOffset + ((image$l + iy) * u.inW + ix) * u.xStride + k - tap * u.channels];
+        }
+        left[(part$l + q) * LEFT_PITCH + item$l] = a;
+      }
+      //#end
+      //#for l ${LB}
+      {
+        let k = k0 + term$l + q;
+        let tap = k / u.channels;
+        var b = 0.0;
+        if (inColumns$l && k < terms) { b = w[u.wOffset + (own$l * taps + tap) * u.wStride + k - tap * u.channels]; }
+        right[(term$l + q) * RIGHT_PITCH + column$l] = b;
+      }
+      //#end
     }
     workgroupBarrier();
     multiplyPanels(&sum, tx, ty);
   }
   //#end
-  let row = group.x * TILE + ty * 4u;
-  let k0 = group.y * TILE + tx * 4u;
+  let row = group.x * ROWS + ty * ${RM}u;
+  //#for j ${NQ}
   //#for q 4
-  if (k0 + $qu < u.filters) {
-    let b = select(0.0, bias[u.biasOffset + k0 + $qu], u.hasBias != 0u);
-    //#for i 4
-    if (row + $iu < u.pixels) {
-      let v = sum.row$i[$q] + b;
-      y[u.yOffset + (row + $iu) * u.yStride + k0 + $qu] = select(v, max(v, 0.0), u.relu != 0u);
+  {
+    let k = group.y * COLUMNS + tx * (4u * ${NQ}u) + 4u * $ju + $qu;
+    if (k < u.filters) {
+      let b = select(0.0, bias[u.biasOffset + k], u.hasBias != 0u);
+      //#for i ${RM}
+      if (row + $iu < u.pixels) {
+        let v = sum.row$i_$j[$q] + b;
+        y[u.yOffset + (row + $iu) * u.yStride + k] = select(v, max(v, 0.0), u.relu != 0u);
+      }
+      //#end
     }
-    //#end
   }
+  //#end
   //#end
 }

@@ -3,12 +3,22 @@
 // same taps, so each such class is a dense product of its own (workgroup z): a strided gradient multiplies no zeros.
 // A workgroup is 8 threads along pixels; a thread computes ${TM} pixels x ${NV} * 4 channels, taking ${W} filters a step.
 // Grid: ceil(pixels of the largest class / (8 * ${TM})), ceil(channels / (4 * ${NV})), strideH * strideW.
-// VEC: dy and w are read as vec4 (filters, channels, strides, offsets divisible by 4) or else element by element.
+// VEC: dy and w are read as vec4 (filters, channels, strides, offsets divisible by 4), through textures, or else element by element.
 // Source: strided dgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_dgrad with StrideSupport::kStrided).
 
 //#include conv_uniforms
-@group(0) @binding(1) var<storage, read> dy: array<${V}>;
-@group(0) @binding(2) var<storage, read> w: array<${V}>;
+//#if ${VEC}
+//#include texel
+@group(0) @binding(1) var dy: texture_2d<f32>;
+@group(0) @binding(2) var w: texture_2d<f32>;
+fn loadY(i: u32) -> vec4f { return textureLoad(dy, texel(i), 0); }
+fn loadW(i: u32) -> vec4f { return textureLoad(w, texel(i), 0); }
+//#else
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<f32>;
+fn loadY(i: u32) -> f32 { return dy[i]; }
+fn loadW(i: u32) -> f32 { return w[i]; }
+//#end
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
 @compute @workgroup_size(8)
@@ -57,16 +67,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let tap = (r * u.kernelW + s) * u.wStride;
       for (var k = 0u; k < filters; k++) {
         //#for i ${TM}
-        let g$i = select(${V}(), dy[p$i + k], ok$i);
+        let g$i = select(${V}(), loadY(p$i + k), ok$i);
         //#end
         let f = (k * ${W}u * kStride + tap) / ${W}u;
         //#for j ${NV}
         {
           //#if ${VEC}
           let step = kStride / 4u;
-          let m = mat4x4f(w[w$j + f], w[w$j + f + step], w[w$j + f + 2u * step], w[w$j + f + 3u * step]);
+          let m = mat4x4f(loadW(w$j + f), loadW(w$j + f + step), loadW(w$j + f + 2u * step), loadW(w$j + f + 3u * step));
           //#else
-          let m = vec4f(w[w$j0 + f], w[w$j1 + f], w[w$j2 + f], w[w$j3 + f]);
+          let m = vec4f(loadW(w$j0 + f), loadW(w$j1 + f), loadW(w$j2 + f), loadW(w$j3 + f));
           //#end
           //#for i ${TM}
           a$i_$j += m * g$i;

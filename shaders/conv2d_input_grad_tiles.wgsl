@@ -1,7 +1,7 @@
 // dx[n,iy,ix,c] = sum over r,s,k of dy[n,oy,ox,k] * w[k,r,s,c] where oy*strideH - padTop + r*dilationH = iy, likewise ox, ix.
-// For hardware adapters; tiles as in conv2d_forward_tiles.wgsl, 64 pixels x 64 channels, the sum over taps, then filters. Pixels are
-// taken by parity class (workgroup z), see conv2d_input_grad_rows.wgsl.
-// Grid: ceil(pixels of the largest class / 64), ceil(channels / 64), strideH * strideW.
+// For hardware adapters; tiles as in conv2d_forward_tiles.wgsl, ROWS pixels x COLUMNS channels, the sum over taps, then filters. Pixels
+// are taken by parity class (workgroup z), see conv2d_input_grad_rows.wgsl.
+// Grid: ceil(pixels of the largest class / ROWS), ceil(channels / COLUMNS), strideH * strideW.
 // Source: strided dgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_dgrad with StrideSupport::kStrided).
 
 //#include conv_uniforms
@@ -10,69 +10,90 @@
 @group(0) @binding(2) var<storage, read> w: array<${V}>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let classY = group.z / u.strideW;
   let classX = group.z % u.strideW;
-  // This thread loads four filters of one pixel's dy, and four channels of one filter.
-  let item = lane / 4u;
-  let part = (lane % 4u) * 4u;
-  let pixel = group.x * TILE + item;
-  let iy = ((pixel / u.classW) % u.classH) * u.strideH + classY;
-  let ix = (pixel % u.classW) * u.strideW + classX;
-  let image = (pixel / (u.classW * u.classH)) * u.outH;
-  let inRows = pixel < u.pixels && iy < u.inH && ix < u.inW;
-  let step = lane / 16u;
-  let column = (lane % 16u) * 4u;
-  let c = group.y * TILE + column;
+  // This thread loads four filters of some pixels' dy, and four channels of some filters.
+  //#for l ${LA}
+  let item$l = (lane + $lu * THREADS) / PARTS;
+  let part$l = ((lane + $lu * THREADS) % PARTS) * 4u;
+  let pixel$l = group.x * ROWS + item$l;
+  let iy$l = ((pixel$l / u.classW) % u.classH) * u.strideH + classY;
+  let ix$l = (pixel$l % u.classW) * u.strideW + classX;
+  let image$l = (pixel$l / (u.classW * u.classH)) * u.outH;
+  let inRows$l = pixel$l < u.pixels && iy$l < u.inH && ix$l < u.inW;
+  //#end
+  //#for l ${LB}
+  let step$l = (lane + $lu * THREADS) / COLUMN_VECTORS;
+  let column$l = ((lane + $lu * THREADS) % COLUMN_VECTORS) * 4u;
+  let c$l = group.y * COLUMNS + column$l;
+  //#end
   let taps = u.kernelH * u.kernelW;
-  let tx = lane % 16u;
-  let ty = lane / 16u;
+  let tx = lane % ACROSS;
+  let ty = lane / ACROSS;
   var sum = Tile();
   for (var r = 0u; r < u.kernelH; r++) {
     if ((classY + u.padTop + u.strideH * u.kernelH * u.dilationH - r * u.dilationH) % u.strideH != 0u) { continue; }
     for (var s = 0u; s < u.kernelW; s++) {
       if ((classX + u.padLeft + u.strideW * u.kernelW * u.dilationW - s * u.dilationW) % u.strideW != 0u) { continue; }
-      let oy = (iy + u.padTop - r * u.dilationH) / u.strideH;
-      let ox = (ix + u.padLeft - s * u.dilationW) / u.strideW;
-      let inside = inRows && oy < u.outH && ox < u.outW;
-      let source = u.yOffset + ((image + oy) * u.outW + ox) * u.yStride;
+      //#for l ${LA}
+      let oy$l = (iy$l + u.padTop - r * u.dilationH) / u.strideH;
+      let ox$l = (ix$l + u.padLeft - s * u.dilationW) / u.strideW;
+      let inside$l = inRows$l && oy$l < u.outH && ox$l < u.outW;
+      let source$l = u.yOffset + ((image$l + oy$l) * u.outW + ox$l) * u.yStride;
+      //#end
       let tap = r * u.kernelW + s;
       for (var k0 = 0u; k0 < u.filters; k0 += STEPS) {
-        let k = k0 + part;
-        let weights = u.wOffset + ((k0 + step) * taps + tap) * u.wStride + c;
-        var a = vec4f();
-        var b = vec4f();
+        //#for l ${LA}
+        let k$l = k0 + part$l;
+        var a$l = vec4f();
         //#if ${VEC}
-        if (inside && k < u.filters) { a = dy[(source + k) / 4u]; }
-        if (k0 + step < u.filters && c < u.channels) { b = w[weights / 4u]; }
+        if (inside$l && k$l < u.filters) { a$l = dy[(source$l + k$l) / 4u]; }
         //#else
         //#for q 4
-        if (inside && k + $qu < u.filters) { a[$q] = dy[source + k + $qu]; }
-        if (k0 + step < u.filters && c + $qu < u.channels) { b[$q] = w[weights + $qu]; }
+        if (inside$l && k$l + $qu < u.filters) { a$l[$q] = dy[source$l + k$l + $qu]; }
+        //#end
+        //#end
+        //#end
+        //#for l ${LB}
+        let weights$l = u.wOffset + ((k0 + step$l) * taps + tap) * u.wStride + c$l;
+        var b$l = vec4f();
+        //#if ${VEC}
+        if (k0 + step$l < u.filters && c$l < u.channels) { b$l = w[weights$l / 4u]; }
+        //#else
+        //#for q 4
+        if (k0 + step$l < u.filters && c$l + $qu < u.channels) { b$l[$q] = w[weights$l + $qu]; }
+        //#end
         //#end
         //#end
         workgroupBarrier();
         //#for q 4
-        left[(part + $qu) * PITCH + item] = a[$q];
-        right[step * PITCH + column + $qu] = b[$q];
+        //#for l ${LA}
+        left[(part$l + $qu) * LEFT_PITCH + item$l] = a$l[$q];
+        //#end
+        //#for l ${LB}
+        right[step$l * RIGHT_PITCH + column$l + $qu] = b$l[$q];
+        //#end
         //#end
         workgroupBarrier();
         multiplyPanels(&sum, tx, ty);
       }
     }
   }
-  let row = group.x * TILE + ty * 4u;
-  let c0 = group.y * TILE + tx * 4u;
-  //#for i 4
+  let row = group.x * ROWS + ty * ${RM}u;
+  let first = group.y * COLUMNS + tx * (4u * ${NQ}u);
+  //#for i ${RM}
   {
     let p = row + $iu;
     let py = ((p / u.classW) % u.classH) * u.strideH + classY;
     let px = (p % u.classW) * u.strideW + classX;
     if (p < u.pixels && py < u.inH && px < u.inW) {
-      let at = u.xOffset + (((p / (u.classW * u.classH)) * u.inH + py) * u.inW + px) * u.xStride + c0;
+      let at = u.xOffset + (((p / (u.classW * u.classH)) * u.inH + py) * u.inW + px) * u.xStride + first;
+      //#for j ${NQ}
       //#for q 4
-      if (c0 + $qu < u.channels) { dx[at + $qu] = sum.row$i[$q]; }
+      if (first + 4u * $ju + $qu < u.channels) { dx[at + 4u * $ju + $qu] = sum.row$i_$j[$q]; }
+      //#end
       //#end
     }
   }

@@ -6,6 +6,11 @@
 // Source: batched GEMM as in Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016, without staging.
 
 //#include winograd_products_uniforms
+//#include texel
+@group(0) @binding(1) var rows: texture_2d<f32>;
+@group(0) @binding(2) var columns: texture_2d<f32>;
+fn loadRow(i: u32) -> vec4f { return textureLoad(rows, texel(i), 0); }
+fn loadColumn(i: u32) -> vec4f { return textureLoad(columns, texel(i), 0); }
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -24,11 +29,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   //#end
   for (var d = 0u; d < u.depth; d++) {
     //#for i ${TM}
-    let x$i = rows[p$i + d];
+    let x$i = loadRow(p$i + d);
     //#end
     //#for j ${NV}
     {
-      let m = mat4x4f(columns[q$j0 + d], columns[q$j1 + d], columns[q$j2 + d], columns[q$j3 + d]);
+      let m = mat4x4f(loadColumn(q$j0 + d), loadColumn(q$j1 + d), loadColumn(q$j2 + d), loadColumn(q$j3 + d));
       //#for i ${TM}
       a$i_$j += x$i * m;
       //#end

@@ -1,49 +1,69 @@
 // out[e][i][j] = sum over d of rows[e][i][d] * columns[e][j][d], plus what is there with `accumulate`: the products of minimal filtering,
 // one plane e for each place of the square. d is contiguous, in steps of four.
-// For hardware adapters: a workgroup of 256 threads computes 64 rows x 64 columns of a plane, 4 x 4 a thread, with panels of 16 terms of
-// the sum staged in workgroup memory. Grid: ceil(rows / 64), ceil(columns / 64), planes.
+// For hardware adapters: a workgroup computes ROWS rows x COLUMNS columns of a plane (tile.wgsl), with panels of STEPS terms of the sum
+// staged in workgroup memory. Grid: ceil(rows / ROWS), ceil(columns / COLUMNS), planes.
 // Source: batched GEMM as in Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; tiles as conv2d_forward_tiles.wgsl.
 
 //#include winograd_products_uniforms
 //#include tile
+@group(0) @binding(1) var<storage, read> rows: array<vec4f>;
+@group(0) @binding(2) var<storage, read> columns: array<vec4f>;
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  // What this thread loads: four terms of one row and of one column.
-  let item = lane / 4u;
-  let part = lane % 4u;
-  let row = group.x * TILE + item;
-  let column = group.y * TILE + item;
-  let fromA = group.z * u.rowsPlane + row * u.itemStep;
-  let fromB = group.z * u.columnsPlane + column * u.itemStep;
-  let tx = lane % 16u;
-  let ty = lane / 16u;
+  // What this thread loads: four terms of some rows and of some columns.
+  //#for l ${LA}
+  let item$l = (lane + $lu * THREADS) / PARTS;
+  let part$l = (lane + $lu * THREADS) % PARTS;
+  let row$l = group.x * ROWS + item$l;
+  let fromA$l = group.z * u.rowsPlane + row$l * u.itemStep;
+  //#end
+  //#for l ${LB}
+  let place$l = (lane + $lu * THREADS) / PARTS;
+  let term$l = (lane + $lu * THREADS) % PARTS;
+  let column$l = group.y * COLUMNS + place$l;
+  let fromB$l = group.z * u.columnsPlane + column$l * u.itemStep;
+  //#end
+  let tx = lane % ACROSS;
+  let ty = lane / ACROSS;
   var sum = Tile();
-  for (var d0 = 0u; d0 < u.depth; d0 += STEPS / 4u) {
-    let d = d0 + part;
-    var a = vec4f();
-    var b = vec4f();
-    if (row < u.rows && d < u.depth) { a = rows[fromA + d]; }
-    if (column < u.columns && d < u.depth) { b = columns[fromB + d]; }
+  for (var d0 = 0u; d0 < u.depth; d0 += PARTS) {
+    //#for l ${LA}
+    var a$l = vec4f();
+    if (row$l < u.rows && d0 + part$l < u.depth) { a$l = rows[fromA$l + d0 + part$l]; }
+    //#end
+    //#for l ${LB}
+    var b$l = vec4f();
+    if (column$l < u.columns && d0 + term$l < u.depth) { b$l = columns[fromB$l + d0 + term$l]; }
+    //#end
     workgroupBarrier();
     //#for q 4
-    left[(part * 4u + $qu) * PITCH + item] = a[$q];
-    right[(part * 4u + $qu) * PITCH + item] = b[$q];
+    //#for l ${LA}
+    left[(part$l * 4u + $qu) * LEFT_PITCH + item$l] = a$l[$q];
+    //#end
+    //#for l ${LB}
+    right[(term$l * 4u + $qu) * RIGHT_PITCH + place$l] = b$l[$q];
+    //#end
     //#end
     workgroupBarrier();
     multiplyPanels(&sum, tx, ty);
   }
   let accumulate = u.accumulate != 0u;
-  let i0 = group.x * TILE + ty * 4u;
-  let j0 = group.y * TILE + tx * 4u;
-  //#for i 4
+  let i0 = group.x * ROWS + ty * ${RM}u;
+  let j0 = group.y * COLUMNS + tx * (4u * ${NQ}u);
+  //#for i ${RM}
   if (i0 + $iu < u.rows) {
     let to = group.z * u.plane + (i0 + $iu) * u.rowStep;
+    //#for j ${NQ}
     //#for q 4
-    if (j0 + $qu < u.columns) {
-      let at = to + (j0 + $qu) * u.columnStep;
-      if (accumulate) { out[at] += sum.row$i[$q]; } else { out[at] = sum.row$i[$q]; }
+    {
+      let column = j0 + 4u * $ju + $qu;
+      if (column < u.columns) {
+        let at = to + column * u.columnStep;
+        if (accumulate) { out[at] += sum.row$i_$j[$q]; } else { out[at] = sum.row$i_$j[$q]; }
+      }
     }
+    //#end
     //#end
   }
   //#end

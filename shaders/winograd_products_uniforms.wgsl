@@ -10,6 +10,4 @@ struct Uniforms {
   accumulate: u32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> rows: array<vec4f>;
-@group(0) @binding(2) var<storage, read> columns: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;

@@ -104,10 +104,22 @@ export interface WebgpuLaunch {
   readonly replace?: Readonly<Record<string, string | number>>;
   /** 32-bit words; wrap in {f32} for floats. */
   readonly uniforms: readonly (number | { readonly f32: number })[];
-  readonly bindings: readonly { readonly value: Placed | Scratch; readonly access: 'read' | 'write' | 'read-write' }[];
+  readonly bindings: readonly {
+    readonly value: Placed | Scratch;
+    /** `texture`: read through a texture of vec4f (shaders/texel.wgsl), into which the device copies what is bound before the launch. */
+    readonly access: 'read' | 'write' | 'read-write' | 'texture';
+  }[];
   /** Workgroups along x, y, z. */
   readonly grid: readonly [number, number, number];
   readonly label?: string;
+  /** Ways to compute the same bits, the default (the launch as it stands) first; the device takes the fastest it knows of. */
+  readonly variants?: readonly {
+    readonly name: string;
+    readonly grid: readonly [number, number, number];
+    readonly replace: Readonly<Record<string, string | number>>;
+  }[];
+  /** The class of shapes for which one variant is expected to be fastest. */
+  readonly tuning?: string;
   /** For that kind of adapter only, left out on the other; for both when absent. Kinds differ in tiles, never in scratch. */
   readonly adapter?: 'software' | 'hardware';
 }

@@ -3,11 +3,15 @@ import { DeviceError, OutOfMemoryError } from '../../errors.ts';
 import type { Device, DeviceBuffer, DeviceCounters, Executable, Placed, PlacedLaunch, Scratch } from '../types.ts';
 import type { FoundAdapter } from './adapter.ts';
 import { BufferUsage } from './constants.ts';
+import { buildExecutable } from './encode.ts';
 import type { ExecutableHost } from './executable.ts';
-import { buildExecutable } from './executable.ts';
 import { BINDING_ALIGNMENT } from './launch.ts';
 import { Pipelines } from './pipelines.ts';
 import { Staging } from './staging.ts';
+import { Textures } from './textures.ts';
+import { timeLaunch } from './time-launch.ts';
+import type { TuningMode, TuningStore } from './tuner.ts';
+import { Tuner } from './tuner.ts';
 
 const STORAGE_USAGE = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
 
@@ -55,7 +59,12 @@ export class WebgpuDevice implements Device {
   #disposed = false;
   #tail: Promise<unknown> = Promise.resolve();
 
-  constructor(device: GPUDevice, found: FoundAdapter, softwareKernels: boolean) {
+  /** Chooses among the kernels' variants. */
+  readonly tuner: Tuner;
+
+  constructor(
+    device: GPUDevice, found: FoundAdapter, softwareKernels: boolean, tuning: { readonly mode: TuningMode; readonly store?: TuningStore | undefined },
+  ) {
     this.#device = device;
     this.#found = found;
     this.software = found.software;
@@ -66,12 +75,16 @@ export class WebgpuDevice implements Device {
     this.memory = { arena: 'slots', alignment: BINDING_ALIGNMENT, maxBuffer };
     this.#pipelines = new Pipelines(device, this.counters);
     this.#staging = new Staging(device, this.counters);
+    const adapter = [found.name, found.driver, found.implementation].join(' | ');
+    this.tuner = new Tuner(tuning.mode, adapter, tuning.store, (launch) => timeLaunch(this, launch));
     this.#host = {
+      tuner: this.tuner,
       device,
       software: found.software,
       softwareKernels,
       timestamps: device.features.has('timestamp-query'),
       pipelines: this.#pipelines,
+      textures: new Textures(device, this.counters),
       counters: this.counters,
       limits: { binding: maxBuffer, storageBuffers: device.limits.maxStorageBuffersPerShaderStage },
       bufferOf: (v) => this.#gpuBuffer((v as Placed | Scratch).buffer),

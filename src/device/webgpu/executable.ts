@@ -1,13 +1,13 @@
-/** Launches encoded for replay: pipelines and bind groups are made once, each run encodes one compute pass a segment. */
+/** Replay of encoded launches: each run encodes one compute pass a segment, or one between copies into textures. */
 import { DeviceError } from '../../errors.ts';
 import type { DeviceCounters, Executable, Placed, PlacedLaunch, Scratch, WebgpuLaunch } from '../types.ts';
 import { BufferUsage } from './constants.ts';
-import { boundRange } from './launch.ts';
+import { TEXTURE_WIDTH } from './launch.ts';
 import type { Pipelines } from './pipelines.ts';
 import { describeLaunch } from './pipelines.ts';
-
-/** Uniform blocks lie this far apart: the largest `minUniformBufferOffsetAlignment` that WebGPU allows an adapter. */
-const SLOT = 256;
+import { scoped } from './scopes.ts';
+import type { Textures } from './textures.ts';
+import type { Tuner } from './tuner.ts';
 
 /** A software adapter blocks JavaScript while it computes, so its segments are kept about this long. */
 const SEGMENT_MS = 50;
@@ -25,6 +25,8 @@ export interface ExecutableHost {
   readonly softwareKernels: boolean;
   readonly timestamps: boolean;
   readonly pipelines: Pipelines;
+  readonly textures: Textures;
+  readonly tuner: Tuner;
   readonly counters: DeviceCounters;
   readonly limits: { readonly binding: number; readonly storageBuffers: number };
   bufferOf(value: Placed | Scratch): GPUBuffer;
@@ -36,148 +38,45 @@ export interface ExecutableHost {
   inOrder<T>(work: () => Promise<T>): Promise<T>;
 }
 
-interface Encoded {
+export interface Encoded {
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
   readonly grid: readonly [number, number, number];
   readonly placed: PlacedLaunch;
+  /** Values that are copied into textures before the launch. */
+  readonly copies: readonly TextureCopy[];
 }
 
-export async function buildExecutable(host: ExecutableHost, launches: readonly PlacedLaunch[]): Promise<Executable> {
-  const kept = launches.filter((p) => {
-    const only = (p.launch as WebgpuLaunch).adapter;
-    return only === undefined || (only === 'software') === host.softwareKernels;
-  });
-  for (const placed of kept) checkLaunch(host, placed);
-  const pipelines = await Promise.allSettled(kept.map((placed) => host.pipelines.get(placed)));
-  for (const made of pipelines) if (made.status === 'rejected') throw made.reason;
-  host.check();
-
-  const { words, offsets } = packUniforms(kept);
-  const uniforms = words.length === 0 ? undefined :
-    host.createBuffer(words.byteLength, 'uniforms', BufferUsage.UNIFORM | BufferUsage.COPY_DST);
-  if (uniforms !== undefined) host.device.queue.writeBuffer(uniforms, 0, words);
-  const encoded: Encoded[] = [];
-  try {
-    const make = (i: number): void => {
-      const made = (pipelines[i] as PromiseFulfilledResult<Awaited<ReturnType<Pipelines['get']>>>).value;
-      const group = bindGroup(host, kept[i], made.layout, uniforms, offsets[i]);
-      encoded.push({ pipeline: made.pipeline, group, grid: (kept[i].launch as WebgpuLaunch).grid, placed: kept[i] });
-    };
-    const error = await scoped(host.device, () => kept.forEach((_, i) => make(i)));
-    if (error !== undefined) {
-      // One scope for all is cheap; which launch it was is asked only when there was an error.
-      for (let i = 0; i < kept.length; i++) {
-        const own = await scoped(host.device, () => make(i));
-        if (own !== undefined) throw new DeviceError(`createBindGroup failed for ${describeLaunch(kept[i])}: ${own}`);
-      }
-      throw new DeviceError(`createBindGroup failed: ${error}`);
-    }
-  } catch (error) {
-    if (uniforms !== undefined) host.releaseBuffer(uniforms);
-    throw error;
-  }
-  return new WebgpuExecutable(host, encoded, uniforms);
-}
-
-/** Runs `work` in error scopes and returns the first error's words. */
-async function scoped(device: GPUDevice, work: () => void): Promise<string | undefined> {
-  const filters: GPUErrorFilter[] = ['validation', 'out-of-memory', 'internal'];
-  for (const filter of filters) device.pushErrorScope(filter);
-  let popped: Promise<GPUError | null>[] = [];
-  try {
-    work();
-  } finally {
-    popped = filters.map(() => device.popErrorScope());
-  }
-  for (const error of await Promise.all(popped)) if (error !== null) return error.message;
-  return undefined;
-}
-
-/** What WebGPU would refuse, told in our own terms and before anything is made. */
-function checkLaunch(host: ExecutableHost, placed: PlacedLaunch): void {
-  const { bindings, grid } = placed.launch as WebgpuLaunch;
-  if (bindings.length > host.limits.storageBuffers) {
-    throw new DeviceError(`${describeLaunch(placed)} binds ${bindings.length} buffers, the adapter takes ${host.limits.storageBuffers}`);
-  }
-  for (const n of grid) {
-    if (!(n >= 1 && n <= 65535)) throw new DeviceError(`${describeLaunch(placed)} has a grid of ${grid.join(' x ')} workgroups`);
-  }
-  for (const b of bindings) {
-    const { bytes } = boundRange(b.value);
-    if (bytes > host.limits.binding) {
-      const { binding } = host.limits;
-      const what = 'shape' in b.value ? `a value of shape [${b.value.shape.join(', ')}]` : 'scratch memory';
-      const first = 'shape' in b.value && b.value.shape.length > 1 ? b.value.shape[0] : 1;
-      const fits = first > 1 ? `; at most ${Math.floor((first * binding) / bytes)} of ${first} along the first axis fit` : '';
-      throw new DeviceError(`${describeLaunch(placed)} binds ${what}, ${bytes} bytes; the adapter's limit is ${binding}${fits}`);
-    }
-    const clash = b.access === 'read' ? undefined : bindings.find((o) => o !== b && o.access === 'read' &&
-      o.value.buffer === b.value.buffer);
-    if (clash !== undefined) throw new DeviceError(`${describeLaunch(placed)} reads and writes buffer "${b.value.buffer.label}"`);
-  }
-}
-
-const asBits = new Float32Array(1);
-const bits = new Uint32Array(asBits.buffer);
-
-function packUniforms(launches: readonly PlacedLaunch[]): { words: Uint32Array<ArrayBuffer>; offsets: number[] } {
-  const offsets: number[] = [];
-  let total = 0;
-  for (const { launch } of launches) {
-    offsets.push(total);
-    total += Math.max(1, Math.ceil(((launch as WebgpuLaunch).uniforms.length * 4) / SLOT)) * SLOT;
-  }
-  const words = new Uint32Array(total / 4);
-  launches.forEach(({ launch }, i) => {
-    (launch as WebgpuLaunch).uniforms.forEach((value, j) => {
-      if (typeof value !== 'number') asBits[0] = value.f32;
-      words[offsets[i] / 4 + j] = typeof value === 'number' ? value : bits[0];
-    });
-  });
-  return { words, offsets };
-}
-
-function bindGroup(
-  host: ExecutableHost, placed: PlacedLaunch, layout: GPUBindGroupLayout, uniforms: GPUBuffer | undefined, offset: number,
-): GPUBindGroup {
-  const launch = placed.launch as WebgpuLaunch;
-  const size = Math.max(16, Math.ceil((launch.uniforms.length * 4) / 16) * 16);
-  const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: uniforms!, offset, size } }];
-  launch.bindings.forEach((b, i) => {
-    const buffer = host.bufferOf(b.value);
-    const { start, bytes } = boundRange(b.value);
-    // Whole vectors, so that the last element of a vec4 array is within its bounds.
-    const rounded = Math.max(16, Math.ceil(bytes / 16) * 16);
-    entries.push({ binding: i + 1, resource: { buffer, offset: start, size: Math.min(rounded, buffer.size - start) } });
-  });
-  return host.device.createBindGroup({ label: describeLaunch(placed), layout, entries });
+export interface TextureCopy {
+  readonly buffer: GPUBuffer;
+  readonly start: number;
+  readonly texels: number;
+  readonly texture: GPUTexture;
 }
 
 /** Lets timers, signals and other promises have their turn. */
 const turn: () => Promise<void> = typeof setImmediate === 'function' ?
   () => new Promise((resolve) => setImmediate(resolve)) : () => new Promise((resolve) => setTimeout(resolve, 0));
 
-class WebgpuExecutable implements Executable {
+export class WebgpuExecutable implements Executable {
+  readonly bytes: number;
   readonly #host: ExecutableHost;
   readonly #launches: readonly Encoded[];
-  readonly #uniforms: GPUBuffer | undefined;
+  readonly #release: () => void;
   /** Estimated milliseconds of each launch, on software adapters. */
   readonly #cost: number[];
   #cuts: readonly number[];
   #checked = false;
   #disposed = false;
 
-  constructor(host: ExecutableHost, launches: readonly Encoded[], uniforms: GPUBuffer | undefined) {
+  /** @param bytes what it holds of the device's memory, textures that it shares with other executables included */
+  constructor(host: ExecutableHost, launches: readonly Encoded[], bytes: number, release: () => void) {
     this.#host = host;
+    this.bytes = bytes;
     this.#launches = launches;
-    this.#uniforms = uniforms;
+    this.#release = release;
     this.#cost = launches.map((e) => FIRST_GUESS_LAUNCH_MS + e.placed.flop / FIRST_GUESS_FLOP_PER_MS);
     this.#cuts = host.software ? cut(this.#cost) : [launches.length];
-  }
-
-  get bytes(): number {
-    return this.#uniforms?.size ?? 0;
   }
 
   run(): Promise<void> {
@@ -230,9 +129,17 @@ class WebgpuExecutable implements Executable {
   #submit(start: number, end: number): void {
     const { device } = this.#host;
     const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    for (let i = start; i < end; i++) dispatch(pass, this.#launches[i]);
-    pass.end();
+    let pass: GPUComputePassEncoder | undefined;
+    for (let i = start; i < end; i++) {
+      if (this.#launches[i].copies.length > 0) {
+        pass?.end();
+        pass = undefined;
+        copyToTextures(encoder, this.#launches[i]);
+      }
+      pass ??= encoder.beginComputePass();
+      dispatch(pass, this.#launches[i]);
+    }
+    pass?.end();
     device.queue.submit([encoder.finish()]);
   }
 
@@ -280,6 +187,7 @@ class WebgpuExecutable implements Executable {
       const staging = this.#host.createBuffer(16 * count, 'timestamps', BufferUsage.MAP_READ | BufferUsage.COPY_DST);
       const encoder = device.createCommandEncoder();
       for (let i = 0; i < count; i++) {
+        copyToTextures(encoder, this.#launches[start + i]);
         const pass = encoder.beginComputePass({
           timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
         });
@@ -308,7 +216,19 @@ class WebgpuExecutable implements Executable {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    if (this.#uniforms !== undefined) this.#host.releaseBuffer(this.#uniforms);
+    this.#release();
+  }
+}
+
+function copyToTextures(encoder: GPUCommandEncoder, { copies }: Encoded): void {
+  const bytesPerRow = 16 * TEXTURE_WIDTH;
+  for (const { buffer, start, texels, texture } of copies) {
+    const rows = Math.floor(texels / TEXTURE_WIDTH);
+    const rest = texels - rows * TEXTURE_WIDTH;
+    if (rows > 0) encoder.copyBufferToTexture({ buffer, offset: start, bytesPerRow }, { texture }, [TEXTURE_WIDTH, rows]);
+    if (rest > 0) {
+      encoder.copyBufferToTexture({ buffer, offset: start + rows * bytesPerRow, bytesPerRow }, { texture, origin: [0, rows] }, [rest, 1]);
+    }
   }
 }
 

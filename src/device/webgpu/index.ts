@@ -4,9 +4,11 @@ import type { Device } from '../types.ts';
 import type { GpuLike } from './adapter.ts';
 import { findAdapter } from './adapter.ts';
 import { WebgpuDevice } from './device.ts';
+import type { TuningMode, TuningStore } from './tuner.ts';
 
 export type { GpuLike } from './adapter.ts';
 export { copyLaunch } from './copy.ts';
+export type { Choices, TuningMode, TuningStore } from './tuner.ts';
 
 export interface WebgpuOptions {
   /** Part of the adapter's name, as `llvmpipe`; `lavapipe` for the one of lavapipe.ts. Default: a hardware adapter, else a software one. */
@@ -17,6 +19,14 @@ export interface WebgpuOptions {
   readonly hardwareOnly?: boolean;
   /** Which of the kernels' variants to use, for tests and measurements. Default: what suits the adapter. */
   readonly kernels?: 'software' | 'hardware';
+  /**
+   * How the kernels' variants are chosen, all of equal bits: `table`, as comes with the package; `measure`, by timing what is not in
+   * it, once per adapter, when a Program is built (some seconds at most); `off`, by default sizes. Default: `measure` on hardware
+   * adapters, `table` on software ones.
+   */
+  readonly tuning?: TuningMode;
+  /** Where measured choices are kept. Default: a file in the user's cache folder in Node, the device's own memory in a browser. */
+  readonly tuningStore?: TuningStore;
 }
 
 /** A WebGPU device with what choosing it found. */
@@ -26,11 +36,22 @@ export interface WebgpuDeviceInfo extends Device {
   readonly why: string;
 }
 
+async function defaultStore(): Promise<TuningStore | undefined> {
+  if (typeof process === 'undefined' || process.versions?.node === undefined) return undefined;
+  const { fileStore } = await import('./tuning-file.ts');
+  return fileStore();
+}
+
+const modes: readonly TuningMode[] = ['table', 'measure', 'off'];
+
 /**
  * Opens a WebGPU device.
  * @throws MissingPackageError in Node without npm `webgpu`; DeviceError when there is no such adapter.
  */
 export async function webgpu(options: WebgpuOptions = {}): Promise<WebgpuDeviceInfo> {
+  if (options.tuning !== undefined && !modes.includes(options.tuning)) {
+    throw new DeviceError(`tuning is ${JSON.stringify(options.tuning)}; expected one of ${modes.join(', ')}`);
+  }
   const found = await findAdapter(options);
   const { adapter } = found;
   const wanted: (keyof GPUSupportedLimits)[] = [
@@ -47,5 +68,7 @@ export async function webgpu(options: WebgpuOptions = {}): Promise<WebgpuDeviceI
   } catch (cause) {
     throw new DeviceError(`${found.name} gives no device: ${(cause as Error).message}`, { cause });
   }
-  return new WebgpuDevice(device, found, (options.kernels ?? (found.software ? 'software' : 'hardware')) === 'software');
+  const mode = options.tuning ?? (found.software ? 'table' : 'measure');
+  const store = mode === 'measure' ? options.tuningStore ?? await defaultStore() : undefined;
+  return new WebgpuDevice(device, found, (options.kernels ?? (found.software ? 'software' : 'hardware')) === 'software', { mode, store });
 }

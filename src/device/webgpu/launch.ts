@@ -50,6 +50,10 @@ export function axisStrides(v: Placed): number[] {
 
 export const sizeOfPlaced = (v: Placed): number => sizeOf(v.shape);
 
+/** Texels in a row of the textures that values are read through, as many as any adapter takes; shaders/texel.wgsl has it too. */
+export const TEXTURE_WIDTH = 4096;
+
+export const texture = (value: Placed | Scratch): WebgpuLaunch['bindings'][number] => ({ value, access: 'texture' });
 export const read = (value: Placed | Scratch): WebgpuLaunch['bindings'][number] => ({ value, access: 'read' });
 export const write = (value: Placed | Scratch): WebgpuLaunch['bindings'][number] => ({ value, access: 'write' });
 export const readWrite = (value: Placed | Scratch): WebgpuLaunch['bindings'][number] => ({ value, access: 'read-write' });

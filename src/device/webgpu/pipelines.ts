@@ -15,6 +15,8 @@ export function describeLaunch(placed: PlacedLaunch): string {
   return `${placed.node} (kernel ${launch.shader})${placed.site === undefined ? '' : ` from ${placed.site}`}`;
 }
 
+const letters = { read: 'r', write: 'w', 'read-write': 'w', texture: 't' } as const;
+
 export class Pipelines {
   readonly #device: GPUDevice;
   readonly #counters: DeviceCounters;
@@ -29,7 +31,7 @@ export class Pipelines {
   /** The pipeline of a launch, compiled once. Rejects with a DeviceError that has the compiler's words. */
   get(placed: PlacedLaunch): Promise<Pipeline> {
     const launch = placed.launch as WebgpuLaunch;
-    const access = launch.bindings.map((b) => (b.access === 'read' ? 'r' : 'w')).join('');
+    const access = launch.bindings.map((b) => letters[b.access]).join('');
     const key = `${launch.shader}|${access}|${launch.replace === undefined ? '' : JSON.stringify(launch.replace)}`;
     let made = this.#pipelines.get(key);
     if (made === undefined) {
@@ -46,8 +48,9 @@ export class Pipelines {
     if (layout === undefined) {
       const entries: GPUBindGroupLayoutEntry[] = [{ binding: 0, visibility: COMPUTE_STAGE, buffer: { type: 'uniform' } }];
       for (let i = 0; i < access.length; i++) {
-        const type = access[i] === 'r' ? 'read-only-storage' : 'storage';
-        entries.push({ binding: i + 1, visibility: COMPUTE_STAGE, buffer: { type } });
+        const place = { binding: i + 1, visibility: COMPUTE_STAGE };
+        if (access[i] === 't') entries.push({ ...place, texture: { sampleType: 'unfilterable-float' } });
+        else entries.push({ ...place, buffer: { type: access[i] === 'r' ? 'read-only-storage' : 'storage' } });
       }
       const group = this.#device.createBindGroupLayout({ label: access, entries });
       layout = { group, pipeline: this.#device.createPipelineLayout({ label: access, bindGroupLayouts: [group] }) };

@@ -1,13 +1,17 @@
 /** Lowering of convolution's filter gradient: partial sums over runs of rows, then their sum. */
-import type { Lowering, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
+import type { Lowering, Placed, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
-import { boundOffset, read, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, read, texture, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
-import { convUniforms, TILE } from './conv.ts';
+import { convUniforms, images, TEXTURE_BYTES } from './conv.ts';
 import { sumRuns } from './reduce.ts';
+import { tiled } from './tiles.ts';
 import { winogradFilterGrad, winogradFilterGradScratch } from './winograd.ts';
 
 type Attrs = ConvAttrs & { readonly filterShape: Shape };
+
+/** Side of the tiles by which runs are counted, whatever tile computes them. */
+const TILE = 64;
 
 /** Workgroups that a hardware adapter should have at least. */
 const ENOUGH_GROUPS = 256;
@@ -42,12 +46,17 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
     const [, r, s, channels] = dw.shape;
     const runs = runsOf(dy, dw.shape);
     const rows = n * outH;
+    const perRun = Math.ceil(rows / runs);
     const cut = runs > 1;
     const size = sizeOf(dw.shape);
-    const target = cut ? { offset: 0, stride: channels } : { offset: boundOffset(dw), stride: dw.stride };
-    const uniforms = convUniforms({ pixels: rows * outW, x: x.shape, y: dy.shape, w: dw.shape }, attrs, { x, y: dy, w: target },
-      { runs: [rows, Math.ceil(rows / runs), size] });
-    const bindings = [read(dy), read(x), write(cut ? scratch[0] : dw)];
+    const result = cut ? scratch[0] : dw;
+    /** Runs `first` to `first + count`, which read images of x and dy from `image` on. */
+    const uniforms = (from: Placed, grads: Placed, first: number, count: number, image: number): number[] => {
+      const target = cut ? { offset: first * size, stride: channels } : { offset: boundOffset(dw), stride: dw.stride };
+      const last = Math.min((first + count) * perRun, rows);
+      return convUniforms({ pixels: rows * outW, x: x.shape, y: dy.shape, w: dw.shape }, attrs, { x: from, y: grads, w: target },
+        { runs: [last - image * outH, perRun, size, first * perRun - image * outH] });
+    };
     const vector = isVectorizable(x);
     const yVector = isVectorizable(dy);
     const columns = r * s * (vector ? channels / 4 : channels);
@@ -55,30 +64,51 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
     const KV = filters <= 4 ? 1 : 4;
     // As many columns a thread as leave the last workgroup no more than half idle.
     const CV = !vector || columns >= 48 || (columns > 16 && columns <= 32) ? 4 : 2;
+    const [VEC, YVEC] = [vector ? 1 : 0, yVector ? 1 : 0];
     const V = vector ? 'vec4f' : 'f32';
     const P = 2;
-    const launches: WebgpuLaunch[] = [
-      {
+    const launches: WebgpuLaunch[] = runGroups(x, dy, runs, perRun).map(([first, count]): WebgpuLaunch => {
+      const image = Math.floor((first * perRun) / outH);
+      const end = Math.ceil(Math.min((first + count) * perRun, rows) / outH);
+      const [from, grads] = [x, dy].map((v) => images(v, image, end - image));
+      return {
         adapter: 'software',
         shader: 'conv2d_filter_grad_rows',
-        replace: { KV, CV, P, V, W: vector ? 4 : 1, YVEC: yVector ? 1 : 0, SUM: stepSum(P, vector) },
-        uniforms, bindings,
-        grid: [Math.ceil(columns / (8 * CV)), Math.ceil(filters / (4 * KV)), runs],
+        replace: { KV, CV, P, V, W: vector ? 4 : 1, VEC, YVEC, SUM: stepSum(P, vector) },
+        uniforms: uniforms(from, grads, first, count, image),
+        bindings: [yVector ? texture(grads) : read(grads), vector ? texture(from) : read(from), write(result)],
+        grid: [Math.ceil(columns / (8 * CV)), Math.ceil(filters / (4 * KV)), count],
         label: 'conv2dFilterGrad',
-      },
-      {
-        adapter: 'hardware',
-        shader: 'conv2d_filter_grad_tiles',
-        replace: { V, VEC: vector ? 1 : 0, YVEC: yVector ? 1 : 0 },
-        uniforms, bindings,
-        grid: [Math.ceil((r * s * channels) / TILE), Math.ceil(filters / TILE), runs],
-        label: 'conv2dFilterGrad',
-      },
-    ];
+      };
+    });
+    launches.push({
+      adapter: 'hardware',
+      shader: 'conv2d_filter_grad_tiles',
+      ...tiled({ rows: filters, columns: r * s * channels, count: runs, depth: perRun * outW, rowsAlong: 'y' }, { V, VEC, YVEC }),
+      uniforms: uniforms(x, dy, 0, runs, 0),
+      bindings: [read(dy), read(x), write(result)],
+      label: 'conv2dFilterGrad',
+    });
     if (cut) launches.push(...sumRuns(dw, runs, scratch[0], 'conv2dFilterGrad'));
     return launches;
   },
 };
+
+/** Groups [first run, count] of runs, so that the images that each reads keep to TEXTURE_BYTES, unless one run's do not. */
+function runGroups(x: Placed, dy: Placed, runs: number, perRun: number): [number, number][] {
+  const [n, outH] = dy.shape;
+  const imageBytes = (4 / n) * Math.max(x.rows * x.stride, dy.rows * dy.stride);
+  const imagesOf = (first: number, count: number): number =>
+    Math.ceil(Math.min((first + count) * perRun, n * outH) / outH) - Math.floor((first * perRun) / outH);
+  const groups: [number, number][] = [];
+  for (let first = 0; first < runs;) {
+    let count = 1;
+    while (first + count < runs && imagesOf(first, count + 1) * imageBytes <= TEXTURE_BYTES) count++;
+    groups.push([first, count]);
+    first += count;
+  }
+  return groups;
+}
 
 /** The terms that `pixels` pixels add to a result, written out in one sum so that the result is fetched and stored once. */
 function stepSum(pixels: number, vector: boolean): string {

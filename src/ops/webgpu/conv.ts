@@ -1,13 +1,11 @@
 /** Lowerings of convolution and its input gradient; the kernels' tile sizes are chosen here. */
 import type { Lowering, Placed, Shape, WebgpuLaunch } from '../../device/types.ts';
-import { isVectorizable } from '../../device/types.ts';
-import { boundOffset, read, write } from '../../device/webgpu/launch.ts';
+import { isVectorizable, sizeOf } from '../../device/types.ts';
+import { boundOffset, read, texture, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { statisticsLaunches, statisticsScratch } from './norm.ts';
+import { tiled } from './tiles.ts';
 import { accurate, quick, winogradLaunches, winogradScratch } from './winograd.ts';
-
-/** Side of the tiles that hardware kernels compute, in pixels, filters or channels. */
-export const TILE = 64;
 
 /** SIMD width of a software adapter: threads of a workgroup of the `rows` kernels. */
 const LANES = 8;
@@ -24,7 +22,7 @@ export interface ConvSizes {
 export function convUniforms(
   { pixels, x, y, w }: ConvSizes, { stride, padding, dilation }: ConvAttrs,
   places: { readonly x: Placed; readonly y: Placed; readonly w: { offset: number; stride: number }; readonly bias?: Placed | undefined },
-  options: { readonly relu?: boolean; readonly classes?: readonly [number, number]; readonly runs?: readonly [number, number, number] } = {},
+  options: { readonly relu?: boolean; readonly classes?: readonly [number, number]; readonly runs?: readonly [number, number, number, number] } = {},
 ): number[] {
   const [, inH, inW, channels] = x;
   const [, outH, outW, filters] = y;
@@ -33,7 +31,7 @@ export function convUniforms(
     boundOffset(places.x), places.x.stride, places.w.offset, places.w.stride,
     places.bias === undefined ? 0 : boundOffset(places.bias), places.bias === undefined ? 0 : 1, options.relu === true ? 1 : 0,
     boundOffset(places.y), places.y.stride,
-    ...(options.classes ?? [0, 0]), ...(options.runs ?? [0, 0, 0]),
+    ...(options.classes ?? [0, 0]), ...(options.runs ?? [0, 0, 0, 0]),
   ];
 }
 
@@ -44,36 +42,61 @@ export function columnVectors(columns: number): number {
   return vectors % 4 === 0 || vectors % 3 !== 0 ? 4 : 3;
 }
 
+/** What a software adapter copies into a texture at a time, unless one image is more. */
+export const TEXTURE_BYTES = 6 << 20;
+
+/** Images `first` to `first + count` of a value. */
+export function images(v: Placed, first: number, count: number): Placed {
+  const rows = v.rows / v.shape[0];
+  return { ...v, shape: [count, ...v.shape.slice(1)], rows: count * rows, offset: v.offset + first * rows * v.stride };
+}
+
+/** The launches of `launch` over groups of images, so that what each reads of `x` keeps to TEXTURE_BYTES. */
+function byImages(x: Placed, y: Placed, launch: (x: Placed, y: Placed) => WebgpuLaunch): WebgpuLaunch[] {
+  const n = x.shape[0];
+  const count = Math.max(1, Math.floor(TEXTURE_BYTES / (4 * (x.rows / n) * x.stride)));
+  return Array.from({ length: Math.ceil(n / count) }, (_, i) => {
+    const take = Math.min(count, n - i * count);
+    return launch(images(x, i * count, take), images(y, i * count, take));
+  });
+}
+
 /** Rows that a thread computes: fewer where there are few, so that all cores have work. */
-const rowsPerThread = (pixels: number): number => (pixels >= 1024 ? 8 : 4);
+const rowsPerThread = (pixels: number): number => (pixels >= 128 ? 8 : 4);
 
 function forwardLaunches(
   x: Placed, w: Placed, bias: Placed | undefined, y: Placed, attrs: ConvAttrs, relu: boolean,
 ): WebgpuLaunch[] {
-  const [n, outH, outW, filters] = y.shape;
-  const pixels = n * outH * outW;
+  const filters = w.shape[0];
   const vector = isVectorizable(x) && isVectorizable(w);
-  const places = { x, y, bias, w: { offset: boundOffset(w), stride: w.stride } };
-  const uniforms = convUniforms({ pixels, x: x.shape, y: y.shape, w: w.shape }, attrs, places, { relu });
+  const pixelsOf = ({ shape: [n, outH, outW] }: Placed): number => n * outH * outW;
+  const uniforms = (from: Placed, to: Placed): number[] =>
+    convUniforms({ pixels: pixelsOf(to), x: from.shape, y: to.shape, w: w.shape }, attrs,
+      { x: from, y: to, bias, w: { offset: boundOffset(w), stride: w.stride } }, { relu });
   // Without a bias the binding is filled by the filters, and not read.
-  const bindings = [read(x), read(w), read(bias ?? w), write(y)];
+  const rest = (to: Placed): WebgpuLaunch['bindings'] => [read(bias ?? w), write(to)];
   const NV = columnVectors(filters);
-  const TM = rowsPerThread(pixels);
-  return [
-    {
+  const rows = (from: Placed, to: Placed): WebgpuLaunch => {
+    const TM = rowsPerThread(pixelsOf(to));
+    return {
       adapter: 'software',
       shader: 'conv2d_forward_rows',
-      replace: vector ? { TM, NV, V: 'vec4f', W: 4, M: 'mat4x4f' } : { TM, NV, V: 'f32', W: 1, M: 'vec4f' },
-      uniforms, bindings,
-      grid: [Math.ceil(pixels / (LANES * TM)), Math.ceil(filters / (4 * NV)), 1],
+      replace: vector ? { TM, NV, VEC: 1, V: 'vec4f', W: 4, M: 'mat4x4f' } : { TM, NV, VEC: 0, V: 'f32', W: 1, M: 'vec4f' },
+      uniforms: uniforms(from, to),
+      bindings: [...(vector ? [texture(from), texture(w)] : [read(from), read(w)]), ...rest(to)],
+      grid: [Math.ceil(pixelsOf(to) / (LANES * TM)), Math.ceil(filters / (4 * NV)), 1],
       label: 'conv2d',
-    },
+    };
+  };
+  return [
+    ...byImages(x, y, rows),
     {
       adapter: 'hardware',
       shader: 'conv2d_forward_tiles',
-      replace: { VEC: vector ? 1 : 0, V: vector ? 'vec4f' : 'f32' },
-      uniforms, bindings,
-      grid: [Math.ceil(pixels / TILE), Math.ceil(filters / TILE), 1],
+      ...tiled({ rows: pixelsOf(y), columns: filters, count: 1, depth: sizeOf(w.shape) / filters },
+        { VEC: vector ? 1 : 0, V: vector ? 'vec4f' : 'f32' }),
+      uniforms: uniforms(x, y),
+      bindings: [read(x), read(w), ...rest(y)],
       label: 'conv2d',
     },
   ];
@@ -94,36 +117,40 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
     if (winogradScratch({ tiled: dx.shape, filter: w.shape, attrs }, quick) !== undefined) {
       return winogradLaunches({ input: dy, filter: w, output: dx, scratch, attrs, gradient: true, method: quick, label: 'conv2dInputGrad' });
     }
-    const [n, inH, inW, channels] = dx.shape;
+    const [, inH, inW, channels] = dx.shape;
     const [strideH, strideW] = attrs.stride;
     const classes = [Math.ceil(inH / strideH), Math.ceil(inW / strideW)] as const;
-    const pixels = n * classes[0] * classes[1];
+    const pixelsOf = (to: Placed): number => to.shape[0] * classes[0] * classes[1];
     const vector = isVectorizable(dy) && isVectorizable(w);
-    const places = { x: dx, y: dy, w: { offset: boundOffset(w), stride: w.stride } };
-    const uniforms = convUniforms({ pixels, x: dx.shape, y: dy.shape, w: w.shape }, attrs, places, { classes });
-    const bindings = [read(dy), read(w), write(dx)];
+    const uniforms = (from: Placed, to: Placed): number[] =>
+      convUniforms({ pixels: pixelsOf(to), x: to.shape, y: from.shape, w: w.shape }, attrs,
+        { x: to, y: from, w: { offset: boundOffset(w), stride: w.stride } }, { classes });
     const NV = columnVectors(channels);
-    const TM = rowsPerThread(pixels);
     const V = vector ? 'vec4f' : 'f32';
-    const launches: WebgpuLaunch[] = [
-      {
+    const VEC = vector ? 1 : 0;
+    const rows = (from: Placed, to: Placed): WebgpuLaunch => {
+      const TM = rowsPerThread(pixelsOf(to));
+      return {
         adapter: 'software',
         shader: 'conv2d_input_grad_rows',
-        replace: { TM, NV, V, W: vector ? 4 : 1, VEC: vector ? 1 : 0 },
-        uniforms, bindings,
-        grid: [Math.ceil(pixels / (LANES * TM)), Math.ceil(channels / (4 * NV)), strideH * strideW],
+        replace: { TM, NV, V, W: vector ? 4 : 1, VEC },
+        uniforms: uniforms(from, to),
+        bindings: [...(vector ? [texture(from), texture(w)] : [read(from), read(w)]), write(to)],
+        grid: [Math.ceil(pixelsOf(to) / (LANES * TM)), Math.ceil(channels / (4 * NV)), strideH * strideW],
         label: 'conv2dInputGrad',
-      },
+      };
+    };
+    return [
+      ...byImages(dy, dx, rows),
       {
         adapter: 'hardware',
         shader: 'conv2d_input_grad_tiles',
-        replace: { VEC: vector ? 1 : 0, V },
-        uniforms, bindings,
-        grid: [Math.ceil(pixels / TILE), Math.ceil(channels / TILE), strideH * strideW],
+        ...tiled({ rows: pixelsOf(dx), columns: channels, count: strideH * strideW, depth: sizeOf(w.shape) / channels }, { VEC, V }),
+        uniforms: uniforms(dy, dx),
+        bindings: [read(dy), read(w), write(dx)],
         label: 'conv2dInputGrad',
       },
     ];
-    return launches;
   },
 };
 

@@ -5,8 +5,9 @@
  * adjoint: dw = G^T [sum over blocks of (A dY A^T) . (B^T d B)] G.
  */
 import type { Placed, Scratch, Shape, WebgpuLaunch } from '../../device/types.ts';
-import { boundOffset, linearGrid, read, readWrite, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, linearGrid, read, readWrite, texture, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
+import { tiled } from './tiles.ts';
 
 /** Bytes of transformed blocks, on both sides of the products, that are in scratch at a time: larger images take several passes. */
 const PASS_BYTES = 16 * 1024 * 1024;
@@ -14,8 +15,6 @@ const PASS_BYTES = 16 * 1024 * 1024;
 const PASS_BLOCKS = 64;
 /** Threads of a workgroup of the `rows` kernel, along rows. */
 const LANES = 8;
-/** Side of the tiles that the hardware kernel computes. */
-const TILE = 64;
 
 const ceil = (a: number, b: number): number => Math.ceil(a / b);
 
@@ -147,24 +146,24 @@ function products(
   left: Operand, right: Operand, planes: number, depth: number, depthStride: number, out: Scratch, plane: number,
   accumulate: boolean, label: string,
 ): WebgpuLaunch[] {
-  const launch = (a: Operand, b: Operand) => ({
+  const launch = (a: Operand, b: Operand, load: typeof read) => ({
     uniforms: [
       a.items, b.items, depth / 4, depthStride / 4, (a.items * depthStride) / 4, (b.items * depthStride) / 4, a.step, b.step, plane,
       accumulate ? 1 : 0,
     ],
-    bindings: [read(a.scratch), read(b.scratch), accumulate ? readWrite(out) : write(out)],
+    bindings: [load(a.scratch), load(b.scratch), accumulate ? readWrite(out) : write(out)],
     label,
   });
   const [a, b] = rowsTile(left.items, right.items).loads <= rowsTile(right.items, left.items).loads ? [left, right] : [right, left];
   const { TM, NV } = rowsTile(a.items, b.items);
   return [
     {
-      ...launch(a, b), adapter: 'software', shader: 'winograd_products_rows', replace: { TM, NV },
+      ...launch(a, b, texture), adapter: 'software', shader: 'winograd_products_rows', replace: { TM, NV },
       grid: [ceil(a.items, LANES * TM), ceil(b.items, 4 * NV), planes],
     },
     {
-      ...launch(left, right), adapter: 'hardware', shader: 'winograd_products_tiles', replace: {},
-      grid: [ceil(left.items, TILE), ceil(right.items, TILE), planes],
+      ...launch(left, right, read), adapter: 'hardware', shader: 'winograd_products_tiles',
+      ...tiled({ rows: left.items, columns: right.items, count: planes, depth }, {}),
     },
   ];
 }

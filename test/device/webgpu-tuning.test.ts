@@ -1,0 +1,167 @@
+// time limit: 120 s
+/** Variants of the WebGPU kernels give equal bits, so choosing among them by time changes none; what is chosen is kept, and found again. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import type { Device, Lowering, Placed, Shape, WebgpuLaunch } from '../../src/device/types.ts';
+import { sizeOf } from '../../src/device/types.ts';
+import { webgpu } from '../../src/device/webgpu/index.ts';
+import { withVariant } from '../../src/device/webgpu/tuner.ts';
+import { fileStore } from '../../src/device/webgpu/tuning-file.ts';
+import { conv2dFilterGradLowering } from '../../src/ops/webgpu/conv-filter-grad.ts';
+import { conv2dInputGradLowering, conv2dLowering } from '../../src/ops/webgpu/conv.ts';
+import { openWebgpu, suiteUnless } from '../support/webgpu.ts';
+
+const hardware = { adapter: 'llvmpipe', kernels: 'hardware' } as const;
+const { device, reason } = await openWebgpu({ ...hardware, tuning: 'off' });
+const test = suiteUnless(reason, 'webgpu tuning');
+
+interface Case {
+  readonly name: string;
+  readonly on: Device;
+  readonly x: Shape;
+  readonly w: Shape;
+  readonly stride?: number;
+}
+
+function random(n: number): Float32Array<ArrayBuffer> {
+  let seed = 5;
+  return Float32Array.from({ length: n }, () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 31 - 1);
+}
+
+/** The launches of a direction, on memory that holds random numbers, and a function that reads the result. */
+function launchesOf(direction: string, { on, x, w, stride = 1 }: Case): { launches: WebgpuLaunch[]; result: () => Promise<Uint8Array> } {
+  const pad = (w[1] - 1) / 2;
+  const out = Math.floor((x[1] + 2 * pad - w[1]) / stride) + 1;
+  const place = (shape: Shape, data?: Float32Array): Placed => {
+    const channels = shape[shape.length - 1];
+    const buffer = on.allocate(4 * sizeOf(shape), 'test');
+    if (data !== undefined) on.write(buffer, 0, data);
+    return { shape, dtype: 'float32', buffer, offset: 0, rows: sizeOf(shape) / channels, channels, stride: channels };
+  };
+  const y: Shape = [x[0], out, out, w[0]];
+  const attrs = {
+    stride: [stride, stride], padding: [pad, pad, pad, pad], dilation: [1, 1], activation: 'relu', inputShape: x, filterShape: w,
+  } as const;
+  const [inputs, output, lowering] = {
+    forward: [[x, w], y, conv2dLowering], inputGrad: [[y, w], x, conv2dInputGradLowering], filterGrad: [[x, y], w, conv2dFilterGradLowering],
+  }[direction] as [Shape[], Shape, Lowering<typeof attrs, WebgpuLaunch>];
+  const placed = inputs.map((shape) => place(shape, random(sizeOf(shape))));
+  const result = place(output);
+  const scratch = (lowering.scratch?.(placed, [result], attrs) ?? []).map((bytes) =>
+    ({ buffer: on.allocate(bytes, 'scratch'), byteOffset: 0, bytes: Math.ceil(bytes / 256) * 256 }));
+  const launches = lowering.launches({ attrs, inputs: placed, outputs: [result], scratch });
+  return { launches, result: () => on.read(result.buffer, 0, result.buffer.bytes) };
+}
+
+async function run(on: Device, launches: readonly WebgpuLaunch[]): Promise<void> {
+  const program = await on.build(launches.map((launch) => ({ launch, node: 'test', flop: 0 })));
+  await program.run();
+  program.dispose();
+}
+
+const cases: Omit<Case, 'on'>[] = [
+  { name: 'vectors', x: [2, 9, 9, 36], w: [68, 3, 3, 36] },
+  { name: 'elements', x: [1, 12, 12, 3], w: [66, 3, 3, 3], stride: 2 },
+  { name: 'a product', x: [1, 12, 12, 132], w: [132, 1, 1, 132] },
+];
+
+for (const direction of ['forward', 'inputGrad', 'filterGrad']) {
+  for (const c of cases) {
+    test(`${direction}, ${c.name}: every tile gives the same bits`, async () => {
+      const { launches, result } = launchesOf(direction, { ...c, on: device });
+      const tiled = launches.find((l) => l.variants !== undefined)!;
+      let expected: Uint8Array | undefined;
+      for (const variant of tiled.variants!) {
+        await run(device, launches.map((l) => (l === tiled ? withVariant(l, variant) : l)));
+        const got = await result();
+        assert.ok(got.some((b) => b !== 0), `${variant.name} computes nothing`);
+        expected ??= got;
+        assert.equal(got, expected, variant.name);
+      }
+      assert.ok(new Set(tiled.variants!.map((v) => v.name)).size >= 5);
+    });
+  }
+}
+
+/** A new device that measures, with its choices in `file`: what a convolution gives, and how often it measured. */
+async function measured(file: string): Promise<{ bits: Uint8Array; measurements: number; warnings: string[] }> {
+  const warnings: string[] = [];
+  const { warn } = console;
+  console.warn = (words: string) => void warnings.push(words);
+  const own = await webgpu({ ...hardware, tuning: 'measure', tuningStore: fileStore(file) });
+  try {
+    const { launches, result } = launchesOf('forward', { ...cases[0], on: own });
+    await run(own, launches);
+    const bits = await result();
+    const { measurements } = (own as unknown as { tuner: { measurements: number } }).tuner;
+    return { bits, measurements, warnings };
+  } finally {
+    console.warn = warn;
+    own.dispose();
+  }
+}
+
+test('cold, warm and corrupted caches give equal bits; a warm one measures nothing', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fovea-tuning-'));
+  try {
+    const file = join(folder, 'deep', 'cache.json');
+    const { launches, result } = launchesOf('forward', { ...cases[0], on: device });
+    await run(device, launches);
+    const untuned = await result();
+    const cold = await measured(file);
+    assert.ok(cold.measurements >= 5);
+    const kept = Object.values(JSON.parse(readFileSync(file, 'utf8')).adapters as object)[0] as Record<string, string>;
+    const variant = launches.find((l) => l.variants !== undefined)!.variants!.map((v) => v.name);
+    assert.ok(Object.values(kept).every((name) => variant.includes(name)), JSON.stringify(kept));
+    const warm = await measured(file);
+    assert.is(warm.measurements, 0);
+    assert.equal(warm.warnings, []);
+    writeFileSync(file, '{ "format": 1, "adap');
+    const corrupt = await measured(file);
+    assert.match(corrupt.warnings[0], /cache\.json is not a tuning cache of format 1/);
+    assert.ok(corrupt.measurements >= 5);
+    assert.is(JSON.parse(readFileSync(file, 'utf8')).format, 1);
+    for (const { bits } of [cold, warm, corrupt]) assert.equal(bits, untuned);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('a cache of another format is ignored with a warning, and one that cannot be written fails nothing', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fovea-tuning-'));
+  const warnings: string[] = [];
+  const { warn } = console;
+  console.warn = (words: string) => void warnings.push(words);
+  try {
+    const file = join(folder, 'cache.json');
+    for (const text of ['{"format":99,"adapters":{}}', '{"format":1,"adapters":{"a":3}}', '[]', '']) {
+      writeFileSync(file, text);
+      assert.equal(await fileStore(file).load('a'), {});
+    }
+    assert.is(warnings.length, 4);
+    await fileStore(file).save('a', { key: 'name' });
+    await fileStore(file).save('b', { key: 'other' });
+    assert.equal(await fileStore(file).load('a'), { key: 'name' });
+    // Its folder is a file.
+    await fileStore(join(file, 'cache.json')).save('a', {});
+  } finally {
+    console.warn = warn;
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('a software adapter does not measure unless asked, and an unknown mode is refused', async () => {
+  const own = await webgpu(hardware);
+  const { launches } = launchesOf('forward', { ...cases[0], on: own });
+  await run(own, launches);
+  assert.is((own as unknown as { tuner: { measurements: number } }).tuner.measurements, 0);
+  own.dispose();
+  await webgpu({ ...hardware, tuning: 'guess' as 'off' }).then(() => assert.unreachable(), (error: Error) => {
+    assert.match(error.message, /tuning is "guess"; expected one of table, measure, off/);
+  });
+});
+
+test.after(() => device.dispose());
+test.run();
