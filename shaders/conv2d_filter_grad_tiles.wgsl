@@ -97,7 +97,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     multiplyPanels(&sum, tx, ty);
   }
   let run = u.wOffset + group.z * u.runStride;
-  let filter = group.y * ROWS + ty * ${RM}u;
+  let row = group.y * ROWS + ty * ${RM}u;
   //#for j ${NQ}
   //#for q 4
   {
@@ -106,7 +106,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let tap = column / u.channels;
       let c = column - tap * u.channels;
       //#for i ${RM}
-      if (filter + $iu < u.filters) { dw[run + ((filter + $iu) * u.kernelH * u.kernelW + tap) * u.wStride + c] = sum.row$i_$j[$q]; }
+      if (row + $iu < u.filters) { dw[run + ((row + $iu) * u.kernelH * u.kernelW + tap) * u.wStride + c] = sum.row$i_$j[$q]; }
       //#end
     }
   }

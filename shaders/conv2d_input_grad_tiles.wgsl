@@ -46,13 +46,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let tap = r * u.kernelW + s;
       for (var k0 = 0u; k0 < u.filters; k0 += STEPS) {
         //#for l ${LA}
-        let k$l = k0 + part$l;
+        let term$l = k0 + part$l;
         var a$l = vec4f();
         //#if ${VEC}
-        if (inside$l && k$l < u.filters) { a$l = dy[(source$l + k$l) / 4u]; }
+        if (inside$l && term$l < u.filters) { a$l = dy[(source$l + term$l) / 4u]; }
         //#else
         //#for q 4
-        if (inside$l && k$l + $qu < u.filters) { a$l[$q] = dy[source$l + k$l + $qu]; }
+        if (inside$l && term$l + $qu < u.filters) { a$l[$q] = dy[source$l + term$l + $qu]; }
         //#end
         //#end
         //#end
