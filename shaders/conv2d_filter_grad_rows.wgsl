@@ -4,16 +4,13 @@
 // Threads lie along columns (r, s, c); a workgroup is 8 threads, each computing 4 * ${KV} filters x ${CV} columns of ${W} channels,
 // ${P} pixels a step: ${P} * (${KV} + ${CV}) vector loads feed ${P} * ${KV} * ${CV} * 4 * ${W} multiply-adds.
 // Grid: ceil(columns / (8 * ${CV})), ceil(filters / (4 * ${KV})), runs. V: x is read as vec4f, or f32; YVEC: dy is read as vec4f.
+// YT, XT and WT are the types in which dy, x and dw are stored.
 // Source: split-K wgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_wgrad), partials reduced in a fixed order.
 
 //#include conv_uniforms
-//#if ${YVEC}
-@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
-//#else
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-//#end
-@group(0) @binding(2) var<storage, read> x: array<${V}>;
-@group(0) @binding(3) var<storage, read_write> dw: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<${YT}>;
+@group(0) @binding(2) var<storage, read> x: array<${XT}>;
+@group(0) @binding(3) var<storage, read_write> dw: array<${WT}>;
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -59,9 +56,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let ix$p = ox$p * u.strideW;
       //#for m ${KV}
       //#if ${YVEC}
-      let g$m_$p = dy[y$m + o$p / 4u];
+      let g$m_$p = vec4f(dy[y$m + o$p / 4u]);
       //#else
-      let g$m_$p = vec4f(dy[y$m0 + o$p], dy[y$m1 + o$p], dy[y$m2 + o$p], dy[y$m3 + o$p]);
+      let g$m_$p = vec4f(f32(dy[y$m0 + o$p]), f32(dy[y$m1 + o$p]), f32(dy[y$m2 + o$p]), f32(dy[y$m3 + o$p]));
       //#end
       //#end
       //#end
@@ -70,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         //#for p ${P}
         // Beyond the end of the row the last pixel is met again, and does not count.
         let ok$p = inY$j && ix$p + fx$j < u.inW && first + $pu < u.outW;
-        let v$p = select(${V}(), x[p$j + select(0u, (ix$p + fx$j) * xStride, ok$p)], ok$p);
+        let v$p = select(${V}(), ${V}(x[p$j + select(0u, (ix$p + fx$j) * xStride, ok$p)]), ok$p);
         //#end
         //#for m ${KV}
         //#for q ${W}
@@ -92,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       if (k < u.filters) {
         let at = run + (k * u.kernelH * u.kernelW + tap$j) * u.wStride + c;
         //#for q ${W}
-        dw[at + $qu] = a$m_$j$q[$t];
+        dw[at + $qu] = ${WT}(a$m_$j$q[$t]);
         //#end
       }
     }

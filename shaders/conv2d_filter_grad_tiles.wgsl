@@ -1,18 +1,15 @@
 // dw[k,r,s,c] = sum over n,oy,ox of dy[n,oy,ox,k] * x[n, oy*strideH - padTop + r*dilationH, ox*strideW - padLeft + s*dilationW, c].
 // For hardware adapters; tiles as in conv2d_forward_tiles.wgsl, 64 filters x 64 columns (r, s, c), the sum over the pixels of a run of
 // rows of y (workgroup z), whose partial results a second launch adds in order. YVEC, VEC: dy, x are read as vec4.
+// YT, XT and WT are the types in which dy, x and dw are stored.
 // Grid: ceil(columns / 64), ceil(filters / 64), runs.
 // Source: split-K wgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_wgrad), partials reduced in a fixed order.
 
 //#include conv_uniforms
 //#include tile
-//#if ${YVEC}
-@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
-//#else
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-//#end
-@group(0) @binding(2) var<storage, read> x: array<${V}>;
-@group(0) @binding(3) var<storage, read_write> dw: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<${YT}>;
+@group(0) @binding(2) var<storage, read> x: array<${XT}>;
+@group(0) @binding(3) var<storage, read_write> dw: array<${WT}>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -54,18 +51,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     if (p < end) {
       let source = u.yOffset + p * u.yStride + k;
       //#if ${YVEC}
-      if (k < u.filters) { a = dy[source / 4u]; }
+      if (k < u.filters) { a = vec4f(dy[source / 4u]); }
       //#else
       //#for q 4
-      if (k + $qu < u.filters) { a[$q] = dy[source + $qu]; }
+      if (k + $qu < u.filters) { a[$q] = f32(dy[source + $qu]); }
       //#end
       //#end
       //#if ${VEC}
-      if (inColumns && oy + fy < u.inH && ox + fx < u.inW) { b = x[(((image + oy + fy) * u.inW + ox + fx) * u.xStride + c) / 4u]; }
+      if (inColumns && oy + fy < u.inH && ox + fx < u.inW) { b = vec4f(x[(((image + oy + fy) * u.inW + ox + fx) * u.xStride + c) / 4u]); }
       //#else
       //#for q 4
       if (inColumns$q && oy + fy$q < u.inH && ox + fx$q < u.inW) {
-        b[$q] = x[((image + oy + fy$q) * u.inW + ox + fx$q) * u.xStride + c$q];
+        b[$q] = f32(x[((image + oy + fy$q) * u.inW + ox + fx$q) * u.xStride + c$q]);
       }
       //#end
       //#end
@@ -87,7 +84,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let tap = column / u.channels;
       let c = column - tap * u.channels;
       //#for i 4
-      if (k0 + $iu < u.filters) { dw[run + ((k0 + $iu) * u.kernelH * u.kernelW + tap) * u.wStride + c] = sum.row$i[$q]; }
+      if (k0 + $iu < u.filters) { dw[run + ((k0 + $iu) * u.kernelH * u.kernelW + tap) * u.wStride + c] = ${WT}(sum.row$i[$q]); }
       //#end
     }
   }

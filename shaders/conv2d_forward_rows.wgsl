@@ -4,14 +4,15 @@
 // threads, the SIMD width; a thread computes ${TM} pixels x ${NV} * 4 channels in registers, taking four input channels a step:
 // (${TM} + 4 * ${NV}) vector loads feed ${TM} * ${NV} * 16 multiply-adds. Threads lie along pixels.
 // Grid: ceil(pixels / (8 * ${TM})), ceil(filters / (4 * ${NV})).
-// VEC: x and w are read as vec4 (input channels, strides and offsets divisible by 4) or else element by element.
+// V: x and w are read as vec4f (input channels, strides and offsets divisible by 4) or else element by element; XT, WT and YT are the
+// types in which x, w and y are stored.
 // Source: register-tiled implicit GEMM as in CUTLASS' analytic iterators (github.com/NVIDIA/cutlass, conv/), without the staging.
 
 //#include conv_uniforms
-@group(0) @binding(1) var<storage, read> x: array<${V}>;
-@group(0) @binding(2) var<storage, read> w: array<${V}>;
+@group(0) @binding(1) var<storage, read> x: array<${XT}>;
+@group(0) @binding(2) var<storage, read> w: array<${WT}>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<${YT}>;
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -49,12 +50,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let tap = (r * u.kernelW + s) * wStride;
       for (var c = 0u; c < channels; c++) {
         //#for i ${TM}
-        let x$i = select(${V}(), x[p$i + c], in$i);
+        let x$i = select(${V}(), ${V}(x[p$i + c]), in$i);
         //#end
         //#for j ${NV}
         {
           //#for q 4
-          let w$q = w[filter$j$q + tap + c];
+          let w$q = ${V}(w[filter$j$q + tap + c]);
           //#end
           let m = ${M}(w0, w1, w2, w3);
           //#for i ${TM}
@@ -74,7 +75,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       //#for i ${TM}
       if (first + 8u * $iu < u.pixels) {
         let v = a$i_$j[$q] + b;
-        y[u.yOffset + row$i * u.yStride + k] = select(v, max(v, 0.0), u.relu != 0u);
+        y[u.yOffset + row$i * u.yStride + k] = ${YT}(select(v, max(v, 0.0), u.relu != 0u));
       }
       //#end
     }

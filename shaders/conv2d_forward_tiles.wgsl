@@ -3,15 +3,16 @@
 // For hardware adapters: implicit GEMM, a workgroup of 256 threads computing 64 pixels x 64 filters, 4 x 4 a thread, with panels of 16
 // terms of the sum staged in workgroup memory. With VEC the sum runs over taps, then channels, loads being vec4; without, over the
 // flattened (r, s, c), so that few channels (an image's three) still fill the panels.
+// XT, WT and YT are the types in which x, w and y are stored.
 // Grid: ceil(pixels / 64), ceil(filters / 64).
 // Source: implicit GEMM as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_fprop); tile sizes as in meganeura's WGSL kernels.
 
 //#include conv_uniforms
 //#include tile
-@group(0) @binding(1) var<storage, read> x: array<${V}>;
-@group(0) @binding(2) var<storage, read> w: array<${V}>;
+@group(0) @binding(1) var<storage, read> x: array<${XT}>;
+@group(0) @binding(2) var<storage, read> w: array<${WT}>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<${YT}>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -40,8 +41,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let c = c0 + part;
       var a = vec4f();
       var b = vec4f();
-      if (inside && c < u.channels) { a = x[(source + c) / 4u]; }
-      if (inColumns && c < u.channels) { b = w[(weights + c) / 4u]; }
+      if (inside && c < u.channels) { a = vec4f(x[(source + c) / 4u]); }
+      if (inColumns && c < u.channels) { b = vec4f(w[(weights + c) / 4u]); }
       workgroupBarrier();
       //#for q 4
       left[(part + $qu) * PITCH + item] = a[$q];
@@ -63,8 +64,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let ix = ox + (tap % u.kernelW) * u.dilationW;
       var a = 0.0;
       var b = 0.0;
-      if (inRows && k < terms && iy < u.inH && ix < u.inW) { a = x[u.xOffset + ((image + iy) * u.inW + ix) * u.xStride + c]; }
-      if (inColumns && k < terms) { b = w[u.wOffset + (own * taps + tap) * u.wStride + c]; }
+      if (inRows && k < terms && iy < u.inH && ix < u.inW) { a = f32(x[u.xOffset + ((image + iy) * u.inW + ix) * u.xStride + c]); }
+      if (inColumns && k < terms) { b = f32(w[u.wOffset + (own * taps + tap) * u.wStride + c]); }
       left[(part + q) * PITCH + item] = a;
       right[(part + q) * PITCH + item] = b;
     }
@@ -80,7 +81,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     //#for i 4
     if (row + $iu < u.pixels) {
       let v = sum.row$i[$q] + b;
-      y[u.yOffset + (row + $iu) * u.yStride + k0 + $qu] = select(v, max(v, 0.0), u.relu != 0u);
+      y[u.yOffset + (row + $iu) * u.yStride + k0 + $qu] = ${YT}(select(v, max(v, 0.0), u.relu != 0u));
     }
     //#end
   }

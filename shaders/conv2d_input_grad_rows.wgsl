@@ -3,13 +3,14 @@
 // same taps, so each such class is a dense product of its own (workgroup z): a strided gradient multiplies no zeros.
 // A workgroup is 8 threads along pixels; a thread computes ${TM} pixels x ${NV} * 4 channels, taking ${W} filters a step.
 // Grid: ceil(pixels of the largest class / (8 * ${TM})), ceil(channels / (4 * ${NV})), strideH * strideW.
-// VEC: dy and w are read as vec4 (filters, channels, strides, offsets divisible by 4) or else element by element.
+// VEC: dy and w are read as vec4 (filters, channels, strides, offsets divisible by 4) or else element by element; YT, WT and
+// XT are the types in which dy, w and dx are stored.
 // Source: strided dgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_dgrad with StrideSupport::kStrided).
 
 //#include conv_uniforms
-@group(0) @binding(1) var<storage, read> dy: array<${V}>;
-@group(0) @binding(2) var<storage, read> w: array<${V}>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<${YT}>;
+@group(0) @binding(2) var<storage, read> w: array<${WT}>;
+@group(0) @binding(3) var<storage, read_write> dx: array<${XT}>;
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -57,16 +58,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let tap = (r * u.kernelW + s) * u.wStride;
       for (var k = 0u; k < filters; k++) {
         //#for i ${TM}
-        let g$i = select(${V}(), dy[p$i + k], ok$i);
+        let g$i = select(${V}(), ${V}(dy[p$i + k]), ok$i);
         //#end
         let f = (k * ${W}u * kStride + tap) / ${W}u;
         //#for j ${NV}
         {
           //#if ${VEC}
           let step = kStride / 4u;
-          let m = mat4x4f(w[w$j + f], w[w$j + f + step], w[w$j + f + 2u * step], w[w$j + f + 3u * step]);
+          let m = mat4x4f(vec4f(w[w$j + f]), vec4f(w[w$j + f + step]), vec4f(w[w$j + f + 2u * step]), vec4f(w[w$j + f + 3u * step]));
           //#else
-          let m = vec4f(w[w$j0 + f], w[w$j1 + f], w[w$j2 + f], w[w$j3 + f]);
+          let m = vec4f(f32(w[w$j0 + f]), f32(w[w$j1 + f]), f32(w[w$j2 + f]), f32(w[w$j3 + f]));
           //#end
           //#for i ${TM}
           a$i_$j += m * g$i;
@@ -82,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let c = c0 + $ju * 4u + $qu;
     if (c < u.channels) {
       //#for i ${TM}
-      if (in$i) { dx[u.xOffset + ((n$i * u.inH + iy$i) * u.inW + ix$i) * u.xStride + c] = a$i_$j[$q]; }
+      if (in$i) { dx[u.xOffset + ((n$i * u.inH + iy$i) * u.inW + ix$i) * u.xStride + c] = ${XT}(a$i_$j[$q]); }
       //#end
     }
   }

@@ -1,14 +1,15 @@
 // dx[n,iy,ix,c] = sum over r,s,k of dy[n,oy,ox,k] * w[k,r,s,c] where oy*strideH - padTop + r*dilationH = iy, likewise ox, ix.
 // For hardware adapters; tiles as in conv2d_forward_tiles.wgsl, 64 pixels x 64 channels, the sum over taps, then filters. Pixels are
 // taken by parity class (workgroup z), see conv2d_input_grad_rows.wgsl.
+// YT, WT and XT are the types in which dy, w and dx are stored.
 // Grid: ceil(pixels of the largest class / 64), ceil(channels / 64), strideH * strideW.
 // Source: strided dgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_dgrad with StrideSupport::kStrided).
 
 //#include conv_uniforms
 //#include tile
-@group(0) @binding(1) var<storage, read> dy: array<${V}>;
-@group(0) @binding(2) var<storage, read> w: array<${V}>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<${YT}>;
+@group(0) @binding(2) var<storage, read> w: array<${WT}>;
+@group(0) @binding(3) var<storage, read_write> dx: array<${XT}>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -44,12 +45,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         var a = vec4f();
         var b = vec4f();
         //#if ${VEC}
-        if (inside && k < u.filters) { a = dy[(source + k) / 4u]; }
-        if (k0 + step < u.filters && c < u.channels) { b = w[weights / 4u]; }
+        if (inside && k < u.filters) { a = vec4f(dy[(source + k) / 4u]); }
+        if (k0 + step < u.filters && c < u.channels) { b = vec4f(w[weights / 4u]); }
         //#else
         //#for q 4
-        if (inside && k + $qu < u.filters) { a[$q] = dy[source + k + $qu]; }
-        if (k0 + step < u.filters && c + $qu < u.channels) { b[$q] = w[weights + $qu]; }
+        if (inside && k + $qu < u.filters) { a[$q] = f32(dy[source + k + $qu]); }
+        if (k0 + step < u.filters && c + $qu < u.channels) { b[$q] = f32(w[weights + $qu]); }
         //#end
         //#end
         workgroupBarrier();
@@ -72,7 +73,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     if (p < u.pixels && py < u.inH && px < u.inW) {
       let at = u.xOffset + (((p / (u.classW * u.classH)) * u.inH + py) * u.inW + px) * u.xStride + c0;
       //#for q 4
-      if (c0 + $qu < u.channels) { dx[at + $qu] = sum.row$i[$q]; }
+      if (c0 + $qu < u.channels) { dx[at + $qu] = ${XT}(sum.row$i[$q]); }
       //#end
     }
   }

@@ -6,13 +6,14 @@ import { allocateSlab, allocateSlots, livenessBound } from './allocate.ts';
 import type { Arena } from './arena.ts';
 import { arenaOf } from './arena.ts';
 import type { Leaf } from './leaves.ts';
-import { fromDeviceData, toDeviceData } from './leaves.ts';
+import { fromDeviceData, isLeaf, toDeviceData } from './leaves.ts';
 import type { Attrs, Node, Value } from './node.ts';
 import type { Assignment } from './order.ts';
 import { schedule } from './order.ts';
 import { assertBindable, explain } from './out-of-memory.ts';
 import type { Layout, Plan, Root } from './plan.ts';
 import { plan } from './plan.ts';
+import { mixed } from './mixed.ts';
 import type { HostTensor, Op } from './op.ts';
 import { rewrite } from './rewrite.ts';
 import type { VariableCell } from './variable-cell.ts';
@@ -39,6 +40,8 @@ export interface ProgramSpec {
   readonly inputs: readonly Leaf[];
   /** False keeps the graph as recorded; tests compare both. */
   readonly fuse?: boolean;
+  /** True rewrites the graph for mixed precision (graph/mixed.ts). */
+  readonly mixed?: boolean;
 }
 
 interface HostStep {
@@ -101,7 +104,8 @@ export class Program {
   static async create(spec: ProgramSpec): Promise<Program> {
     const { device, requested, assignments } = spec;
     const values = [...requested, ...assignments.map((a) => a.value)];
-    const { roots, applied } = spec.fuse === false ? { roots: values, applied: [] } : rewrite(values);
+    const { roots: fused, applied } = spec.fuse === false ? { roots: values, applied: [] } : rewrite(values);
+    const roots = spec.mixed ? mixed(fused) : fused;
     const wanted = roots.slice(0, requested.length);
     const assigned = assignments.map(({ cell }, i) => ({ cell, value: roots[requested.length + i] }));
     const options = {
@@ -109,7 +113,9 @@ export class Program {
       scratch: (node: Node) => scratchOf(node, device.kind),
       runsOnHost: (node: Node) => kernelsOf(node, device.kind) === undefined,
     };
-    const program = new Program(spec, plan(schedule(wanted, assigned), wanted, assigned, options), applied);
+    const ordered = schedule(wanted, assigned);
+    assertStorable(ordered.order, device);
+    const program = new Program(spec, plan(ordered, wanted, assigned, options), applied);
     try {
       program.#allocate();
       await program.bind();
@@ -321,6 +327,17 @@ function kernelsOf(node: Node, kind: Device['kind']): Lowering<Attrs, Launch> | 
 
 function scratchOf(node: Node, kind: Device['kind']): number[] {
   return kernelsOf(node, kind)?.scratch?.(node.inputs, node.outputs, node.attrs) ?? [];
+}
+
+/** Refuses values of a dtype that the device does not have, by the op that gives the first of them. */
+function assertStorable(order: readonly Node[], device: Device): void {
+  for (const node of order) {
+    const lacking = node.outputs.find((v) => !device.supports(v.dtype));
+    if (lacking === undefined) continue;
+    const what = isLeaf(node) ? node.label : `op "${node.op.name}"`;
+    throw new DeviceError(`${what} gives ${lacking.dtype}, which ${device.name} does not have: it is for WebGPU adapters with shader-f16`
+      + (node.site ? ` (called at ${node.site})` : ''));
+  }
 }
 
 const warned = new Set<string>();

@@ -72,6 +72,11 @@ export function positionOf(node: Node): number {
   return positions.get(node) ?? node.id;
 }
 
+/** Says that a node which a rewriting made stands where another stood. */
+export function placeAt(made: Node, other: Node): void {
+  positions.set(made, positionOf(other));
+}
+
 function rebuild(order: readonly Node[], roots: readonly Value[], replacements: readonly Replacement[]): Value[] {
   const byNode = new Map<Node, { replacement: Replacement; index: number }[]>();
   const made = new Map<Replacement, Node>();

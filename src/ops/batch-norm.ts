@@ -115,7 +115,8 @@ export const batchNormOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
     return [y, absolute, variance];
   },
   kernels: { cpu: cpu.batchNormLowering, webgpu: gpuNorm.batchNormLowering },
-  precision: 'keep',
+  precision: 'normalize',
+  float16: { inputs: [0], outputs: [0] },
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 8 * sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),
   samples(): Sample<BatchNormAttrs>[] {
@@ -157,7 +158,8 @@ export const batchNormGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   magnitude: (inputs, attrs) => backward(inputs, attrs, true),
   kernels: { cpu: cpu.batchNormGradLowering, webgpu: gpuNorm.batchNormGradLowering },
   inPlace: () => [[0, 0], [1, 0]],
-  precision: 'keep',
+  precision: 'normalize',
+  float16: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 10 * sizeOf(inputs[0].shape), bytes: 2 * bytesTouched(inputs, outputs) }),
   samples(): Sample<NormAttrs>[] {

@@ -45,6 +45,7 @@ function unary(name: UnaryName): DifferentiableOp<ScalarAttrs> {
     kernels: { cpu: elementwise(name, parameters), webgpu: gpu.elementwise(name, parameters) },
     inPlace: () => [[0, 0]],
     precision: 'follow',
+    float16: e.logical ? undefined : { inputs: 'all', outputs: 'all' },
     cost: elementwiseCost(name === 'neg' || name === 'relu' || name === 'square' ? 1 : 8),
     samples(): Sample<ScalarAttrs>[] {
       const attrs = Object.fromEntries(parameters.map((p) => [p, sampleAttrs[p]]));

@@ -47,6 +47,7 @@ export const whereOp: DifferentiableOp<NoAttrs> = defineOp<NoAttrs>({
   kernels: { cpu: whereLowering, webgpu: gpu.whereLowering },
   inPlace: () => [[0, 0], [1, 0], [2, 0]],
   precision: 'follow',
+  float16: { inputs: [1, 2], outputs: 'all' },
   cost: elementwiseCost(1),
   samples(): Sample<NoAttrs>[] {
     return [

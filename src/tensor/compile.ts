@@ -1,6 +1,6 @@
 import { defaultDevice } from '../device/index.ts';
 import type { DeviceBuffer, Device, HostData } from '../device/types.ts';
-import { GraphError, OptionError } from '../errors.ts';
+import { DeviceError, GraphError, OptionError } from '../errors.ts';
 import { evaluate, evaluateNow, exclusively, settleNow } from '../graph/evaluate.ts';
 import { Leaf, fromDeviceData, isLeaf } from '../graph/leaves.ts';
 import type { LeafSource } from '../graph/leaves.ts';
@@ -18,6 +18,12 @@ export interface CompileOptions {
   readonly name?: string;
   /** False leaves out the fused kernels. Default true. */
   readonly fuse?: boolean;
+  /**
+   * Mixed precision: convolutions and matrix products take float16 and give activations in it, adding up in float32; losses,
+   * statistics, parameters, their gradients and updates stay float32. Needs a device that `supports('float16')`, and for training a
+   * loss scale (fovea/optim). Default false.
+   */
+  readonly mixed?: boolean;
 }
 
 /** A traced function. Calls with equal signatures replay one Program. */
@@ -52,12 +58,14 @@ interface Entry {
  * arguments are scalar inputs: a new number never recompiles. Numbers and tensors that the function captures are constants.
  * Variables that it reads and assigns are read and written in place at every call.
  *
- * @throws GraphError, while tracing, when the function asks for data or branches on a tensor
+ * @throws GraphError, while tracing, when the function asks for data or branches on a tensor; DeviceError for `mixed` on a device
+ *   that has no float16
  */
 export function compile<A extends readonly Tree[], R extends Tree>(
   fn: (...args: A) => R, options: CompileOptions = {},
 ): CompiledFunction<A, R> {
   const name = options.name ?? (fn.name || 'compiled function');
+  if (options.mixed && options.device) assertMixed(options.device, name);
   const entries = new Map<string, Promise<Entry>>();
   const made: Entry[] = [];
   let disposed = false;
@@ -140,11 +148,17 @@ async function traceAndBuild(
   await settleNow(trace.cells, options.device);
   await evaluateCaptured([...values, ...assignments.map((a) => a.value)], firstNode, trace);
   const device = options.device ?? trace.cells.find((c) => c.device)?.device ?? (await defaultDevice());
-  const program = await Program.create({ device, requested: values, assignments, inputs, fuse: options.fuse });
+  if (options.mixed) assertMixed(device, name);
+  const program = await Program.create({ device, requested: values, assignments, inputs, fuse: options.fuse, mixed: options.mixed });
   const bytes = values.reduce((sum, _, i) => sum + program.outputBuffer(i).bytes, 0);
   const ring = bytes > ringBytes ? [] : Array.from({ length: ringLength }, (_, k) =>
     values.map((_v, i) => device.allocate(program.outputBuffer(i).bytes, `${name} result ${k}`)));
   return { program, results: results.structure, values, ring, calls: 0, disposed: false };
+}
+
+function assertMixed(device: Device, name: string): void {
+  if (device.supports('float16')) return;
+  throw new DeviceError(`"${name}": mixed precision needs a WebGPU adapter with shader-f16, which ${device.name} is not`);
 }
 
 /** Values computed outside the trace become constants of the Program: evaluated once, now. */

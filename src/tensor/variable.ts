@@ -43,6 +43,7 @@ export class Variable<D extends DType = DType> {
     if (values.length !== sizeOf(shape)) {
       throw new ShapeError(`variable "${name}": ${values.length} values do not fill shape [${shape}]`);
     }
+    if (dtype === 'float16') throw new DTypeError(`variable "${name}" is float16; variables are float32 also where steps are mixed`);
     this.name = name;
     this.shape = shape;
     this.dtype = dtype;

@@ -1,7 +1,7 @@
 /** Lowering of convolution's filter gradient: partial sums over runs of rows, then their sum. */
 import type { Lowering, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
-import { boundOffset, read, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, read, storageType, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { convUniforms, TILE } from './conv.ts';
 import { sumRuns } from './reduce.ts';
@@ -50,11 +50,12 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
     const CV = !vector || columns >= 48 || (columns > 16 && columns <= 32) ? 4 : 2;
     const V = vector ? 'vec4f' : 'f32';
     const P = 2;
+    const types = { YT: storageType(dy, yVector), XT: storageType(x, vector), WT: cut ? 'f32' : storageType(dw, false) };
     const launches: WebgpuLaunch[] = [
       {
         adapter: 'software',
         shader: 'conv2d_filter_grad_rows',
-        replace: { KV, CV, P, V, W: vector ? 4 : 1, YVEC: yVector ? 1 : 0, SUM: stepSum(P, vector) },
+        replace: { KV, CV, P, V, W: vector ? 4 : 1, YVEC: yVector ? 1 : 0, ...types, SUM: stepSum(P, vector) },
         uniforms, bindings,
         grid: [Math.ceil(columns / (8 * CV)), Math.ceil(filters / (4 * KV)), runs],
         label: 'conv2dFilterGrad',
@@ -62,7 +63,7 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
       {
         adapter: 'hardware',
         shader: 'conv2d_filter_grad_tiles',
-        replace: { V, VEC: vector ? 1 : 0, YVEC: yVector ? 1 : 0 },
+        replace: { VEC: vector ? 1 : 0, YVEC: yVector ? 1 : 0, ...types },
         uniforms, bindings,
         grid: [Math.ceil((r * s * channels) / TILE), Math.ceil(filters / TILE), runs],
         label: 'conv2dFilterGrad',

@@ -1,7 +1,7 @@
 /** Lowerings of convolution and its input gradient; the kernels' tile sizes are chosen here. */
 import type { Lowering, Placed, Shape, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable } from '../../device/types.ts';
-import { boundOffset, read, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, read, storageType, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { statisticsLaunches, statisticsScratch } from './norm.ts';
 
@@ -56,13 +56,14 @@ function forwardLaunches(
   const uniforms = convUniforms({ pixels, x: x.shape, y: y.shape, w: w.shape }, attrs, places, { relu });
   // Without a bias the binding is filled by the filters, and not read.
   const bindings = [read(x), read(w), read(bias ?? w), write(y)];
+  const types = { XT: storageType(x, vector), WT: storageType(w, vector), YT: storageType(y, false) };
   const NV = columnVectors(filters);
   const TM = rowsPerThread(pixels);
   return [
     {
       adapter: 'software',
       shader: 'conv2d_forward_rows',
-      replace: vector ? { TM, NV, V: 'vec4f', W: 4, M: 'mat4x4f' } : { TM, NV, V: 'f32', W: 1, M: 'vec4f' },
+      replace: { TM, NV, ...types, ...(vector ? { V: 'vec4f', W: 4, M: 'mat4x4f' } : { V: 'f32', W: 1, M: 'vec4f' }) },
       uniforms, bindings,
       grid: [Math.ceil(pixels / (LANES * TM)), Math.ceil(filters / (4 * NV)), 1],
       label: 'conv2d',
@@ -70,7 +71,7 @@ function forwardLaunches(
     {
       adapter: 'hardware',
       shader: 'conv2d_forward_tiles',
-      replace: { VEC: vector ? 1 : 0, V: vector ? 'vec4f' : 'f32' },
+      replace: { VEC: vector ? 1 : 0, ...types },
       uniforms, bindings,
       grid: [Math.ceil(pixels / TILE), Math.ceil(filters / TILE), 1],
       label: 'conv2d',
@@ -92,6 +93,7 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
     const places = { x: dx, y: dy, w: { offset: boundOffset(w), stride: w.stride } };
     const uniforms = convUniforms({ pixels, x: dx.shape, y: dy.shape, w: w.shape }, attrs, places, { classes });
     const bindings = [read(dy), read(w), write(dx)];
+    const types = { YT: storageType(dy, vector), WT: storageType(w, vector), XT: storageType(dx, false) };
     const NV = columnVectors(channels);
     const TM = rowsPerThread(pixels);
     const V = vector ? 'vec4f' : 'f32';
@@ -99,7 +101,7 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
       {
         adapter: 'software',
         shader: 'conv2d_input_grad_rows',
-        replace: { TM, NV, V, W: vector ? 4 : 1, VEC: vector ? 1 : 0 },
+        replace: { TM, NV, V, W: vector ? 4 : 1, VEC: vector ? 1 : 0, ...types },
         uniforms, bindings,
         grid: [Math.ceil(pixels / (LANES * TM)), Math.ceil(channels / (4 * NV)), strideH * strideW],
         label: 'conv2dInputGrad',
@@ -107,7 +109,7 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
       {
         adapter: 'hardware',
         shader: 'conv2d_input_grad_tiles',
-        replace: { VEC: vector ? 1 : 0, V },
+        replace: { VEC: vector ? 1 : 0, ...types },
         uniforms, bindings,
         grid: [Math.ceil(pixels / TILE), Math.ceil(channels / TILE), strideH * strideW],
         label: 'conv2dInputGrad',
