@@ -210,6 +210,20 @@ export function packVariables(variables: readonly Variable[], { name = 'packed',
   return { flat, parts };
 }
 
+/**
+ * Undoes what the function being compiled has assigned to variables by now, where `condition` (bool scalar) does not hold when it runs.
+ *
+ * @throws GraphError outside of a compiled function
+ */
+export function undoUnless(condition: Tensor): void {
+  const trace = activeTrace();
+  if (trace === undefined) throw new GraphError('what was assigned can be undone inside a compiled function alone');
+  for (const { cell, value } of trace.assignments) {
+    const old = new Tensor(trace.start(cell));
+    trace.assign(cell, apply1(getOp('where'), [condition, new Tensor(value), old]).value);
+  }
+}
+
 /** Runs the assignments pending on the variables. */
 export async function settleVariables(variables: readonly Variable[]): Promise<void> {
   await settle([...new Set(variables.map((v) => v.cell))]);

@@ -3,6 +3,7 @@ import { PhiloxStream } from '../random/philox.ts';
 import type { Batch } from '../data/loader.ts';
 import { classCounts } from '../data/dataset.ts';
 import type { ProgramMemory } from '../graph/program.ts';
+import { LossScale } from '../optim/loss-scale.ts';
 import { resolveClassWeights } from './class-weights.ts';
 import { buildModel } from './models.ts';
 import { createNetwork } from './network.ts';
@@ -50,7 +51,10 @@ export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: s
   const normalization = { mean: [128, 128, 128], deviation: [64, 64, 64], window };
   const made = createOptimizer(network, optimizer === 'sgd' ? { kind: 'sgd', momentum, weightDecay } : { kind: 'adam', weightDecay }, device);
   const classWeights = resolveClassWeights(options.classWeights, classCounts(labelled, split.train));
-  const step = new TrainStep({ network, device, normalization, classWeights, optimizer: made, augmentation: options.augment, seed });
+  const lossScale = options.mixed ? new LossScale({ device }) : undefined;
+  const step = new TrainStep({
+    network, device, normalization, classWeights, optimizer: made, lossScale, augmentation: options.augment, seed,
+  });
   const evaluation = new EvaluationStep({ network, device, normalization });
   try {
     const noise = noiseBatch(batch, size, labelled.classes.length);
@@ -69,6 +73,7 @@ export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: s
     step.dispose();
     evaluation.dispose();
     made.dispose();
+    lossScale?.dispose();
     network.dispose();
   }
 }

@@ -83,7 +83,8 @@ function computing(options: ResolvedOptions): Record<string, string> {
     'model', 'width', 'batch', 'optimizer', 'lr', 'momentum', 'weightDecay', 'classWeights', 'sampler', 'augment',
     'normalize', 'seed',
   ] as const;
-  return Object.fromEntries(names.map((name) => [`option.${name}`, String(options[name] ?? '')]));
+  const own = Object.fromEntries(names.map((name) => [`option.${name}`, String(options[name] ?? '')]));
+  return options.mixed ? { ...own, 'option.mixed': 'true' } : own;
 }
 
 /**
@@ -164,7 +165,7 @@ class TrainingRun {
       learningRate: await learningRateSchedule(options, stepsAnEpoch),
       classWeights: options.classWeights, sampler: options.sampler, augmentation: options.augment,
       normalization: this.#resumed?.config.normalization ?? (options.normalize as NormalizationKind),
-      seed: options.seed, device: this.#device, loader: { workers: options.workers },
+      seed: options.seed, device: this.#device, mixed: options.mixed, loader: { workers: options.workers },
       resume: this.#resumed?.snapshot, signal,
       callbacks: {
         onStart: async ({ network, normalization, classWeights }, run) => {
