@@ -3,25 +3,27 @@
 // (workgroup z), whose partial results a second launch adds in order.
 // Threads lie along columns (r, s, c); a workgroup is 8 threads, each computing 4 * ${KV} filters x ${CV} columns of ${W} channels,
 // ${P} pixels a step: ${P} * (${KV} + ${CV}) vector loads feed ${P} * ${KV} * ${CV} * 4 * ${W} multiply-adds.
-// Grid: ceil(columns / (8 * ${CV})), ceil(filters / (4 * ${KV})), runs. VEC, YVEC: x, dy are read as vec4f, through
-// textures, or else element by element.
+// Grid: ceil(columns / (8 * ${CV})), ceil(filters / (4 * ${KV})), runs. V: x is read as vec4f, or f32; YVEC: dy is
+// read as vec4f. TEX, YTEX: through textures. YT, XT and WT are the types in which dy, x and dw are stored.
 // Source: split-K wgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_wgrad), partials reduced in a fixed order.
 
 //#include conv_uniforms
 //#include texel
-//#if ${YVEC}
+//#if ${YTEX}
 @group(0) @binding(1) var dy: texture_2d<f32>;
+fn loadY(i: u32) -> vec4f { return textureLoad(dy, texel(i), 0); }
 //#else
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<${YT}>;
+fn loadY(i: u32) -> ${YV} { return ${YV}(dy[i]); }
 //#end
-//#if ${VEC}
+//#if ${TEX}
 @group(0) @binding(2) var x: texture_2d<f32>;
 fn loadX(i: u32) -> vec4f { return textureLoad(x, texel(i), 0); }
 //#else
-@group(0) @binding(2) var<storage, read> x: array<f32>;
-fn loadX(i: u32) -> f32 { return x[i]; }
+@group(0) @binding(2) var<storage, read> x: array<${XT}>;
+fn loadX(i: u32) -> ${V} { return ${V}(x[i]); }
 //#end
-@group(0) @binding(3) var<storage, read_write> dw: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dw: array<${WT}>;
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -68,9 +70,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let ix$p = ox$p * u.strideW;
       //#for m ${KV}
       //#if ${YVEC}
-      let g$m_$p = textureLoad(dy, texel(y$m + o$p / 4u), 0);
+      let g$m_$p = loadY(y$m + o$p / 4u);
       //#else
-      let g$m_$p = vec4f(dy[y$m0 + o$p], dy[y$m1 + o$p], dy[y$m2 + o$p], dy[y$m3 + o$p]);
+      let g$m_$p = vec4f(loadY(y$m0 + o$p), loadY(y$m1 + o$p), loadY(y$m2 + o$p), loadY(y$m3 + o$p));
       //#end
       //#end
       //#end
@@ -101,7 +103,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       if (k < u.filters) {
         let at = run + (k * u.kernelH * u.kernelW + tap$j) * u.wStride + c;
         //#for q ${W}
-        dw[at + $qu] = a$m_$j$q[$t];
+        dw[at + $qu] = ${WT}(a$m_$j$q[$t]);
         //#end
       }
     }

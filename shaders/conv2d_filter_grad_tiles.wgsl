@@ -1,18 +1,15 @@
 // dw[k,r,s,c] = sum over n,oy,ox of dy[n,oy,ox,k] * x[n, oy*strideH - padTop + r*dilationH, ox*strideW - padLeft + s*dilationW, c].
 // For hardware adapters; tiles as in conv2d_forward_tiles.wgsl, ROWS filters x COLUMNS columns (r, s, c), the sum over the pixels of a run of
 // rows of y (workgroup z), whose partial results a second launch adds in order. YVEC, VEC: dy, x are read as vec4.
+// YT, XT and WT are the types in which dy, x and dw are stored.
 // Grid: ceil(columns / COLUMNS), ceil(filters / ROWS), runs.
 // Source: split-K wgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_wgrad), partials reduced in a fixed order.
 
 //#include conv_uniforms
 //#include tile
-//#if ${YVEC}
-@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
-//#else
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-//#end
-@group(0) @binding(2) var<storage, read> x: array<${V}>;
-@group(0) @binding(3) var<storage, read_write> dw: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<${YT}>;
+@group(0) @binding(2) var<storage, read> x: array<${XT}>;
+@group(0) @binding(3) var<storage, read_write> dw: array<${WT}>;
 
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -55,10 +52,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     if (p0 + stepA$l < end) {
       let source = u.yOffset + (p0 + stepA$l) * u.yStride + k$l;
       //#if ${YVEC}
-      if (k$l < u.filters) { a$l = dy[source / 4u]; }
+      if (k$l < u.filters) { a$l = vec4f(dy[source / 4u]); }
       //#else
       //#for q 4
-      if (k$l + $qu < u.filters) { a$l[$q] = dy[source + $qu]; }
+      if (k$l + $qu < u.filters) { a$l[$q] = f32(dy[source + $qu]); }
       //#end
       //#end
     }
@@ -73,12 +70,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let image = (row / u.outH) * u.inH;
       //#if ${VEC}
       if (p < end && inColumns$l && oy + fy$l < u.inH && ox + fx$l < u.inW) {
-        b$l = x[(((image + oy + fy$l) * u.inW + ox + fx$l) * u.xStride + c$l) / 4u];
+        b$l = vec4f(x[(((image + oy + fy$l) * u.inW + ox + fx$l) * u.xStride + c$l) / 4u]);
       }
       //#else
       //#for q 4
       if (p < end && inColumns$l_$q && oy + fy$l_$q < u.inH && ox + fx$l_$q < u.inW) {
-        b$l[$q] = x[((image + oy + fy$l_$q) * u.inW + ox + fx$l_$q) * u.xStride + c$l_$q];
+        b$l[$q] = f32(x[((image + oy + fy$l_$q) * u.inW + ox + fx$l_$q) * u.xStride + c$l_$q]);
       }
       //#end
       //#end
@@ -106,7 +103,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let tap = column / u.channels;
       let c = column - tap * u.channels;
       //#for i ${RM}
-      if (row + $iu < u.filters) { dw[run + ((row + $iu) * u.kernelH * u.kernelW + tap) * u.wStride + c] = sum.row$i_$j[$q]; }
+      if (row + $iu < u.filters) { dw[run + ((row + $iu) * u.kernelH * u.kernelW + tap) * u.wStride + c] = ${WT}(sum.row$i_$j[$q]); }
       //#end
     }
   }

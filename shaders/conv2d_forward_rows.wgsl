@@ -4,25 +4,25 @@
 // threads, the SIMD width; a thread computes ${TM} pixels x ${NV} * 4 channels in registers, taking four input channels a step:
 // (${TM} + 4 * ${NV}) vector loads feed ${TM} * ${NV} * 16 multiply-adds. Threads lie along pixels.
 // Grid: ceil(pixels / (8 * ${TM})), ceil(filters / (4 * ${NV})).
-// VEC: x and w are read as vec4 (input channels, strides and offsets divisible by 4), through textures, which llvmpipe reads eight times
-// as fast as buffers; or else element by element.
+// V: x and w are read as vec4f (input channels, strides and offsets divisible by 4) or else element by element. TEX: through textures,
+// which llvmpipe reads eight times as fast as buffers. XT, WT and YT are the types in which x, w and y are stored.
 // Source: register-tiled implicit GEMM as in CUTLASS' analytic iterators (github.com/NVIDIA/cutlass, conv/), without the staging.
 
 //#include conv_uniforms
-//#if ${VEC}
+//#if ${TEX}
 //#include texel
 @group(0) @binding(1) var x: texture_2d<f32>;
 @group(0) @binding(2) var w: texture_2d<f32>;
 fn loadX(i: u32) -> vec4f { return textureLoad(x, texel(i), 0); }
 fn loadW(i: u32) -> vec4f { return textureLoad(w, texel(i), 0); }
 //#else
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>;
-fn loadX(i: u32) -> f32 { return x[i]; }
-fn loadW(i: u32) -> f32 { return w[i]; }
+@group(0) @binding(1) var<storage, read> x: array<${XT}>;
+@group(0) @binding(2) var<storage, read> w: array<${WT}>;
+fn loadX(i: u32) -> ${V} { return ${V}(x[i]); }
+fn loadW(i: u32) -> ${V} { return ${V}(w[i]); }
 //#end
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<${YT}>;
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -85,7 +85,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       //#for i ${TM}
       if (first + 8u * $iu < u.pixels) {
         let v = a$i_$j[$q] + b;
-        y[u.yOffset + row$i * u.yStride + k] = select(v, max(v, 0.0), u.relu != 0u);
+        y[u.yOffset + row$i * u.yStride + k] = ${YT}(select(v, max(v, 0.0), u.relu != 0u));
       }
       //#end
     }

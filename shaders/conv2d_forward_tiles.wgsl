@@ -3,15 +3,16 @@
 // For hardware adapters: implicit GEMM, a workgroup computing ROWS pixels x COLUMNS filters (tile.wgsl), with panels of STEPS terms of
 // the sum staged in workgroup memory. With VEC the sum runs over taps, then channels, loads being vec4; without, over the
 // flattened (r, s, c), so that few channels (an image's three) still fill the panels.
+// XT, WT and YT are the types in which x, w and y are stored.
 // Grid: ceil(pixels / ROWS), ceil(filters / COLUMNS).
 // Source: implicit GEMM as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_fprop); tile sizes as in meganeura's WGSL kernels.
 
 //#include conv_uniforms
 //#include tile
-@group(0) @binding(1) var<storage, read> x: array<${V}>;
-@group(0) @binding(2) var<storage, read> w: array<${V}>;
+@group(0) @binding(1) var<storage, read> x: array<${XT}>;
+@group(0) @binding(2) var<storage, read> w: array<${WT}>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<${YT}>;
 
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -46,11 +47,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var c0 = 0u; c0 < u.channels; c0 += STEPS) {
       //#for l ${LA}
       var a$l = vec4f();
-      if (inside$l && c0 + part$l < u.channels) { a$l = x[(source$l + c0 + part$l) / 4u]; }
+      if (inside$l && c0 + part$l < u.channels) { a$l = vec4f(x[(source$l + c0 + part$l) / 4u]); }
       //#end
       //#for l ${LB}
       var b$l = vec4f();
-      if (inColumns$l && c0 + term$l < u.channels) { b$l = w[(u.wOffset + (own$l * taps + tap) * u.wStride + c0 + term$l) / 4u]; }
+      if (inColumns$l && c0 + term$l < u.channels) { b$l = vec4f(w[(u.wOffset + (own$l * taps + tap) * u.wStride + c0 + term$l) / 4u]); }
       //#end
       workgroupBarrier();
       //#for q 4
@@ -78,7 +79,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         let ix = ox$l + (tap % u.kernelW) * u.dilationW;
         var a = 0.0;
         if (inRows$l && k < terms && iy < u.inH && ix < u.inW) {
-          a = x[u.xOffset + ((image$l + iy) * u.inW + ix) * u.xStride + k - tap * u.channels];
+          a = f32(x[u.xOffset + ((image$l + iy) * u.inW + ix) * u.xStride + k - tap * u.channels]);
         }
         left[(part$l + q) * LEFT_PITCH + item$l] = a;
       }
@@ -88,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         let k = k0 + term$l + q;
         let tap = k / u.channels;
         var b = 0.0;
-        if (inColumns$l && k < terms) { b = w[u.wOffset + (own$l * taps + tap) * u.wStride + k - tap * u.channels]; }
+        if (inColumns$l && k < terms) { b = f32(w[u.wOffset + (own$l * taps + tap) * u.wStride + k - tap * u.channels]); }
         right[(term$l + q) * RIGHT_PITCH + column$l] = b;
       }
       //#end
@@ -107,7 +108,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       //#for i ${RM}
       if (row + $iu < u.pixels) {
         let v = sum.row$i_$j[$q] + b;
-        y[u.yOffset + (row + $iu) * u.yStride + k] = select(v, max(v, 0.0), u.relu != 0u);
+        y[u.yOffset + (row + $iu) * u.yStride + k] = ${YT}(select(v, max(v, 0.0), u.relu != 0u));
       }
       //#end
     }

@@ -3,23 +3,24 @@
 // same taps, so each such class is a dense product of its own (workgroup z): a strided gradient multiplies no zeros.
 // A workgroup is 8 threads along pixels; a thread computes ${TM} pixels x ${NV} * 4 channels, taking ${W} filters a step.
 // Grid: ceil(pixels of the largest class / (8 * ${TM})), ceil(channels / (4 * ${NV})), strideH * strideW.
-// VEC: dy and w are read as vec4 (filters, channels, strides, offsets divisible by 4), through textures, or else element by element.
+// VEC: dy and w are read as vec4 (filters, channels, strides, offsets divisible by 4) or else element by element; TEX: through textures.
+// YT, WT and XT are the types in which dy, w and dx are stored.
 // Source: strided dgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_dgrad with StrideSupport::kStrided).
 
 //#include conv_uniforms
-//#if ${VEC}
+//#if ${TEX}
 //#include texel
 @group(0) @binding(1) var dy: texture_2d<f32>;
 @group(0) @binding(2) var w: texture_2d<f32>;
 fn loadY(i: u32) -> vec4f { return textureLoad(dy, texel(i), 0); }
 fn loadW(i: u32) -> vec4f { return textureLoad(w, texel(i), 0); }
 //#else
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>;
-fn loadY(i: u32) -> f32 { return dy[i]; }
-fn loadW(i: u32) -> f32 { return w[i]; }
+@group(0) @binding(1) var<storage, read> dy: array<${YT}>;
+@group(0) @binding(2) var<storage, read> w: array<${WT}>;
+fn loadY(i: u32) -> ${V} { return ${V}(dy[i]); }
+fn loadW(i: u32) -> ${V} { return ${V}(w[i]); }
 //#end
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<${XT}>;
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -92,7 +93,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let c = c0 + $ju * 4u + $qu;
     if (c < u.channels) {
       //#for i ${TM}
-      if (in$i) { dx[u.xOffset + ((n$i * u.inH + iy$i) * u.inW + ix$i) * u.xStride + c] = a$i_$j[$q]; }
+      if (in$i) { dx[u.xOffset + ((n$i * u.inH + iy$i) * u.inW + ix$i) * u.xStride + c] = ${XT}(a$i_$j[$q]); }
       //#end
     }
   }

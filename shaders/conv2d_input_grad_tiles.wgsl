@@ -1,14 +1,15 @@
 // dx[n,iy,ix,c] = sum over r,s,k of dy[n,oy,ox,k] * w[k,r,s,c] where oy*strideH - padTop + r*dilationH = iy, likewise ox, ix.
 // For hardware adapters; tiles as in conv2d_forward_tiles.wgsl, ROWS pixels x COLUMNS channels, the sum over taps, then filters. Pixels
 // are taken by parity class (workgroup z), see conv2d_input_grad_rows.wgsl.
+// YT, WT and XT are the types in which dy, w and dx are stored.
 // Grid: ceil(pixels of the largest class / ROWS), ceil(channels / COLUMNS), strideH * strideW.
 // Source: strided dgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_dgrad with StrideSupport::kStrided).
 
 //#include conv_uniforms
 //#include tile
-@group(0) @binding(1) var<storage, read> dy: array<${V}>;
-@group(0) @binding(2) var<storage, read> w: array<${V}>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<${YT}>;
+@group(0) @binding(2) var<storage, read> w: array<${WT}>;
+@group(0) @binding(3) var<storage, read_write> dx: array<${XT}>;
 
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -49,10 +50,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         let term$l = k0 + part$l;
         var a$l = vec4f();
         //#if ${VEC}
-        if (inside$l && term$l < u.filters) { a$l = dy[(source$l + term$l) / 4u]; }
+        if (inside$l && term$l < u.filters) { a$l = vec4f(dy[(source$l + term$l) / 4u]); }
         //#else
         //#for q 4
-        if (inside$l && term$l + $qu < u.filters) { a$l[$q] = dy[source$l + term$l + $qu]; }
+        if (inside$l && term$l + $qu < u.filters) { a$l[$q] = f32(dy[source$l + term$l + $qu]); }
         //#end
         //#end
         //#end
@@ -60,10 +61,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         let weights$l = u.wOffset + ((k0 + step$l) * taps + tap) * u.wStride + c$l;
         var b$l = vec4f();
         //#if ${VEC}
-        if (k0 + step$l < u.filters && c$l < u.channels) { b$l = w[weights$l / 4u]; }
+        if (k0 + step$l < u.filters && c$l < u.channels) { b$l = vec4f(w[weights$l / 4u]); }
         //#else
         //#for q 4
-        if (k0 + step$l < u.filters && c$l + $qu < u.channels) { b$l[$q] = w[weights$l + $qu]; }
+        if (k0 + step$l < u.filters && c$l + $qu < u.channels) { b$l[$q] = f32(w[weights$l + $qu]); }
         //#end
         //#end
         //#end
@@ -92,7 +93,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let at = u.xOffset + (((p / (u.classW * u.classH)) * u.inH + py) * u.inW + px) * u.xStride + first;
       //#for j ${NQ}
       //#for q 4
-      if (first + 4u * $ju + $qu < u.channels) { dx[at + 4u * $ju + $qu] = sum.row$i_$j[$q]; }
+      if (first + 4u * $ju + $qu < u.channels) { dx[at + 4u * $ju + $qu] = ${XT}(sum.row$i_$j[$q]); }
       //#end
       //#end
     }

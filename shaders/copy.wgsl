@@ -1,6 +1,6 @@
 // y[i] = x[i] for i in 0 .. total, where element i of a value lies at offset + (i / channels) * stride + i % channels.
 // Rows and channels of x and y may differ (a reshape) as long as their products agree. T is u32, or vec4u where both are
-// vectorizable; then all counts are in units of four elements.
+// vectorizable, f16 or vec4h for float16; with vectors all counts are in units of four elements.
 // Workgroup 64, one element a thread; grid ceil(total / 64) folded into x and y.
 
 struct Uniforms {

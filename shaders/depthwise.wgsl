@@ -1,11 +1,12 @@
 // y[n,p,q,c] = bias[c] + sum over r,s of x[n,h,w,c] * filter[r,s,c], where h = p*strideH + r*dilationH - padTop, w likewise.
-// T is f32, or vec4f along channels. BIAS: whether there is one.
+// T is f32, or vec4f along channels;
+// XT, WT and YT are that or its 16-bit kin, in which x, filter and y are stored. BIAS: whether there is one.
 // Workgroup 64, one element or vector of y a thread; grid ceil(total / 64) folded into x and y.
 
 //#include depthwise_uniforms
-@group(0) @binding(1) var<storage, read> x: array<T>;
-@group(0) @binding(2) var<storage, read> weights: array<T>;
-@group(0) @binding(3) var<storage, read_write> y: array<T>;
+@group(0) @binding(1) var<storage, read> x: array<${XT}>;
+@group(0) @binding(2) var<storage, read> weights: array<${WT}>;
+@group(0) @binding(3) var<storage, read_write> y: array<${YT}>;
 //#if ${BIAS}
 @group(0) @binding(4) var<storage, read> bias: array<T>;
 //#end
@@ -31,9 +32,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var s = 0u; s < u.filterW; s++) {
       let ix = ox * u.strideW + s * u.dilationW - u.padLeft;
       if (ix >= u.inW) { continue; }
-      sum += x[u.xOffset + ((image + iy) * u.inW + ix) * u.xStride + c] *
-        weights[u.filterOffset + (r * u.filterW + s) * u.filterStride + c];
+      sum += T(x[u.xOffset + ((image + iy) * u.inW + ix) * u.xStride + c]) *
+        T(weights[u.filterOffset + (r * u.filterW + s) * u.filterStride + c]);
     }
   }
-  y[u.yOffset + pixel * u.yStride + c] = sum;
+  y[u.yOffset + pixel * u.yStride + c] = ${YT}(sum);
 }

@@ -1,11 +1,12 @@
 // dfilter[r,s,c] = sum over n,p,q of dy[n,p,q,c] * x[n,h,w,c], where h = p*strideH + r*dilationH - padTop, w likewise.
 // The rows (n,p) are cut into runs of `runRows`, by the shape alone; each run writes its sums, [run][r][s][c], and a second
-// launch adds them in order. Within a run each row is summed, then added. T is f32, or vec4f along channels.
+// launch adds them in order. Within a run each row is summed, then added. T is f32, or vec4f along channels; XT and YT are that
+// or its 16-bit kin, in which x and dy are stored.
 // Workgroup 64, one element or vector of a run's sums a thread; grid ceil(total / 64) folded into x and y.
 
 //#include depthwise_uniforms
-@group(0) @binding(1) var<storage, read> x: array<T>;
-@group(0) @binding(2) var<storage, read> dy: array<T>;
+@group(0) @binding(1) var<storage, read> x: array<${XT}>;
+@group(0) @binding(2) var<storage, read> dy: array<${YT}>;
 @group(0) @binding(3) var<storage, read_write> sums: array<T>;
 
 @compute @workgroup_size(64)
@@ -31,7 +32,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var ox = 0u; ox < u.outW; ox++) {
       let ix = ox * u.strideW + right;
       if (ix >= u.inW) { continue; }
-      sum += x[xRow + ix * u.xStride] * dy[yRow + ox * u.yStride];
+      sum += T(x[xRow + ix * u.xStride]) * T(dy[yRow + ox * u.yStride]);
     }
     total += sum;
   }

@@ -1,7 +1,8 @@
 // dx = gamma r (dy - (sum dy + h sum dy h) / rows), r = 1 / sqrt(variance + epsilon), h = (x - mean) r; frozen: dx = gamma r dy.
 // With relu, dy is the gradient behind the activation and counts only where normalized(x) > 0.
 // dx may overwrite dy or x, which then are not bound on their own (OTHERS, X, DY).
-// T is f32, or vec4f along channels. Workgroup 64, one element or vector a thread; grid ceil(rows * channels / 64) folded.
+// T is f32, or vec4f along channels;
+// XT, DYT and YT are that or its 16-bit kin, in which x, dy and dx are stored. Workgroup 64, one element or vector a thread; grid ceil(rows * channels / 64) folded.
 
 //#include norm_uniforms
 //#include normalized
@@ -10,7 +11,7 @@
 @group(0) @binding(3) var<storage, read> variance: array<T>;
 @group(0) @binding(4) var<storage, read> gamma: array<T>;
 @group(0) @binding(5) var<storage, read> beta: array<T>;
-@group(0) @binding(6) var<storage, read_write> dx: array<T>;
+@group(0) @binding(6) var<storage, read_write> dx: array<${YT}>;
 ${OTHERS}
 
 @compute @workgroup_size(64)
@@ -22,10 +23,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let m = mean[u.meanOffset + c];
   let v = variance[u.varianceOffset + c];
   let scale = channelScale(v, gamma[u.gammaOffset + c]);
-  let value = ${X}[u.xOffset + row * u.xStride + c];
-  var g = ${DY}[u.dyOffset + row * u.dyStride + c];
+  let value = T(${X}[u.xOffset + row * u.xStride + c]);
+  var g = T(${DY}[u.dyOffset + row * u.dyStride + c]);
   g = select(g, T(0.0), (normalized(value, m, scale, beta[u.betaOffset + c]) <= T(0.0)) & Mask(u.relu != 0u));
   let h = (value - m) / sqrt(v + T(u.epsilon));
   let spread = (sums[c] + h * sums[u.channels + c]) / f32(u.rows);
-  dx[u.yOffset + row * u.yStride + c] = scale * (g - select(spread, T(0.0), u.frozen != 0u));
+  dx[u.yOffset + row * u.yStride + c] = ${YT}(scale * (g - select(spread, T(0.0), u.frozen != 0u)));
 }

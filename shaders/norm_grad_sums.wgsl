@@ -1,11 +1,12 @@
 // partial[split] = (sum dy, sum dy * h) of every channel over a run of rows, h = (x - mean) / sqrt(variance + epsilon).
 // With relu, dy is the gradient behind the activation and counts only where normalized(x) > 0.
-// T is f32, or vec4f along channels. Workgroup 64, a thread for each channel and run; grid ceil(channels * splits / 64) folded.
+// T is f32, or vec4f along channels;
+// XT and DYT are that or its 16-bit kin, in which x and dy are stored. Workgroup 64, a thread for each channel and run; grid ceil(channels * splits / 64) folded.
 
 //#include norm_uniforms
 //#include normalized
-@group(0) @binding(1) var<storage, read> dy: array<T>;
-@group(0) @binding(2) var<storage, read> x: array<T>;
+@group(0) @binding(1) var<storage, read> dy: array<${DYT}>;
+@group(0) @binding(2) var<storage, read> x: array<${XT}>;
 @group(0) @binding(3) var<storage, read> mean: array<T>;
 @group(0) @binding(4) var<storage, read> variance: array<T>;
 @group(0) @binding(5) var<storage, read> gamma: array<T>;
@@ -29,8 +30,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var sum = T(0.0);
   var product = T(0.0);
   for (var row = first; row < end; row++) {
-    var g = dy[q];
-    let value = x[p];
+    var g = T(dy[q]);
+    let value = T(x[p]);
     g = select(g, T(0.0), (normalized(value, m, scale, b) <= T(0.0)) & Mask(u.relu != 0u));
     sum += g;
     product += g * (value - m);

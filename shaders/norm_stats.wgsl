@@ -1,11 +1,12 @@
 // Mean and sum of squared deviations of every channel over a run of rows: partial[split] = (mean[channels], deviations[channels]).
 // One pass, about the run's first row as a shift: with d = x - x[first], mean = x[first] + sum d / n and
 // deviations = sum d^2 - (sum d)^2 / n, which keeps its digits however far the data lie from zero.
-// T is f32, or vec4f along channels. Workgroup 64, a thread for each channel and run; grid ceil(channels * splits / 64).
+// T is f32, or vec4f along channels;
+// XT is that or its 16-bit kin, in which x is stored. Workgroup 64, a thread for each channel and run; grid ceil(channels * splits / 64).
 // Source: Chan, Golub, LeVeque, "Algorithms for computing the sample variance", 1983 (shifted data; the combination, in norm_combine).
 
 //#include norm_uniforms
-@group(0) @binding(1) var<storage, read> x: array<T>;
+@group(0) @binding(1) var<storage, read> x: array<${XT}>;
 @group(0) @binding(2) var<storage, read_write> partial: array<T>;
 
 @compute @workgroup_size(64)
@@ -17,11 +18,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let first = split * u.run;
   let end = min(first + u.run, u.rows);
   var p = u.xOffset + first * u.xStride + c;
-  let shift = x[p];
+  let shift = T(x[p]);
   var sum = T(0.0);
   var squares = T(0.0);
   for (var row = first; row < end; row++) {
-    let d = x[p] - shift;
+    let d = T(x[p]) - shift;
     sum += d;
     squares += d * d;
     p += u.xStride;

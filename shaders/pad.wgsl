@@ -1,4 +1,5 @@
-// y[i] = x[i - before] where that lies within x, else VALUE; with `edge` the nearest element of x. Elements are moved as 32-bit words.
+// y[i] = x[i - before] where that lies within x, else VALUE; with `edge` the nearest element of x. T is u32, elements being moved as
+// 32-bit words, or f16.
 // Axes come innermost first, eight at most; any of them may be cut by a negative `before`.
 // Workgroup 64, one element a thread; grid ceil(total / 64) folded into x and y.
 
@@ -7,8 +8,8 @@ struct Uniforms {
   total: u32, rank: u32, xStart: u32, yStart: u32, edge: u32, value: u32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<u32>;
-@group(0) @binding(2) var<storage, read_write> y: array<u32>;
+@group(0) @binding(1) var<storage, read> x: array<${T}>;
+@group(0) @binding(2) var<storage, read_write> y: array<${T}>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -31,5 +32,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     p += u32(clipped) * u.xStrides[a][b];
     rest = outer;
   }
-  y[q] = select(u.value, x[select(0u, p, inside)], inside);
+  y[q] = select(${VALUE}, x[select(0u, p, inside)], inside);
 }

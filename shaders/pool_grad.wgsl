@@ -1,16 +1,16 @@
 // dx[i] = sum over the windows that hold x[i] of: dy where x[i] is the window's first maximum in row-major order (MAX), or dy / divisor.
 // Each element gathers what falls to it, so none is written twice. Windows are visited in row-major order.
-// T is f32, or vec4f along channels.
+// T is f32, or vec4f along channels; YT, XT, OUTT and DXT are that or its 16-bit kin, in which dy, x, y and dx are stored.
 // Workgroup 64, one element or vector of dx a thread; grid ceil(total / 64) folded into x and y.
 
 //#include pool_uniforms
-@group(0) @binding(1) var<storage, read> dy: array<T>;
+@group(0) @binding(1) var<storage, read> dy: array<${YT}>;
 //#if ${MAX}
-@group(0) @binding(2) var<storage, read> x: array<T>;
-@group(0) @binding(3) var<storage, read> y: array<T>;
-@group(0) @binding(4) var<storage, read_write> dx: array<T>;
+@group(0) @binding(2) var<storage, read> x: array<${XT}>;
+@group(0) @binding(3) var<storage, read> y: array<${OUTT}>;
+@group(0) @binding(4) var<storage, read_write> dx: array<${DXT}>;
 //#else
-@group(0) @binding(2) var<storage, read_write> dx: array<T>;
+@group(0) @binding(2) var<storage, read_write> dx: array<${DXT}>;
 //#end
 
 @compute @workgroup_size(64)
@@ -30,22 +30,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let lastY = min(py / u.strideH + 1u, u.outH);
   let lastX = min(px / u.strideW + 1u, u.outW);
   //#if ${MAX}
-  let own = x[u.xOffset + ((n * u.inH + iy) * u.inW + ix) * u.xStride + c];
+  let own = T(x[u.xOffset + ((n * u.inH + iy) * u.inW + ix) * u.xStride + c]);
   //#end
   var sum = T(0.0);
   for (var oy = firstY; oy < lastY; oy++) {
     for (var ox = firstX; ox < lastX; ox++) {
       let o = (n * u.outH + oy) * u.outW + ox;
-      let g = dy[u.yOffset + o * u.yStride + c];
+      let g = T(dy[u.yOffset + o * u.yStride + c]);
       let w = window(oy, ox);
       //#if ${MAX}
-      let top = y[u.outOffset + o * u.outStride + c];
+      let top = T(y[u.outOffset + o * u.outStride + c]);
       var first = own == top;
       if (any(first)) {
         for (var jy = w.top; jy <= iy; jy++) {
           let end = select(w.right, ix, jy == iy);
           for (var jx = w.left; jx < end; jx++) {
-            first = first & (x[u.xOffset + ((n * u.inH + jy) * u.inW + jx) * u.xStride + c] != top);
+            first = first & (T(x[u.xOffset + ((n * u.inH + jy) * u.inW + jx) * u.xStride + c]) != top);
           }
         }
         sum += select(T(0.0), g, first);
@@ -55,5 +55,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       //#end
     }
   }
-  dx[u.resultOffset + pixel * u.resultStride + c] = sum;
+  dx[u.resultOffset + pixel * u.resultStride + c] = ${DXT}(sum);
 }

@@ -2,7 +2,8 @@
 // Long reductions are cut into `splits` runs of `run` terms, each summed by one thread in order; a second launch reduces the
 // partial results. The cut follows from the shape alone, so the order of the additions does too.
 // Kept axes and reduced axes come innermost first, neighbours joined where strides allow, four of each at most. T is f32, or vec4f
-// along the innermost kept axis.
+// along the innermost kept axis; X and Y are that or its 16-bit
+// kin, in which x and y are stored.
 // Workgroup 64, a thread for each kept element and run; grid ceil(outputs * splits / 64) folded into x and y.
 
 struct Uniforms {
@@ -11,8 +12,8 @@ struct Uniforms {
   xStart: u32, yStart: u32, outputs: u32, count: u32, splits: u32, run: u32, splitStride: u32, scale: f32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<${T}>;
-@group(0) @binding(2) var<storage, read_write> y: array<${T}>;
+@group(0) @binding(1) var<storage, read> x: array<${X}>;
+@group(0) @binding(2) var<storage, read_write> y: array<${Y}>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -42,7 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     // To the end of the innermost axis, or of the run.
     let n = min(u.lengths[0] - i0, end - k);
     for (var j = 0u; j < n; j++) {
-      let v = x[p];
+      let v = ${T}(x[p]);
       a = ${COMBINE};
       p += u.strides[0];
     }
@@ -60,5 +61,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       }
     }
   }
-  y[q] = a * u.scale;
+  y[q] = ${Y}(a * u.scale);
 }

@@ -1,5 +1,5 @@
 // One optimizer step over a flat arena, a workgroup a chunk (start, count, segment), with lr and wd of the chunk's segment:
-//   g = clip(rescale * gradient) + wd * weight
+//   g = clip(rescale * factor * gradient) + wd * weight, factor 1, or given behind the learning rate (`factored`); 0 updates nothing
 // SGD: momentum' = mu momentum - lr g, weight' = weight + momentum'
 // ADAM: mean' = beta1 mean + (1 - beta1) g, variance' = beta2 variance + (1 - beta2) g^2,
 //       weight' = weight - lr correction mean' / (sqrt(variance') + epsilon), correction = sqrt(1 - beta2^t) / (1 - beta1^t)
@@ -9,7 +9,7 @@
 
 struct Uniforms {
   chunks: u32, weightOffset: u32, gradOffset: u32, firstOffset: u32, secondOffset: u32, chunksOffset: u32, multipliersOffset: u32,
-  rateOffset: u32, stepOffset: u32, clipped: u32, correctBias: u32, infinity: u32,
+  rateOffset: u32, stepOffset: u32, clipped: u32, correctBias: u32, factored: u32, infinity: u32,
   weightDecay: f32, rescale: f32, clip: f32, momentum: f32, beta1: f32, beta2: f32, rest1: f32, rest2: f32, epsilon: f32,
   logBeta1: f32, logBeta2: f32,
 }
@@ -34,13 +34,13 @@ fn oneMinusExp(x: f32) -> f32 {
 }
 //#end
 
-struct Rates { lr: f32, wd: f32 }
+struct Rates { lr: f32, wd: f32, rescale: f32 }
 
 // The new values of vector i: weight, first, second.
 struct Updated { weight: V, first: V, second: V }
 
 fn updated(i: u32, rates: Rates) -> Updated {
-  var g = u.rescale * grad[u.gradOffset / ${W}u + i];
+  var g = rates.rescale * grad[u.gradOffset / ${W}u + i];
   g = select(g, clamp(g, V(-u.clip), V(u.clip)), u.clipped != 0u);
   let w = weight[u.weightOffset / ${W}u + i];
   g += rates.wd * w;
@@ -63,7 +63,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let start = chunks[u.chunksOffset + 3u * chunk];
   let end = start + chunks[u.chunksOffset + 3u * chunk + 1u];
   let segment = chunks[u.chunksOffset + 3u * chunk + 2u];
+  let factor = select(1.0, learningRate[u.rateOffset + u.factored], u.factored != 0u);
+  if (factor == 0.0) { return; }
   var rates: Rates;
+  rates.rescale = u.rescale * factor;
   rates.lr = learningRate[u.rateOffset] * multipliers[u.multipliersOffset + 2u * segment];
   rates.wd = u.weightDecay * multipliers[u.multipliersOffset + 2u * segment + 1u];
   //#if ${ADAM}

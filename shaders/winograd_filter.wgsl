@@ -1,11 +1,11 @@
 // U[e][k][c] = (G g G^T)[e] of minimal filtering F(${M} x ${M}, 3 x 3), for each filter k and channel c; e < ${N} * ${N}.
-// A thread is a filter and a channel, channels first. Workgroup 64, grid ceil(filters * channels / 64) folded into x and y.
+// w is stored as T. A thread is a filter and a channel, channels first. Workgroup 64, grid ceil(filters * channels / 64) folded into x and y.
 // Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; transforms by tools/winograd.ts.
 
 //#include winograd_filter_uniforms
 //#include winograd_f${M}x3
 alias Real = f32;
-@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(1) var<storage, read> w: array<${T}>;
 @group(0) @binding(2) var<storage, read_write> planes: array<f32>;
 
 @compute @workgroup_size(64)
@@ -19,7 +19,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   //#for j 3
   var g$j: Line3;
   //#for i 3
-  g$j.e$i = w[source + select($iu * 3u + $ju, 8u - ($iu * 3u + $ju), turned) * u.stride];
+  g$j.e$i = f32(w[source + select($iu * 3u + $ju, 8u - ($iu * 3u + $ju), turned) * u.stride]);
   //#end
   let half$j = filterLine(g$j);
   //#end

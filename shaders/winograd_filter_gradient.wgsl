@@ -1,13 +1,13 @@
 // dw = G^T s G of minimal filtering F(${M} x ${M}, 3 x 3), for each filter k and channel c; s are the ${N} x ${N} sums over blocks S[e][k][c] of
 // the transformed gradient by the transformed input. The adjoint of winograd_filter.wgsl.
-// A thread is a filter and a channel, channels first. Workgroup 64, grid ceil(filters * channels / 64) folded into x and y.
+// dw is stored as T. A thread is a filter and a channel, channels first. Workgroup 64, grid ceil(filters * channels / 64) folded into x and y.
 // Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; transforms by tools/winograd.ts.
 
 //#include winograd_filter_uniforms
 //#include winograd_f${M}x3
 alias Real = f32;
 @group(0) @binding(1) var<storage, read> planes: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dw: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dw: array<${T}>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -32,7 +32,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     //#end
     let line = filterAdjointLine(row);
     //#for j 3
-    dw[to + ($iu * 3u + $ju) * u.stride] = line.e$j;
+    dw[to + ($iu * 3u + $ju) * u.stride] = ${T}(line.e$j);
     //#end
   }
   //#end

@@ -1,12 +1,12 @@
 // W[e][b][k] = (A dY A^T)[e] of minimal filtering F(${M} x ${M}, 3 x 3): dY are the ${M} x ${M} pixels of block b of an output's gradient,
 // zero outside of the image; e < ${N} * ${N}. The adjoint of winograd_output.wgsl. Blocks beyond the last are zero.
-// A thread is a block and a channel, channels first. Workgroup 64, grid ceil(count * channels / 64) folded into x and y.
+// dy is stored as T. A thread is a block and a channel, channels first. Workgroup 64, grid ceil(count * channels / 64) folded into x and y.
 // Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; transforms by tools/winograd.ts.
 
 //#include winograd_uniforms
 //#include winograd_f${M}x3
 alias Real = f32;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<${T}>;
 @group(0) @binding(2) var<storage, read_write> planes: array<f32>;
 
 @compute @workgroup_size(64)
@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   //#for i ${M}
   {
     let inside = y0 + $iu < u.height && in$j;
-    d$j.e$i = select(0.0, dy[select(0u, source + ($iu * u.width + $ju) * u.stride, inside)], inside);
+    d$j.e$i = select(0.0, f32(dy[select(0u, source + ($iu * u.width + $ju) * u.stride, inside)]), inside);
   }
   //#end
   let half$j = outputAdjointLine(d$j);

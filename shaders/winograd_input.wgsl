@@ -1,12 +1,12 @@
 // V[e][b][c] = (B^T d B)[e] of minimal filtering F(${M} x ${M}, 3 x 3): d are the ${N} x ${N} pixels of x that block b of outputs sees,
 // zero outside of the image; e < ${N} * ${N}. Blocks beyond the last are zero, so that sums over blocks may run in steps of four.
-// A thread is a block and a channel, channels first. Workgroup 64, grid ceil(count * channels / 64) folded into x and y.
+// x is stored as T. A thread is a block and a channel, channels first. Workgroup 64, grid ceil(count * channels / 64) folded into x and y.
 // Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; transforms by tools/winograd.ts.
 
 //#include winograd_uniforms
 //#include winograd_f${M}x3
 alias Real = f32;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<${T}>;
 @group(0) @binding(2) var<storage, read_write> planes: array<f32>;
 
 @compute @workgroup_size(64)
@@ -34,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   //#for i ${N}
   {
     let inside = inside$i && in$j;
-    d$j.e$i = select(0.0, x[source + select(0u, (line$i + $ju) * u.stride, inside)], inside);
+    d$j.e$i = select(0.0, f32(x[source + select(0u, (line$i + $ju) * u.stride, inside)]), inside);
   }
   //#end
   let half$j = inputLine(d$j);

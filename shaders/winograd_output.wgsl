@@ -1,6 +1,6 @@
 // y = act(A^T m A + bias) of minimal filtering F(${M} x ${M}, 3 x 3), for each block of ${M} x ${M} pixels of an image; m are the ${N} x ${N}
 // sums of products M[e][b][k]. Pixels outside of the image are left out.
-// A thread is a block and a channel, channels first. Workgroup 64, grid ceil(count * channels / 64) folded into x and y.
+// y is stored as T. A thread is a block and a channel, channels first. Workgroup 64, grid ceil(count * channels / 64) folded into x and y.
 // Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; transforms by tools/winograd.ts.
 
 //#include winograd_uniforms
@@ -8,7 +8,7 @@
 alias Real = f32;
 @group(0) @binding(1) var<storage, read> planes: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<${T}>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -41,7 +41,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     //#for j ${M}
     if (y0 + $iu < u.height && x0 + $ju < u.width) {
       let v = line.e$j + add;
-      y[to + ($iu * u.width + $ju) * u.stride] = select(v, max(v, 0.0), u.relu != 0u);
+      y[to + ($iu * u.width + $ju) * u.stride] = ${T}(select(v, max(v, 0.0), u.relu != 0u));
     }
     //#end
   }

@@ -1,7 +1,7 @@
 /**
  * Optimizer updates over flat arenas, MXNet 1.9's formulas: with lr and wd of the chunk's segment,
  *
- *   g = clip(rescale gradient) + wd weight
+ *   g = clip(rescale factor gradient) + wd weight, factor 1, or given behind the learning rate; 0 updates nothing
  *   SGD:   m' = mu m - lr g,  w' = w + m'
  *   Adam:  m' = b1 m + (1 - b1) g,  v' = b2 v + (1 - b2) g^2,  w' = w - lr_t m' / (sqrt(v') + epsilon)
  *
@@ -17,15 +17,17 @@ function c4(v: f32): v128 {
 
 /**
  * Arguments: 0 weight, 1 gradient, 2 momentum, 3 chunks, 4 multipliers, 5 learning rate, 6 momentum, 7 weight decay, 8 rescale, 9 clip
- * (infinity for none).
+ * (infinity for none), 10 whether a factor follows the learning rate.
  */
 export function sgdUpdate(args: usize, tile: i32, scratch: usize): void {
+  const factor: f32 = int(args, 10) ? load<f32>(addr(args, 5), 4) : 1;
+  if (factor == 0) return;
   const chunk = addr(args, 3) + (<usize>tile) * 12;
   const start = (<usize>load<i32>(chunk)) << 2;
   const end = start + ((<usize>load<i32>(chunk, 4)) << 2);
   const multipliers = addr(args, 4) + ((<usize>load<i32>(chunk, 8)) << 3);
   const lr = c4(load<f32>(addr(args, 5)) * load<f32>(multipliers)), wd = c4(float(args, 7) * load<f32>(multipliers, 4));
-  const mu = c4(float(args, 6)), rescale = c4(float(args, 8)), high = c4(float(args, 9)), low = f32x4.neg(high);
+  const mu = c4(float(args, 6)), rescale = c4(float(args, 8) * factor), high = c4(float(args, 9)), low = f32x4.neg(high);
   const w = addr(args, 0), g = addr(args, 1), m = addr(args, 2);
   let i = start;
   for (; i + 16 <= end; i += 16) {
@@ -48,9 +50,12 @@ export function sgdUpdate(args: usize, tile: i32, scratch: usize): void {
 
 /**
  * Arguments: 0 weight, 1 gradient, 2 mean, 3 variance, 4 chunks, 5 multipliers, 6 learning rate, 7 step, 8 beta1, 9 1 - beta1, 10 beta2,
- * 11 1 - beta2, 12 epsilon, 13 weight decay, 14 rescale, 15 clip, 16 whether to correct the bias, 17 ln beta1, 18 ln beta2.
+ * 11 1 - beta2, 12 epsilon, 13 weight decay, 14 rescale, 15 clip, 16 whether to correct the bias, 17 ln beta1, 18 ln beta2,
+ * 19 whether a factor follows the learning rate.
  */
 export function adamUpdate(args: usize, tile: i32, scratch: usize): void {
+  const factor: f32 = int(args, 19) ? load<f32>(addr(args, 6), 4) : 1;
+  if (factor == 0) return;
   const chunk = addr(args, 4) + (<usize>tile) * 12;
   const start = (<usize>load<i32>(chunk)) << 2;
   const end = start + ((<usize>load<i32>(chunk, 4)) << 2);
@@ -63,7 +68,7 @@ export function adamUpdate(args: usize, tile: i32, scratch: usize): void {
   }
   const lr = c4(<f32>rate), wd = c4(float(args, 13) * load<f32>(multipliers, 4));
   const b1 = c4(float(args, 8)), c1 = c4(float(args, 9)), b2 = c4(float(args, 10)), c2 = c4(float(args, 11));
-  const epsilon = c4(float(args, 12)), rescale = c4(float(args, 14)), high = c4(float(args, 15)), low = f32x4.neg(high);
+  const epsilon = c4(float(args, 12)), rescale = c4(float(args, 14) * factor), high = c4(float(args, 15)), low = f32x4.neg(high);
   const w = addr(args, 0), gradient = addr(args, 1), m = addr(args, 2), v = addr(args, 3);
   for (let i = start; i < end; i += 16) {
     const whole = i + 16 <= end;

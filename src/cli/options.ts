@@ -44,6 +44,7 @@ export const described: Readonly<Record<OptionName, Described>> = {
   augment: { flags: '--augment <name>', about: 'none, rotate180 or flips (default: flips)' },
   normalize: { flags: '--normalize <name>', about: 'channel, or local: each pixel less the mean around it (default: local)' },
   seed: { flags: '--seed <n>', about: 'of everything that is random (default: 1)' },
+  mixed: { flags: '--mixed', about: 'float16 activations with a dynamic loss scale, on WebGPU adapters with shader-f16 (default: float32)' },
   device: { flags: '--device <name>', about: 'auto, cpu, webgpu or webgpu:NAME (default: auto)' },
   threads: { flags: '--threads <n>', about: 'of the cpu device (default: all processors)' },
   workers: { flags: '--workers <n>', about: 'threads that assemble batches (default: 1)' },
@@ -59,7 +60,7 @@ export const groups: Readonly<Record<string, readonly OptionName[]>> = {
   'Simulated data:': ['patients', 'prevalence', 'blur', 'labelNoise'],
   'Training:': [
     'model', 'width', 'epochs', 'batch', 'optimizer', 'lr', 'momentum', 'weightDecay', 'classWeights', 'sampler', 'augment',
-    'normalize', 'seed',
+    'normalize', 'seed', 'mixed',
   ],
   'Machine:': ['device', 'threads', 'workers', 'recompute'],
 };

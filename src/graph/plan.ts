@@ -223,7 +223,7 @@ class Planner {
       const layout = inputs[input];
       const source = node.inputs[input];
       const same = sizeOf(source.shape) === sizeOf(output.shape) && layout.channels === rowsAndChannels(output.shape).channels
-        && bytesPerElement[source.dtype] === bytesPerElement[output.dtype];
+        && storedAlike(source.dtype, output.dtype);
       const taken = node.outputs.some((v) => v !== output && this.#layouts.get(v)?.root === layout.root);
       const shared = inputs.some((other, i) => i !== input && other.root === layout.root && !sameLayout(other, layout));
       if (!same || taken || shared || layout.root.pinned || !this.#isDead(layout.root, position)) continue;
@@ -397,6 +397,12 @@ function naiveBytes(steps: readonly Step[]): number {
 
 export function isContiguousLayout(layout: Layout): boolean {
   return layout.stride === layout.channels || layout.rows <= 1;
+}
+
+/** A kernel that works in place sees the memory as one type. */
+function storedAlike(a: DType, b: DType): boolean {
+  const stored = (dtype: DType): DType => (dtype === 'bool' ? 'float32' : dtype);
+  return stored(a) === stored(b);
 }
 
 function sameLayout(a: Layout, b: Layout): boolean {

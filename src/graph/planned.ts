@@ -1,6 +1,7 @@
 import type { Device, Launch, Lowering } from '../device/types.ts';
 import { allocate, apartOf, livenessBound } from './allocate.ts';
 import type { Leaf } from './leaves.ts';
+import { mixed } from './mixed.ts';
 import type { Attrs, Node, Value } from './node.ts';
 import type { Op } from './op.ts';
 import type { Assignment } from './order.ts';
@@ -44,6 +45,8 @@ export interface ProgramSpec {
   readonly fuse?: boolean;
   /** Computes cheap values twice where that lowers the peak of memory; see recompute.ts. Default false. */
   readonly recompute?: boolean;
+  /** Rewrites the graph for mixed precision (mixed.ts). Default false. */
+  readonly mixed?: boolean;
 }
 
 /** Bytes that a step's launches take encoded: 200 on the cpu device, 430 on WebGPU, in the networks here. */
@@ -59,9 +62,10 @@ export interface Planned {
 }
 
 /** Rewrites, orders and plans; allocates nothing. */
-export function planProgram({ device, requested, assignments, fuse, recompute: again = false }: ProgramSpec): Planned {
+export function planProgram({ device, requested, assignments, fuse, mixed: half = false, recompute: again = false }: ProgramSpec): Planned {
   const values = [...requested, ...assignments.map((a) => a.value)];
-  const { roots, applied } = fuse === false ? { roots: values, applied: [] } : rewrite(values);
+  const { roots: fused, applied } = fuse === false ? { roots: values, applied: [] } : rewrite(values);
+  const roots = half ? mixed(fused) : fused;
   const { arena: kind, alignment, maxBuffer } = device.memory;
   const options = {
     arena: kind,

@@ -5,7 +5,7 @@ import { DeviceError, GraphError } from '../errors.ts';
 import type { Arena } from './arena.ts';
 import { arenaOf } from './arena.ts';
 import type { Leaf } from './leaves.ts';
-import { fromDeviceData, toDeviceData } from './leaves.ts';
+import { fromDeviceData, isLeaf, toDeviceData } from './leaves.ts';
 import type { Node } from './node.ts';
 import { assertFits, explain } from './out-of-memory.ts';
 import type { Layout, Plan, Root, Step } from './plan.ts';
@@ -79,6 +79,7 @@ export class Program {
   /** Rewrites, orders, plans and encodes. Compilation errors name the kernel and the node. */
   static async create(spec: ProgramSpec): Promise<Program> {
     const planned = planProgram(spec);
+    assertStorable(planned.plan, spec.device);
     assertFits(planned, spec.device);
     const program = new Program(spec, planned);
     try {
@@ -332,6 +333,16 @@ async function readPlaced(device: Device, placed: Placed): Promise<Float64Array>
     for (let c = 0; c < placed.channels; c++) data[r * placed.channels + c] = flat[r * placed.stride + c];
   }
   return data;
+}
+
+/** Refuses values of a dtype that the device does not have, by the op that gives the first of them. */
+function assertStorable({ layouts }: Plan, device: Device): void {
+  for (const { node, dtype } of layouts.keys()) {
+    if (device.supports(dtype)) continue;
+    const what = isLeaf(node) ? node.label : `op "${node.op.name}"`;
+    throw new DeviceError(`${what} gives ${dtype}, which ${device.name} does not have: it is for WebGPU adapters with shader-f16`
+      + (node.site ? ` (called at ${node.site})` : ''));
+  }
 }
 
 const warned = new Set<string>();

@@ -1,3 +1,4 @@
+import { roundToHalf } from '../device/half.ts';
 import type { DType } from '../device/types.ts';
 import { sizeOf } from '../device/types.ts';
 import { GraphError } from '../errors.ts';
@@ -45,12 +46,12 @@ function leafValues(leaf: Leaf, leafData: LeafData): Float64Array {
   const given = leafData(leaf);
   if (given !== undefined) return Float64Array.from(given);
   const { source } = leaf;
-  if (source.kind === 'host') return Float64Array.from(source.data);
+  if (source.kind === 'host') return Float64Array.from(source.data, (x) => asStored(x, leaf.value.dtype));
   if (source.kind === 'number') return Float64Array.of(asStored(source.value, leaf.value.dtype));
   throw new GraphError(`${leaf.label} has no data for the reference`);
 }
 
 /** A number as a device would hold it: the reference computes in float64 from the same inputs. */
 function asStored(x: number, dtype: DType): number {
-  return dtype === 'float32' ? Math.fround(x) : x;
+  return dtype === 'float32' ? Math.fround(x) : dtype === 'float16' ? roundToHalf(x) : x;
 }

@@ -7,7 +7,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/update.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { fixed } from './support/samples.ts';
-import { checkStep, checkUpdate, forEachUpdated, sampleArenaInput, sampleChunks, sampleMultipliers } from './support/updates.ts';
+import { checkStep, checkUpdate, forEachUpdated, gradientFactor, sampleArenaInput, sampleChunks, sampleMultipliers } from './support/updates.ts';
 import type { UpdateAttrs } from './support/updates.ts';
 import * as gpuUpdate from './webgpu/update.ts';
 
@@ -22,12 +22,13 @@ const names = ['weight', 'gradient', 'mean', 'variance', 'chunks', 'multipliers'
 
 /**
  * MXNet 1.9's Adam, for every element of every chunk, at the t-th update (step = t, 1 for the first):
- *   g = clip(rescale * gradient) + wd * weight
+ *   g = clip(rescale * factor * gradient) + wd * weight, factor 1 unless it comes with the learning rate
  *   mean' = beta1 mean + (1 - beta1) g
  *   variance' = beta2 variance + (1 - beta2) g^2
  *   lr_t = lr sqrt(1 - beta2^t) / (1 - beta1^t), or lr without `correctBias`
  *   weight' = weight - lr_t mean' / (sqrt(variance') + epsilon)
- * with lr = learningRate * lr multiplier, wd = weightDecay * wd multiplier. Elements outside of the chunks stay as they are.
+ * with lr = learningRate * lr multiplier, wd = weightDecay * wd multiplier. Elements outside of the chunks stay as they are, and
+ * all do where the factor is 0.
  */
 export const adamUpdateOp: DifferentiableOp<AdamAttrs> = defineOp<AdamAttrs>({
   name: 'adamUpdate',
@@ -60,6 +61,9 @@ export const adamUpdateOp: DifferentiableOp<AdamAttrs> = defineOp<AdamAttrs>({
       { inputs: [...inputs, at(1)], attrs: base },
       { inputs: [...inputs, at(1000)], attrs: { ...base, beta1: 0.8, beta2: 0.95, epsilon: 1e-7, weightDecay: 1e-2, rescale: 0.25 } },
       { inputs: [...inputs, at(7)], attrs: { ...base, weightDecay: 1e-2, clip: 0.25, correctBias: false } },
+      ...[4, 0].map((factor) => ({
+        inputs: [...inputs.slice(0, 6), fixed([2], { values: [0.01, factor] }), at(3)], attrs: { ...base, weightDecay: 1e-2, clip: 0.5 },
+      })),
     ];
   },
 });
@@ -74,10 +78,12 @@ function update(
   const m = mean.data.map(part);
   const v = variance.data.slice();
   const limit = clip ?? Infinity;
+  const factor = gradientFactor(learningRate);
+  if (factor === 0) return [w, m, v];
   const t = step.data[0];
   const correction = correctBias ? Math.sqrt(1 - beta2 ** t) / (1 - beta1 ** t) : 1;
   forEachUpdated(chunks, multipliers, (i, lrMultiplier, wdMultiplier) => {
-    const clipped = Math.min(Math.max(rescale * gradient.data[i], -limit), limit);
+    const clipped = Math.min(Math.max(rescale * factor * gradient.data[i], -limit), limit);
     const g = part(clipped) + part(weightDecay * wdMultiplier * weight.data[i]);
     m[i] = part(beta1 * mean.data[i]) + part((1 - beta1) * g);
     v[i] = beta2 * variance.data[i] + (1 - beta2) * g * g;

@@ -114,7 +114,8 @@ export const batchNormOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
   // with the statistics it has, by the kernel that it ends with itself
   recompute: ({ attrs, inputs: [x, gamma, beta], outputs: [, mean, variance] }) =>
     ({ op: 'normalize', attrs, inputs: [x, mean, variance, gamma, beta] }),
-  precision: 'keep',
+  precision: 'normalize',
+  float16: { inputs: [0], outputs: [0] },
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 8 * sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),
   samples(): Sample<BatchNormAttrs>[] {
@@ -156,7 +157,8 @@ export const batchNormGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   magnitude: (inputs, attrs) => backward(inputs, attrs, true),
   kernels: { cpu: cpu.batchNormGradLowering, webgpu: gpuNorm.batchNormGradLowering },
   inPlace: () => [[1, 0], [0, 0]],
-  precision: 'keep',
+  precision: 'normalize',
+  float16: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 10 * sizeOf(inputs[0].shape), bytes: 2 * bytesTouched(inputs, outputs) }),
   samples(): Sample<NormAttrs>[] {

@@ -53,6 +53,12 @@ export const conv2dStatsOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs>({
     const means = new Float64Array(channels);
     const variances = variance.slice();
     const rows = y.length / channels;
+    // an element stored as float16 may be the neighbour of the reference's, 2^13 times as far away as that of a float32
+    const largest = outputs[0].dtype === 'float16' ? Math.max(...y.map(Math.abs)) * 2 ** 13 / rows : 0;
+    means.fill(largest);
+    variance.forEach((v, k) => {
+      variances[k] += 2 * largest * Math.sqrt(v);
+    });
     m.forEach((v, i) => {
       const k = i % channels;
       means[k] += v / rows;
@@ -62,6 +68,7 @@ export const conv2dStatsOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs>({
   },
   kernels: { cpu: cpu.conv2dStatsLowering, webgpu: gpuConv.conv2dStatsLowering },
   precision: 'matrix',
+  float16: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([, filter], attrs) => conv2dOp.reductionLength!([filter, filter], { ...attrs, activation: 'none' }),
   cost: (inputs, outputs) => ({ flop: convFlop(outputs[0].shape, inputs[1].shape), bytes: bytesTouched(inputs, outputs) }),
   samples(): Sample<ConvAttrs>[] {

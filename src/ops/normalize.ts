@@ -95,7 +95,8 @@ export const normalizeOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
   kernels: { cpu: cpu.normalizeLowering, webgpu: gpuNorm.normalizeLowering },
   inPlace: () => [[0, 0]],
   recompute: true,
-  precision: 'follow',
+  precision: 'normalize',
+  float16: { inputs: [0], outputs: [0] },
   cost: elementwiseCost(4),
   samples(): Sample<BatchNormAttrs>[] {
     return normShapes.map((shape, i) => {
@@ -120,7 +121,8 @@ export const normalizeGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   magnitude: (inputs, attrs) => backward(inputs, attrs, Math.abs),
   kernels: { cpu: cpu.normalizeGradLowering, webgpu: gpuNorm.normalizeGradLowering },
   inPlace: () => [[1, 0], [0, 0]],
-  precision: 'keep',
+  precision: 'normalize',
+  float16: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 6 * sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),
   samples(): Sample<NormAttrs>[] {

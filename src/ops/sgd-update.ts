@@ -7,7 +7,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/update.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { fixed } from './support/samples.ts';
-import { checkUpdate, forEachUpdated, sampleArenaInput, sampleChunks, sampleMultipliers } from './support/updates.ts';
+import { checkUpdate, forEachUpdated, gradientFactor, sampleArenaInput, sampleChunks, sampleMultipliers } from './support/updates.ts';
 import type { UpdateAttrs } from './support/updates.ts';
 import * as gpuUpdate from './webgpu/update.ts';
 
@@ -17,10 +17,10 @@ const names = ['weight', 'gradient', 'momentum', 'chunks', 'multipliers', 'learn
 
 /**
  * MXNet 1.9's sgd_mom_update, for every element of every chunk, with lr = learningRate * lr multiplier, wd = weightDecay * wd multiplier:
- *   g = clip(rescale * gradient) + wd * weight
+ *   g = clip(rescale * factor * gradient) + wd * weight, factor 1 unless it comes with the learning rate
  *   momentum' = mu * momentum - lr * g
  *   weight' = weight + momentum'
- * Elements outside of the chunks stay as they are.
+ * Elements outside of the chunks stay as they are, and all do where the factor is 0.
  */
 export const sgdUpdateOp: DifferentiableOp<SgdAttrs> = defineOp<SgdAttrs>({
   name: 'sgdUpdate',
@@ -48,6 +48,9 @@ export const sgdUpdateOp: DifferentiableOp<SgdAttrs> = defineOp<SgdAttrs>({
       { inputs, attrs: { momentum: 0, weightDecay: 0, rescale: 1, clip: null } },
       { inputs, attrs: { momentum: 0.9, weightDecay: 1e-2, rescale: 0.125, clip: null } },
       { inputs, attrs: { momentum: 0.9, weightDecay: 1e-2, rescale: 2, clip: 0.5 } },
+      ...[0.5, 0].map((factor) => ({
+        inputs: [...inputs.slice(0, 5), fixed([2], { values: [0.05, factor] })], attrs: { momentum: 0.9, weightDecay: 1e-2, rescale: 2, clip: 0.5 },
+      })),
     ];
   },
 });
@@ -61,8 +64,10 @@ function step(
   const w = weight.data.map(part);
   const m = momentum.data.map(part);
   const limit = attrs.clip ?? Infinity;
+  const factor = gradientFactor(learningRate);
+  if (factor === 0) return [w, m];
   forEachUpdated(chunks, multipliers, (i, lrMultiplier, wdMultiplier) => {
-    const clipped = Math.min(Math.max(attrs.rescale * gradient.data[i], -limit), limit);
+    const clipped = Math.min(Math.max(attrs.rescale * factor * gradient.data[i], -limit), limit);
     const g = part(clipped) + part(attrs.weightDecay * wdMultiplier * weight.data[i]);
     m[i] = part(attrs.momentum * momentum.data[i]) + part(-learningRate.data[0] * lrMultiplier * g);
     w[i] += m[i];

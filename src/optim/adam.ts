@@ -1,8 +1,9 @@
 import { getOp } from '../graph/op.ts';
 import type { Tensor, TensorLike } from '../tensor/tensor.ts';
-import { apply } from '../tensor/tensor.ts';
+import { apply, apply1 } from '../tensor/tensor.ts';
 import type { Variable } from '../tensor/variable.ts';
 import { variable } from '../tensor/variable.ts';
+import type { StepGuard } from './loss-scale.ts';
 import type { OptimizerOptions } from './optimizer.ts';
 import { Optimizer, checkRange } from './optimizer.ts';
 
@@ -36,16 +37,16 @@ export class Adam extends Optimizer {
     this.counters = { step: variable(0, [], { name: 'optimizer/step', dtype: 'int32', trainable: false, device }) };
   }
 
-  protected apply(gradient: Tensor, learningRate: TensorLike): void {
+  protected apply(gradient: Tensor, rates: TensorLike, guard?: StepGuard): void {
     const { mean, variance } = this.arenas;
     const { step } = this.counters;
     const count = step.read().add(1);
-    const inputs = [this.weights, gradient, mean, variance, this.chunks, this.multipliers, learningRate, count];
+    const inputs = [this.weights, gradient, mean, variance, this.chunks, this.multipliers, rates, count];
     const [weight, nextMean, nextVariance] = apply(getOp('adamUpdate'), inputs, { ...this.rule, ...this.#attrs });
     this.weights.assign(weight);
     mean.assign(nextMean);
     variance.assign(nextVariance);
-    step.assign(count);
+    step.assign(guard ? apply1(getOp('where'), [guard.finite, count, step]) : count);
   }
 }
 

@@ -5,6 +5,7 @@ import type { HostArray } from '../nn/host-array.ts';
 import { getOp } from '../graph/op.ts';
 import type { Tensor, TensorLike } from '../tensor/tensor.ts';
 import { apply1 } from '../tensor/tensor.ts';
+import type { LossScale, StepGuard } from './loss-scale.ts';
 import { Variable, packVariables, variable } from '../tensor/variable.ts';
 import type { PackedVariables } from '../tensor/variable.ts';
 
@@ -81,9 +82,12 @@ export abstract class Optimizer {
    *
    * @param gradients one for each parameter, in order
    * @param learningRate a number, or a scalar tensor
-   * @throws ShapeError where a gradient has not its parameter's shape
+   * @param lossScale of which the gradients are; it is taken out of them, and where they overflowed nothing that the step assigned
+   *   by now, nor the update itself, takes place: what else is state is to be assigned before
+   * @returns with a loss scale, whether the step counts
+   * @throws ShapeError where a gradient has not its parameter's shape; GraphError for a loss scale outside of a compiled function
    */
-  update(gradients: readonly Tensor[], learningRate: TensorLike = this.learningRate): void {
+  update(gradients: readonly Tensor[], learningRate: TensorLike = this.learningRate, lossScale?: LossScale): StepGuard | undefined {
     if (gradients.length !== this.parameters.length) {
       throw new ShapeError(`update: ${gradients.length} gradients for ${this.parameters.length} parameters`);
     }
@@ -96,11 +100,22 @@ export abstract class Optimizer {
     });
     const starts = this.#packed.parts.map((p) => p.start);
     const flat = apply1(getOp('concatFlat'), gradients, { starts, total: this.weights.size });
-    this.apply(flat, learningRate);
+    if (lossScale === undefined) {
+      this.apply(flat, learningRate);
+      return undefined;
+    }
+    const guard = lossScale.guard(flat);
+    const rate = apply1(getOp('reshape'), [learningRate], { shape: [1] });
+    this.apply(flat, apply1(getOp('concat'), [rate, guard.factor.reshape([1])], { axis: 0 }), guard);
+    return guard;
   }
 
-  /** The rule itself, over the arena. */
-  protected abstract apply(gradient: Tensor, learningRate: TensorLike): void;
+  /**
+   * The rule itself, over the arena.
+   *
+   * @param rates the learning rate; with a guard, [2]: the rate and the guard's factor, as update ops take it
+   */
+  protected abstract apply(gradient: Tensor, rates: TensorLike, guard?: StepGuard): void;
 
   /** Arenas of the rule's state, by name, parallel to the parameters'. */
   protected abstract readonly arenas: Readonly<Record<string, Variable<'float32'>>>;

@@ -23,9 +23,9 @@ export class Sgd extends Optimizer {
     this.arenas = { momentum: this.arena('momentum') };
   }
 
-  protected apply(gradient: Tensor, learningRate: TensorLike): void {
+  protected apply(gradient: Tensor, rates: TensorLike): void {
     const { momentum } = this.arenas;
-    const inputs = [this.weights, gradient, momentum, this.chunks, this.multipliers, learningRate];
+    const inputs = [this.weights, gradient, momentum, this.chunks, this.multipliers, rates];
     const [weight, next] = apply(getOp('sgdUpdate'), inputs, { ...this.rule, momentum: this.#momentum });
     this.weights.assign(weight);
     momentum.assign(next);

@@ -1,7 +1,7 @@
 import { defaultDevice } from '../device/index.ts';
 import type { DeviceBuffer, Device, HostData, TensorType } from '../device/types.ts';
 import { bytesPerElement, sizeOf } from '../device/types.ts';
-import { FoveaError, GraphError, OptionError, OutOfMemoryError } from '../errors.ts';
+import { DeviceError, FoveaError, GraphError, OptionError, OutOfMemoryError } from '../errors.ts';
 import { evaluate, evaluateNow, exclusively, settleNow } from '../graph/evaluate.ts';
 import { Leaf, fromDeviceData, isLeaf } from '../graph/leaves.ts';
 import type { LeafSource } from '../graph/leaves.ts';
@@ -27,6 +27,12 @@ export interface CompileOptions {
    * The results are equal bit for bit. Default false.
    */
   readonly recompute?: boolean;
+  /**
+   * Mixed precision: convolutions and matrix products take float16 and give activations in it, adding up in float32; losses,
+   * statistics, parameters, their gradients and updates stay float32. Needs a device that `supports('float16')`, and for training a
+   * loss scale (fovea/optim). Default false.
+   */
+  readonly mixed?: boolean;
 }
 
 /** A traced function. Calls with equal signatures replay one Program. */
@@ -68,12 +74,14 @@ interface Entry {
  * arguments are scalar inputs: a new number never recompiles. Numbers and tensors that the function captures are constants.
  * Variables that it reads and assigns are read and written in place at every call.
  *
- * @throws GraphError, while tracing, when the function asks for data or branches on a tensor
+ * @throws GraphError, while tracing, when the function asks for data or branches on a tensor; DeviceError for `mixed` on a device
+ *   that has no float16
  */
 export function compile<A extends readonly Tree[], R extends Tree>(
   fn: (...args: A) => R, options: CompileOptions = {},
 ): CompiledFunction<A, R> {
   const name = options.name ?? (fn.name || 'compiled function');
+  if (options.mixed && options.device) assertMixed(options.device, name);
   const entries = new Map<string, Promise<Entry>>();
   const made: Entry[] = [];
   let disposed = false;
@@ -184,7 +192,9 @@ async function traceSpec(
   await settleNow(trace.cells, options.device);
   await evaluateCaptured([...values, ...assignments.map((a) => a.value)], firstNode, trace);
   const device = options.device ?? trace.cells.find((c) => c.device)?.device ?? (await defaultDevice());
-  return { spec: { device, requested: values, assignments, inputs, fuse: options.fuse, recompute: options.recompute }, results: results.structure };
+  if (options.mixed) assertMixed(device, name);
+  const { fuse, recompute, mixed } = options;
+  return { spec: { device, requested: values, assignments, inputs, fuse, recompute, mixed }, results: results.structure };
 }
 
 async function build({ spec, results }: Traced, name: string): Promise<Entry> {
@@ -219,6 +229,11 @@ async function fitting(leaves: readonly Argument[], trace: (leaves: readonly Arg
     if (error instanceof FoveaError) return '';
     throw error;
   }
+}
+
+function assertMixed(device: Device, name: string): void {
+  if (device.supports('float16')) return;
+  throw new DeviceError(`"${name}": mixed precision needs a WebGPU adapter with shader-f16, which ${device.name} is not`);
 }
 
 /** Values computed outside the trace become constants of the Program: evaluated once, now. */

@@ -1,3 +1,4 @@
+import { withFloat16 } from '../graph/float16.ts';
 import type { Attrs } from '../graph/node.ts';
 import type { Op } from '../graph/op.ts';
 import type { Tensor } from './tensor.ts';
@@ -25,5 +26,5 @@ export interface DifferentiableOp<A extends Attrs = any> extends Op<A> {
  * reference alone it runs on the cpu device, with a warning, and other devices refuse it by name.
  */
 export function defineOp<A extends Attrs>(op: DifferentiableOp<A>): DifferentiableOp<A> {
-  return op;
+  return withFloat16(op);
 }

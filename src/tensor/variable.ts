@@ -43,6 +43,7 @@ export class Variable<D extends DType = DType> {
     if (values.length !== sizeOf(shape)) {
       throw new ShapeError(`variable "${name}": ${values.length} values do not fill shape [${shape}]`);
     }
+    if (dtype === 'float16') throw new DTypeError(`variable "${name}" is float16; variables are float32 also where steps are mixed`);
     this.name = name;
     this.shape = shape;
     this.dtype = dtype;
@@ -207,6 +208,20 @@ export function packVariables(variables: readonly Variable[], { name = 'packed',
   const flat = variable(0, [total], { name, device: home });
   for (const { variable: v, start } of parts) v.moveInto(flat, start);
   return { flat, parts };
+}
+
+/**
+ * Undoes what the function being compiled has assigned to variables by now, where `condition` (bool scalar) does not hold when it runs.
+ *
+ * @throws GraphError outside of a compiled function
+ */
+export function undoUnless(condition: Tensor): void {
+  const trace = activeTrace();
+  if (trace === undefined) throw new GraphError('what was assigned can be undone inside a compiled function alone');
+  for (const { cell, value } of trace.assignments) {
+    const old = new Tensor(trace.start(cell));
+    trace.assign(cell, apply1(getOp('where'), [condition, new Tensor(value), old]).value);
+  }
 }
 
 /** Runs the assignments pending on the variables. */

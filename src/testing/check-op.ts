@@ -1,5 +1,5 @@
 /** Checks of one op: forward and gradient on a device against the float64 reference, and the gradient by finite differences. */
-import type { Device, HostData } from '../device/types.ts';
+import type { DType, Device, HostData } from '../device/types.ts';
 import { evaluate } from '../graph/evaluate.ts';
 import { isLeaf } from '../graph/leaves.ts';
 import type { Leaf } from '../graph/leaves.ts';
@@ -7,6 +7,7 @@ import type { Node, Value } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/node.ts';
 import type { HostTensor, Op, Sample } from '../graph/op.ts';
 import { getOp } from '../fovea.ts';
+import { takesFloat16 } from '../graph/float16.ts';
 import { runReference } from '../graph/reference.ts';
 import { PhiloxStream } from '../random/philox.ts';
 import type { DifferentiableOp } from '../tensor/define-op.ts';
@@ -30,9 +31,9 @@ class Findings implements Report {
   worst = 0;
   readonly failures: string[] = [];
 
-  compare(what: string, got: ArrayLike<number>, expected: Float64Array, bound: number): void {
+  compare(what: string, got: ArrayLike<number>, expected: Float64Array, bound: number, dtype: DType = 'float32'): void {
     this.checks++;
-    const c = compare(got, expected, bound);
+    const c = compare(got, expected, bound, dtype);
     this.worst = Math.max(this.worst, c.ratio);
     if (c.ratio > 1) {
       this.failures.push(`${what}: element ${c.at} is ${c.got}, expected ${c.expected}; ${c.ratio.toPrecision(3)} times what is allowed`);
@@ -53,6 +54,26 @@ export function samplesOf(op: Op): Sample[] {
   return op.samples?.() ?? [];
 }
 
+/**
+ * The op's samples with float16 where it may be: in all such inputs; and, but for matrix ops, in every other of them, the results being
+ * stored the one way and the other.
+ */
+export function float16Samples(op: Op): Sample[] {
+  const { float16 } = op;
+  if (float16 === undefined) return [];
+  const own = samplesOf(op).filter((s) => s.inputs.some((t, i) => t.dtype === 'float32' && takesFloat16(op, i)));
+  const stored = (sample: Sample, which: (i: number) => boolean, store?: 'float32' | 'float16'): Sample => ({
+    ...sample,
+    inputs: sample.inputs.map((t, i) => (t.dtype === 'float32' && takesFloat16(op, i) && which(i) ? { ...t, dtype: 'float16' } : t)),
+    attrs: store === undefined ? sample.attrs : { ...sample.attrs, store },
+  });
+  const all = own.map((s) => stored(s, () => true));
+  const mixtures = float16.same || float16.outputs === undefined ? []
+    : op.precision === 'matrix' ? own.filter((_, i) => i % 4 === 1).map((s) => stored(s, () => true, 'float32'))
+    : own.flatMap((s) => [stored(s, (i) => i % 2 === 1, 'float16'), stored(s, (i) => i % 2 === 0, 'float32')]);
+  return [...all, ...mixtures, ...(float16.samples?.() ?? [])];
+}
+
 function sampleInputs(op: Op, sample: Sample): HostData[] {
   return sample.inputs.map((input, i) => sampleValues(input, op.name, i));
 }
@@ -65,13 +86,16 @@ function hostTensors(sample: Sample, values: readonly HostData[]): HostTensor[] 
  * Runs an op's samples on a device, inputs and outputs placed in several ways, and compares every output with the float64 reference.
  *
  * @param only the layouts to try; default all
+ * @param samples default the op's own
  */
-export async function checkForward(op: Op, device: Device, only: readonly LayoutName[] = layoutNames): Promise<Report> {
+export async function checkForward(
+  op: Op, device: Device, only: readonly LayoutName[] = layoutNames, samples: readonly Sample[] = samplesOf(op),
+): Promise<Report> {
   const findings = new Findings();
   for (const layout of only) {
     const { inputs, outputs: sides } = layouts[layout];
     const cycle = (list: readonly Placement[], i: number): Placement => list[i % list.length];
-    const cases = samplesOf(op).map((sample) => {
+    const cases = samples.map((sample) => {
       const values = sampleInputs(op, sample);
       const hosts = hostTensors(sample, values);
       const outputs = op.infer(hosts, sample.attrs);
@@ -82,7 +106,7 @@ export async function checkForward(op: Op, device: Device, only: readonly Layout
       return { label: `${describeSample(op, sample)}, ${layout}`, references, allowed, asked };
     });
     await together(cases, device, findings, (c, results) => {
-      c.asked.forEach((r, i) => findings.compare(`${c.label}, output ${i}`, r.read(results[i]), c.references[i], c.allowed[i]));
+      c.asked.forEach((r, i) => findings.compare(`${c.label}, output ${i}`, r.read(results[i]), c.references[i], c.allowed[i], r.tensor.dtype));
     });
   }
   return findings;

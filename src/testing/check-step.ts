@@ -5,6 +5,7 @@
  * be, when they are read, what they were when they were computed, which a plan that lets something overwrite them would break.
  */
 import type { Device, TensorType } from '../device/types.ts';
+import { isFloat } from '../graph/float16.ts';
 import { isLeaf } from '../graph/leaves.ts';
 import type { Attrs, Node, Value } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/node.ts';
@@ -150,31 +151,31 @@ class Checker {
   }
 
   #copy({ label, inputs: [from], outputs: [to] }: ObservedStep): void {
-    const ratio = this.#compare('copy', label, to.data, from.data, 0);
+    const ratio = this.#compare('copy', label, to, from.data, 0);
     if (ratio <= 1) return;
     const where = { kind: 'copy', label, op: 'copy', layer: undefined, site: undefined, inputs: [from], outputs: [to], which: 0 } as const;
-    this.#depart(where, to.data, from.data, 0);
+    this.#depart(where, to, from.data, 0);
   }
 
   /** What an op reads has to be what was computed. */
   #input(step: ObservedStep, node: Node, value: Value, which: number): void {
-    const { data } = step.inputs[which];
+    const { data, dtype } = step.inputs[which];
     for (const { part, from } of piecesOf(value)) {
       const here = data.subarray(from, from + part.size);
       const expected = this.#values.of(part);
       if (expected === undefined) this.#values.seen(part, here);
-      else if (compare(here, expected, 0).ratio > 0) this.#depart({ ...about(step, node), kind: 'input', which }, here, expected, 0, from);
+      else if (compare(here, expected, 0).ratio > 0) this.#depart({ ...about(step, node), kind: 'input', which }, { data: here, dtype }, expected, 0, from);
     }
   }
 
   async #op(step: ObservedStep, node: Node): Promise<void> {
     const { references, allowed } = await this.#expected(node, step.inputs, step.outputs);
     let departed = false;
-    step.outputs.forEach(({ data }, which) => {
-      const ratio = this.#compare(node.op.name, node.label, data, references[which], allowed[which]);
+    step.outputs.forEach((output, which) => {
+      const ratio = this.#compare(node.op.name, node.label, output, references[which], allowed[which]);
       if (ratio <= 1 || departed) return;
       departed = true;
-      this.#depart({ ...about(step, node), kind: 'result', which }, data, references[which], allowed[which]);
+      this.#depart({ ...about(step, node), kind: 'result', which }, output, references[which], allowed[which]);
       this.#evidence ??= evidenceOf(step, node, references);
     });
     const found = this.#ops.get(node.op.name)!;
@@ -198,9 +199,9 @@ class Checker {
   }
 
   /** The error over what is allowed. */
-  #compare(op: string, label: string, got: Float64Array, expected: Float64Array, allowed: number | Float64Array): number {
+  #compare(op: string, label: string, { data, dtype }: Result, expected: Float64Array, allowed: number | Float64Array): number {
     this.#elements += expected.length;
-    const { ratio } = compare(got, expected, allowed);
+    const { ratio } = compare(data, expected, allowed, dtype);
     const found = this.#ops.get(op) ?? { checked: 0, departed: 0, worst: 0, worstAt: label };
     if (ratio > found.worst) Object.assign(found, { worst: ratio, worstAt: label });
     if (op === 'copy') {
@@ -212,15 +213,18 @@ class Checker {
   }
 
   #depart(
-    where: Omit<Departure, 'at' | 'got' | 'expected' | 'allowed'>, data: Float64Array, reference: Float64Array, bound: number | Float64Array, from = 0,
+    where: Omit<Departure, 'at' | 'got' | 'expected' | 'allowed'>, { data, dtype }: Result, reference: Float64Array, bound: number | Float64Array, from = 0,
   ): void {
     if (this.#departures.length >= MOST_DEPARTURES) return;
-    const { at, got, expected } = compare(data, reference, bound);
+    const { at, got, expected } = compare(data, reference, bound, dtype);
     const allowed = typeof bound === 'number' ? bound : bound[at];
     const types = (list: readonly TensorType[]): TensorType[] => list.map(({ shape, dtype }) => ({ shape, dtype }));
     this.#departures.push({ ...where, inputs: types(where.inputs), outputs: types(where.outputs), at: from + at, got, expected, allowed });
   }
 }
+
+/** What a step gave, and how it was stored. */
+type Result = Pick<HostTensor, 'data' | 'dtype'>;
 
 function about({ label, inputs, outputs }: ObservedStep, { op, layer, site }: Node) {
   return { label, op: op.name, layer, site, inputs, outputs };
@@ -235,7 +239,7 @@ function piecesOf(value: Value): { part: Value; from: number }[] {
 }
 
 function absolute(inputs: readonly HostTensor[]): HostTensor[] {
-  return inputs.map((t) => (t.dtype === 'float32' ? { ...t, data: t.data.map(Math.abs) } : t));
+  return inputs.map((t) => (isFloat(t.dtype) ? { ...t, data: t.data.map(Math.abs) } : t));
 }
 
 /** Time that a node's reference takes, in something like its operations: moving an element takes as long as some of them. */
@@ -277,7 +281,7 @@ class Values {
     const { node } = value;
     if (isLeaf(node)) {
       if (node.source.kind === 'host') return Float64Array.from(node.source.data);
-      if (node.source.kind === 'number') return Float64Array.of(value.dtype === 'float32' ? Math.fround(node.source.value) : node.source.value);
+      if (node.source.kind === 'number') return Float64Array.of(isFloat(value.dtype) ? Math.fround(node.source.value) : node.source.value);
       return undefined;
     }
     if (this.#steps.has(node)) return undefined;

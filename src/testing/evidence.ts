@@ -65,8 +65,8 @@ export async function replayEvidence({ op: name, attrs, inputs, outputs }: Evide
   const got = await runOp(device, { op, attrs, inputs, outputs });
   const references = op.reference!(inputs, attrs, outputs);
   const allowed = elementBounds(op, inputs, attrs, outputs, magnitudes(op, inputs, attrs, outputs, references));
-  return outputs.map((_, i) => {
-    const worst = compare(got[i], references[i], allowed[i]);
+  return outputs.map(({ dtype }, i) => {
+    const worst = compare(got[i], references[i], allowed[i], dtype);
     return { ...worst, allowed: allowed[i][worst.at] };
   });
 }

@@ -1,7 +1,9 @@
 /** Inputs for samples: random by Philox, so that every device, run and browser tries the same ones. */
+import { roundToHalf } from '../device/half.ts';
 import type { HostData, Shape, TensorType } from '../device/types.ts';
 import { sizeOf } from '../device/types.ts';
 import { hostArray } from '../graph/leaves.ts';
+import { isFloat } from '../graph/float16.ts';
 import type { SampleInput } from '../graph/op.ts';
 import { PhiloxStream } from '../random/philox.ts';
 import { apply1 } from '../tensor/tensor.ts';
@@ -11,6 +13,11 @@ import { getOp } from '../fovea.ts';
 
 /** The values of one input of a sample, as the dtype stores them. */
 export function sampleValues(input: SampleInput, name: string, position: number): HostData {
+  const values = drawn(input, name, position);
+  return input.dtype === 'float16' ? values.map(roundToHalf) : values;
+}
+
+function drawn(input: SampleInput, name: string, position: number): HostData {
   const n = sizeOf(input.shape);
   const out = hostArray(input.dtype, n);
   if (input.values !== undefined) {
@@ -20,7 +27,7 @@ export function sampleValues(input: SampleInput, name: string, position: number)
   const stream = new PhiloxStream(20161115, name, position);
   const low = input.low ?? -1;
   const high = input.high ?? 1;
-  if (input.dtype !== 'float32') {
+  if (!isFloat(input.dtype)) {
     for (let i = 0; i < n; i++) out[i] = low + stream.int(high - low);
   } else if (input.distinct) {
     // a shuffled grid that misses zero, and the grids of the other inputs
@@ -65,7 +72,7 @@ export function placed(values: HostData, type: TensorType, placement: Placement)
   const channels = shape[shape.length - 1];
   const wide = before + channels + after;
   const rows = sizeOf(shape.slice(0, -1));
-  const data = hostArray(type.dtype, rows * wide).fill(type.dtype === 'float32' ? filler : 1);
+  const data = hostArray(type.dtype, rows * wide).fill(isFloat(type.dtype) ? filler : 1);
   for (let row = 0; row < rows; row++) {
     data.set(values.subarray(row * channels, (row + 1) * channels), row * wide + before);
   }

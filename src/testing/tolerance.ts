@@ -5,9 +5,12 @@
  *
  * for an op fed identical inputs. eps is the distance from 1 to the next float32, n the number of terms summed for an element
  * (`reductionLength`), m the summed magnitudes of those terms, element by element (`magnitude`), their root mean square taken over
- * the tensor, and c a small constant of the op. Integers and booleans are exact.
+ * the tensor, and c a small constant of the op. Integers and booleans are exact. A result that is stored as float16 is computed in
+ * float32 too: it keeps the same rule, but may be the neighbour of the float16 that the reference rounds to.
  */
-import type { TensorType } from '../device/types.ts';
+import { halfStep, smallestNormalHalf } from '../device/half.ts';
+import type { DType, TensorType } from '../device/types.ts';
+import { isFloat } from '../graph/float16.ts';
 import type { Attrs } from '../graph/node.ts';
 import type { HostTensor, Op } from '../graph/op.ts';
 
@@ -46,7 +49,7 @@ export function constantOf(op: Op): number {
 export function magnitudes(op: Op, inputs: readonly HostTensor[], attrs: Attrs, outputs: readonly TensorType[], references: readonly Float64Array[]) {
   if (op.magnitude) return op.magnitude(inputs, attrs, outputs);
   if (op.reductionLength) {
-    const absolute = inputs.map((t) => (t.dtype === 'float32' ? { ...t, data: t.data.map(Math.abs) } : t));
+    const absolute = inputs.map((t) => (isFloat(t.dtype) ? { ...t, data: t.data.map(Math.abs) } : t));
     return op.reference!(absolute, attrs, outputs);
   }
   return references.map((r) => r.map(Math.abs));
@@ -69,7 +72,7 @@ export function bounds(op: Op, inputs: readonly HostTensor[], attrs: Attrs, outp
   const n = op.reductionLength?.(inputs, attrs) ?? 1;
   const m = magnitudes(op, inputs, attrs, outputs, references);
   return outputs.map(({ dtype }, i) =>
-    dtype === 'float32' ? constantOf(op) * float32Epsilon * Math.sqrt(Math.max(n, 1)) * rootMeanSquare(m[i]) : 0,
+    isFloat(dtype) ? constantOf(op) * float32Epsilon * Math.sqrt(Math.max(n, 1)) * rootMeanSquare(m[i]) : 0,
   );
 }
 
@@ -85,7 +88,7 @@ const manyElements = 4;
 export function elementBounds(op: Op, inputs: readonly TensorType[], attrs: Attrs, outputs: readonly TensorType[], m: readonly Float64Array[]) {
   const n = op.reductionLength?.(inputs, attrs) ?? 1;
   return outputs.map(({ dtype }, i) => {
-    const unit = dtype === 'float32' ? manyElements * float32Epsilon * Math.sqrt(Math.max(n, 1)) : 0;
+    const unit = isFloat(dtype) ? manyElements * float32Epsilon * Math.sqrt(Math.max(n, 1)) : 0;
     const floor = rootMeanSquare(m[i]);
     return m[i].map((own) => unit * (own > floor && Number.isFinite(own) ? own : floor));
   });
@@ -101,13 +104,18 @@ export interface Comparison {
 }
 
 /** Compares element by element, with one bound or one for each. NaN and infinities must be met exactly. */
-export function compare(got: ArrayLike<number>, expected: Float64Array, bound: number | Float64Array): Comparison {
+export function compare(
+  got: ArrayLike<number>, expected: Float64Array, bound: number | Float64Array, dtype: DType = 'float32',
+): Comparison {
+  const half = dtype === 'float16';
   let worst: Comparison = { ratio: 0, at: 0, got: got[0], expected: expected[0] };
   for (let i = 0; i < expected.length; i++) {
-    const error = Object.is(got[i], expected[i]) || got[i] === expected[i] ? 0 : Math.abs(got[i] - expected[i]);
-    if (error === 0) continue;
-    // below the smallest normal float32 devices may flush to zero
-    const ratio = error <= 2 ** -126 ? 0 : error / (typeof bound === 'number' ? bound : bound[i]);
+    const apart = Object.is(got[i], expected[i]) || got[i] === expected[i] ? 0 : Math.abs(got[i] - expected[i]);
+    if (apart === 0) continue;
+    const error = half ? Math.max(0, apart - halfStep(expected[i])) : apart;
+    // below the smallest normal number devices may flush to zero
+    const flushed = half ? got[i] === 0 && apart < smallestNormalHalf : error <= 2 ** -126;
+    const ratio = error === 0 || flushed ? 0 : error / (typeof bound === 'number' ? bound : bound[i]);
     if (!(ratio <= worst.ratio)) worst = { ratio: Number.isNaN(ratio) ? Infinity : ratio, at: i, got: got[i], expected: expected[i] };
   }
   return worst;

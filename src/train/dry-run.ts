@@ -4,6 +4,7 @@ import type { Batch } from '../data/loader.ts';
 import { classCounts } from '../data/dataset.ts';
 import { totalOf } from '../graph/out-of-memory.ts';
 import type { ProgramMemory } from '../graph/planned.ts';
+import { LossScale } from '../optim/loss-scale.ts';
 import { resolveClassWeights } from './class-weights.ts';
 import { planRun } from './fits.ts';
 import { buildModel } from './models.ts';
@@ -54,8 +55,9 @@ export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: s
   const normalization = { mean: [128, 128, 128], deviation: [64, 64, 64], window };
   const made = createOptimizer(network, optimizer === 'sgd' ? { kind: 'sgd', momentum, weightDecay } : { kind: 'adam', weightDecay }, device);
   const classWeights = resolveClassWeights(options.classWeights, classCounts(labelled, split.train));
+  const lossScale = options.mixed ? new LossScale({ device }) : undefined;
   const step = new TrainStep({
-    network, device, normalization, classWeights, optimizer: made, augmentation: options.augment, seed,
+    network, device, normalization, classWeights, optimizer: made, lossScale, augmentation: options.augment, seed,
     recompute: options.recompute === 'on',
   });
   const evaluation = new EvaluationStep({ network, device, normalization });
@@ -79,6 +81,7 @@ export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: s
     step.dispose();
     evaluation.dispose();
     made.dispose();
+    lossScale?.dispose();
     network.dispose();
   }
 }

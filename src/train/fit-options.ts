@@ -22,6 +22,6 @@ export async function fitOptionsOf(
     classWeights: options.classWeights, sampler: options.sampler, augmentation: options.augment,
     normalization: resumed?.config.normalization ?? (options.normalize as NormalizationKind),
     seed: options.seed, device, loader: { workers: options.workers },
-    recompute: options.recompute === 'on', resume: resumed?.snapshot,
+    recompute: options.recompute === 'on', mixed: options.mixed, resume: resumed?.snapshot,
   };
 }

@@ -10,11 +10,12 @@ import type { SamplerKind, SamplerOptions } from '../data/sampler.ts';
 import { Sampler } from '../data/sampler.ts';
 import { device as openDevice } from '../device/index.ts';
 import type { Device } from '../device/types.ts';
-import { DataError, OptionError } from '../errors.ts';
+import { DataError, OptionError, TrainingError } from '../errors.ts';
 import type { HostArray } from '../nn/host-array.ts';
 import type { InitializeOptions, ParameterArrays } from '../nn/parameters.ts';
 import { readVariables } from '../nn/parameters.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
+import { LossScale } from '../optim/loss-scale.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import { fixed } from '../optim/schedules.ts';
 import type { Schedule } from '../optim/schedules.ts';
@@ -69,6 +70,8 @@ export interface FitOptions {
   readonly device?: string | Device;
   /** Computes cheap values of the forward pass again in the backward pass, for less memory; bits stay. Default false. */
   readonly recompute?: boolean;
+  /** Mixed precision with a dynamic loss scale; needs a device with float16. Default false. Validation is in float32 either way. */
+  readonly mixed?: boolean;
   readonly loader?: LoaderOptions;
   readonly bootstrap?: BootstrapOptions;
   /** Where to go on from: a snapshot of a run with these same options. */
@@ -194,6 +197,7 @@ class Run implements FitResult {
   interrupted = false;
   readonly #options: FitOptions;
   readonly #optimizer: Optimizer;
+  readonly #lossScale: LossScale | undefined;
   readonly #schedule: Schedule;
   readonly #trainStep: TrainStep;
   readonly #evaluationStep: EvaluationStep;
@@ -228,12 +232,13 @@ class Run implements FitResult {
     this.normalization = typeof normalization === 'string' ? measureNormalization(data, train, normalization) : normalization;
     this.classWeights = resolveClassWeights(options.classWeights ?? 'none', classCounts(data, train));
     this.#optimizer = createOptimizer(this.network, options.optimizer ?? { kind: 'sgd' }, device);
+    this.#lossScale = options.mixed ? new LossScale({ device }) : undefined;
     this.#schedule = typeof learningRate === 'number' ? fixed(learningRate) : learningRate;
     const sampler = new Sampler(data.labels, train, { kind: options.sampler, batch, seed, ...options.samplerOptions });
     this.loader = new TrainLoader(data, sampler, options.loader);
     const { network, classWeights } = this;
     this.#trainStep = new TrainStep({
-      network, device, normalization: this.normalization, classWeights, optimizer: this.#optimizer, seed,
+      network, device, normalization: this.normalization, classWeights, optimizer: this.#optimizer, lossScale: this.#lossScale, seed,
       augmentation: options.augmentation ?? 'none', recompute: options.recompute,
     });
     this.#evaluationStep = new EvaluationStep({ network, device, normalization: this.normalization });
@@ -288,6 +293,10 @@ class Run implements FitResult {
     const settle = async (): Promise<void> => {
       if (late === undefined) return;
       const result = await late.result;
+      if (result.undone && result.lossScale! <= this.#lossScale!.minimum) {
+        throw new TrainingError(`the gradients overflow float16 at ${late.where} although the loss is not scaled up any more; `
+          + 'try a lower learning rate, or float32');
+      }
       progress.add(result, late.ids, late.where);
       loss = result.loss;
       late = undefined;
@@ -364,6 +373,7 @@ class Run implements FitResult {
     const { arguments: learned, auxiliary } = await this.parameters();
     for (const [name, array] of [...learned, ...auxiliary]) tensors.set(`parameter/${name}`, array);
     for (const [name, array] of await this.#optimizer.saveState()) tensors.set(`optimizer/${name}`, array);
+    for (const [name, array] of await this.#lossScale?.saveState() ?? []) tensors.set(`loss-scale/${name}`, array);
     const { taken, steps, seconds } = this.#progress;
     const learningRate = this.#learningRate;
     const within = steps > 0;
@@ -387,6 +397,7 @@ class Run implements FitResult {
       await variable.set(array.data as Float32Array);
     }
     await this.#optimizer.loadState(under(saved.tensors, 'optimizer'));
+    await this.#lossScale?.loadState(under(saved.tensors, 'loss-scale'));
     this.loader.restore(saved.sampler);
     this.#updates = saved.updates;
     this.history.push(...saved.history);
@@ -403,6 +414,7 @@ class Run implements FitResult {
     this.#trainStep.dispose();
     this.#evaluationStep.dispose();
     this.#optimizer.dispose();
+    this.#lossScale?.dispose();
     this.network.dispose();
   }
 }

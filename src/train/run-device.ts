@@ -7,10 +7,20 @@ import type { RunOptions } from './run-options.ts';
 /**
  * Opens a device with the fastest kernels that the engine has: relaxed SIMD is switched on for this process where that is
  * possible, which a library must not do of itself, but a program may.
+ *
+ * @throws DeviceError where there is no such device, or mixed precision is asked of one that has no float16
  */
 export async function openRunDevice(
-  { device = 'auto', threads }: Pick<RunOptions, 'device' | 'threads'>, log?: (line: string) => void,
+  { device = 'auto', threads, mixed }: Pick<RunOptions, 'device' | 'threads' | 'mixed'>, log?: (line: string) => void,
 ): Promise<Device> {
+  const opened = await openFastest(device, threads, log);
+  if (mixed && !opened.supports('float16')) {
+    throw new DeviceError(`mixed precision needs a WebGPU adapter with shader-f16, which ${opened.name} is not; train in float32, or on another device`);
+  }
+  return opened;
+}
+
+async function openFastest(device: string, threads: number | undefined, log?: (line: string) => void): Promise<Device> {
   try {
     return await openDevice(device, { threads, relaxedSimd: true, log });
   } catch (error) {

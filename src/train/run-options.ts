@@ -50,6 +50,10 @@ const learningRate = v.pipe(
     'expected a positive number, or an expression over epoch, epochs, update and updates'),
 );
 
+const flag = v.pipe(
+  v.unknown(), v.transform((x) => (x === 'true' ? true : x === 'false' ? false : x)), v.boolean('expected true or false'),
+);
+
 const device = v.pipe(
   text(), v.regex(/^(auto|cpu|webgpu|webgpu:.+|cuda|cuda:.+)$/, 'expected auto, cpu, webgpu or webgpu:NAME'),
 );
@@ -88,6 +92,7 @@ const shape = {
   augment: choice(augmentations),
   normalize: choice(normalizations),
   seed: integer(0),
+  mixed: flag,
   device,
   threads: integer(1, 64),
   workers: integer(0, 64),

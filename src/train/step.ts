@@ -5,6 +5,7 @@ import { apply, compile, grad, tensor, wrap } from '../fovea.ts';
 import { isLeaf } from '../graph/leaves.ts';
 import { getOp } from '../graph/op.ts';
 import type { ProgramMemory } from '../graph/planned.ts';
+import type { LossScale } from '../optim/loss-scale.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import type { CompiledFunction } from '../tensor/compile.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -23,6 +24,8 @@ export interface StepOptions {
 
 export interface TrainStepOptions extends StepOptions {
   readonly optimizer: Optimizer;
+  /** Makes the step one of mixed precision. */
+  readonly lossScale?: LossScale;
   readonly augmentation: Augmentation;
   /** Of the random ops: augmentation, dropout. An integer below 2^31. */
   readonly seed: number;
@@ -36,6 +39,9 @@ export interface StepResult {
   readonly loss: number;
   /** Batch x classes, of the network before this step's update. */
   readonly probabilities: Float32Array;
+  /** Of a mixed step: the scale that its loss had, and whether its gradients overflowed, so that it was undone. */
+  readonly lossScale?: number;
+  readonly undone?: boolean;
 }
 
 /** Softmax cross-entropy of logits [N, C] with labels int32 [N]: losses [N], times class and sample weights, and [N, C]. */
@@ -53,20 +59,28 @@ type TrainArguments = [
  * statistics updated in place. Compiled once; later calls allocate nothing on the device.
  */
 export class TrainStep {
-  readonly #run: CompiledFunction<TrainArguments, [Tensor, Tensor]>;
+  readonly #run: CompiledFunction<TrainArguments, Tensor[]>;
 
-  constructor({ network, device, normalization, classWeights, optimizer, augmentation, seed, recompute }: TrainStepOptions) {
+  constructor({ network, device, normalization, classWeights, optimizer, lossScale, augmentation, seed, recompute }: TrainStepOptions) {
     const seedTensor = wrap(Int32Array.of(seed), [], 'int32');
-    const step = (pixels: Tensor, labels: Tensor, weights: Tensor, ids: Tensor, count: Tensor, rate: Tensor): [Tensor, Tensor] => {
+    const step = (pixels: Tensor, labels: Tensor, weights: Tensor, ids: Tensor, count: Tensor, rate: Tensor): Tensor[] => {
       const random = { seed: seedTensor, step: count, ids };
       const x = augment(preprocess(pixels, normalization), augmentation, random);
       const logits = network.logits.apply(network.variables.all, { data: x }, { training: true, random });
       const [losses, probabilities] = crossEntropy(logits, labels, classWeights, weights);
       const loss = losses.mean();
-      optimizer.update(grad(loss, network.variables.trainable), rate);
-      return [loss, probabilities];
+      const { trainable } = network.variables;
+      if (lossScale === undefined) {
+        optimizer.update(grad(loss, trainable), rate);
+        return [loss, probabilities];
+      }
+      const scale = lossScale.scale.read();
+      const { finite } = optimizer.update(grad(lossScale.scaled(loss), trainable), rate, lossScale)!;
+      return [loss, probabilities, scale, finite];
     };
-    this.#run = compile(step as unknown as (...args: TrainArguments) => [Tensor, Tensor], { device, name: 'training step', recompute });
+    this.#run = compile(step as unknown as (...args: TrainArguments) => Tensor[], {
+      device, name: 'training step', mixed: lossScale !== undefined, recompute,
+    });
   }
 
   /**
@@ -76,9 +90,10 @@ export class TrainStep {
    * @param count of steps taken before, which random ops draw by
    */
   async run(batch: Batch, count: number, learningRate: number): Promise<{ readonly result: Promise<StepResult> }> {
-    const [loss, probabilities] = await this.#run(...argumentsOf(batch, count), learningRate);
-    const result = Promise.all([readLate(loss), readLate(probabilities)]).then(([l, p]) => ({
-      loss: l[0], probabilities: p as Float32Array,
+    const outputs = await this.#run(...argumentsOf(batch, count), learningRate);
+    const result = Promise.all(outputs.map(readLate)).then(([loss, probabilities, scale, finite]) => ({
+      loss: loss[0], probabilities: probabilities as Float32Array,
+      ...(scale && { lossScale: scale[0], undone: finite[0] === 0 }),
     }));
     result.catch(() => {}); // reported to whoever awaits it
     return { result };

@@ -81,7 +81,8 @@ function computing(options: ResolvedOptions): Record<string, string> {
     'model', 'width', 'batch', 'optimizer', 'lr', 'momentum', 'weightDecay', 'classWeights', 'sampler', 'augment',
     'normalize', 'seed',
   ] as const;
-  return Object.fromEntries(names.map((name) => [`option.${name}`, String(options[name] ?? '')]));
+  const own = Object.fromEntries(names.map((name) => [`option.${name}`, String(options[name] ?? '')]));
+  return options.mixed ? { ...own, 'option.mixed': 'true' } : own;
 }
 
 /**

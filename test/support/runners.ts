@@ -62,8 +62,10 @@ function onDevice(name: string, made: Device): Runner {
  * The runners of this machine and, by name, why the others are absent. The environment variable FOVEA_RUNNERS chooses: `reference`,
  * and devices as `device()` takes them (`cpu`, `webgpu`, `webgpu:lavapipe`).
  */
-export async function runners(): Promise<{ present: Runner[]; absent: Map<string, string> }> {
-  const wanted = (process.env.FOVEA_RUNNERS ?? 'reference,cpu,webgpu').split(',');
+export async function runners(
+  names = process.env.FOVEA_RUNNERS ?? 'reference,cpu,webgpu',
+): Promise<{ present: Runner[]; absent: Map<string, string> }> {
+  const wanted = names.split(',');
   const present: Runner[] = wanted.includes('reference') ? [reference] : [];
   const absent = new Map<string, string>();
   for (const name of wanted.filter((n) => n !== 'reference')) {

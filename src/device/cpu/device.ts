@@ -6,7 +6,7 @@
  */
 import { DeviceError } from '../../errors.ts';
 import {
-  bytesPerElement, type CpuArg, type CpuLaunch, type Device, type DeviceBuffer, type DeviceCounters, type Executable,
+  bytesPerElement, type CpuArg, type CpuLaunch, type DType, type Device, type DeviceBuffer, type DeviceCounters, type Executable,
   type PlacedLaunch,
 } from '../types.ts';
 import { Allocator } from './allocator.ts';
@@ -193,6 +193,10 @@ class CpuDevice implements Device {
         return undefined;
       });
     });
+  }
+
+  supports(dtype: DType): boolean {
+    return dtype !== 'float16';
   }
 
   allocate(bytes: number, label: string): DeviceBuffer {

@@ -1,6 +1,6 @@
 /** The WebGPU device: memory, copies and programs on one adapter. */
 import { DeviceError, OutOfMemoryError } from '../../errors.ts';
-import type { Device, DeviceBuffer, DeviceCounters, Executable, Placed, PlacedLaunch, Scratch } from '../types.ts';
+import type { DType, Device, DeviceBuffer, DeviceCounters, Executable, Placed, PlacedLaunch, Scratch } from '../types.ts';
 import type { FoundAdapter } from './adapter.ts';
 import { BufferUsage } from './constants.ts';
 import { buildExecutable } from './encode.ts';
@@ -154,6 +154,10 @@ export class WebgpuDevice implements Device {
     }
     if (buffer.gpu === undefined) throw new DeviceError(`buffer "${buffer.label}" was disposed`);
     return buffer.gpu;
+  }
+
+  supports(dtype: DType): boolean {
+    return dtype !== 'float16' || this.#device.features.has('shader-f16');
   }
 
   allocate(bytes: number, label: string): DeviceBuffer {

@@ -61,7 +61,8 @@ export async function webgpu(options: WebgpuOptions = {}): Promise<WebgpuDeviceI
   const requiredLimits: Record<string, number> = {};
   for (const name of wanted) requiredLimits[name] = adapter.limits[name] as number;
   requiredLimits.maxComputeInvocationsPerWorkgroup = Math.min(256, adapter.limits.maxComputeInvocationsPerWorkgroup);
-  const requiredFeatures: GPUFeatureName[] = adapter.features.has('timestamp-query') ? ['timestamp-query'] : [];
+  const useful: GPUFeatureName[] = ['timestamp-query', 'shader-f16'];
+  const requiredFeatures = useful.filter((feature) => adapter.features.has(feature));
   let device: GPUDevice;
   try {
     device = await adapter.requestDevice({ label: 'fovea', requiredLimits, requiredFeatures });

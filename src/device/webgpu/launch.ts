@@ -1,5 +1,5 @@
 /** Small helpers with which ops write their WebGPU launches. */
-import type { Placed, Scratch, WebgpuLaunch } from '../types.ts';
+import type { DType, Placed, Scratch, WebgpuLaunch } from '../types.ts';
 import { bytesPerElement, sizeOf } from '../types.ts';
 
 /** Bindings start at multiples of this many bytes, whatever the adapter asks for, so that launches do not depend on it. */
@@ -34,6 +34,12 @@ export function linearGrid(threads: number, size = WORKGROUP): [number, number, 
 
 export function sameMemory(a: Placed, b: Placed): boolean {
   return a.buffer === b.buffer && a.offset === b.offset && a.stride === b.stride && a.channels === b.channels;
+}
+
+/** WGSL's type in which a float value is stored, as a scalar or four elements at a time. Kernels compute in f32 and vec4f. */
+export function storageType({ dtype }: { readonly dtype: DType }, vector: boolean): string {
+  if (dtype === 'float16') return vector ? 'vec4h' : 'f16';
+  return vector ? 'vec4f' : 'f32';
 }
 
 /** The strides of a value's axes in elements, outermost first. */

@@ -4,6 +4,8 @@
  * Register tiles need their statements written out, since a software adapter keeps an array that is indexed by a variable in memory.
  * So that a kernel file stays readable, lines between `//#for i 8` and `//#end` are repeated with `$i` = 0 .. 7, and lines between
  * `//#if 1` or `//#if 0` and `//#end` are kept or left out (`//#else` is allowed). They nest.
+ *
+ * Kernels name the types that values are stored in by replacements alone; where one of these is a 16-bit float, `enable f16` comes first.
  */
 import { DeviceError } from '../../errors.ts';
 import { shaders } from '../../generated/shaders.ts';
@@ -21,7 +23,8 @@ export function shaderSource(name: string, replace: Readonly<Record<string, stri
     return String(value);
   });
   const text = includeFiles(filled, included);
-  return repeatLines(name, text.split('\n')).join('\n');
+  const code = repeatLines(name, text.split('\n')).join('\n');
+  return Object.values(replace).some((value) => /\b(f16|vec[234]h)\b/.test(String(value))) ? `enable f16;\n${code}` : code;
 }
 
 function sourceOf(name: string): string {

@@ -16,7 +16,7 @@ export const sgdUpdateLowering: Lowering<UpdateAttrs & { readonly momentum: numb
     tiles: chunks.shape[0],
     args: [
       { address: weight }, { address: gradient }, { address: momentum }, { address: chunks }, { address: multipliers },
-      { address: learningRate }, f(attrs.momentum), f(attrs.weightDecay), f(attrs.rescale), limit(attrs.clip),
+      { address: learningRate }, f(attrs.momentum), f(attrs.weightDecay), f(attrs.rescale), limit(attrs.clip), learningRate.shape.length,
     ],
     label: 'sgdUpdate',
   }],
@@ -37,7 +37,7 @@ export const adamUpdateLowering: Lowering<AdamAttrs, CpuLaunch> = {
       { address: weight }, { address: gradient }, { address: mean }, { address: variance }, { address: chunks },
       { address: multipliers }, { address: learningRate }, { address: step }, f(attrs.beta1), f(1 - attrs.beta1), f(attrs.beta2),
       f(1 - attrs.beta2), f(attrs.epsilon), f(attrs.weightDecay), f(attrs.rescale), limit(attrs.clip), attrs.correctBias ? 1 : 0,
-      f(Math.log(attrs.beta1)), f(Math.log(attrs.beta2)),
+      f(Math.log(attrs.beta1)), f(Math.log(attrs.beta2)), learningRate.shape.length,
     ],
     label: 'adamUpdate',
   }],

@@ -13,7 +13,10 @@ export type UpdateAttrs = {
   readonly clip: number | null;
 };
 
-/** Flat arenas of one length, then chunks [n,3], multipliers [S,2] and the learning rate. */
+/**
+ * Flat arenas of one length, then chunks [n,3], multipliers [S,2] and the learning rate: a scalar, or [2] with a factor on the gradients
+ * after it, which comes before `rescale`; where that is 0 nothing is updated.
+ */
 export function checkUpdate(op: string, names: readonly string[], inputs: readonly TensorType[], arenas: number): void {
   const weight = inputs[0];
   inputs.slice(0, arenas).forEach((t, i) => {
@@ -31,13 +34,20 @@ export function checkUpdate(op: string, names: readonly string[], inputs: readon
     shapeError(op, `${named('multipliers', multipliers)} should be [segments,2], learning rate and weight decay`);
   }
   checkDType(op, 'learningRate', learningRate, 'float32');
-  if (learningRate.shape.length !== 0) shapeError(op, `${named('learningRate', learningRate)} should be a scalar`);
+  if (learningRate.shape.length !== 0 && learningRate.shape.join() !== '2') {
+    shapeError(op, `${named('learningRate', learningRate)} should be a scalar, or [2] with the gradients' factor`);
+  }
 }
 
 export function checkStep(op: string, step: TensorType): void {
   checkDType(op, 'step', step, 'int32');
   if (step.shape.length !== 0) shapeError(op, `${named('step', step)} should be a scalar`);
   checkVector(op, 'step', { ...step, shape: [1] }, 1, '');
+}
+
+/** The factor on the gradients that comes with the learning rate; 0 where nothing is to be updated. */
+export function gradientFactor(learningRate: HostTensor): number {
+  return learningRate.data.length === 2 ? learningRate.data[1] : 1;
 }
 
 /** Calls `visit(i, lr, wd)` for every element of every chunk, with the segment's multipliers. */

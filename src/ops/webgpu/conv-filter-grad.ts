@@ -1,9 +1,9 @@
 /** Lowering of convolution's filter gradient: partial sums over runs of rows, then their sum. */
 import type { Lowering, Placed, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
-import { boundOffset, read, texture, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, read, storageType, texture, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
-import { convUniforms, images, TEXTURE_BYTES } from './conv.ts';
+import { convUniforms, images, loadOf, TEXTURE_BYTES } from './conv.ts';
 import { sumRuns } from './reduce.ts';
 import { tiled } from './tiles.ts';
 import { winogradFilterGrad, winogradFilterGradScratch } from './winograd.ts';
@@ -65,7 +65,11 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
     // As many columns a thread as leave the last workgroup no more than half idle.
     const CV = !vector || columns >= 48 || (columns > 16 && columns <= 32) ? 4 : 2;
     const [VEC, YVEC] = [vector ? 1 : 0, yVector ? 1 : 0];
-    const V = vector ? 'vec4f' : 'f32';
+    const types = {
+      V: vector ? 'vec4f' : 'f32', YT: storageType(dy, yVector), XT: storageType(x, vector), WT: cut ? 'f32' : storageType(dw, false),
+    };
+    const [loadX, loadY] = [loadOf(vector, x), loadOf(yVector, dy)];
+    const through = { TEX: loadX === texture ? 1 : 0, YTEX: loadY === texture ? 1 : 0 };
     const P = 2;
     const launches: WebgpuLaunch[] = runGroups(x, dy, runs, perRun).map(([first, count]): WebgpuLaunch => {
       const image = Math.floor((first * perRun) / outH);
@@ -74,9 +78,9 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
       return {
         adapter: 'software',
         shader: 'conv2d_filter_grad_rows',
-        replace: { KV, CV, P, V, W: vector ? 4 : 1, VEC, YVEC, SUM: stepSum(P, vector) },
+        replace: { KV, CV, P, W: vector ? 4 : 1, YVEC, YV: yVector ? 'vec4f' : 'f32', ...through, ...types, SUM: stepSum(P, vector) },
         uniforms: uniforms(from, grads, first, count, image),
-        bindings: [yVector ? texture(grads) : read(grads), vector ? texture(from) : read(from), write(result)],
+        bindings: [loadY(grads), loadX(from), write(result)],
         grid: [Math.ceil(columns / (8 * CV)), Math.ceil(filters / (4 * KV)), count],
         label: 'conv2dFilterGrad',
       };
@@ -84,7 +88,7 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
     launches.push({
       adapter: 'hardware',
       shader: 'conv2d_filter_grad_tiles',
-      ...tiled({ rows: filters, columns: r * s * channels, count: runs, depth: perRun * outW, rowsAlong: 'y' }, { V, VEC, YVEC }),
+      ...tiled({ rows: filters, columns: r * s * channels, count: runs, depth: perRun * outW, rowsAlong: 'y' }, { VEC, YVEC, ...types }),
       uniforms: uniforms(x, dy, 0, runs, 0),
       bindings: [read(dy), read(x), write(result)],
       label: 'conv2dFilterGrad',

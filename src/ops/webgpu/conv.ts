@@ -1,7 +1,7 @@
 /** Lowerings of convolution and its input gradient; the kernels' tile sizes are chosen here. */
 import type { Lowering, Placed, Shape, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
-import { boundOffset, read, texture, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, read, storageType, texture, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { statisticsLaunches, statisticsScratch } from './norm.ts';
 import { tiled } from './tiles.ts';
@@ -61,6 +61,11 @@ function byImages(x: Placed, y: Placed, launch: (x: Placed, y: Placed) => Webgpu
   });
 }
 
+/** How a software adapter reads operands: vectors of float32 through textures, which are such, anything else from its buffer. */
+export function loadOf(vector: boolean, ...operands: readonly Placed[]): typeof read {
+  return vector && operands.every(({ dtype }) => dtype === 'float32') ? texture : read;
+}
+
 /** Rows that a thread computes: fewer where there are few, so that all cores have work. */
 const rowsPerThread = (pixels: number): number => (pixels >= 128 ? 8 : 4);
 
@@ -75,15 +80,17 @@ function forwardLaunches(
       { x: from, y: to, bias, w: { offset: boundOffset(w), stride: w.stride } }, { relu });
   // Without a bias the binding is filled by the filters, and not read.
   const rest = (to: Placed): WebgpuLaunch['bindings'] => [read(bias ?? w), write(to)];
+  const types = { V: vector ? 'vec4f' : 'f32', XT: storageType(x, vector), WT: storageType(w, vector), YT: storageType(y, false) };
+  const load = loadOf(vector, x, w);
   const NV = columnVectors(filters);
   const rows = (from: Placed, to: Placed): WebgpuLaunch => {
     const TM = rowsPerThread(pixelsOf(to));
     return {
       adapter: 'software',
       shader: 'conv2d_forward_rows',
-      replace: vector ? { TM, NV, VEC: 1, V: 'vec4f', W: 4, M: 'mat4x4f' } : { TM, NV, VEC: 0, V: 'f32', W: 1, M: 'vec4f' },
+      replace: { TM, NV, TEX: load === texture ? 1 : 0, W: vector ? 4 : 1, M: vector ? 'mat4x4f' : 'vec4f', ...types },
       uniforms: uniforms(from, to),
-      bindings: [...(vector ? [texture(from), texture(w)] : [read(from), read(w)]), ...rest(to)],
+      bindings: [load(from), load(w), ...rest(to)],
       grid: [Math.ceil(pixelsOf(to) / (LANES * TM)), Math.ceil(filters / (4 * NV)), 1],
       label: 'conv2d',
     };
@@ -94,7 +101,7 @@ function forwardLaunches(
       adapter: 'hardware',
       shader: 'conv2d_forward_tiles',
       ...tiled({ rows: pixelsOf(y), columns: filters, count: 1, depth: sizeOf(w.shape) / filters },
-        { VEC: vector ? 1 : 0, V: vector ? 'vec4f' : 'f32' }),
+        { VEC: vector ? 1 : 0, ...types }),
       uniforms: uniforms(x, y),
       bindings: [read(x), read(w), ...rest(y)],
       label: 'conv2d',
@@ -126,16 +133,17 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
       convUniforms({ pixels: pixelsOf(to), x: to.shape, y: from.shape, w: w.shape }, attrs,
         { x: to, y: from, w: { offset: boundOffset(w), stride: w.stride } }, { classes });
     const NV = columnVectors(channels);
-    const V = vector ? 'vec4f' : 'f32';
     const VEC = vector ? 1 : 0;
+    const types = { V: vector ? 'vec4f' : 'f32', YT: storageType(dy, vector), WT: storageType(w, vector), XT: storageType(dx, false) };
+    const load = loadOf(vector, dy, w);
     const rows = (from: Placed, to: Placed): WebgpuLaunch => {
       const TM = rowsPerThread(pixelsOf(to));
       return {
         adapter: 'software',
         shader: 'conv2d_input_grad_rows',
-        replace: { TM, NV, V, W: vector ? 4 : 1, VEC },
+        replace: { TM, NV, W: vector ? 4 : 1, VEC, TEX: load === texture ? 1 : 0, ...types },
         uniforms: uniforms(from, to),
-        bindings: [...(vector ? [texture(from), texture(w)] : [read(from), read(w)]), write(to)],
+        bindings: [load(from), load(w), write(to)],
         grid: [Math.ceil(pixelsOf(to) / (LANES * TM)), Math.ceil(channels / (4 * NV)), strideH * strideW],
         label: 'conv2dInputGrad',
       };
@@ -145,7 +153,7 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
       {
         adapter: 'hardware',
         shader: 'conv2d_input_grad_tiles',
-        ...tiled({ rows: pixelsOf(dx), columns: channels, count: strideH * strideW, depth: sizeOf(w.shape) / channels }, { VEC, V }),
+        ...tiled({ rows: pixelsOf(dx), columns: channels, count: strideH * strideW, depth: sizeOf(w.shape) / channels }, { VEC, ...types }),
         uniforms: uniforms(dy, dx),
         bindings: [read(dy), read(w), write(dx)],
         label: 'conv2dInputGrad',

@@ -1,7 +1,7 @@
 /** Lowerings of depthwise convolution to shaders/depthwise*.wgsl. */
 import type { Lowering, Placed, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
-import { boundOffset, linearGrid, read, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, linearGrid, read, storageType, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { sumRuns } from './reduce.ts';
 
@@ -34,7 +34,10 @@ function launch(shader: string, label: string, parts: Parts): WebgpuLaunch {
   const total = elements / unit;
   return {
     shader,
-    replace: { T: vector ? 'vec4f' : 'f32', BIAS: bias ? 1 : 0 },
+    replace: {
+      T: vector ? 'vec4f' : 'f32', BIAS: bias ? 1 : 0,
+      XT: storageType(x, vector), YT: storageType(y, vector), WT: storageType(filter, vector),
+    },
     uniforms: [
       total, n, h, w, c / unit, p, q, r, s, ...attrs.stride, attrs.padding[0], attrs.padding[2], ...attrs.dilation,
       boundOffset(x) / unit, x.stride / unit, boundOffset(y) / unit, y.stride / unit,

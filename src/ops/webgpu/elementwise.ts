@@ -2,7 +2,7 @@
 import type { DType, Lowering, Placed, WebgpuLaunch } from '../../device/types.ts';
 import { sizeOf } from '../../device/types.ts';
 import { DeviceError } from '../../errors.ts';
-import { boundOffset, linearGrid, sameMemory } from '../../device/webgpu/launch.ts';
+import { boundOffset, linearGrid, sameMemory, storageType } from '../../device/webgpu/launch.ts';
 import { binaryExpressions, unaryExpressions, whereExpression } from '../scalar-expressions.ts';
 import type { BinaryExpression, UnaryExpression } from '../scalar-expressions.ts';
 import { placedStrides } from '../support/strides.ts';
@@ -17,8 +17,8 @@ export interface Strided {
   readonly start?: number;
 }
 
-/** WGSL's scalar for a dtype; four bytes of uint8 lie in one u32. */
-const scalarOf: Readonly<Record<DType, string>> = { float32: 'f32', bool: 'f32', int32: 'i32', uint8: 'u32' };
+/** WGSL's scalar in which a dtype is computed; four bytes of uint8 lie in one u32. */
+const scalarOf: Readonly<Record<DType, string>> = { float32: 'f32', float16: 'f32', bool: 'f32', int32: 'i32', uint8: 'u32' };
 const vectorOf: Readonly<Record<string, string>> = { f32: 'vec4f', i32: 'vec4i', u32: 'vec4u' };
 
 export interface ElementwiseOptions {
@@ -51,7 +51,7 @@ export function stridedLaunch(
   const declare = (name: string, v: Placed, isVector: boolean, access: 'read' | 'write' | 'read-write'): void => {
     const bytes = v.dtype === 'uint8' && !vector;
     const element = v.dtype === 'uint8' ? (bytes && access !== 'read' ? 'atomic<u32>' : 'u32') :
-      isVector ? vectorOf[scalarOf[v.dtype]] : scalarOf[v.dtype];
+      v.dtype === 'float16' ? storageType(v, isVector) : isVector ? vectorOf[scalarOf[v.dtype]] : scalarOf[v.dtype];
     const mode = access === 'read' ? 'read' : 'read_write';
     declarations.push(`@group(0) @binding(${bindings.length + 1}) var<storage, ${mode}> ${name}_: array<${element}>;`);
     bindings.push({ value: v, access });
@@ -66,13 +66,15 @@ export function stridedLaunch(
       overwrites = true;
     } else declare(source, o.value, vector && !splat, 'read');
     const type = wide(scalarOf[o.value.dtype]);
-    const read = o.value.dtype !== 'uint8' ? `${source}_[${index}]` :
+    const half = o.value.dtype === 'float16';
+    const read = half ? `${splat ? 'f32' : type}(${source}_[${index}])` : o.value.dtype !== 'uint8' ? `${source}_[${index}]` :
       vector ? `unpack4xU8(${source}_[${index}])` : `(${source}_[${index} >> 2u] >> ((${index} & 3u) * 8u)) & 0xffu`;
     body.push(`  let ${names[i]} = ${splat ? `${type}(${read})` : read};`);
   });
   declare('z', out.value, vector, overwrites ? 'read-write' : 'write');
   for (const [i, name] of Object.keys(options.parameters ?? {}).entries()) body.push(`  let ${name} = F(u.parameters[${i}]);`);
-  if (out.value.dtype !== 'uint8') body.push(`  z_[at[0]] = ${options.expression};`);
+  if (out.value.dtype === 'float16') body.push(`  z_[at[0]] = ${storageType(out.value, vector)}(${options.expression});`);
+  else if (out.value.dtype !== 'uint8') body.push(`  z_[at[0]] = ${options.expression};`);
   else if (vector) body.push(`  z_[at[0]] = pack4xU8(${options.expression});`);
   else {
     body.push(`  let byte = (${options.expression}) & 0xffu;`, '  let shift = (at[0] & 3u) * 8u;',
@@ -142,7 +144,7 @@ export const whereLowering: Lowering<unknown, WebgpuLaunch> = {
 
 /** Expressions of cast by the dtype asked for; conversions to int32 round toward zero. */
 const casts: Readonly<Record<DType, string>> = {
-  float32: 'F(x)', int32: 'I(x)', bool: 'select(F(0.0), F(1.0), x != T(0))', uint8: 'B(x)',
+  float32: 'F(x)', float16: 'F(x)', int32: 'I(x)', bool: 'select(F(0.0), F(1.0), x != T(0))', uint8: 'B(x)',
 };
 
 export const castLowering: Lowering<{ readonly dtype: DType }, WebgpuLaunch> = {

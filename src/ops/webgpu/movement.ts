@@ -64,6 +64,7 @@ export const padLowering: Lowering<{ readonly before: Shape; readonly mode: 'con
     const total = sizeOf(y.shape);
     return [{
       shader: 'pad',
+      replace: y.dtype === 'float16' ? { T: 'f16', VALUE: 'f16(bitcast<f32>(u.value))' } : { T: 'u32', VALUE: 'u.value' },
       uniforms: [
         ...reversed(y.shape, 1), ...reversed(x.shape, 1), ...reversed(before, 0),
         ...reversed(placedStrides(x, x.shape), 0), ...reversed(placedStrides(y, y.shape), 0),

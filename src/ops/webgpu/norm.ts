@@ -1,7 +1,7 @@
 /** Lowerings of batch statistics, normalization and its gradients. */
 import type { Lowering, Placed, Scratch, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
-import { boundOffset, f32, linearGrid, read, readWrite, sameMemory, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, f32, linearGrid, read, readWrite, sameMemory, storageType, write } from '../../device/webgpu/launch.ts';
 
 interface NormAttrs {
   readonly epsilon: number;
@@ -46,10 +46,12 @@ function normLaunch(
   const at = (v: Placed | undefined): number => (v === undefined ? 0 : boundOffset(v) / unit);
   const stride = (v: Placed | undefined): number => (v === undefined ? 0 : v.stride / unit);
   const c = channels / unit;
+  const T = vector ? 'vec4f' : 'f32';
+  const typeOf = (v: Placed | undefined): string => (v === undefined ? T : storageType(v, vector));
   const { x, dy, y, mean, variance, gamma, beta } = roles;
   return {
     shader,
-    replace: { T: vector ? 'vec4f' : 'f32', MASK: vector ? 'vec4<bool>' : 'bool', ...replace },
+    replace: { T, MASK: vector ? 'vec4<bool>' : 'bool', XT: typeOf(x), DYT: typeOf(dy), YT: typeOf(y), ...replace },
     uniforms: [
       rows, c, run, splits, f32(flags.epsilon ?? 0), flags.fixGamma === true ? 1 : 0, flags.relu === true ? 1 : 0,
       flags.frozen === true ? 1 : 0, at(x), stride(x), at(dy), stride(dy), at(y), stride(y), at(mean), at(variance), at(gamma), at(beta),
@@ -118,7 +120,7 @@ function gradient(relu: boolean, frozen: boolean): Lowering<NormAttrs, WebgpuLau
       const names = ([['dy', dy], ['x', x]] as const).map(([name, value]) => {
         if (sameMemory(value, dx)) return 'dx';
         bindings.push(read(value));
-        others.push(`@group(0) @binding(${bindings.length}) var<storage, read> ${name}: array<T>;`);
+        others.push(`@group(0) @binding(${bindings.length}) var<storage, read> ${name}: array<${storageType(value, vector)}>;`);
         return name;
       });
       const inputs = { dy, x, mean, variance, gamma, beta };

@@ -1,7 +1,7 @@
 /** Lowerings of pooling. */
 import type { Lowering, Placed, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
-import { boundOffset, linearGrid, read, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, linearGrid, read, storageType, write } from '../../device/webgpu/launch.ts';
 import type { PoolAttrs } from '../support/pool.ts';
 
 type Attrs = PoolAttrs & { readonly countPadding?: boolean };
@@ -22,10 +22,15 @@ function launch(
   const unit = vector ? 4 : 1;
   const at = (v: Placed | undefined): number[] => (v === undefined ? [0, 0] : [boundOffset(v) / unit, v.stride / unit]);
   const total = sizeOf(result.shape) / unit;
+  // what a kernel does not bind is named all the same
+  const { x, y, out = y, dx = x } = places;
   const [top, bottom, left, right] = attrs.padding;
   return {
     shader,
-    replace: { T: vector ? 'vec4f' : 'f32', MAX: max ? 1 : 0 },
+    replace: {
+      T: vector ? 'vec4f' : 'f32', MAX: max ? 1 : 0,
+      XT: storageType(x, vector), YT: storageType(y, vector), OUTT: storageType(out, vector), DXT: storageType(dx, vector),
+    },
     uniforms: [
       total, result.channels / unit, places.x.shape[1], places.x.shape[2], places.y.shape[1], places.y.shape[2],
       ...attrs.size, ...attrs.stride, top, bottom, left, right, attrs.countPadding === true ? 1 : 0,

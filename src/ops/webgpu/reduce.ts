@@ -2,7 +2,7 @@
 import type { Lowering, Placed, Scratch, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { sizeOf } from '../../device/types.ts';
 import { DeviceError } from '../../errors.ts';
-import { boundOffset, f32, linearGrid, read, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, f32, linearGrid, read, storageType, write } from '../../device/webgpu/launch.ts';
 import type { JoinedAxis } from './strided.ts';
 import { placedStrides } from '../support/strides.ts';
 import { joinAxes } from './strided.ts';
@@ -13,8 +13,8 @@ export type Combine = 'sum' | 'max' | 'min';
 
 const combines: Readonly<Record<Combine, { readonly start: string; readonly combine: string }>> = {
   sum: { start: '${T}(0.0)', combine: 'a + v' },
-  max: { start: 'x[p]', combine: 'max(a, v)' },
-  min: { start: 'x[p]', combine: 'min(a, v)' },
+  max: { start: '${T}(x[p])', combine: 'max(a, v)' },
+  min: { start: '${T}(x[p])', combine: 'min(a, v)' },
 };
 
 /** Terms below which a reduction stays in one run, and the most runs one is cut into. */
@@ -56,7 +56,9 @@ export function reduceLaunches(
     y.start % 4 === 0 && all((a) => a.strides[0]) && all((a) => a.strides[1]) && reduced.every((a) => a.strides[0] % 4 === 0);
   const unit = vector ? 4 : 1;
   const T = vector ? 'vec4f' : 'f32';
-  const replace = { T, START: combines[combine].start.replace('${T}', T), COMBINE: combines[combine].combine };
+  // partial results are float32
+  const typeOf = (v: Placed | Scratch): string => ('dtype' in v ? storageType(v, vector) : T);
+  const replace = { T, X: typeOf(x.binding), Y: typeOf(cut ? scratch : y.binding), START: combines[combine].start.replace('${T}', T), COMBINE: combines[combine].combine };
   const inUnits = (a: JoinedAxis, i: number): number => (a === kept[0] ? a.strides[i] : a.strides[i] / unit);
   const keptLengths = four(kept, (a) => (a === kept[0] ? a.length / unit : a.length), 1);
   const lastLength = Math.max(1, count);
@@ -81,7 +83,7 @@ export function reduceLaunches(
   if (!cut) return [first];
   const second: WebgpuLaunch = {
     shader: 'reduce',
-    replace,
+    replace: { ...replace, X: T, Y: typeOf(y.binding) },
     uniforms: [
       ...keptLengths, ...four(kept, (a) => packed[kept.indexOf(a)], 0), ...four(kept, (a) => inUnits(a, 1), 0),
       splits, 1, 1, 1, n, 0, 0, 0,

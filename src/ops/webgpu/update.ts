@@ -30,7 +30,8 @@ function update(
     replace: { ADAM: arenas.second === undefined ? 0 : 1, VEC: vector ? 1 : 0, V: vector ? 'vec4f' : 'f32', W: vector ? 4 : 1 },
     uniforms: [
       rows, at(arenas.weight), at(arenas.grad), at(arenas.first), at(arenas.second), at(chunks), at(multipliers), at(rate), at(step),
-      attrs.clip === null ? 0 : 1, attrs.correctBias === true ? 1 : 0, f32(Infinity),
+      attrs.clip === null ? 0 : 1, attrs.correctBias === true ? 1 : 0, rate.shape.length,
+      f32(Infinity),
       f32(attrs.weightDecay), f32(attrs.rescale), f32(attrs.clip ?? 0), f32(attrs.momentum ?? 0), f32(beta1), f32(beta2),
       f32(1 - beta1), f32(1 - beta2), f32(attrs.epsilon ?? 0), f32(Math.log(beta1)), f32(Math.log(beta2)),
     ],

@@ -5,7 +5,7 @@
  * adjoint: dw = G^T [sum over blocks of (A dY A^T) . (B^T d B)] G.
  */
 import type { Placed, Scratch, Shape, WebgpuLaunch } from '../../device/types.ts';
-import { boundOffset, linearGrid, read, readWrite, texture, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, linearGrid, read, readWrite, storageType, texture, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { tiled } from './tiles.ts';
 
@@ -108,6 +108,9 @@ function passesOf(plan: Plan): Pass[] {
   });
 }
 
+/** Replacements in a transform that reads or writes `v`, whose other side is float32. */
+const transformOf = ({ transforms }: Plan, v: Placed): Readonly<Record<string, string | number>> => ({ ...transforms, T: storageType(v, false) });
+
 interface ImageWords {
   readonly image: Placed;
   readonly padding?: readonly [number, number];
@@ -195,7 +198,7 @@ export function winogradLaunches(parts: ConvolutionParts): WebgpuLaunch[] {
   const [top, , left] = attrs.padding;
   const padding: [number, number] = gradient ? [2 - top, 2 - left] : [top, left];
   const launches: WebgpuLaunch[] = [{
-    shader: 'winograd_filter', replace: plan.transforms,
+    shader: 'winograd_filter', replace: transformOf(plan, filter),
     uniforms: [filters, channels, boundOffset(filter), filter.stride, gradient ? 1 : depth, gradient ? depth : 1, plane, gradient ? 1 : 0],
     bindings: [read(filter), write(u)],
     grid: linearGrid(filters * channels),
@@ -204,7 +207,7 @@ export function winogradLaunches(parts: ConvolutionParts): WebgpuLaunch[] {
   for (const pass of passesOf(plan)) {
     launches.push(
       {
-        shader: 'winograd_input', replace: plan.transforms,
+        shader: 'winograd_input', replace: transformOf(plan, input),
         uniforms: imageUniforms(pass, { image: input, padding, steps: [depth, 1, pass.count * depth] }),
         bindings: [read(input), write(v)],
         grid: linearGrid(pass.count * depth),
@@ -213,7 +216,7 @@ export function winogradLaunches(parts: ConvolutionParts): WebgpuLaunch[] {
       ...products({ scratch: v, items: pass.count, step: width }, { scratch: u, items: width, step: 1 }, plan.planes, depth, depth, m,
         pass.count * width, false, label),
       {
-        shader: 'winograd_output', replace: plan.transforms,
+        shader: 'winograd_output', replace: transformOf(plan, output),
         // Blocks that only fill up the pass have no pixels.
         uniforms: imageUniforms({ ...pass, count: Math.min(pass.count, plan.all - pass.first) },
           { image: output, steps: [width, 1, pass.count * width], bias, relu: relu === true }),
@@ -236,14 +239,14 @@ export function winogradFilterGrad(x: Placed, dy: Placed, dw: Placed, scratch: r
   const { perPass } = plan;
   const launches: WebgpuLaunch[] = passesOf(plan).flatMap((pass) => [
     {
-      shader: 'winograd_input', replace: plan.transforms,
+      shader: 'winograd_input', replace: transformOf(plan, x),
       uniforms: imageUniforms(pass, { image: x, padding: [attrs.padding[0], attrs.padding[2]], steps: [1, perPass, perPass * channels] }),
       bindings: [read(x), write(v)],
       grid: linearGrid(pass.count * channels),
       label: `${label}: transform input`,
     },
     {
-      shader: 'winograd_gradient', replace: plan.transforms,
+      shader: 'winograd_gradient', replace: transformOf(plan, dy),
       uniforms: imageUniforms(pass, { image: dy, steps: [1, perPass, perPass * filters] }),
       bindings: [read(dy), write(w)],
       grid: linearGrid(pass.count * filters),
@@ -253,7 +256,7 @@ export function winogradFilterGrad(x: Placed, dy: Placed, dw: Placed, scratch: r
       perPass, s, filters * channels, pass.first > 0, label),
   ]);
   launches.push({
-    shader: 'winograd_filter_gradient', replace: plan.transforms,
+    shader: 'winograd_filter_gradient', replace: transformOf(plan, dw),
     uniforms: [filters, channels, boundOffset(dw), dw.stride, channels, 1, filters * channels, 0],
     bindings: [read(s), write(dw)],
     grid: linearGrid(filters * channels),

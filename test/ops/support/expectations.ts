@@ -4,7 +4,7 @@ import type { DifferentiableOp } from '../../../src/tensor/define-op.ts';
 /** Ops whose result is an integer, a bool, or a function of them. */
 const discrete = [
   'argMax', 'oneHot', 'equal', 'notEqual', 'less', 'lessEqual', 'greater', 'greaterEqual', 'logicalAnd', 'logicalOr', 'logicalNot',
-  'random',
+  'random', 'allFinite',
 ];
 /** Gradients that have no gradient rule themselves, fused kernels that stand for ops that have one, and updates of variables. */
 const terminal = [

@@ -1,0 +1,90 @@
+/**
+ * Every op that may store float16, on every device that has it: its samples with float16 in place of float32, in all operands and in
+ * some, results stored either way, under the rule of src/testing/tolerance.ts. The suite proper holds them to float32.
+ *
+ * FOVEA_FLOAT16_RUNNERS chooses devices (default `webgpu,webgpu:lavapipe`), FOVEA_OPS ops by name.
+ */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { device } from '../../src/device/index.ts';
+import type { Device } from '../../src/device/types.ts';
+import { sizeOf } from '../../src/device/types.ts';
+import { DTypeError, DeviceError } from '../../src/errors.ts';
+import { compile, concat, conv2d, grad, matmul, softmax, variable, wrap } from '../../src/index.ts';
+import type { Tensor } from '../../src/index.ts';
+import { evaluate } from '../../src/graph/evaluate.ts';
+import type { Op } from '../../src/graph/op.ts';
+import { registeredOps } from '../../src/graph/op.ts';
+import { checkForward, float16Samples } from '../../src/testing/check-op.ts';
+import type { LayoutName } from '../../src/testing/inputs.ts';
+import { binaryExpressions, unaryExpressions } from '../../src/ops/scalar-expressions.ts';
+import { runners } from '../support/runners.ts';
+import { skip } from '../support/skip.ts';
+import { openWebgpu } from '../support/webgpu.ts';
+
+const { present, absent } = await runners(process.env.FOVEA_FLOAT16_RUNNERS ?? 'webgpu,webgpu:lavapipe');
+const chosen = process.env.FOVEA_OPS?.split(',');
+const ops = registeredOps().filter((op) => op.float16 !== undefined && (chosen?.includes(op.name) ?? true));
+const elementwise = new Set([...Object.keys(unaryExpressions), ...Object.keys(binaryExpressions)]);
+
+/** Ops that share one kernel, and those whose kernels take long to compile, are tried in fewer placements. */
+function layoutsOf(op: Op): readonly LayoutName[] | undefined {
+  if (elementwise.has(op.name)) return ['plain', 'mixed, first input odd'];
+  return op.precision === 'matrix' ? ['plain', 'odd', 'mixed, outputs odd'] : undefined;
+}
+
+function tryAll(name: string, device: Device, tried: readonly Op[]): void {
+  for (const op of tried) {
+    test(`${op.name} on ${name}: float16`, async () => {
+      const report = await checkForward(op, device, layoutsOf(op), float16Samples(op));
+      assert.is(report.failures.length, 0, `${report.failures.length}: ${report.failures.slice(0, 5).join('\n')}`);
+      assert.ok(report.checks > 0, 'nothing was compared');
+    });
+  }
+}
+
+for (const { name, device } of present) {
+  if (device!.supports('float16')) tryAll(name, device!, ops);
+  else absent.set(name, `${device!.name} has no shader-f16`);
+}
+for (const [name, why] of absent) skip(`float16 on ${name}`, why);
+// on a software adapter the kernels for hardware are tried by name
+const hardware = await openWebgpu({ adapter: 'lavapipe', kernels: 'hardware' });
+if (hardware.reason === undefined) tryAll('lavapipe, kernels for hardware', hardware.device, ops.filter((op) => op.precision === 'matrix'));
+else skip('float16 in the kernels for hardware', hardware.reason);
+
+test('what may not be float16 is refused by op and operand', () => {
+  const half = (shape: readonly number[]): Tensor => wrap(new Float32Array(sizeOf(shape)), shape, 'float16');
+  const whole = (shape: readonly number[]): Tensor => wrap(new Float32Array(sizeOf(shape)), shape, 'float32');
+  assert.throws(() => softmax(half([2, 3])), (e: Error) => e instanceof DTypeError && e.message === 'softmax: x [2,3] is float16, expected float32');
+  assert.throws(() => matmul(half([2, 3]), whole([3, 2])), /^matmul: b \[3,2\] is float32, expected float16$/);
+  assert.throws(() => matmul(whole([2, 3]), half([3, 2])), /matmul: b \[3,2\] is float16, expected float32/);
+  assert.throws(() => concat([half([2, 3]), whole([2, 3])]), /concat: x \[2,3\] is float32, expected float16/);
+  assert.throws(() => conv2d(half([1, 4, 4, 2]), half([3, 1, 1, 2]), { bias: half([3]) }), /conv2d: bias \[3\] is float16, expected float32/);
+  assert.throws(() => variable(0, [2], { dtype: 'float16', name: 'w' }), /variable "w" is float16/);
+});
+
+test('which dtype results have', () => {
+  const half = wrap(Float32Array.of(1, 2), [2], 'float16');
+  const whole = wrap(Float32Array.of(1, 2), [2], 'float32');
+  assert.is(half.add(half).dtype, 'float16');
+  assert.is(half.mul(2).dtype, 'float16');
+  assert.is(half.add(whole).dtype, 'float32');
+  assert.is(half.sum().dtype, 'float32');
+  assert.is(half.greater(whole).dtype, 'bool');
+  assert.is(half.reshape([1, 2]).dtype, 'float16');
+  assert.is(grad(half.cast('float32').sum(), [half])[0].dtype, 'float16');
+});
+
+test('the cpu device has no float16 and says so', async () => {
+  const cpu = await device('cpu');
+  const x = wrap(Float32Array.of(1), [1], 'float32');
+  await evaluate([x.cast('float16').add(1).cast('float32').value], cpu).then(() => assert.unreachable(), (error: Error) => {
+    assert.ok(error instanceof DeviceError);
+    assert.match(error.message, /op "cast" gives float16, which cpu .* does not have: it is for WebGPU adapters with shader-f16/);
+  });
+  assert.throws(() => compile((a: Tensor) => a.matmul(a), { mixed: true, device: cpu, name: 'step' }),
+    /"step": mixed precision needs a WebGPU adapter with shader-f16, which cpu .* is not/);
+});
+
+test.run();

@@ -1,0 +1,20 @@
+import type { Device, DeviceBuffer } from '../../src/device/types.ts';
+
+/** A webgpu device that holds no memory and runs nothing: Programs are rewritten, ordered, planned and lowered for it. */
+export function planningDevice(): Device {
+  const counters = { allocations: 0, bytesAllocated: 0, peakBytes: 0, launches: 0, compilations: 0, runs: 0 };
+  const nothing = (): void => undefined;
+  return {
+    kind: 'webgpu', name: 'planning', fingerprint: {}, counters,
+    memory: { arena: 'slots', alignment: 256, maxBuffer: 2 ** 32 },
+    supports: () => true,
+    allocate(bytes: number, label: string): DeviceBuffer {
+      counters.bytesAllocated += bytes;
+      return { bytes, label, dispose: () => void (counters.bytesAllocated -= bytes) };
+    },
+    write: nothing, copy: nothing, dispose: nothing, [Symbol.dispose]: nothing, disposed: false,
+    read: async (_buffer, _at, bytes) => new Uint8Array(bytes),
+    build: async () => ({ bytes: 0, run: async () => nothing(), profile: async () => [], dispose: nothing }),
+    synchronize: async () => nothing(),
+  };
+}
