@@ -2,6 +2,7 @@
 /** Mixed precision: what the rewriting makes float16, what it saves, and steps that overflow. Steps run on lavapipe, or a GPU by name. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { roundToHalf } from '../../src/device/half.ts';
 import type { Device } from '../../src/device/types.ts';
 import { GraphError, OptionError } from '../../src/errors.ts';
 import { isLeaf } from '../../src/graph/leaves.ts';
@@ -11,7 +12,7 @@ import { topologicalOrder } from '../../src/graph/node.ts';
 import { rewrite } from '../../src/graph/rewrite.ts';
 import { batchNorm, compile, concat, conv2d, globalAvgPool, grad, linear, maxPool2d, softmaxCrossEntropy, tensor, variable } from '../../src/index.ts';
 import type { Tensor } from '../../src/index.ts';
-import { inceptionBN } from '../../src/models/index.ts';
+import { inceptionBN, inceptionBNSmall } from '../../src/models/index.ts';
 import { createVariables, initialize, internals } from '../../src/nn/index.ts';
 import { LossScale, adam, sgd } from '../../src/optim/index.ts';
 import type { Optimizer } from '../../src/optim/index.ts';
@@ -221,39 +222,42 @@ for (const kind of ['sgd', 'adam'] as const) {
   });
 }
 
-onDevice('gradients of Inception-BN stay near those of float32', async () => {
-  const [batch, side] = [4, 64];
+/** A step of a small Inception-BN, in mixed precision or on images that were rounded to float16: its loss, then its gradients, joined. */
+async function stepOf(variant: 'exact' | 'rounded images' | 'mixed'): Promise<{ loss: number; gradients: Float32Array }> {
+  const [batch, side] = [16, 28];
   const noise = new PhiloxStream(7, 'step');
   const pixels = Float32Array.from({ length: batch * side * side * 3 }, () => noise.normal());
-  const results: Float32Array[][] = [];
-  let names: string[] = [];
-  for (const half of [false, true]) {
-    const net = internals(inceptionBN({ classes: 2, width: 0.25 })).fc1_output;
-    const { all, trainable } = createVariables(net, initialize(net, { data: [batch, 3, side, side] }, { seed: 3 }));
-    names = trainable.map((v) => v.name);
-    const step = compile((x: Tensor, y: Tensor) => {
-      const loss = softmaxCrossEntropy(net.apply(all, x, { training: true }) as Tensor, y).losses.mean();
-      return [loss, ...grad(loss.mul(1024), trainable)];
-    }, { device, mixed: half });
-    const values: Float32Array[] = [];
-    for (const t of await step(tensor(pixels, [batch, side, side, 3]), tensor(Int32Array.of(0, 1, 0, 1)))) values.push((await t.data()) as Float32Array);
-    results.push(values);
-    step.dispose();
-  }
-  const [exact, half] = results;
-  assert.ok(Math.abs(exact[0][0] - half[0][0]) < 0.02, `losses ${exact[0][0]} and ${half[0][0]}`);
-  let [worst, lowest] = [0, 1];
-  names.forEach((name, i) => {
-    // biases ahead of a normalization have a true gradient of zero
-    if (/^conv_.*_bias$/.test(name)) return;
-    const [a, b] = [exact[i + 1], half[i + 1]];
-    const dot = (p: Float32Array, q: Float32Array): number => p.reduce((sum, v, j) => sum + v * q[j], 0);
-    const [na, nb] = [Math.sqrt(dot(a, a)), Math.sqrt(dot(b, b))];
-    worst = Math.max(worst, Math.abs(na - nb) / na);
-    lowest = Math.min(lowest, dot(a, b) / (na * nb));
-  });
-  console.log(`Inception-BN, mixed: norms of gradients within ${(100 * worst).toFixed(2)} %, lowest cosine ${lowest.toFixed(5)}`);
-  assert.ok(worst < 0.05 && lowest > 0.99, `norms ${worst}, cosine ${lowest}`);
+  const net = internals(inceptionBNSmall({ classes: 2, width: 0.25 })).fc1_output;
+  const { all, trainable } = createVariables(net, initialize(net, { data: [batch, 3, side, side] }, { seed: 3 }));
+  const step = compile((x: Tensor, y: Tensor) => {
+    const loss = softmaxCrossEntropy(net.apply(all, x, { training: true }) as Tensor, y).losses.mean();
+    return [loss, ...grad(loss.mul(1024), trainable)];
+  }, { device, mixed: variant === 'mixed' });
+  const images = tensor(variant === 'rounded images' ? pixels.map(roundToHalf) : pixels, [batch, side, side, 3]);
+  const [loss, ...gradients] = await step(images, tensor(Int32Array.from({ length: batch }, (_, i) => i % 2)));
+  const values: number[] = [];
+  for (const t of gradients) values.push(...await t.data());
+  const result = { loss: (await loss.data())[0], gradients: Float32Array.from(values) };
+  step.dispose();
+  return result;
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  const dot = (p: Float32Array, q: Float32Array): number => p.reduce((sum, v, i) => sum + v * q[i], 0);
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+}
+
+/**
+ * ReLUs and batch statistics make a network's gradients jump with any rounding, so the measure is the least that float16 can do:
+ * storing nothing but the images in it. Mixed precision rounds some 60 layers' values beside.
+ */
+onDevice('gradients of Inception-BN stay as near those of float32 as rounding allows', async () => {
+  const [exact, rounded, half] = [await stepOf('exact'), await stepOf('rounded images'), await stepOf('mixed')];
+  const apart = [rounded, half].map(({ gradients }) => 1 - cosine(gradients, exact.gradients));
+  console.log(`Inception-BN small: losses ${exact.loss}, ${half.loss} mixed; 1 - cosine of all gradients ${apart[0].toExponential(2)} with rounded `
+    + `images, ${apart[1].toExponential(2)} mixed`);
+  assert.ok(Math.abs(exact.loss - half.loss) < 1e-3, `losses ${exact.loss} and ${half.loss}`);
+  assert.ok(apart[0] > 0 && apart[1] < 5 * apart[0], `1 - cosine ${apart[0]} and ${apart[1]}`);
 });
 
 onDevice('a mixed run resumes bit for bit, its loss scale with it', async () => {
