@@ -32,6 +32,7 @@ const isGradOf = (grad: Node, pool: Node): boolean =>
 const withIndices: Rewrite = {
   name: 'maxPool2d + indices',
   anchor: 'maxPool2d',
+  keeps: true,
   match(node, graph) {
     const { size } = node.attrs as PoolAttrs;
     if (size[0] * size[1] > NONE || !graph.users(node).some((user) => isGradOf(user, node))) return undefined;
@@ -82,7 +83,6 @@ export const maxPool2dIndicesOp: DifferentiableOp<PoolAttrs> = defineOp<PoolAttr
   kernels: { cpu: cpu.maxPoolIndicesLowering, webgpu: gpuPool.maxPoolIndicesLowering },
   // threads of the WebGPU device write whole words, which hold four indices
   contiguousOutputs: [1],
-  recompute: ({ attrs, inputs }) => ({ op: 'maxPool2d', attrs, inputs }),
   precision: 'follow',
   float16: { inputs: 'all', outputs: [0] },
   cost: (inputs, outputs, { size }) => ({

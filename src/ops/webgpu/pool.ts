@@ -55,9 +55,9 @@ export const avgPoolLowering = forward('average', 'avgPool2d');
 export const maxPoolIndicesLowering: Lowering<Attrs, WebgpuLaunch> = {
   launches({ inputs: [x], outputs: [y, index], attrs }) {
     const bindings = [read(x), write(y), write(index)];
-    const { grid, ...rest } = launch('pool_indices', 'max', { x, y, out: index }, y, attrs, bindings, 'maxPool2dIndices');
+    const made = launch('pool_indices', 'max', { x, y, out: index }, y, attrs, bindings, 'maxPool2dIndices');
     // a thread for each word that indices lie in
-    return [{ ...rest, grid: linearGrid(Math.ceil((boundOffset(index) + sizeOf(index.shape)) / 4)) }];
+    return [{ ...made, grid: linearGrid(Math.ceil((boundOffset(index) + sizeOf(index.shape)) / 4)) }];
   },
 };
 
