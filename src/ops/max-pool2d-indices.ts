@@ -68,7 +68,9 @@ export const maxPool2dIndicesOp: DifferentiableOp<PoolAttrs> = defineOp<PoolAttr
     checkFloat('maxPool2dIndices', ['x'], [x]);
     const shape = poolOutputShape('maxPool2dIndices', x, attrs);
     const { size } = attrs;
-    if (size[0] * size[1] > NONE) shapeError('maxPool2dIndices', `window ${show(size)} has more than ${NONE} places, which a byte cannot tell apart`);
+    if (size[0] * size[1] > NONE) {
+      shapeError('maxPool2dIndices', `window ${show(size)} has more than ${NONE} places, which a byte cannot tell apart`);
+    }
     return [{ shape, dtype: 'float32' }, { shape, dtype: 'uint8' }];
   },
   reference([x]: readonly HostTensor[], attrs, outputs) {

@@ -143,7 +143,7 @@ for (const { name, runner, open } of variants) {
 }
 
 const applied = new Set<string>();
-for (let seed = 1; seed <= Number(process.env.FOVEA_NETWORKS ?? 6); seed++) {
+for (let seed = 1; seed <= Number(process.env.FOVEA_NETWORKS ?? 7); seed++) {
   const drawn = draw(seed);
   test(`network ${seed}: ${drawn.text}`, async () => {
     const results = new Map<string, Results>();
