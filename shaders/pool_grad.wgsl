@@ -1,4 +1,5 @@
-// dx[i] = sum over the windows that hold x[i] of: dy where x[i] is the window's first maximum in row-major order (MAX), or dy / divisor.
+// dx[i] = sum over the windows that hold x[i] of: dy where x[i] is the window's first maximum in row-major order, by comparing (MAX) or as
+// the window's index says (INDEX, bytes that pool_indices.wgsl wrote); or dy / divisor.
 // Each element gathers what falls to it, so none is written twice. Windows are visited in row-major order.
 // T is f32, or vec4f along channels; YT, XT, OUTT and DXT are that or its 16-bit kin, in which dy, x, y and dx are stored.
 // Workgroup 64, one element or vector of dx a thread; grid ceil(total / 64) folded into x and y.
@@ -10,7 +11,12 @@
 @group(0) @binding(3) var<storage, read> y: array<${OUTT}>;
 @group(0) @binding(4) var<storage, read_write> dx: array<${DXT}>;
 //#else
+//#if ${INDEX}
+@group(0) @binding(2) var<storage, read> index: array<u32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<${DXT}>;
+//#else
 @group(0) @binding(2) var<storage, read_write> dx: array<${DXT}>;
+//#end
 //#end
 
 @compute @workgroup_size(64)
@@ -37,8 +43,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var ox = firstX; ox < lastX; ox++) {
       let o = (n * u.outH + oy) * u.outW + ox;
       let g = T(dy[u.yOffset + o * u.yStride + c]);
-      let w = window(oy, ox);
       //#if ${MAX}
+      let w = window(oy, ox);
       let top = T(y[u.outOffset + o * u.outStride + c]);
       var first = own == top;
       if (any(first)) {
@@ -51,7 +57,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         sum += select(T(0.0), g, first);
       }
       //#else
-      sum += g / divisor(w);
+      //#if ${INDEX}
+      let at = u.outOffset + o * u.outStride + c;
+      let place = (py - oy * u.strideH) * u.sizeW + px - ox * u.strideW;
+      //#if ${VECTOR}
+      sum += select(T(0.0), g, unpack4xU8(index[at]) == vec4u(place));
+      //#else
+      sum += select(0.0, g, extractBits(index[at / 4u], at % 4u * 8u, 8u) == place);
+      //#end
+      //#else
+      sum += g / divisor(window(oy, ox));
+      //#end
       //#end
     }
   }

@@ -1,13 +1,15 @@
 /**
  * Pooling of NHWC images. The forward kernels take runs of output pixels, four channels at a time. The gradient of max pooling takes
  * an image by a block of channels, so that one tile owns every element it adds to: for each window in turn, dy goes to the first
- * element, in row-major order, that equals the maximum. That of average pooling gathers: each input pixel sums what its windows give.
+ * element, in row-major order, that equals the maximum. The other gradients gather: each input pixel sums what its windows give, of
+ * average pooling a part each, of max pooling with indices all or nothing.
  *
  * Arguments: 0 x, 1 y, 2 (max gradient: dy), 3 (gradients: dx), 4 images, 5 H, 6 W, 7 P, 8 Q, 9 C, 10 size h, 11 w, 12 stride h, 13 w,
  * 14 top, 15 bottom, 16 left, 17 right, 18 x's, 19 y's, 20 dy's, 21 dx's stride (bytes), 22 pixels (or channels) a tile, 23 tiles of
- * channels, 24 whether padding counts.
+ * channels, 24 whether padding counts, 25 index (a byte an output: the place of the first maximum in its window, row-major and with
+ * the padding; 255 where that is NaN), 26 its stride (bytes).
  */
-import { addr, int, max32, min32 } from './lib/simd';
+import { addr, int, max32, min32, select4 } from './lib/simd';
 
 // @ts-ignore: decorator
 @inline
@@ -112,6 +114,72 @@ export function maxPoolGrad(args: usize, tile: i32, scratch: usize): void {
   }
 }
 
+/** 16 masks of four bytes as 16 of one. */
+// @ts-ignore: decorator
+@inline
+function narrow(a: v128, b: v128, c: v128, d: v128): v128 {
+  return i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
+}
+
+/** maxPool with indices. 16 channels at a time; the last 16 overlap those before them. */
+export function maxPoolIndices(args: usize, tile: i32, scratch: usize): void {
+  const h = int(args, 5), w = int(args, 6), p = int(args, 7), q = int(args, 8), c = int(args, 9);
+  const xStride = addr(args, 18), yStride = addr(args, 19), sizeW = int(args, 11);
+  const first = tile * int(args, 22), last = min32(first + int(args, 22), int(args, 4) * p * q);
+  for (let m = first; m < last; m++) {
+    const image = m / (p * q);
+    const pixel = m - image * (p * q);
+    const oh = pixel / q, ow = pixel - oh * q;
+    const h0 = oh * int(args, 12) - int(args, 14), w0 = ow * int(args, 13) - int(args, 16);
+    const h1 = min32(h0 + int(args, 10), h), w1 = min32(w0 + sizeW, w);
+    const hs = max32(h0, 0), ws = max32(w0, 0);
+    const y = at(addr(args, 1), m, yStride), index = at(addr(args, 25), m, addr(args, 26));
+    const corner = at(addr(args, 0), (image * h + hs) * w + ws, xStride);
+    const line = (<usize>w) * xStride;
+    const corner0 = (hs - h0) * sizeW + ws - w0;
+    if (c < 16) {
+      for (let k = 0; k < c; k++) {
+        let row = at(corner, k, 4), best = load<f32>(row), found = corner0;
+        for (let ih = hs, left = corner0; ih < h1; ih++, row += line, left += sizeW) {
+          let from = row, place = left;
+          for (let iw = ws; iw < w1; iw++, from += xStride, place++) {
+            const v = load<f32>(from);
+            if (v > best) found = place;
+            best = max<f32>(best, v);
+          }
+        }
+        store<f32>(at(y, k, 4), best);
+        store<u8>(at(index, k, 1), best == best ? found : 255);
+      }
+      continue;
+    }
+    for (let k = 0; k < c; k += 16) {
+      const from16 = min32(k, c - 16);
+      let row = at(corner, from16, 4), found = i8x16.splat(<i8>corner0);
+      let b0 = v128.load(row), b1 = v128.load(row, 16), b2 = v128.load(row, 32), b3 = v128.load(row, 48);
+      for (let ih = hs, left = corner0; ih < h1; ih++, row += line, left += sizeW) {
+        let from = row, place = left;
+        for (let iw = ws; iw < w1; iw++, from += xStride, place++) {
+          const v0 = v128.load(from), v1 = v128.load(from, 16), v2 = v128.load(from, 32), v3 = v128.load(from, 48);
+          const larger = narrow(f32x4.gt(v0, b0), f32x4.gt(v1, b1), f32x4.gt(v2, b2), f32x4.gt(v3, b3));
+          found = select4(i8x16.splat(<i8>place), found, larger);
+          b0 = f32x4.max(b0, v0);
+          b1 = f32x4.max(b1, v1);
+          b2 = f32x4.max(b2, v2);
+          b3 = f32x4.max(b3, v3);
+        }
+      }
+      const to = at(y, from16, 4);
+      v128.store(to, b0);
+      v128.store(to, b1, 16);
+      v128.store(to, b2, 32);
+      v128.store(to, b3, 48);
+      const none = narrow(f32x4.ne(b0, b0), f32x4.ne(b1, b1), f32x4.ne(b2, b2), f32x4.ne(b3, b3));
+      v128.store(at(index, from16, 1), v128.or(found, none));
+    }
+  }
+}
+
 /** One over the places, or the elements, of a window. */
 function inverseCount(args: usize, oh: i32, ow: i32): f32 {
   const h0 = oh * int(args, 12) - int(args, 14), w0 = ow * int(args, 13) - int(args, 16);
@@ -190,6 +258,50 @@ export function avgPoolGrad(args: usize, tile: i32, scratch: usize): void {
         for (i = 0; i < wide; i += 16) v128.store(dx + i, f32x4.add(v128.load(dx + i), f32x4.mul(v128.load(dy + i), f)));
         for (; i < bytes; i += 4) store<f32>(dx + i, load<f32>(dx + i) + load<f32>(dy + i) * factor);
       }
+    }
+  }
+}
+
+/** x and y are not read. 16 channels at a time; the last 16 overlap those before them. */
+export function maxPoolIndexGrad(args: usize, tile: i32, scratch: usize): void {
+  const h = int(args, 5), w = int(args, 6), p = int(args, 7), q = int(args, 8), c = int(args, 9);
+  const dyStride = addr(args, 20), indexStride = addr(args, 26), sizeW = int(args, 11);
+  const first = tile * int(args, 22), last = min32(first + int(args, 22), int(args, 4) * h * w);
+  for (let m = first; m < last; m++) {
+    const image = m / (h * w);
+    const pixel = m - image * (h * w);
+    const ih = pixel / w + int(args, 14), iw = pixel % w + int(args, 16);
+    const oh0 = firstWindow(ih, int(args, 10), int(args, 12)), oh1 = min32(ih / int(args, 12) + 1, p);
+    const ow0 = firstWindow(iw, sizeW, int(args, 13)), ow1 = min32(iw / int(args, 13) + 1, q);
+    const dx = at(addr(args, 3), m, addr(args, 21));
+    for (let k = 0; k < c; k += c < 16 ? 1 : 16) {
+      const k0 = c < 16 ? k : min32(k, c - 16), to = at(dx, k0, 4);
+      let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0, single: f32 = 0;
+      for (let oh = oh0; oh < oh1; oh++) {
+        const row = (ih - oh * int(args, 12)) * sizeW + iw;
+        for (let ow = ow0; ow < ow1; ow++) {
+          const o = (image * p + oh) * q + ow, place = row - ow * int(args, 13);
+          const dy = at(addr(args, 2), o, dyStride) + (<usize>k0 << 2), index = at(addr(args, 25), o, indexStride) + k0;
+          if (c < 16) {
+            if (load<u8>(index) == place) single += load<f32>(dy);
+            continue;
+          }
+          const chosen = i8x16.eq(v128.load(index), i8x16.splat(<i8>place));
+          const low = i16x8.extend_low_i8x16_s(chosen), high = i16x8.extend_high_i8x16_s(chosen);
+          s0 = f32x4.add(s0, v128.and(v128.load(dy), i32x4.extend_low_i16x8_s(low)));
+          s1 = f32x4.add(s1, v128.and(v128.load(dy, 16), i32x4.extend_high_i16x8_s(low)));
+          s2 = f32x4.add(s2, v128.and(v128.load(dy, 32), i32x4.extend_low_i16x8_s(high)));
+          s3 = f32x4.add(s3, v128.and(v128.load(dy, 48), i32x4.extend_high_i16x8_s(high)));
+        }
+      }
+      if (c < 16) {
+        store<f32>(to, single);
+        continue;
+      }
+      v128.store(to, s0);
+      v128.store(to, s1, 16);
+      v128.store(to, s2, 32);
+      v128.store(to, s3, 48);
     }
   }
 }

@@ -45,6 +45,8 @@ function poolings(layer: PoolingLayer, batch: number): KernelProblem[] {
     return [
       problem('pool', 'maxPool2d', name, [f32(x)], window, names),
       problem('pool', 'maxPool2dGrad', name, [f32(y), f32(x), f32(y, { from: 'maxPool2d' })], window, names),
+      problem('pool', 'maxPool2dIndices', name, [f32(x)], window, names),
+      problem('pool', 'maxPool2dIndexGrad', name, [f32(y), { shape: y, dtype: 'uint8', low: 0, high: r * s }], { ...window, inputShape: x }, names),
     ];
   }
   const attrs = { ...window, countPadding: true };

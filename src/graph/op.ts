@@ -99,6 +99,8 @@ export interface Rewrite {
   readonly anchor: string;
   /** `fuse` (the default) puts a fused kernel in the pattern's place; `merge` makes one op of several alike, once nothing fuses any more. */
   readonly stage?: 'fuse' | 'merge';
+  /** Keeps a small value for the backward pass in place of a large one; left out with `recompute`, which keeps neither. */
+  readonly keeps?: true;
   match(node: Node, graph: RewriteGraph): readonly Replacement[] | undefined;
 }
 

@@ -64,7 +64,7 @@ export interface Planned {
 /** Rewrites, orders and plans; allocates nothing. */
 export function planProgram({ device, requested, assignments, fuse, mixed: half = false, recompute: again = false }: ProgramSpec): Planned {
   const values = [...requested, ...assignments.map((a) => a.value)];
-  const { roots: fused, applied } = fuse === false ? { roots: values, applied: [] } : rewrite(values);
+  const { roots: fused, applied } = fuse === false ? { roots: values, applied: [] } : rewrite(values, again);
   const roots = half ? mixed(fused) : fused;
   const { arena: kind, alignment, maxBuffer } = device.memory;
   const options = {

@@ -8,22 +8,23 @@ import { getOp, registeredOps } from './op.ts';
  * as it is: what changes is built anew.
  *
  * @param roots the values asked for and those assigned to variables
+ * @param recompute leaves out the rewrites that keep one value so that another need not be kept, which can be computed again
  * @returns the same values in the rewritten graph, and the names of the rewrites that were applied
  */
-export function rewrite(roots: readonly Value[]): { roots: Value[]; applied: string[] } {
+export function rewrite(roots: readonly Value[], recompute = false): { roots: Value[]; applied: string[] } {
   const applied: string[] = [];
-  const fused = rewriteBy(rulesOf('fuse'), roots, applied);
-  return { roots: rewriteBy(rulesOf('merge'), fused, applied), applied };
+  const fused = rewriteBy(rulesOf('fuse', recompute), roots, applied);
+  return { roots: rewriteBy(rulesOf('merge', recompute), fused, applied), applied };
 }
 
 /** Rules by anchor. */
 type Rules = ReadonlyMap<string, readonly Rewrite[]>;
 
-function rulesOf(stage: 'fuse' | 'merge'): Rules {
+function rulesOf(stage: 'fuse' | 'merge', recompute: boolean): Rules {
   const rules = new Map<string, Rewrite[]>();
   for (const op of registeredOps()) {
     for (const rule of op.rewrites ?? []) {
-      if ((rule.stage ?? 'fuse') === stage) rules.set(rule.anchor, [...(rules.get(rule.anchor) ?? []), rule]);
+      if ((rule.stage ?? 'fuse') === stage && !(recompute && rule.keeps)) rules.set(rule.anchor, [...(rules.get(rule.anchor) ?? []), rule]);
     }
   }
   return rules;

@@ -30,6 +30,7 @@ export const constants = {
   batchNorm: 4,
   conv2dStats: 4,
   maxPool2dGrad: 4,
+  maxPool2dIndexGrad: 4,
   avgPool2d: 4,
   avgPool2dGrad: 4,
   softmax: 4,

@@ -81,6 +81,7 @@ const cases: Case[] = [
     low: [-1, -1, -1, 0.5],
   },
   { op: 'maxPool2d', inputs: [[3, 30, 30, 50]], attrs: { size: [3, 3], stride: [2, 2], padding: same(0), ceil: true } },
+  { op: 'maxPool2dIndices', inputs: [[3, 30, 30, 50]], attrs: { size: [3, 3], stride: [2, 2], padding: same(1), ceil: true } },
   {
     op: 'avgPool2dGrad', inputs: [[3, 30, 30, 50]],
     attrs: { size: [3, 3], stride: [1, 1], padding: same(1), ceil: false, countPadding: true, inputShape: [3, 30, 30, 50] },
@@ -108,9 +109,10 @@ function write(device: Device, v: Placed, data: HostData): void {
   device.write(v.buffer, 0, all);
 }
 
-async function read(device: Device, v: Placed): Promise<Float32Array> {
-  const all = new Float32Array((await device.read(v.buffer, 0, v.buffer.bytes)).buffer);
-  const data = new Float32Array(v.rows * v.channels);
+async function read(device: Device, v: Placed): Promise<Float32Array | Uint8Array> {
+  const bytes = await device.read(v.buffer, 0, v.buffer.bytes);
+  const all = v.dtype === 'uint8' ? bytes : new Float32Array(bytes.buffer);
+  const data = v.dtype === 'uint8' ? new Uint8Array(v.rows * v.channels) : new Float32Array(v.rows * v.channels);
   for (let r = 0; r < v.rows; r++) data.set(all.subarray(v.offset + r * v.stride, v.offset + r * v.stride + v.channels), r * v.channels);
   return data;
 }

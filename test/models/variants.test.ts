@@ -143,7 +143,7 @@ for (const { name, runner, open } of variants) {
 }
 
 const applied = new Set<string>();
-for (let seed = 1; seed <= Number(process.env.FOVEA_NETWORKS ?? 6); seed++) {
+for (let seed = 1; seed <= Number(process.env.FOVEA_NETWORKS ?? 7); seed++) {
   const drawn = draw(seed);
   test(`network ${seed}: ${drawn.text}`, async () => {
     const results = new Map<string, Results>();
@@ -173,7 +173,7 @@ for (let seed = 1; seed <= Number(process.env.FOVEA_NETWORKS ?? 6); seed++) {
 }
 
 test('the networks drawn have what the fused kernels replace', () => {
-  for (const name of ['batchNorm + relu', 'reluGrad + batchNormGrad', 'conv2d + relu', 'batchNorm + conv2dStats', 'normalize + relu']) {
+  for (const name of ['batchNorm + relu', 'reluGrad + batchNormGrad', 'conv2d + relu', 'batchNorm + conv2dStats', 'normalize + relu', 'maxPool2dGrad by indices']) {
     assert.ok(applied.has(name), `${name} was never applied; applied were ${[...applied].join(', ')}`);
   }
 });

@@ -13,6 +13,7 @@ import { conv2d } from '../../src/ops/conv2d.ts';
 import { gather } from '../../src/ops/gather.ts';
 import { linear, matmul } from '../../src/ops/matmul.ts';
 import { maxPool2d } from '../../src/ops/max-pool2d.ts';
+import { maxPool2dIndexGradOp, maxPool2dIndicesOp } from '../../src/ops/max-pool2d-indices.ts';
 import { normalize } from '../../src/ops/normalize.ts';
 import { pad } from '../../src/ops/pad.ts';
 import { dropout } from '../../src/ops/random.ts';
@@ -21,16 +22,19 @@ import { reshape } from '../../src/ops/reshape.ts';
 import { sgdUpdate } from '../../src/ops/sgd-update.ts';
 import { slice } from '../../src/ops/slice.ts';
 import { softmaxCrossEntropy } from '../../src/ops/softmax-cross-entropy.ts';
+import { poolAttrs } from '../../src/ops/support/pool.ts';
 import { transpose } from '../../src/ops/transpose.ts';
 import { exp } from '../../src/ops/unary.ts';
 import { where } from '../../src/ops/where.ts';
 import type { DType } from '../../src/device/types.ts';
-import { tensor, zeros } from '../../src/tensor/tensor.ts';
+import { apply1, tensor, zeros } from '../../src/tensor/tensor.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { throws } from '../support/errors.ts';
 
 const of = (dtype: DType, ...shape: number[]): Tensor => tensor(new Array<number>(shape.reduce((a, b) => a * b, 1)).fill(0), shape, dtype);
 const f = (...shape: number[]): Tensor => zeros(shape);
+
+const indexGrad = { ...poolAttrs('maxPool2d', { size: 2 }), inputShape: [1, 4, 4, 3] };
 
 /** Each line: a call, the class of its error, what the message says. */
 const cases: [name: string, run: () => unknown, kind: new (message: string) => Error, message: string][] = [
@@ -52,6 +56,12 @@ const cases: [name: string, run: () => unknown, kind: new (message: string) => E
     'conv2d: activation "tanh" should be none or relu'],
   ['maxPool2d', () => maxPool2d(f(1, 2, 8, 3), { size: 3 }), ShapeError,
     'maxPool2d: window [3,3] is larger than x [1,2,8,3] with padding [0,0,0,0]'],
+  ['maxPool2dIndices, too large a window', () => apply1(maxPool2dIndicesOp, [f(1, 16, 16, 3)], poolAttrs('maxPool2d', { size: 16 })), ShapeError,
+    'maxPool2dIndices: window [16,16] has more than 255 places, which a byte cannot tell apart'],
+  ['maxPool2dIndexGrad, dtype', () => apply1(maxPool2dIndexGradOp, [f(1, 2, 2, 3), f(1, 2, 2, 3)], indexGrad), DTypeError,
+    'maxPool2dIndexGrad: index [1,2,2,3] is float32, expected uint8'],
+  ['maxPool2dIndexGrad, shape', () => apply1(maxPool2dIndexGradOp, [f(1, 3, 2, 3), of('uint8', 1, 3, 2, 3)], indexGrad), ShapeError,
+    'maxPool2dIndexGrad: dy [1,3,2,3] should be [1,2,2,3], for x [1,4,4,3]'],
   ['avgPool2d, a window in the padding', () => avgPool2d(f(1, 4, 4, 3), { size: 2, padding: 2 }), ShapeError,
     'avgPool2d: a window [2,2] lies wholly in the padding [2,2,2,2] of x [1,4,4,3]'],
   ['batchNorm', () => batchNorm(f(2, 3, 3, 5), f(4), f(5)), ShapeError,

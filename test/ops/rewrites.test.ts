@@ -10,8 +10,10 @@ import { batchNorm } from '../../src/ops/batch-norm.ts';
 import { add } from '../../src/ops/binary.ts';
 import { concat } from '../../src/ops/concat.ts';
 import { conv2d } from '../../src/ops/conv2d.ts';
+import { maxPool2d } from '../../src/ops/max-pool2d.ts';
 import { normalize } from '../../src/ops/normalize.ts';
 import { mean, sum } from '../../src/ops/reduce.ts';
+import type { PoolOptions } from '../../src/ops/support/pool.ts';
 import { relu } from '../../src/ops/unary.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
 import { grad } from '../../src/tensor/grad.ts';
@@ -129,6 +131,31 @@ function branches(x: Tensor): { filters: Tensor[]; y: Tensor } {
   const [a, b, c] = filters.slice(0, 3).map((w) => relu(batchNorm(conv2d(x, w), random(w.shape[0]), random(w.shape[0])).y));
   return { filters, y: concat([a, relu(conv2d(b, filters[3], { padding: 1 })), c]) };
 }
+
+test('max pooling and its gradient: the indices are kept, and x is not read again', () => {
+  const x = random(2, 7, 6, 3);
+  const pooled = (options: PoolOptions): Tensor[] => {
+    const y = maxPool2d(x, options);
+    return [y, ...grad(sum(y.mul(random(...y.shape))), [x])];
+  };
+  const options = { size: 3, stride: 2, padding: 1 };
+  const { ops, applied } = rewritten(pooled(options));
+  assert.equal(ops.filter((name) => name.startsWith('maxPool')), ['maxPool2dIndexGrad', 'maxPool2dIndices']);
+  assert.equal(applied, ['maxPool2d + indices', 'maxPool2dGrad by indices']);
+  // x computed again costs nothing to keep
+  assert.equal(rewrite(pooled(options).map((t) => t.value), true).applied, []);
+  // no gradient: no indices; a window of more places than a byte counts: x is read
+  assert.equal(rewritten([maxPool2d(x, options)]).ops, ['maxPool2d']);
+  assert.ok(rewritten(pooled({ size: 16, padding: 8 })).ops.includes('maxPool2dGrad'));
+});
+
+test('two gradients of one max pooling read the same indices', () => {
+  const x = random(1, 6, 6, 4);
+  const y = maxPool2d(x, { size: 2 });
+  const gradients = [1, 2].flatMap((power) => grad(sum(y.mul(random(...y.shape)).mul(power)), [x]));
+  const { ops } = rewritten(gradients);
+  assert.equal(ops.filter((name) => name.startsWith('maxPool')), ['maxPool2dIndexGrad', 'maxPool2dIndexGrad', 'maxPool2dIndices']);
+});
 
 test('convolutions 1x1 of one image become one, in all directions', () => {
   const x = random(2, 4, 4, 8);

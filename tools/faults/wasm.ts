@@ -139,6 +139,19 @@ export const wasmFaults: readonly Fault[] = [
     find: 'open = false;', replace: 'open = true;', test: cpu('maxPool2dGrad'),
   },
   {
+    name: 'max-pool-index-padding', what: 'places are counted from the first element, not from the padding', file: 'kernels/wasm/pool.ts',
+    find: 'const corner0 = (hs - h0) * sizeW + ws - w0;', replace: 'const corner0 = 0;', test: cpu('maxPool2dIndices'),
+  },
+  {
+    name: 'max-pool-index-last', what: 'of equal maxima the last is taken', file: 'kernels/wasm/pool.ts',
+    find: 'narrow(f32x4.gt(v0, b0), f32x4.gt(v1, b1), f32x4.gt(v2, b2), f32x4.gt(v3, b3))',
+    replace: 'narrow(f32x4.ge(v0, b0), f32x4.ge(v1, b1), f32x4.ge(v2, b2), f32x4.ge(v3, b3))', test: cpu('maxPool2dIndices'),
+  },
+  {
+    name: 'max-pool-index-tail', what: 'the last channel is left out', file: 'kernels/wasm/pool.ts',
+    find: 'c < 16 ? k : min32(k, c - 16)', replace: 'c < 16 ? k : min32(k, c - 17)', test: cpu('maxPool2dIndexGrad'),
+  },
+  {
     name: 'avg-pool-padding', what: 'the padding above is counted below', file: 'kernels/wasm/pool.ts',
     find: 'int(args, 5) + int(args, 15)', replace: 'int(args, 5) + int(args, 14)', test: cpu('avgPool2d'),
   },

@@ -105,7 +105,20 @@ export const wgslFaults: readonly Fault[] = [
   // pooling
   {
     name: 'wgsl-max-pool-start', what: 'the maximum starts at 0', file: 'shaders/pool.wgsl',
-    find: 'var a = x[u.xOffset + ((image + w.top) * u.inW + w.left) * u.xStride + c];', replace: 'var a = T(0.0);', test: gpu('maxPool2d'),
+    find: 'var a = T(x[u.xOffset + ((image + w.top) * u.inW + w.left) * u.xStride + c]);', replace: 'var a = T(0.0);', test: gpu('maxPool2d'),
+  },
+  {
+    name: 'wgsl-max-pool-index-last', what: 'of equal maxima the last is taken', file: 'shaders/pool_indices.wgsl',
+    find: 'larger != a);', replace: 'larger == T(x[u.xOffset + ((image + iy) * u.inW + ix) * u.xStride + c]));',
+    test: gpu('maxPool2dIndices'),
+  },
+  {
+    name: 'wgsl-max-pool-index-word', what: 'the last word of indices is left out', file: 'shaders/pool_indices.wgsl',
+    find: 'if (i * 4u >= u.outOffset + u.total)', replace: 'if (i * 4u + 4u > u.outOffset + u.total)', test: gpu('maxPool2dIndices'),
+  },
+  {
+    name: 'wgsl-max-pool-index-place', what: 'the place within the window forgets its row', file: 'shaders/pool_grad.wgsl',
+    find: 'let place = (py - oy * u.strideH) * u.sizeW + px', replace: 'let place = px', test: gpu('maxPool2dIndexGrad'),
   },
   {
     name: 'wgsl-pool-padding', what: 'the padding on the left is counted on the right', file: 'shaders/pool_uniforms.wgsl',

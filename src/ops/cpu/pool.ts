@@ -1,5 +1,6 @@
 /** Lowerings of pooling to kernels/wasm/pool.ts. */
 import type { CpuArg, CpuLaunch, Lowering, Placed } from '../../device/types.ts';
+import { bytesPerElement } from '../../device/types.ts';
 import type { PoolAttrs } from '../support/pool.ts';
 
 const ceil = (a: number, b: number): number => Math.ceil(a / b);
@@ -17,20 +18,20 @@ interface PoolParts {
   /** Images and their pooled form, for their shapes. */
   readonly image: Placed;
   readonly pooled: Placed;
-  readonly values: { x?: Placed; y?: Placed; dy?: Placed; dx?: Placed };
+  readonly values: { x?: Placed; y?: Placed; dy?: Placed; dx?: Placed; index?: Placed };
   readonly attrs: PoolAttrs & { readonly countPadding?: boolean };
   readonly perTile: number;
   readonly blocks?: number;
 }
 
-function poolArgs({ image, pooled, values: { x, y, dy, dx }, attrs, perTile, blocks = 0 }: PoolParts): CpuArg[] {
+function poolArgs({ image, pooled, values: { x, y, dy, dx, index }, attrs, perTile, blocks = 0 }: PoolParts): CpuArg[] {
   const [n, h, w, c] = image.shape;
   const [, p, q] = pooled.shape;
   const at = (v: Placed | undefined): CpuArg => (v ? { address: v } : 0);
-  const stride = (v: Placed | undefined): number => (v ? v.stride * 4 : 0);
+  const stride = (v: Placed | undefined): number => (v ? v.stride * bytesPerElement[v.dtype] : 0);
   return [
     at(x), at(y), at(dy), at(dx), n, h, w, p, q, c, ...attrs.size, ...attrs.stride, ...attrs.padding, stride(x), stride(y),
-    stride(dy), stride(dx), perTile, blocks, attrs.countPadding ? 1 : 0,
+    stride(dy), stride(dx), perTile, blocks, attrs.countPadding ? 1 : 0, at(index), stride(index),
   ];
 }
 
@@ -48,6 +49,18 @@ function forward(kernel: string): Lowering<PoolAttrs, CpuLaunch> {
 export const maxPoolLowering = forward('maxPool');
 export const avgPoolLowering = forward('avgPool');
 
+export const maxPoolIndicesLowering: Lowering<PoolAttrs, CpuLaunch> = {
+  launches({ attrs, inputs: [x], outputs: [y, index] }) {
+    const perTile = Math.max(1, Math.floor(TILE / y.channels));
+    return [{
+      kernel: 'maxPoolIndices',
+      tiles: ceil(y.rows, perTile),
+      args: poolArgs({ image: x, pooled: y, values: { x, y, index }, attrs, perTile }),
+      label: 'maxPoolIndices',
+    }];
+  },
+};
+
 export const maxPoolGradLowering: Lowering<PoolAttrs, CpuLaunch> = {
   launches({ attrs, inputs: [dy, x, y], outputs: [dx] }) {
     const perTile = gradientChannels(x.shape[0], x.channels);
@@ -57,6 +70,18 @@ export const maxPoolGradLowering: Lowering<PoolAttrs, CpuLaunch> = {
       tiles: x.shape[0] * blocks,
       args: poolArgs({ image: x, pooled: y, values: { x, y, dy, dx }, attrs, perTile, blocks }),
       label: 'maxPoolGrad',
+    }];
+  },
+};
+
+export const maxPoolIndexGradLowering: Lowering<PoolAttrs, CpuLaunch> = {
+  launches({ attrs, inputs: [dy, index], outputs: [dx] }) {
+    const perTile = Math.max(1, Math.floor(TILE / dx.channels));
+    return [{
+      kernel: 'maxPoolIndexGrad',
+      tiles: ceil(dx.rows, perTile),
+      args: poolArgs({ image: dx, pooled: dy, values: { dy, dx, index }, attrs, perTile }),
+      label: 'maxPoolIndexGrad',
     }];
   },
 };

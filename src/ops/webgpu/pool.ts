@@ -6,7 +6,7 @@ import type { PoolAttrs } from '../support/pool.ts';
 
 type Attrs = PoolAttrs & { readonly countPadding?: boolean };
 
-/** Places by role: x and y (or dy), y itself where the gradient of a maximum needs it, and dx. */
+/** Places by role: x and y (or dy); y itself, or the index, where the gradient of a maximum needs it; and dx. */
 interface Places {
   readonly x: Placed;
   readonly y: Placed;
@@ -14,8 +14,11 @@ interface Places {
   readonly dx?: Placed;
 }
 
+/** What is taken of a window; `index` stands for the maximum whose index is known. */
+type Kind = 'max' | 'average' | 'index';
+
 function launch(
-  shader: string, max: boolean, places: Places, result: Placed, attrs: Attrs, bindings: WebgpuLaunch['bindings'], label: string,
+  shader: string, kind: Kind, places: Places, result: Placed, attrs: Attrs, bindings: WebgpuLaunch['bindings'], label: string,
 ): WebgpuLaunch {
   const all = [places.x, places.y, places.out, places.dx].filter((v) => v !== undefined);
   const vector = all.every((v) => isVectorizable(v));
@@ -28,7 +31,7 @@ function launch(
   return {
     shader,
     replace: {
-      T: vector ? 'vec4f' : 'f32', MAX: max ? 1 : 0,
+      T: vector ? 'vec4f' : 'f32', MAX: kind === 'max' ? 1 : 0, INDEX: kind === 'index' ? 1 : 0, VECTOR: vector ? 1 : 0,
       XT: storageType(x, vector), YT: storageType(y, vector), OUTT: storageType(out, vector), DXT: storageType(dx, vector),
     },
     uniforms: [
@@ -42,21 +45,36 @@ function launch(
   };
 }
 
-const forward = (max: boolean, label: string): Lowering<Attrs, WebgpuLaunch> => ({
-  launches: ({ inputs: [x], outputs: [y], attrs }) => [launch('pool', max, { x, y }, y, attrs, [read(x), write(y)], label)],
+const forward = (kind: Kind, label: string): Lowering<Attrs, WebgpuLaunch> => ({
+  launches: ({ inputs: [x], outputs: [y], attrs }) => [launch('pool', kind, { x, y }, y, attrs, [read(x), write(y)], label)],
 });
 
-export const maxPoolLowering = forward(true, 'maxPool2d');
-export const avgPoolLowering = forward(false, 'avgPool2d');
+export const maxPoolLowering = forward('max', 'maxPool2d');
+export const avgPoolLowering = forward('average', 'avgPool2d');
+
+export const maxPoolIndicesLowering: Lowering<Attrs, WebgpuLaunch> = {
+  launches({ inputs: [x], outputs: [y, index], attrs }) {
+    const bindings = [read(x), write(y), write(index)];
+    const made = launch('pool_indices', 'max', { x, y, out: index }, y, attrs, bindings, 'maxPool2dIndices');
+    // a thread for each word that indices lie in
+    return [{ ...made, grid: linearGrid(Math.ceil((boundOffset(index) + sizeOf(index.shape)) / 4)) }];
+  },
+};
 
 export const maxPoolGradLowering: Lowering<Attrs, WebgpuLaunch> = {
   launches: ({ inputs: [dy, x, y], outputs: [dx], attrs }) => [
-    launch('pool_grad', true, { x, y: dy, out: y, dx }, dx, attrs, [read(dy), read(x), read(y), write(dx)], 'maxPool2dGrad'),
+    launch('pool_grad', 'max', { x, y: dy, out: y, dx }, dx, attrs, [read(dy), read(x), read(y), write(dx)], 'maxPool2dGrad'),
+  ],
+};
+
+export const maxPoolIndexGradLowering: Lowering<Attrs, WebgpuLaunch> = {
+  launches: ({ inputs: [dy, index], outputs: [dx], attrs }) => [
+    launch('pool_grad', 'index', { x: dx, y: dy, out: index, dx }, dx, attrs, [read(dy), read(index), write(dx)], 'maxPool2dIndexGrad'),
   ],
 };
 
 export const avgPoolGradLowering: Lowering<Attrs, WebgpuLaunch> = {
   launches: ({ inputs: [dy], outputs: [dx], attrs }) => [
-    launch('pool_grad', false, { x: dx, y: dy, dx }, dx, attrs, [read(dy), write(dx)], 'avgPool2dGrad'),
+    launch('pool_grad', 'average', { x: dx, y: dy, dx }, dx, attrs, [read(dy), write(dx)], 'avgPool2dGrad'),
   ],
 };
