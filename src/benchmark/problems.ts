@@ -108,6 +108,16 @@ function updates(parameters: number): KernelProblem[] {
 /** Parameters of Inception-BN with 1000 classes. */
 const inceptionBNParameters = 11_295_240;
 
+/** Of each op at most so many problems, the first, the last and what lies between at equal distances; all where no number is given. */
+export function spread(problems: readonly KernelProblem[], shapes = Infinity): KernelProblem[] {
+  const byOp = new Map<string, KernelProblem[]>();
+  for (const one of problems) byOp.set(one.op, [...(byOp.get(one.op) ?? []), one]);
+  return [...byOp.values()].flatMap((all) => {
+    if (all.length <= shapes) return all;
+    return Array.from({ length: shapes }, (_, i) => all[Math.round(i * (all.length - 1) / Math.max(1, shapes - 1))]);
+  });
+}
+
 /** Every kernel of the table, for a batch of so many images. */
 export function kernelProblems(batch: number): KernelProblem[] {
   const bn = inceptionBNLayers();
