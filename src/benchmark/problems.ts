@@ -100,7 +100,8 @@ function updates(parameters: number): KernelProblem[] {
   return [
     problem('update', 'sgdUpdate', String(parameters), [arena, arena, arena, ...table], { ...rule, momentum: 0.9 }),
     problem('update', 'adamUpdate', String(parameters), [
-      arena, arena, arena, f32([parameters], { low: 0, high: 0.1 }), ...table, { shape: [], dtype: 'int32', values: Int32Array.of(10) },
+      // Second moments of at least the squares of the first, as training has them: none is so near zero that an update is of no size.
+      arena, arena, arena, f32([parameters], { low: 0.01, high: 0.1 }), ...table, { shape: [], dtype: 'int32', values: Int32Array.of(10) },
     ], { ...rule, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, correctBias: true }),
   ];
 }

@@ -61,7 +61,7 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
       format: 1, machine: machineOf(), options: { ...options, threads },
       devices: targets.map(({ device, contestant, threads: count, openSeconds }) =>
         ({ name: device.name, contestant, threads: count, kind: device.kind, fingerprint: device.fingerprint, openSeconds })),
-      peers: peers.map((p) => ('absent' in p ? p : { name: p.name, versions: p.versions })), failures, probes, rows,
+      peers: peers.map((p) => ('absent' in p ? p : { name: p.name, versions: p.versions, ops: p.ops })), failures, probes, rows,
     };
     const work = plansOf(options).flatMap((plan) => kinds.map((kind) => ({ plan, kind, asked: workAsked(plan, kind, options, targets, probes) })));
     if (work.length === 0) throw new BenchmarkError(`nothing to measure: no row of ${options.only.join(', ')} has "${options.filter}" in it`);
@@ -188,7 +188,9 @@ async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contes
         }
       }
     }
-    for (const peer of all.peers) if (!('absent' in peer) && peer.beside === kind) entered.push(await enterPeer(peer, problem, values, asked, all));
+    for (const peer of all.peers) {
+      if (!('absent' in peer) && peer.beside === kind && peer.ops.includes(asked.op)) entered.push(await enterPeer(peer, problem, values, asked, all));
+    }
     const contestants = entered.filter((one) => 'run' in one);
     const check = problem.kind === 'kernel' ? checkOf(problem, values) : lossCheck();
     const entries = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit: asked.limit, signal });
@@ -214,10 +216,9 @@ async function enter(contestant: string, make: () => Promise<Contestant>): Promi
   }
 }
 
-/** A peer, unless it does not compete in this op, or by its pace in earlier rows cannot be done within the limit. */
+/** A peer, unless by its pace in earlier rows it cannot be done within the limit. */
 async function enterPeer(peer: Peer, problem: Problem, values: readonly HostData[], asked: RowWork, { paces, signal }: Contest): Promise<Contestant | Entry> {
   const leave = (why: Pick<Entry, 'absent' | 'failed'>): Entry => ({ contestant: peer.name, milliseconds: [], ...why });
-  if (!peer.ops.includes(asked.op)) return leave({ absent: 'not compared' });
   const once = paces.secondsOfRun(peer.name, asked);
   if (once !== undefined && once * (warmUps[problem.kind] + 1) > asked.limit) return leave({ absent: tooSlow(once, asked.limit, ', as earlier rows have it') });
   try {

@@ -41,7 +41,7 @@ function kernelLine(row: Row, entry: Entry, first: boolean): string[] {
   const speed = row.flop > 0 ? short(row.flop / ms / 1e6) : '-';
   // Minimal filtering does less: its own FLOP stand beside direct convolution's.
   const shown = own === undefined ? speed : `${speed} (${method}: ${short(own / ms / 1e6)})`;
-  const reference = row.entries.find((e) => e.contestant.startsWith('fovea') && e.milliseconds.length > 0);
+  const reference = row.entries.find((e) => isOurs(e) && e.milliseconds.length > 0);
   return [
     name, entry.contestant, short(ms), percent(spread(entry.milliseconds)), shown, short(row.bytes / ms / 1e6),
     entry.attainable === undefined ? '-' : percent(entry.attainable / ms), reference === undefined ? '-' : short(ms / median(reference.milliseconds)),
@@ -105,7 +105,7 @@ function stepEntries(rows: readonly Row[]): [name: string, row: Row, entry: Entr
 }
 
 /** Why an entry has no times. */
-const outOf = ({ absent, failed }: Entry): string => (failed === undefined ? absent ?? '-' : `failed: ${failed}`);
+const outOf = ({ absent, failed }: Entry): string => (failed === undefined ? absent ?? '-' : 'failed');
 
 /** The goals, met or missed by the figures of the run. */
 export function goalTable(report: Report): TextTable {
@@ -117,15 +117,18 @@ export function goalTable(report: Report): TextTable {
   };
 }
 
-/** For each group, device, op and contestant: the geometric mean of its time over that of each contestant of ours. */
+/**
+ * For each device and op, how many times as fast each of ours is as each peer, and as its own variants (recomputation): the geometric
+ * mean over rows.
+ */
 export function summaryTable(rows: readonly Row[]): TextTable {
   const lines = new Map<string, { label: string[]; ratios: number[]; attained: number[] }>();
   for (const row of rows) {
     const what = row.group === 'step' ? row.name : row.name.split(' ')[0];
     for (const ours of row.entries) {
-      if (!ours.contestant.startsWith('fovea') || ours.milliseconds.length === 0) continue;
+      if (!isOurs(ours) || ours.milliseconds.length === 0 || row.entries.some((e) => isVariant(ours, e))) continue;
       for (const entry of row.entries) {
-        if (entry.milliseconds.length === 0) continue;
+        if (entry.milliseconds.length === 0 || (entry !== ours && isOurs(entry) && !isVariant(entry, ours))) continue;
         const label = [row.device, what, ours.contestant, entry === ours ? 'its own limit' : entry.contestant];
         const key = label.join('|');
         const line = lines.get(key) ?? { label, ratios: [], attained: [] };
@@ -143,6 +146,10 @@ export function summaryTable(rows: readonly Row[]): TextTable {
     }),
   };
 }
+
+const isOurs = ({ contestant }: Entry): boolean => contestant.startsWith('fovea');
+/** `fovea, 2 threads, recompute` of `fovea, 2 threads`. */
+const isVariant = (one: Entry, of: Entry): boolean => isOurs(of) && one.contestant.startsWith(`${of.contestant}, `);
 
 /** What changed, the worst first. */
 export function changeTable(changes: readonly Change[]): TextTable {

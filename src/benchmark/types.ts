@@ -193,7 +193,7 @@ export interface Report {
   readonly machine: Readonly<Record<string, string | number>>;
   readonly options: Readonly<Record<string, unknown>>;
   readonly devices: readonly DeviceFacts[];
-  readonly peers: readonly (AbsentPeer | { readonly name: string; readonly versions: Peer['versions'] })[];
+  readonly peers: readonly (AbsentPeer | Pick<Peer, 'name' | 'versions' | 'ops'>)[];
   /** Entries that do not count, and why. */
   readonly failures: readonly string[];
   readonly probes: readonly Probe[];

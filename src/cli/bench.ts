@@ -90,6 +90,7 @@ async function run(given: Record<string, unknown>, { terminal, signal, benchmark
     await show(terminal, startTable(report.rows));
     await show(terminal, summaryTable(report.rows));
     await show(terminal, goalTable(report));
+    for (const failure of report.failures) terminal.out(`failed: ${failure}\n`);
     if (out !== undefined) {
       await writeReport(out, report);
       terminal.out(`${out}\n`);
