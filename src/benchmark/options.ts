@@ -75,7 +75,7 @@ export const defaults = {
 } as const satisfies Partial<BenchmarkOptions>;
 
 /** What `--quick` says instead: every part is seen, no figure is worth keeping. */
-export const quickDefaults = { batch: 1, stepBatch: [2], side: 64, runs: 5, limit: 5, stepLimit: 60, shapes: 3, recompute: true } as const;
+export const quickDefaults = { batch: 1, stepBatch: [4], side: 64, runs: 5, limit: 5, stepLimit: 120, shapes: 3, recompute: true } as const;
 
 /**
  * Checks options and fills in defaults.

@@ -192,7 +192,7 @@ async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contes
       if (!('absent' in peer) && peer.beside === kind && peer.ops.includes(asked.op)) entered.push(await enterPeer(peer, problem, values, asked, all));
     }
     const contestants = entered.filter((one) => 'run' in one);
-    const check = problem.kind === 'kernel' ? checkOf(problem, values) : lossCheck();
+    const check = problem.kind === 'kernel' ? checkOf(problem, values) : lossCheck(problem);
     const entries = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit: asked.limit, signal });
     const { flop, bytes } = problem.kind === 'kernel' ? workOf(problem) : { flop: 0, bytes: 0 };
     const batch = problem.kind === 'step' ? { batch: problem.batch } : {};

@@ -51,19 +51,23 @@ export function stepProblem(sizes: StepSizes): StepProblem {
 /** Steps whose losses are compared: the second has seen an update. */
 export const checkedSteps = 2;
 
+/** Pixels over which the last layers' statistics must go for the fall of the loss to be comparable. */
+const ENOUGH_PIXELS = 16;
+
 /**
  * Losses against those of the first contestant that is asked about: the first step's within 0.1 %, and by how much the second, which
- * has seen an update, is lower, within 5 %. The learning rate is so low that this is it times the squared norm of all gradients, to
- * which the rule for whole networks allows 2 % (ReLUs at zero flip).
+ * has seen an update, is lower, within 5 % (ReLUs at zero flip). Where the last batch norms see fewer than 16 pixels, as with one image
+ * of 64 x 64, their gradients magnify rounding until no two engines agree in the fall: there the first loss alone is held.
  */
-export function lossCheck(): ResultCheck {
+export function lossCheck({ batch, side }: Pick<StepProblem, 'batch' | 'side'>): ResultCheck {
+  const isFallHeld = batch * Math.ceil(side / 32) ** 2 >= ENOUGH_PIXELS;
   let expected: ArrayLike<number> | undefined;
   return ([losses], who) => {
     const wanted = (expected ??= losses);
     const off = (got: number, want: number): number => Math.abs(got - want) / Math.abs(want);
     const fall = (of: ArrayLike<number>): number => of[0] - of[1];
     const said = (of: ArrayLike<number>): string => `${of[0].toFixed(5)}, ${of[1].toFixed(5)}`;
-    if (off(losses[0], wanted[0]) <= 1e-3 && off(fall(losses), fall(wanted)) <= 0.05) return;
+    if (off(losses[0], wanted[0]) <= 1e-3 && Number.isFinite(losses[1]) && (!isFallHeld || off(fall(losses), fall(wanted)) <= 0.05)) return;
     throw new BenchmarkError(`${who}: the losses of two steps are ${said(losses)}, expected ${said(wanted)}`);
   };
 }

@@ -130,13 +130,19 @@ test('the goals: met, missed and not measured, from the rows of the run alone', 
 });
 
 test('two steps are held to one rule, by which a wrong gradient and a wrong first loss fail', () => {
-  const check = lossCheck();
+  const check = lossCheck({ batch: 4, side: 64 });
   check([[0.7, 0.68]], 'the first');
   check([[0.7003, 0.6808]], 'one near it');
   assert.throws(() => check([[0.701, 0.681]], 'another start'), /another start: the losses of two steps are 0\.70100, 0\.68100, expected 0\.70000, 0\.68000/);
   assert.throws(() => check([[0.7, 0.6785]], 'too large a step'), /too large a step/);
   assert.throws(() => check([[0.7, 0.7]], 'no step'), /no step/);
   assert.throws(() => check([[NaN, NaN]], 'no number'), /no number/);
+  // Statistics over 4 pixels: any fall, but not any start.
+  const few = lossCheck({ batch: 1, side: 64 });
+  few([[0.7, 0.68]], 'the first');
+  few([[0.7, 0.72]], 'another fall');
+  assert.throws(() => few([[0.71, 0.68]], 'another start'), /another start/);
+  assert.throws(() => few([[0.7, NaN]], 'no number'), /no number/);
 });
 
 test('paces: the time left is learned, and a slow contestant is known by its best row', () => {
