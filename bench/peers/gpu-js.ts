@@ -92,7 +92,7 @@ export async function open({ mode, adapter }: { mode: Mode; adapter?: string }):
   }
   const threads: Peer['versions'] = mode === 'webasm' ? { threads: availableParallelism() } : {};
   return {
-    name, ops: Object.keys(sources), slowness: mode === 'cpu' ? 100 : 30, beside: mode === 'webgpu' ? 'webgpu' : 'cpu', versions: { 'gpu.js': '2.24', ...threads },
+    name, ops: Object.keys(sources), slowness: 150, beside: mode === 'webgpu' ? 'webgpu' : 'cpu', versions: { 'gpu.js': '2.24', ...threads },
     async enter(problem, values) {
       if (problem.kind === 'step') return { absent: 'no autograd' };
       const source = sources[problem.op as keyof typeof sources];

@@ -48,7 +48,7 @@ export class Paces {
 
   /** Seconds that rows take beside the runs, on average. */
   get besides(): number {
-    return this.#beside.rows === 0 ? 0.3 : this.#beside.seconds / this.#beside.rows;
+    return this.#beside.rows === 0 ? 1 : this.#beside.seconds / this.#beside.rows;
   }
 
   #note(contestant: string, op: string, pace: number): void {

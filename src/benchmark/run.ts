@@ -60,7 +60,7 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
     const report: Report = {
       format: 1, machine: machineOf(), options: { ...options, threads },
       devices: targets.map(({ device, contestant, threads: count, openSeconds }) =>
-        ({ name: device.name, contestant, threads: count, kind: device.kind, fingerprint: device.fingerprint, openSeconds })),
+        ({ name: device.name, contestant, threads: count, kind: device.kind, software: isSoftware(device), fingerprint: device.fingerprint, openSeconds })),
       peers: peers.map((p) => ('absent' in p ? p : { name: p.name, versions: p.versions, ops: p.ops })), failures, probes, rows,
     };
     const work = plansOf(options).flatMap((plan) => kinds.map((kind) => ({ plan, kind, asked: workAsked(plan, kind, options, targets, probes) })));
@@ -132,16 +132,16 @@ function workAsked({ op, flop, bytes }: RowPlan, kind: Kind, options: BenchmarkO
 }
 
 /** How many times the roofline's least time a kernel takes where nothing is known of it yet: ours, and a peer's. */
-const GUESS = { ours: 3, peer: 8 };
+const GUESS = { cpu: { ours: 3, peer: 8 }, webgpu: { ours: 10, peer: 50 } } as const;
 
 /** Seconds that a row is likely to take. */
 function secondsOf(asked: RowWork, kind: Kind, { targets, peers, paces, options }: Contest): number {
   let seconds = paces.besides;
   const ways = asked.op === 'step' ? variantsOf(options).length : 1;
-  for (const { contestant, device } of targets) if (device.kind === kind) seconds += ways * paces.secondsOfRow(contestant, asked, GUESS.ours);
+  for (const { contestant, device } of targets) if (device.kind === kind) seconds += ways * paces.secondsOfRow(contestant, asked, GUESS[kind].ours);
   for (const peer of peers) {
     if ('absent' in peer || peer.beside !== kind || !peer.ops.includes(asked.op)) continue;
-    seconds += paces.secondsOfRow(peer.name, asked, peer.slowness ?? GUESS.peer);
+    seconds += paces.secondsOfRow(peer.name, asked, peer.slowness ?? GUESS[kind].peer);
   }
   return seconds;
 }

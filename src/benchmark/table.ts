@@ -72,12 +72,12 @@ export function stepTable(rows: readonly Row[]): TextTable {
   };
 }
 
-/** What must be known to read `stepTable`, a line each. */
+/** What must be known to read `stepTable`, a line each; none where there are no steps. */
 export function stepNotes({ rows, devices }: Pick<Report, 'rows' | 'devices'>): string[] {
+  if (stepEntries(rows).length === 0) return [];
   const notes = new Set(stepEntries(rows).flatMap(([, , { contestant, facts }]) => (facts?.note === undefined ? [] : [`${contestant}: ${facts.note}`])));
-  if (rows.some((r) => r.group === 'step' && r.device === 'webgpu')) {
-    const adapter = devices.find((d) => d.kind === 'webgpu')?.fingerprint.adapter;
-    notes.add(`main thread: on a software adapter (here ${String(adapter)}, if it is one) the driver computes in it; encoding is JavaScript's own part of a step`);
+  for (const { name, software } of devices) {
+    if (software) notes.add(`main thread of ${name}: the driver computes in it; encoding is JavaScript's own part of a step`);
   }
   return [...notes];
 }

@@ -183,6 +183,8 @@ export interface DeviceFacts {
   /** Of the cpu device; 1 elsewhere. */
   readonly threads: number;
   readonly kind: string;
+  /** An adapter that computes on the processor, in the driver's calls. */
+  readonly software: boolean;
   readonly fingerprint: Readonly<Record<string, string | number | boolean>>;
   readonly openSeconds: number;
 }

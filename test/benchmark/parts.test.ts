@@ -100,7 +100,7 @@ test('the goals: met, missed and not measured, from the rows of the run alone', 
   const row = (group: Row['group'], device: string, name: string, layer: string, entries: Row['entries']): Row =>
     ({ group, device, name, layers: [layer], flop: 8e9, bytes: 1, entries });
   const device = (contestant: string, threads: number, kind: string, adapter = ''): DeviceFacts =>
-    ({ name: `${kind} ${threads}`, contestant, threads, kind, fingerprint: { adapter }, openSeconds: 0 });
+    ({ name: `${kind} ${threads}`, contestant, threads, kind, software: kind === 'webgpu', fingerprint: { adapter }, openSeconds: 0 });
   const probe = (counts: boolean): Probe[] => [
     { device: 'cpu 2', what: 'multiply-add', value: 100, unit: 'GFLOP/s', share: counts ? 0.95 : 0.5, counts, milliseconds: [] },
     { device: 'cpu 2', what: 'copy', value: 10, unit: 'GB/s', milliseconds: [] },
@@ -113,18 +113,22 @@ test('the goals: met, missed and not measured, from the rows of the run alone', 
   const none = Array<string>(7).fill('not measured');
   assert.equal(verdicts([]), none);
   const rows = [
-    row('gemm', 'cpu', 'matmul 8', '', [entry('fovea, 1 thread', 1), entry('fovea, 2 threads', 100)]),
-    row('conv', 'cpu', 'conv2d 3', 'inception-bn a', [entry('fovea, 2 threads', 1), entry('tfjs-wasm', 8)]),
+    ...Array.from({ length: 5 }, (_, i) => row('gemm', 'cpu', `matmul ${i}`, '', [entry('fovea, 1 thread', 1), entry('fovea, 2 threads', 100)])),
+    ...Array.from({ length: 44 }, (_, i) => row('conv', 'cpu', `conv2d 3 ${i}`, 'inception-bn a', [entry('fovea, 2 threads', 1), entry('tfjs-wasm', 4)])),
     row('conv', 'cpu', 'conv2d 4', 'inception-bn b', [entry('fovea, 2 threads', 1), entry('tfjs-wasm', 1.9)]),
     // Neither other networks' layers nor other ops count, nor peers without times.
     row('conv', 'cpu', 'conv2d 5', 'inception-v3 c', [entry('fovea, 2 threads', 1), entry('tfjs-wasm', 0.1)]),
     row('conv', 'cpu', 'conv2dStats 3', 'inception-bn a', [entry('fovea, 2 threads', 1), entry('tfjs-wasm', 0.1)]),
     row('conv', 'cpu', 'conv2d 6', 'inception-bn d', [entry('fovea, 2 threads', 1), { contestant: 'tfjs-wasm', milliseconds: [], failed: 'wrong' }]),
-    row('step', 'cpu', 'step', '', [entry('fovea, 2 threads', 100), entry('MXNet, 1 thread', 10), entry('MXNet, 2 threads', 55)]),
-    row('step', 'webgpu', 'step', '', [entry('fovea', 1), entry('tfjs-webgpu', 9)]),
+    row('step', 'cpu', 'inception-bn 224x224, batch 2', '', [entry('fovea, 2 threads', 100), entry('MXNet, 1 thread', 10), entry('MXNet, 2 threads', 55)]),
+    row('step', 'webgpu', 'inception-bn 224x224, batch 2', '', [entry('fovea', 1), entry('tfjs-webgpu', 9)]),
+    row('step', 'webgpu', 'inception-bn 64x64, batch 2', '', [entry('fovea', 1), entry('tfjs-webgpu', 900)]),
   ];
   assert.equal(verdicts(rows), ['met', 'met', 'missed', 'met', 'missed', 'not measured', 'missed']);
-  assert.equal(goalsOf(report(rows)).slice(0, 3).map((g) => [g.value!.toFixed(2), g.rows]), [['0.80', 1], ['3.90', 2], ['1.90', 2]]);
+  assert.equal(goalsOf(report(rows)).slice(0, 3).map((g) => [g.value!.toFixed(2), g.rows]), [['0.80', 5], ['3.93', 45], ['1.90', 45]]);
+  // A part of the layers has a figure, and no verdict.
+  const [, part] = goalsOf(report(rows.slice(0, 8)));
+  assert.equal([part.verdict, part.value!.toFixed(1), part.note], ['not measured', '4.0', '3 of 45 rows alone']);
   assert.is(verdicts(rows, false)[0], 'not measured');
   assert.is(verdicts(rows, true, 'a card')[6], 'not measured');
 });
