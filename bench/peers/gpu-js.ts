@@ -5,12 +5,13 @@
  */
 import { availableParallelism } from 'node:os';
 import { timed } from '../../src/benchmark/contest.ts';
-import type { AbsentPeer, Contestant, KernelProblem, Peer, PeerOptions } from '../../src/benchmark/types.ts';
+import type { AbsentPeer, Contestant, KernelProblem, Peer } from '../../src/benchmark/types.ts';
 import { outputTypes } from '../../src/benchmark/check.ts';
 import type { HostData } from '../../src/device/types.ts';
 import { sizeOf } from '../../src/device/types.ts';
 import { offerAdapter } from './adapter.ts';
 import { convolutionOf } from './convolution.ts';
+import type { Engine } from './isolated.ts';
 
 type Mode = 'cpu' | 'webasm' | 'webgpu';
 interface GpuKernel {
@@ -80,22 +81,21 @@ const sources = {
   }`,
 };
 
-export async function gpuJs(mode: Mode, { adapter }: Pick<PeerOptions, 'adapter'>): Promise<(Peer | AbsentPeer)[]> {
+export async function open({ mode, adapter }: { mode: Mode; adapter?: string }): Promise<Engine | AbsentPeer> {
   const name = `gpu.js, ${mode}`;
   let GPU: new (options: object) => GpuJs;
   try {
     if (mode === 'webgpu') await offerAdapter(adapter);
     ({ GPU } = (await import('gpu.js')) as unknown as { GPU: typeof GPU });
   } catch (error) {
-    return [{ name, absent: `npm install (${(error as Error).message.split('\n')[0]})` }];
+    return { name, absent: `npm install (${(error as Error).message.split('\n')[0]})` };
   }
   const threads: Peer['versions'] = mode === 'webasm' ? { threads: availableParallelism() } : {};
-  return [{
-    name, beside: mode === 'webgpu' ? 'webgpu' : 'cpu', versions: { 'gpu.js': '2.24', ...threads },
+  return {
+    name, ops: Object.keys(sources), slowness: 150, beside: mode === 'webgpu' ? 'webgpu' : 'cpu', versions: { 'gpu.js': '2.24', ...threads },
     async enter(problem, values) {
       if (problem.kind === 'step') return { absent: 'no autograd' };
       const source = sources[problem.op as keyof typeof sources];
-      if (source === undefined) return { absent: 'products, convolution and filter gradient are compared' };
       const gpu = new GPU({ mode });
       const [{ shape }] = outputTypes(problem);
       const kernel = gpu.createKernel(source, {
@@ -103,8 +103,7 @@ export async function gpuJs(mode: Mode, { adapter }: Pick<PeerOptions, 'adapter'
       });
       return contestant(name, gpu, kernel, values);
     },
-    dispose: () => undefined,
-  }];
+  };
 }
 
 function contestant(name: string, gpu: GpuJs, kernel: GpuKernel, values: readonly HostData[]): Contestant {

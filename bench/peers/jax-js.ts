@@ -1,8 +1,9 @@
 /** jax-js with its WebAssembly backend: products, and convolutions in all directions by its own autograd, compiled with its jit. */
 import { timed } from '../../src/benchmark/contest.ts';
-import type { AbsentPeer, Contestant, Peer } from '../../src/benchmark/types.ts';
+import type { AbsentPeer, Contestant } from '../../src/benchmark/types.ts';
 import { channelsFirst, channelsLast, convolutionOf } from './convolution.ts';
 import { installCommand, load, locate } from './install.ts';
+import type { Engine } from './isolated.ts';
 
 interface JaxArray {
   /** One more reference: every use of an array consumes one. */
@@ -26,14 +27,16 @@ interface Jax {
 const name = 'jax-js, wasm';
 const packageName = '@jax-js/jax';
 
-export async function jaxJs(): Promise<(Peer | AbsentPeer)[]> {
-  if (locate(packageName) === undefined) return [{ name, absent: installCommand }];
+/** Its other backend, as its authors say. */
+export const jaxJsWebgpu: AbsentPeer = { name: 'jax-js, webgpu', absent: 'its authors say that this backend does not run in Node' };
+
+export async function open(): Promise<Engine | AbsentPeer> {
+  if (locate(packageName) === undefined) return { name, absent: installCommand };
   const jax = await load<Jax>(packageName);
   jax.defaultDevice('wasm');
   const { numpy: np, lax } = jax;
-  const webgpu: AbsentPeer = { name: 'jax-js, webgpu', absent: 'its authors say that this backend does not run in Node' };
-  const peer: Peer = {
-    name, beside: 'cpu', versions: { 'jax-js': '0.1.25' },
+  return {
+    name, beside: 'cpu', ops: ['matmul', 'conv2d'], slowness: 30, versions: { 'jax-js': '0.1.25' },
     async enter(problem, values) {
       if (problem.kind === 'step') return { absent: 'not compared: no network of its own' };
       const make = (data: ArrayLike<number>, shape: readonly number[]): JaxArray => np.array(Float32Array.from(data)).reshape(shape);
@@ -53,7 +56,7 @@ export async function jaxJs(): Promise<(Peer | AbsentPeer)[]> {
         compute = (x, w, b) => jax.nn.relu(lax.convWithGeneralPadding(x, w, stride, [[top, bottom], [left, right]]).add(b));
         layout = (y) => channelsLast(y, output);
       } else {
-        return { absent: 'forward products and convolutions are compared' };
+        return { absent: 'not compared' };
       }
       const run = jax.jit(compute);
       let last: JaxArray | undefined;
@@ -71,7 +74,5 @@ export async function jaxJs(): Promise<(Peer | AbsentPeer)[]> {
         },
       } satisfies Contestant;
     },
-    dispose: () => undefined,
   };
-  return [peer, webgpu];
 }

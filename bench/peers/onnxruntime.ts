@@ -1,9 +1,10 @@
 /** onnxruntime-node on the CPU: products and convolutions forward, as models of one or two nodes. It cannot train. */
 import { timed } from '../../src/benchmark/contest.ts';
-import type { AbsentPeer, Contestant, KernelProblem, Peer } from '../../src/benchmark/types.ts';
+import type { AbsentPeer, Contestant, KernelProblem } from '../../src/benchmark/types.ts';
 import type { HostData } from '../../src/device/types.ts';
 import { channelsFirst, channelsLast, convolutionOf } from './convolution.ts';
 import { installCommand, load, locate, versionOf } from './install.ts';
+import type { Engine } from './isolated.ts';
 
 interface OrtTensor {
   readonly data: Float32Array;
@@ -23,43 +24,40 @@ interface OnnxProto {
 const FLOAT = 1;
 const ATTRIBUTE_INTS = 7;
 
-export async function onnxruntime(threads: readonly number[]): Promise<(Peer | AbsentPeer)[]> {
-  if (locate('onnxruntime-node') === undefined || locate('onnx-proto') === undefined) return [{ name: 'onnxruntime', absent: installCommand }];
+export async function open({ threads }: { threads: number }): Promise<Engine | AbsentPeer> {
+  const name = `onnxruntime, ${threads} thread${threads === 1 ? '' : 's'}`;
+  if (locate('onnxruntime-node') === undefined || locate('onnx-proto') === undefined) return { name, absent: installCommand };
   const ort = await load<Ort>('onnxruntime-node');
   const { onnx } = await load<OnnxProto>('onnx-proto');
-  return threads.map((count): Peer => {
-    const name = `onnxruntime, ${count} thread${count === 1 ? '' : 's'}`;
-    return {
-      name, beside: 'cpu', versions: { onnxruntime: versionOf('onnxruntime-node'), threads: count },
-      async enter(problem, values) {
-        if (problem.kind === 'step') return { absent: 'it cannot train' };
-        const graph = graphOf(problem, values);
-        if (graph === undefined) return { absent: 'forward products and convolutions only' };
-        const { nodes, feeds, layout } = graph;
-        const describe = (key: string, shape?: readonly number[]): object => ({
-          name: key, type: { tensorType: { elemType: FLOAT, shape: { dim: shape?.map((dimValue) => ({ dimValue })) ?? [] } } },
-        });
-        const model = onnx.ModelProto.encode(onnx.ModelProto.create({
-          irVersion: 8, opsetImport: [{ domain: '', version: 17 }],
-          graph: {
-            name: 'benchmark', node: nodes, input: Object.entries(feeds).map(([key, f]) => describe(key, f.shape)), output: [describe('y', graph.output)],
-          },
-        })).finish();
-        const session = await ort.InferenceSession.create(model, { intraOpNumThreads: count, interOpNumThreads: 1, executionProviders: ['cpu'] });
-        const tensors = Object.fromEntries(Object.entries(feeds).map(([key, f]) => [key, new ort.Tensor('float32', f.data, f.shape)]));
-        let last: OrtTensor | undefined;
-        return {
-          name,
-          run: (times) => timed(times, async () => {
-            last = (await session.run(tensors)).y;
-          }),
-          result: async () => [layout(last!.data)],
-          dispose: () => session.release(),
-        } satisfies Contestant;
-      },
-      dispose: () => undefined,
-    };
-  });
+  return {
+    name, beside: 'cpu', ops: ['matmul', 'conv2d'], versions: { onnxruntime: versionOf('onnxruntime-node'), threads },
+    async enter(problem, values) {
+      if (problem.kind === 'step') return { absent: 'it cannot train' };
+      const graph = graphOf(problem, values);
+      if (graph === undefined) return { absent: 'forward products and convolutions only' };
+      const { nodes, feeds, layout } = graph;
+      const describe = (key: string, shape?: readonly number[]): object => ({
+        name: key, type: { tensorType: { elemType: FLOAT, shape: { dim: shape?.map((dimValue) => ({ dimValue })) ?? [] } } },
+      });
+      const model = onnx.ModelProto.encode(onnx.ModelProto.create({
+        irVersion: 8, opsetImport: [{ domain: '', version: 17 }],
+        graph: {
+          name: 'benchmark', node: nodes, input: Object.entries(feeds).map(([key, f]) => describe(key, f.shape)), output: [describe('y', graph.output)],
+        },
+      })).finish();
+      const session = await ort.InferenceSession.create(model, { intraOpNumThreads: threads, interOpNumThreads: 1, executionProviders: ['cpu'] });
+      const tensors = Object.fromEntries(Object.entries(feeds).map(([key, f]) => [key, new ort.Tensor('float32', f.data, f.shape)]));
+      let last: OrtTensor | undefined;
+      return {
+        name,
+        run: (times) => timed(times, async () => {
+          last = (await session.run(tensors)).y;
+        }),
+        result: async () => [layout(last!.data)],
+        dispose: () => session.release(),
+      } satisfies Contestant;
+    },
+  };
 }
 
 interface Graph {

@@ -1,13 +1,11 @@
 /** MXNet and PyTorch in processes of their own, asked over lines of JSON: python/lines.py has the protocol. */
 import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { HostData } from '../../src/device/types.ts';
-import { BenchmarkError } from '../../src/errors.ts';
 import { arraysToMXNet } from '../../src/nn/parameters.ts';
 import type { AbsentPeer, Contestant, Peer, PeerOptions, Problem, StepProblem } from '../../src/benchmark/types.ts';
 import { convolutionOf } from './convolution.ts';
+import { PeerProcess, lines } from './process.ts';
 
 const engines = [
   { module: 'mxnet', script: 'mxnet_peer.py', install: 'pip install mxnet==1.9.1 numpy==1.23.5' },
@@ -39,7 +37,6 @@ export async function pythonPeers({ python, threads }: PeerOptions): Promise<(Pe
 }
 
 interface Answer {
-  readonly error?: string;
   readonly name: string;
   readonly versions: Peer['versions'];
   readonly able: boolean;
@@ -48,52 +45,21 @@ interface Answer {
   readonly losses?: number[];
 }
 
-/** One interpreter that serves requests in turn. */
-class Server {
-  readonly #child: ChildProcess;
-  readonly #waiting: { resolve(answer: Answer): void; reject(error: Error): void }[] = [];
-  #complaints = '';
-
-  constructor(interpreter: string, script: string, threads: number) {
-    const env = { ...process.env, OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) };
-    this.#child = spawn(interpreter, [fileURLToPath(new URL(`python/${script}`, import.meta.url))], { stdio: 'pipe', env });
-    this.#child.stderr!.on('data', (text: Buffer) => (this.#complaints = `${this.#complaints}${text}`.slice(-2000)));
-    createInterface({ input: this.#child.stdout! }).on('line', (line) => this.#waiting.shift()?.resolve(JSON.parse(line) as Answer));
-    const fail = (why: string): void => {
-      for (const one of this.#waiting.splice(0)) one.reject(new BenchmarkError(why));
-    };
-    this.#child.on('error', (error) => fail(error.message));
-    this.#child.stdin!.on('error', () => undefined);
-    this.#child.on('close', (code) => fail(`ended with ${code}: ${this.#complaints.trim().split('\n').at(-1) ?? ''}`));
-  }
-
-  async ask(request: object): Promise<Answer> {
-    if (this.#child.exitCode !== null) throw new BenchmarkError(`ended with ${this.#child.exitCode}: ${this.#complaints.trim().split('\n').at(-1) ?? ''}`);
-    const answer = await new Promise<Answer>((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
-      this.#child.stdin!.write(`${JSON.stringify(request)}\n`);
-    });
-    if (answer.error !== undefined) throw new BenchmarkError(answer.error);
-    return answer;
-  }
-
-  close(): void {
-    this.#child.kill();
-  }
-}
-
 async function openPeer(interpreter: string, script: string, threads: number): Promise<Peer> {
-  const server = new Server(interpreter, script, threads);
+  const env = { ...process.env, OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) };
+  const start = (): ReturnType<typeof spawn> => spawn(interpreter, [fileURLToPath(new URL(`python/${script}`, import.meta.url))], { stdio: 'pipe', env });
+  const server = new PeerProcess<Answer>(start, lines, { call: 'hello' });
+  const abandon = (): void => server.end();
   let hello: Answer;
   try {
-    hello = await server.ask({ call: 'hello' });
+    hello = await server.greet();
   } catch (error) {
-    server.close();
+    abandon();
     throw error;
   }
   const name = `${hello.name}, ${threads} thread${threads === 1 ? '' : 's'}`;
   return {
-    name, beside: 'cpu', versions: { ...hello.versions, threads },
+    name, beside: 'cpu', ops: ['matmul', 'conv2d', 'conv2dInputGrad', 'conv2dFilterGrad', 'step'], slowness: 2, versions: { ...hello.versions, threads },
     async enter(problem, values) {
       const stated = problem.kind === 'step' ? stepRequest(problem) : kernelRequest(problem, values);
       if (stated === undefined || !(await server.ask({ call: 'prepare', problem: stated })).able) return { absent: 'not compared' };
@@ -106,10 +72,12 @@ async function openPeer(interpreter: string, script: string, threads: number): P
           const bytes = Buffer.from(data ?? '', 'base64');
           return [step ? losses! : new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength))];
         },
-        dispose: async () => void await server.ask({ call: 'drop' }),
+        dispose: async () => void (server.running && await server.ask({ call: 'drop' })),
+        abandon,
       } satisfies Contestant;
     },
-    dispose: () => server.close(),
+    abandon,
+    dispose: abandon,
   };
 }
 

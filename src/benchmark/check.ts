@@ -9,6 +9,7 @@ import { getOp } from '../fovea.ts';
 import { statistics } from '../ops/support/statistics.ts';
 import type { ConvAttrs } from '../ops/support/conv.ts';
 import { bounds, compare, constantOf, float32Epsilon, rootMeanSquare } from '../testing/tolerance.ts';
+import type { ResultCheck } from './contest.ts';
 import { generator, hostTensor } from './values.ts';
 import type { KernelProblem } from './types.ts';
 
@@ -21,13 +22,11 @@ interface Expectation {
   readonly bound: number;
 }
 
-export type Check = (results: readonly ArrayLike<number>[], who: string) => void;
-
 /** Elements of each convolution and product that are looked at. */
 const SAMPLES = 96;
 
 /** A check of outputs of the problem. @throws BenchmarkError, by the check, naming contestant, element and both values */
-export function checkOf(problem: KernelProblem, values: readonly HostData[]): Check {
+export function checkOf(problem: KernelProblem, values: readonly HostData[]): ResultCheck {
   const expected = isSampled(problem) ? sampled(problem, values) : whole(problem, values);
   const outputs = outputTypes(problem);
   return (results, who) => {

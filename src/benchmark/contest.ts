@@ -1,5 +1,4 @@
-/** The clock: contestants check out first, then take turns. */
-import { BenchmarkError } from '../errors.ts';
+/** The clock: contestants check out first, then take turns, each within its limit. */
 import type { Contestant, Entry } from './types.ts';
 
 /** Runs of one contestant before the next has its turn: threads of the one before have gone to sleep by the second. */
@@ -10,10 +9,12 @@ export interface ContestOptions {
   readonly runs: number;
   /** Runs before the check of results. */
   readonly warmUps: number;
-  /** Seconds that one contestant may take in all; slow ones make fewer runs, at least one. */
+  /** Seconds that one contestant may take in all; slow ones make fewer runs, and those that can be abandoned none past it. */
   readonly limit: number;
   readonly signal?: AbortSignal;
 }
+
+export type ResultCheck = (results: readonly ArrayLike<number>[], who: string) => void;
 
 /** Milliseconds of each of so many runs, one after another. */
 export async function timed(times: number, run: () => Promise<void> | void): Promise<number[]> {
@@ -26,34 +27,49 @@ export async function timed(times: number, run: () => Promise<void> | void): Pro
   return milliseconds;
 }
 
+/** Thrown by `within`, after it has abandoned the work. */
+export class TooSlow extends Error {}
+
+/** What `work` gives, unless that takes more than so many seconds or the signal is aborted: then `abandon` ends it. */
+export async function within<T>(seconds: number, work: () => Promise<T>, abandon: () => void, signal?: AbortSignal): Promise<T> {
+  let stop = (): void => undefined;
+  const stopped = new Promise<never>((_, reject) => {
+    const timer = setTimeout(() => reject(new TooSlow()), Math.max(0, seconds * 1000));
+    const abort = (): void => reject(signal!.reason as Error);
+    signal?.addEventListener('abort', abort);
+    stop = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    };
+  });
+  const working = work();
+  try {
+    return await Promise.race([working, stopped]);
+  } catch (error) {
+    // What became of work that was abandoned is nobody's concern.
+    working.catch(() => undefined);
+    if (error instanceof TooSlow || signal?.aborted) abandon();
+    throw error;
+  } finally {
+    stop();
+  }
+}
+
 /**
- * Compares the contestants' results, then times them in turns: other work on the machine meets all alike.
+ * Compares the contestants' results, then times them in turns: other work on the machine meets all alike. One that throws, whose
+ * results are wrong or that is too slow leaves an entry that says so, without times; the others go on.
  *
  * @param check throws where a result is wrong: a kernel that computes nothing is fast
  */
-export async function contest(
-  contestants: readonly Contestant[], check: (results: readonly ArrayLike<number>[], who: string) => void, options: ContestOptions,
-): Promise<Entry[]> {
-  const runs: number[] = [];
-  for (const contestant of contestants) {
-    options.signal?.throwIfAborted();
-    const warm = await contestant.run(options.warmUps);
-    check(await contestant.result(), contestant.name);
-    runs.push(runsWithin(options, warm.at(-1)!));
-  }
-  const samples = contestants.map((): number[] => []);
-  while (samples.some((s, i) => s.length < runs[i])) {
-    for (const [i, contestant] of contestants.entries()) {
-      options.signal?.throwIfAborted();
-      const times = Math.min(TURN, runs[i] - samples[i].length);
-      if (times > 0) samples[i].push(...await contestant.run(times));
-    }
+export async function contest(contestants: readonly Contestant[], check: ResultCheck, options: ContestOptions): Promise<Entry[]> {
+  const attempts = contestants.map((contestant) => new Attempt(contestant, options));
+  for (const attempt of attempts) await attempt.warmUp(check);
+  for (let more = true; more;) {
+    more = false;
+    for (const attempt of attempts) if (await attempt.turn()) more = true;
   }
   const entries: Entry[] = [];
-  for (const [i, contestant] of contestants.entries()) {
-    if (samples[i].some((ms) => !(ms >= 0))) throw new BenchmarkError(`${contestant.name}: a run took ${samples[i].find((ms) => !(ms >= 0))} ms`);
-    entries.push({ contestant: contestant.name, milliseconds: samples[i], facts: await contestant.facts?.() });
-  }
+  for (const attempt of attempts) entries.push(await attempt.entry());
   return entries;
 }
 
@@ -61,3 +77,85 @@ export async function contest(
 export function runsWithin({ runs, limit }: Pick<ContestOptions, 'runs' | 'limit'>, milliseconds: number): number {
   return Math.max(1, Math.min(runs, Math.floor((limit * 1000) / milliseconds)));
 }
+
+/** What an entry says of one that is over its limit. */
+export function tooSlow(seconds: number, limit: number, how = ''): string {
+  return `too slow: ${seconds >= 10 ? seconds.toFixed(0) : seconds.toPrecision(2)} s a run${how}, limit ${limit} s a row`;
+}
+
+/** One contestant's way through a contest. */
+class Attempt {
+  readonly #contestant: Contestant;
+  readonly #options: ContestOptions;
+  readonly #milliseconds: number[] = [];
+  /** Runs that it should make. */
+  #runs = 0;
+  /** Milliseconds that it took so far, and of its last run. */
+  #spent = 0;
+  #last: number | undefined;
+  #end: Pick<Entry, 'absent' | 'failed'> | undefined;
+
+  constructor(contestant: Contestant, options: ContestOptions) {
+    this.#contestant = contestant;
+    this.#options = options;
+  }
+
+  async warmUp(check: ResultCheck): Promise<void> {
+    const { warmUps, runs, limit } = this.#options;
+    for (let i = 0; i < warmUps && this.#end === undefined; i++) await this.#run(1);
+    const results = await this.#held(() => this.#contestant.result());
+    if (results === undefined) return;
+    try {
+      check(results, this.#contestant.name);
+    } catch (error) {
+      this.#end = { failed: firstLine(error) };
+      return;
+    }
+    this.#runs = runsWithin({ runs, limit: limit - this.#spent / 1000 }, this.#last!);
+  }
+
+  /** True where there are more to come. */
+  async turn(): Promise<boolean> {
+    const times = Math.min(TURN, this.#runs - this.#milliseconds.length);
+    if (times <= 0 || this.#end !== undefined) return false;
+    this.#milliseconds.push(...await this.#run(times));
+    return this.#end === undefined && this.#milliseconds.length < this.#runs;
+  }
+
+  async entry(): Promise<Entry> {
+    const { name: contestant } = this.#contestant;
+    const facts = await this.#held(async () => this.#contestant.facts?.());
+    // Who was stopped in a later turn keeps the runs before it; a failure takes all.
+    if (this.#end?.failed !== undefined || this.#milliseconds.length === 0) return { contestant, milliseconds: [], ...this.#end };
+    return { contestant, milliseconds: this.#milliseconds, facts };
+  }
+
+  async #run(times: number): Promise<number[]> {
+    const milliseconds = await this.#held(() => this.#contestant.run(times)) ?? [];
+    const wrong = milliseconds.find((ms) => !(ms >= 0));
+    if (wrong !== undefined) this.#end = { failed: `a run took ${wrong} ms` };
+    this.#last = milliseconds.at(-1) ?? this.#last;
+    return milliseconds;
+  }
+
+  /** Does some of its work within what is left of its time; undefined where it is at its end. */
+  async #held<T>(work: () => Promise<T>): Promise<T | undefined> {
+    if (this.#end !== undefined) return undefined;
+    const { limit, signal } = this.#options;
+    signal?.throwIfAborted();
+    const { abandon } = this.#contestant;
+    const started = performance.now();
+    try {
+      return await (abandon === undefined ? work() : within(limit - this.#spent / 1000, work, () => this.#contestant.abandon!(), signal));
+    } catch (error) {
+      signal?.throwIfAborted();
+      this.#end = error instanceof TooSlow ? { absent: tooSlow((this.#last ?? limit * 1000) / 1000, limit, this.#last === undefined ? ' or more' : '') }
+        : { failed: firstLine(error) };
+      return undefined;
+    } finally {
+      this.#spent += performance.now() - started;
+    }
+  }
+}
+
+export const firstLine = (error: unknown): string => (error as Error).message.split('\n')[0];

@@ -37,6 +37,9 @@ const shape = {
   runs: number(1, 10_000),
   threads: integers(1, 64),
   limit: number(1, 86_400, false),
+  stepLimit: number(1, 86_400, false),
+  shapes: number(1, 1000),
+  recompute: v.boolean(),
   plain: v.boolean(),
   probes: v.boolean(),
   quick: v.boolean(),
@@ -61,16 +64,18 @@ export type BenchmarkOptions = Omit<Given, 'device' | 'only' | 'stepBatch'> & {
   readonly width: number;
   readonly runs: number;
   readonly limit: number;
+  readonly stepLimit: number;
   readonly probes: boolean;
   readonly peers: boolean;
 };
 
 export const defaults = {
-  device: ['cpu', 'webgpu'], only: groups, batch: 4, stepBatch: [2, 16], side: 224, width: 1, runs: 20, limit: 60, probes: true, peers: true,
+  device: ['cpu', 'webgpu'], only: groups, batch: 4, stepBatch: [2, 16], side: 224, width: 1, runs: 20, limit: 60, stepLimit: 600, probes: true,
+  peers: true,
 } as const satisfies Partial<BenchmarkOptions>;
 
 /** What `--quick` says instead: every part is seen, no figure is worth keeping. */
-export const quickDefaults = { batch: 1, stepBatch: [2], side: 64, runs: 5, limit: 5 } as const;
+export const quickDefaults = { batch: 1, stepBatch: [4], side: 64, runs: 5, limit: 5, stepLimit: 120, shapes: 3, recompute: true } as const;
 
 /**
  * Checks options and fills in defaults.

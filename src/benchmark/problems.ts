@@ -102,13 +102,24 @@ function updates(parameters: number): KernelProblem[] {
   return [
     problem('update', 'sgdUpdate', String(parameters), [arena, arena, arena, ...table], { ...rule, momentum: 0.9 }),
     problem('update', 'adamUpdate', String(parameters), [
-      arena, arena, arena, f32([parameters], { low: 0, high: 0.1 }), ...table, { shape: [], dtype: 'int32', values: Int32Array.of(10) },
+      // Second moments of at least the squares of the first, as training has them: none is so near zero that an update is of no size.
+      arena, arena, arena, f32([parameters], { low: 0.01, high: 0.1 }), ...table, { shape: [], dtype: 'int32', values: Int32Array.of(10) },
     ], { ...rule, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, correctBias: true }),
   ];
 }
 
 /** Parameters of Inception-BN with 1000 classes. */
 const inceptionBNParameters = 11_295_240;
+
+/** Of each op at most so many problems, the first, the last and what lies between at equal distances; all where no number is given. */
+export function spread(problems: readonly KernelProblem[], shapes = Infinity): KernelProblem[] {
+  const byOp = new Map<string, KernelProblem[]>();
+  for (const one of problems) byOp.set(one.op, [...(byOp.get(one.op) ?? []), one]);
+  return [...byOp.values()].flatMap((all) => {
+    if (all.length <= shapes) return all;
+    return Array.from({ length: shapes }, (_, i) => all[Math.round(i * (all.length - 1) / Math.max(1, shapes - 1))]);
+  });
+}
 
 /** Every kernel of the table, for a batch of so many images. */
 export function kernelProblems(batch: number): KernelProblem[] {

@@ -5,38 +5,50 @@ import { BenchmarkError, FoveaError } from '../errors.ts';
 import { getOp } from '../fovea.ts';
 import { bytesTouched } from '../ops/support/cost.ts';
 import { checkOf, outputTypes } from './check.ts';
-import type { Check } from './check.ts';
-import { contest } from './contest.ts';
+import { contest, firstLine, tooSlow, within, TooSlow } from './contest.ts';
 import { kernelContestant } from './kernel.ts';
 import { machineOf } from './machine.ts';
 import type { BenchmarkOptions } from './options.ts';
+import type { RowWork } from './pace.ts';
+import { Paces } from './pace.ts';
 import { probe } from './probes.ts';
-import { kernelProblems } from './problems.ts';
+import { kernelProblems, spread } from './problems.ts';
 import { leastMilliseconds, limitsOf } from './roofline.ts';
-import { checkedSteps, lossCheck, stepContestant, stepProblem } from './step.ts';
+import type { StepVariant } from './step.ts';
+import { checkedSteps, lossCheck, stepContestant, stepContestantName, stepFlop, stepName, stepProblem } from './step.ts';
 import type { Target } from './targets.ts';
 import { openTargets } from './targets.ts';
 import type { AbsentPeer, Contestant, Entry, KernelProblem, Peer, PeerSource, Probe, Problem, Report, Row } from './types.ts';
 import { inputValues } from './values.ts';
 
+type Kind = 'cpu' | 'webgpu';
+
+export interface Progress {
+  readonly done: number;
+  readonly total: number;
+  readonly secondsLeft: number;
+}
+
 export interface RunHooks {
   readonly log: (line: string) => void;
   /** Before each row. */
-  readonly onRow?: (done: number, total: number, what: string) => void;
+  readonly onRow?: (what: string, progress: Progress) => void;
   /** After each. */
-  readonly onResult?: (row: Row, report: Report) => void | Promise<void>;
+  readonly onResult?: (row: Row, report: Report, progress: Progress) => void | Promise<void>;
+  /** Before the first: seconds that all of it is likely to take. */
+  readonly onEstimate?: (rows: number, seconds: number) => void;
   readonly signal?: AbortSignal;
   readonly peers?: PeerSource;
 }
 
-/** @throws BenchmarkError where there is nothing to measure; rows with a wrong output are left out and named in `failures` */
+/** @throws BenchmarkError where there is nothing to measure; entries that failed are without times and named in `failures` */
 export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): Promise<Report> {
   const { log } = hooks;
   const most = await availableThreads(undefined);
   const threads = [...new Set(options.threads ?? [1, most])];
   const targets = await openTargets({ devices: options.device, threads, relaxed: options.plain !== true, log });
   if (targets.length === 0) throw new BenchmarkError('no device to measure');
-  const kinds = [...new Set(targets.map((t) => t.device.kind as 'cpu' | 'webgpu'))];
+  const kinds = [...new Set(targets.map((t) => t.device.kind as Kind))];
   const peers: readonly (Peer | AbsentPeer)[] = !options.peers || hooks.peers === undefined ? [] : await hooks.peers({
     beside: kinds, threads, python: options.python ?? [], adapter: adapterOf(targets), log,
   });
@@ -47,27 +59,29 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
     const failures: string[] = [];
     const report: Report = {
       format: 1, machine: machineOf(), options: { ...options, threads },
-      devices: targets.map(({ device, openSeconds }) => ({ name: device.name, kind: device.kind, fingerprint: device.fingerprint, openSeconds })),
-      peers: peers.map((p) => ('absent' in p ? p : { name: p.name, versions: p.versions })), failures, probes, rows,
+      devices: targets.map(({ device, contestant, threads: count, openSeconds }) =>
+        ({ name: device.name, contestant, threads: count, kind: device.kind, software: isSoftware(device), fingerprint: device.fingerprint, openSeconds })),
+      peers: peers.map((p) => ('absent' in p ? p : { name: p.name, versions: p.versions, ops: p.ops })), failures, probes, rows,
     };
-    const work = problemsOf(options).flatMap((make) => kinds.map((kind) => ({ make, kind })));
+    const work = plansOf(options).flatMap((plan) => kinds.map((kind) => ({ plan, kind, asked: workAsked(plan, kind, options, targets, probes) })));
     if (work.length === 0) throw new BenchmarkError(`nothing to measure: no row of ${options.only.join(', ')} has "${options.filter}" in it`);
-    for (const [done, { make, kind }] of work.entries()) {
+    const all: Contest = { ...hooks, options, targets, peers, probes, paces: new Paces() };
+    const progress = (done: number): Progress =>
+      ({ done, total: work.length, secondsLeft: work.slice(done).reduce((sum, { kind, asked }) => sum + secondsOf(asked, kind, all), 0) });
+    hooks.onEstimate?.(work.length, progress(0).secondsLeft);
+    for (const [done, { plan, kind, asked }] of work.entries()) {
       hooks.signal?.throwIfAborted();
-      const problem = make();
-      hooks.onRow?.(done, work.length, `${problem.name}, ${kind}`);
-      let row: Row;
-      try {
-        row = await measure(problem, kind, { ...hooks, options, targets, peers, probes });
-      } catch (error) {
-        // A wrong output, or an engine that fell over, ends its row and is told at the end; the others count.
-        hooks.signal?.throwIfAborted();
-        failures.push(`${kind}: ${(error as Error).message.split('\n')[0]}`);
+      hooks.onRow?.(`${plan.name}, ${kind}`, progress(done));
+      const started = performance.now();
+      const row = await measure(plan.make(), kind, asked, all);
+      all.paces.learn(asked, row.entries, (performance.now() - started) / 1000);
+      for (const { contestant, failed } of row.entries) {
+        if (failed === undefined) continue;
+        failures.push(`${kind}: ${row.name}, ${contestant}: ${failed}`);
         log(`failed: ${failures.at(-1)}`);
-        continue;
       }
       rows.push(row);
-      await hooks.onResult?.(row, report);
+      await hooks.onResult?.(row, report, progress(done + 1));
     }
     return report;
   } finally {
@@ -83,13 +97,56 @@ function adapterOf(targets: readonly Target[]): string | undefined {
   return gpu && isSoftware(gpu) ? String(gpu.fingerprint.adapter).split('-')[0] : undefined;
 }
 
-/** Problems are made when their turn comes: a batch of images and 11 M parameters are not kept. */
-function problemsOf({ only, filter = '', batch, stepBatch, side, width }: BenchmarkOptions): (() => Problem)[] {
-  const wanted = (p: Pick<Problem, 'name' | 'layers'>): boolean => p.name.includes(filter) || p.layers.some((l) => l.includes(filter));
-  const kernels = kernelProblems(batch).filter((p) => only.includes(p.group) && wanted(p));
-  const steps = only.includes('step') && wanted({ name: 'step inception-bn', layers: [] }) ? stepBatch : [];
-  return [...kernels.map((p) => () => p), ...steps.map((n) => () => stepProblem({ batch: n, side, width }))];
+/** A row to come. Problems are made when their turn comes: a batch of images and 11 M parameters are not kept. */
+interface RowPlan {
+  readonly name: string;
+  readonly op: string;
+  readonly flop: number;
+  readonly bytes: number;
+  make(): Problem;
 }
+
+function plansOf({ only, filter = '', batch, stepBatch, side, width, shapes }: BenchmarkOptions): RowPlan[] {
+  const wanted = (p: Pick<Problem, 'name' | 'layers'>): boolean => p.name.includes(filter) || p.layers.some((l) => l.includes(filter));
+  const kernels = spread(kernelProblems(batch).filter((p) => only.includes(p.group) && wanted(p)), shapes);
+  const steps = only.includes('step') && wanted({ name: 'step inception-bn', layers: [] }) ? stepBatch : [];
+  return [
+    ...kernels.map((p) => ({ name: p.name, op: p.op, ...workOf(p), make: () => p })),
+    ...steps.map((n) => {
+      const sizes = { batch: n, side, width };
+      return { name: stepName(sizes), op: 'step', flop: stepFlop(sizes), bytes: 0, make: () => stepProblem(sizes) };
+    }),
+  ];
+}
+
+/** Of a device that was not probed, for estimates of time alone. */
+const unprobed = { cpu: { peak: 100, bandwidth: 20 }, webgpu: { peak: 50, bandwidth: 10 } } as const;
+
+function workAsked({ op, flop, bytes }: RowPlan, kind: Kind, options: BenchmarkOptions, targets: readonly Target[], probes: readonly Probe[]): RowWork {
+  const { device } = targets.findLast((t) => t.device.kind === kind)!;
+  const step = op === 'step';
+  return {
+    op, least: leastMilliseconds(limitsOf(probes, device.name) ?? unprobed[kind], flop, bytes), runs: options.runs + warmUps[step ? 'step' : 'kernel'],
+    limit: step ? options.stepLimit : options.limit,
+  };
+}
+
+/** How many times the roofline's least time a kernel takes where nothing is known of it yet: ours, and a peer's. */
+const GUESS = { cpu: { ours: 3, peer: 8 }, webgpu: { ours: 10, peer: 50 } } as const;
+
+/** Seconds that a row is likely to take. */
+function secondsOf(asked: RowWork, kind: Kind, { targets, peers, paces, options }: Contest): number {
+  let seconds = paces.besides;
+  const ways = asked.op === 'step' ? variantsOf(options).length : 1;
+  for (const { contestant, device } of targets) if (device.kind === kind) seconds += ways * paces.secondsOfRow(contestant, asked, GUESS[kind].ours);
+  for (const peer of peers) {
+    if ('absent' in peer || peer.beside !== kind || !peer.ops.includes(asked.op)) continue;
+    seconds += paces.secondsOfRow(peer.name, asked, peer.slowness ?? GUESS[kind].peer);
+  }
+  return seconds;
+}
+
+const variantsOf = ({ recompute }: BenchmarkOptions): StepVariant[] => ['plain', ...(recompute === true ? ['recompute' as const] : [])];
 
 async function probeAll(targets: readonly Target[], { quick, runs }: BenchmarkOptions, log: (line: string) => void): Promise<Probe[]> {
   const probes: Probe[] = [];
@@ -109,46 +166,67 @@ interface Contest extends Omit<RunHooks, 'peers'> {
   readonly targets: readonly Target[];
   readonly peers: readonly (Peer | AbsentPeer)[];
   readonly probes: readonly Probe[];
+  readonly paces: Paces;
 }
 
+/** Runs before results are compared. */
+const warmUps = { kernel: 1, step: checkedSteps } as const;
+
 /** One row: our devices of a kind and the peers beside them, in one contest. */
-async function measure(problem: Problem, kind: 'cpu' | 'webgpu', all: Contest): Promise<Row> {
-  const { options, probes, log } = all;
+async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contest): Promise<Row> {
+  const { options, probes, signal } = all;
   const targets = all.targets.filter((t) => t.device.kind === kind);
   const values: HostData[] = problem.kind === 'kernel' ? inputValues(problem) : [];
-  const contestants: Contestant[] = [];
-  const left: Entry[] = [];
-  const leave = (contestant: string, why: string): void => void left.push({ contestant, milliseconds: [], absent: why });
+  const entered: (Contestant | Entry)[] = [];
   try {
-    for (const { contestant, device } of targets) {
-      try {
-        contestants.push(problem.kind === 'kernel' ? await kernelContestant(contestant, device, problem, values)
-          : await stepContestant(contestant, device, problem, options.width));
-      } catch (error) {
-        // A layer that this device has no room for is no reason to stop.
-        if (!(error instanceof FoveaError) || error instanceof BenchmarkError) throw error;
-        leave(contestant, error.message);
+    for (const target of targets) {
+      const { contestant, device } = target;
+      if (problem.kind === 'kernel') entered.push(await enter(contestant, () => kernelContestant(contestant, device, problem, values)));
+      else {
+        for (const variant of variantsOf(options)) {
+          entered.push(await enter(stepContestantName(contestant, variant), () => stepContestant(target, problem, options.width, variant)));
+        }
       }
     }
     for (const peer of all.peers) {
-      if ('absent' in peer || peer.beside !== kind) continue;
-      if (problem.kind === 'step' && peer.smallestStepOnly && problem.batch > Math.min(...options.stepBatch)) continue;
-      const entered = await peer.enter(problem, values);
-      if ('absent' in entered) leave(peer.name, entered.absent);
-      else contestants.push(entered);
+      if (!('absent' in peer) && peer.beside === kind && peer.ops.includes(asked.op)) entered.push(await enterPeer(peer, problem, values, asked, all));
     }
-    const check: Check = problem.kind === 'kernel' ? checkOf(problem, values) : lossCheck(problem);
-    const warmUps = problem.kind === 'kernel' ? 1 : checkedSteps;
-    const entries = await contest(contestants, check, { runs: options.runs, warmUps, limit: options.limit, signal: all.signal });
+    const contestants = entered.filter((one) => 'run' in one);
+    const check = problem.kind === 'kernel' ? checkOf(problem, values) : lossCheck(problem);
+    const entries = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit: asked.limit, signal });
     const { flop, bytes } = problem.kind === 'kernel' ? workOf(problem) : { flop: 0, bytes: 0 };
     const batch = problem.kind === 'step' ? { batch: problem.batch } : {};
     return {
       group: problem.group, device: kind, name: problem.name, layers: problem.layers, flop, bytes, ...batch,
-      entries: [...entries.map((e) => withLimit(e, flop, bytes, targets, probes)), ...left],
+      entries: [...entries.map((e) => withLimit(e, flop, bytes, targets, probes)), ...entered.filter((one) => 'milliseconds' in one)],
     };
   } finally {
-    for (const one of contestants) await one.dispose();
-    for (const one of left) log(`${problem.name}: ${one.contestant}: ${one.absent}`);
+    // A peer that fell over has nothing left to give back.
+    for (const one of entered) if ('run' in one) await Promise.resolve(one.dispose()).catch(() => undefined);
+  }
+}
+
+/** One of ours. A layer that a device has no room or kernel for is no reason to stop. */
+async function enter(contestant: string, make: () => Promise<Contestant>): Promise<Contestant | Entry> {
+  try {
+    return await make();
+  } catch (error) {
+    if (!(error instanceof FoveaError)) throw error;
+    return { contestant, milliseconds: [], absent: error.message };
+  }
+}
+
+/** A peer, unless by its pace in earlier rows it cannot be done within the limit. */
+async function enterPeer(peer: Peer, problem: Problem, values: readonly HostData[], asked: RowWork, { paces, signal }: Contest): Promise<Contestant | Entry> {
+  const leave = (why: Pick<Entry, 'absent' | 'failed'>): Entry => ({ contestant: peer.name, milliseconds: [], ...why });
+  const once = paces.secondsOfRun(peer.name, asked);
+  if (once !== undefined && once * (warmUps[problem.kind] + 1) > asked.limit) return leave({ absent: tooSlow(once, asked.limit, ', as earlier rows have it') });
+  try {
+    const entered = await within(asked.limit, () => peer.enter(problem, values), () => peer.abandon(), signal);
+    return 'absent' in entered ? leave(entered) : entered;
+  } catch (error) {
+    signal?.throwIfAborted();
+    return leave(error instanceof TooSlow ? { absent: `too slow: not ready within ${asked.limit} s` } : { failed: firstLine(error) });
   }
 }
 

@@ -1,7 +1,8 @@
 /** A report as tables of text. */
 import type { TextTable } from '../train/tables.ts';
-import { geometricMean, median, spread } from './statistics.ts';
 import type { Change } from './compare.ts';
+import { goalsOf } from './goals.ts';
+import { geometricMean, median, spread } from './statistics.ts';
 import type { Entry, Report, Row } from './types.ts';
 
 const short = (x: number): string => (!Number.isFinite(x) ? '-' : x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2));
@@ -34,13 +35,13 @@ export function kernelTable(rows: readonly Row[]): TextTable {
 
 function kernelLine(row: Row, entry: Entry, first: boolean): string[] {
   const name = first ? `${row.device}: ${row.name}` : '';
-  if (entry.milliseconds.length === 0) return [name, entry.contestant, entry.absent ?? '-', '', '', '', '', ''];
+  if (entry.milliseconds.length === 0) return [name, entry.contestant, outOf(entry), '', '', '', '', ''];
   const ms = median(entry.milliseconds);
   const { flop: own, method } = entry.facts ?? {};
   const speed = row.flop > 0 ? short(row.flop / ms / 1e6) : '-';
   // Minimal filtering does less: its own FLOP stand beside direct convolution's.
   const shown = own === undefined ? speed : `${speed} (${method}: ${short(own / ms / 1e6)})`;
-  const reference = row.entries.find((e) => e.contestant.startsWith('fovea') && e.milliseconds.length > 0);
+  const reference = row.entries.find((e) => isOurs(e) && e.milliseconds.length > 0);
   return [
     name, entry.contestant, short(ms), percent(spread(entry.milliseconds)), shown, short(row.bytes / ms / 1e6),
     entry.attainable === undefined ? '-' : percent(entry.attainable / ms), reference === undefined ? '-' : short(ms / median(reference.milliseconds)),
@@ -50,37 +51,84 @@ function kernelLine(row: Row, entry: Entry, first: boolean): string[] {
 /** A row on one line, for those who watch a log. */
 export function rowLine({ device, name, entries }: Row): string {
   const times = entries.filter((e) => e.milliseconds.length > 0).map((e) => `${e.contestant} ${short(median(e.milliseconds))} ms`);
-  return `${device}: ${name}: ${times.join('; ')}`;
+  return `${device}: ${name}: ${times.length > 0 ? times.join('; ') : 'nobody'}`;
 }
 
-/** Training steps: speed, start, main thread and memory. */
+/** Training steps: speed, what JavaScript does for them, and memory. */
 export function stepTable(rows: readonly Row[]): TextTable {
   return {
-    head: ['training step', 'contestant', 'images/s', 'ms', '+-', 'first step', 'compiled', 'main thread', 'arena (bound)', 'device peak', 'process'],
-    rows: rows.filter((r) => r.group === 'step').flatMap((row) => row.entries.map((e, i) => {
-      const name = i === 0 ? `${row.device}: ${row.name}` : '';
-      if (e.milliseconds.length === 0) return [name, e.contestant, e.absent ?? '-', ...Array<string>(8).fill('')];
+    head: ['training step', 'contestant', 'images/s', 'ms', '+-', 'main thread', 'encoding', 'arena (bound)', 'device peak', 'process'],
+    rows: stepEntries(rows).map(([name, row, e]) => {
+      if (e.milliseconds.length === 0) return [name, e.contestant, outOf(e), ...Array<string>(7).fill('')];
       const ms = median(e.milliseconds);
       const s = e.facts?.step;
       return [
-        name, e.contestant, short((1000 * row.batch!) / ms), short(ms), percent(spread(e.milliseconds)), ...(s === undefined ? Array<string>(6).fill('-') : [
-          `${s.firstStepSeconds.toFixed(1)} s`, String(s.compilations), `${short(s.mainThreadMs)} ms`,
+        name, e.contestant, short((1000 * row.batch!) / ms), short(ms), percent(spread(e.milliseconds)), ...(s === undefined ? Array<string>(5).fill('-') : [
+          `${short(s.mainThreadMs)} ms`, s.encodeMs === undefined ? '-' : `${short(s.encodeMs)} ms`,
           `${bytes(s.memory.arena)} (${bytes(s.memory.bound)})`, bytes(s.memory.peak), bytes(s.rss),
         ]),
       ];
-    })),
+    }),
   };
 }
 
-/** For each group, device, op and contestant: the geometric mean of its time over that of each contestant of ours. */
+/** What must be known to read `stepTable`, a line each; none where there are no steps. */
+export function stepNotes({ rows, devices }: Pick<Report, 'rows' | 'devices'>): string[] {
+  if (stepEntries(rows).length === 0) return [];
+  const notes = new Set(stepEntries(rows).flatMap(([, , { contestant, facts }]) => (facts?.note === undefined ? [] : [`${contestant}: ${facts.note}`])));
+  for (const { name, software } of devices) {
+    if (software) notes.add(`main thread of ${name}: the driver computes in it; encoding is JavaScript's own part of a step`);
+  }
+  return [...notes];
+}
+
+/** How long training takes to begin: the device, then what a first call does. */
+export function startTable(rows: readonly Row[]): TextTable {
+  const seconds = (s: number): string => `${s.toFixed(2)} s`;
+  return {
+    head: ['start', 'contestant', 'device', 'trace, rewrite, plan', 'encode, compile', 'compiled', 'launches', 'first step', 'in all'],
+    rows: stepEntries(rows).flatMap(([name, , { contestant, facts }]) => {
+      if (facts?.step === undefined) return [];
+      const { start: { open, plan, compile, first }, compilations, launches } = facts.step;
+      return [[
+        name, contestant, seconds(open), seconds(plan), seconds(compile), String(compilations), String(launches), seconds(first),
+        seconds(open + plan + compile + first),
+      ]];
+    }),
+  };
+}
+
+/** Entries of training steps, with the row's name at the first. */
+function stepEntries(rows: readonly Row[]): [name: string, row: Row, entry: Entry][] {
+  return rows.filter((r) => r.group === 'step').flatMap((row) => row.entries.map((e, i): [string, Row, Entry] =>
+    [i === 0 ? `${row.device}: ${row.name}` : '', row, e]));
+}
+
+/** Why an entry has no times. */
+const outOf = ({ absent, failed }: Entry): string => (failed === undefined ? absent ?? '-' : 'failed');
+
+/** The goals, met or missed by the figures of the run. */
+export function goalTable(report: Report): TextTable {
+  return {
+    head: ['goal', 'at least', 'measured', '', 'rows'],
+    rows: goalsOf(report).map((g) => [
+      g.what, short(g.goal), g.value === undefined ? '-' : short(g.value), g.note === undefined ? g.verdict : `${g.verdict} (${g.note})`, String(g.rows),
+    ]),
+  };
+}
+
+/**
+ * For each device and op, how many times as fast each of ours is as each peer, and as its own variants (recomputation): the geometric
+ * mean over rows.
+ */
 export function summaryTable(rows: readonly Row[]): TextTable {
   const lines = new Map<string, { label: string[]; ratios: number[]; attained: number[] }>();
   for (const row of rows) {
     const what = row.group === 'step' ? row.name : row.name.split(' ')[0];
     for (const ours of row.entries) {
-      if (!ours.contestant.startsWith('fovea') || ours.milliseconds.length === 0) continue;
+      if (!isOurs(ours) || ours.milliseconds.length === 0 || row.entries.some((e) => isVariant(ours, e))) continue;
       for (const entry of row.entries) {
-        if (entry.milliseconds.length === 0) continue;
+        if (entry.milliseconds.length === 0 || (entry !== ours && isOurs(entry) && !isVariant(entry, ours))) continue;
         const label = [row.device, what, ours.contestant, entry === ours ? 'its own limit' : entry.contestant];
         const key = label.join('|');
         const line = lines.get(key) ?? { label, ratios: [], attained: [] };
@@ -98,6 +146,10 @@ export function summaryTable(rows: readonly Row[]): TextTable {
     }),
   };
 }
+
+const isOurs = ({ contestant }: Entry): boolean => contestant.startsWith('fovea');
+/** `fovea, 2 threads, recompute` of `fovea, 2 threads`. */
+const isVariant = (one: Entry, of: Entry): boolean => isOurs(of) && one.contestant.startsWith(`${of.contestant}, `);
 
 /** What changed, the worst first. */
 export function changeTable(changes: readonly Change[]): TextTable {

@@ -61,6 +61,11 @@ export interface Contestant {
   dispose(): void | Promise<void>;
   /** What there is to say beside times, asked for when all is measured. */
   facts?(): Promise<Facts>;
+  /**
+   * Ends it at once, whatever it is doing. Contestants of other engines have it and are held to the limit; ours run in this very process,
+   * where nothing ends a computation.
+   */
+  abandon?(): void;
 }
 
 /** Figures of a contestant that are no times of runs. */
@@ -74,13 +79,15 @@ export interface Facts {
 }
 
 export interface StepFacts {
-  /** From tracing to the first loss. */
-  readonly firstStepSeconds: number;
+  /** Seconds to open the device, to trace, rewrite and plan, to allocate, encode and compile, and of the first step. */
+  readonly start: { readonly open: number; readonly plan: number; readonly compile: number; readonly first: number };
   /** Kernels, pipelines and command buffers made for it. */
   readonly compilations: number;
   readonly launches: number;
-  /** The main thread's time a step: JavaScript, and what the driver does in its calls. */
+  /** The main thread's time a step: JavaScript, and what the driver does in its calls; a software adapter computes in them. */
   readonly mainThreadMs: number;
+  /** Of it, the encoding of launches in JavaScript, without the driver's `submit`; undefined where nothing is encoded. */
+  readonly encodeMs?: number;
   /** Bytes: the arena as planned, its bound by liveness, variables, what the Program owns; the device's own count at its peak. */
   readonly memory: { readonly arena: number; readonly bound: number; readonly variables: number; readonly own: number; readonly peak: number };
   /** Bytes of the whole process, after the step. */
@@ -93,10 +100,14 @@ export interface Peer {
   /** Beside which device of ours it stands. */
   readonly beside: 'cpu' | 'webgpu';
   readonly versions: Readonly<Record<string, string | number | boolean>>;
-  /** So slow in training steps that it stands in the smallest batch's row alone. */
-  readonly smallestStepOnly?: boolean;
+  /** What it competes in: names of ops, and `step`. */
+  readonly ops: readonly string[];
+  /** How many times the roofline's least time it is likely to take: for the estimate that a run begins with. */
+  readonly slowness?: number;
   /** A contestant, or why there is none. Throws where it should have been able to. */
   enter(problem: Problem, inputs: readonly HostData[]): Promise<Contestant | { readonly absent: string }>;
+  /** Ends it at once, with its contestant; the next `enter` starts it again. */
+  abandon(): void;
   dispose(): void | Promise<void>;
 }
 
@@ -126,6 +137,8 @@ export interface Entry {
   /** Milliseconds of every run counted, in order. Empty where it did not run. */
   readonly milliseconds: readonly number[];
   readonly absent?: string;
+  /** Why it does not count: it threw, or its outputs are wrong. */
+  readonly failed?: string;
   /** Least milliseconds by the roofline, of our own contestants. */
   readonly attainable?: number;
   readonly facts?: Facts;
@@ -165,7 +178,13 @@ export interface Probe {
 
 export interface DeviceFacts {
   readonly name: string;
+  /** Ours on it: `fovea, 2 threads`. */
+  readonly contestant: string;
+  /** Of the cpu device; 1 elsewhere. */
+  readonly threads: number;
   readonly kind: string;
+  /** An adapter that computes on the processor, in the driver's calls. */
+  readonly software: boolean;
   readonly fingerprint: Readonly<Record<string, string | number | boolean>>;
   readonly openSeconds: number;
 }
@@ -176,8 +195,8 @@ export interface Report {
   readonly machine: Readonly<Record<string, string | number>>;
   readonly options: Readonly<Record<string, unknown>>;
   readonly devices: readonly DeviceFacts[];
-  readonly peers: readonly (AbsentPeer | { readonly name: string; readonly versions: Peer['versions'] })[];
-  /** Rows that did not count, and why. */
+  readonly peers: readonly (AbsentPeer | Pick<Peer, 'name' | 'versions' | 'ops'>)[];
+  /** Entries that do not count, and why. */
   readonly failures: readonly string[];
   readonly probes: readonly Probe[];
   readonly rows: readonly Row[];

@@ -5,13 +5,15 @@ import { writeCharts } from '../benchmark/charts.ts';
 import { parseBenchmarkOptions } from '../benchmark/options.ts';
 import { readReport, writeReport } from '../benchmark/report-file.ts';
 import { runBenchmark } from '../benchmark/run.ts';
-import { changeTable, kernelTable, probeNotes, probeTable, rowLine, stepTable, summaryTable } from '../benchmark/table.ts';
+import {
+  changeTable, goalTable, kernelTable, probeNotes, probeTable, rowLine, startTable, stepNotes, stepTable, summaryTable,
+} from '../benchmark/table.ts';
 import { BenchmarkError } from '../errors.ts';
 import { asFlag } from '../train/run-options.ts';
 import type { TextTable } from '../train/tables.ts';
 import type { Context } from './context.ts';
 import { outputFile } from './output-file.ts';
-import { Progress, renderTable } from './terminal.ts';
+import { Progress, clock, renderTable } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
 
 export function addBench(program: Command, context: Context): void {
@@ -26,7 +28,10 @@ export function addBench(program: Command, context: Context): void {
     .option('--width <factor>', "on the channels of the training steps' network (default: 1)")
     .option('--runs <n>', 'counted runs of each contestant (default: 20)')
     .option('--threads <n,n>', 'of the cpu device (default: 1 and all processors)')
-    .option('--limit <seconds>', 'that a contestant may take for a row: slow ones make fewer runs (default: 60)')
+    .option('--limit <seconds>', 'that a contestant may take for a kernel: slow ones make fewer runs, other engines are ended (default: 60)')
+    .option('--step-limit <seconds>', 'the same for a training step (default: 600)')
+    .option('--shapes <n>', 'at most so many of each kernel (default: all)')
+    .option('--recompute', 'training steps with recomputation too')
     .option('--plain', 'kernels without relaxed SIMD')
     .option('--no-probes', 'no limits, no roofline')
     .option('--quick', 'every part, at small settings')
@@ -64,10 +69,11 @@ async function run(given: Record<string, unknown>, { terminal, signal, benchmark
         progress.clear();
         terminal.err(`${line}\n`);
       },
-      onRow: (done, total, what) => void progress.show(what, done, total),
+      onEstimate: (rows, seconds) => terminal.err(`${rows} rows, likely to take ${clock(seconds)}; the estimate learns as it goes\n`),
+      onRow: (what, { done, total, secondsLeft }) => void progress.show('rows', done, total, ` | ${clock(secondsLeft)} left | ${what}`),
       // A run of hours that ends early has left what it measured.
-      onResult: async (row, sofar) => {
-        if (!terminal.watched) terminal.err(`${rowLine(row)}\n`);
+      onResult: async (row, sofar, { done, total, secondsLeft }) => {
+        if (!terminal.watched) terminal.err(`${done}/${total}, ${clock(secondsLeft)} left: ${rowLine(row)}\n`);
         if (out !== undefined) await writeReport(out, sofar);
       },
     });
@@ -80,14 +86,18 @@ async function run(given: Record<string, unknown>, { terminal, signal, benchmark
     }
     await show(terminal, kernelTable(report.rows));
     await show(terminal, stepTable(report.rows));
+    for (const note of stepNotes(report)) terminal.out(`${note}\n`);
+    await show(terminal, startTable(report.rows));
     await show(terminal, summaryTable(report.rows));
+    await show(terminal, goalTable(report));
+    for (const failure of report.failures) terminal.out(`failed: ${failure}\n`);
     if (out !== undefined) {
       await writeReport(out, report);
       terminal.out(`${out}\n`);
     }
     if (options.charts !== undefined) for (const file of await writeCharts(options.charts, report)) terminal.out(`${file}\n`);
     const { failures } = report;
-    if (failures.length > 0) throw new BenchmarkError(`${failures.length} rows do not count; the first: ${failures[0]}`);
+    if (failures.length > 0) throw new BenchmarkError(`${failures.length} entries do not count; the first: ${failures[0]}`);
   } finally {
     progress.clear();
   }

@@ -172,6 +172,8 @@ export interface DeviceCounters {
   /** Kernels, pipelines or command buffers made. */
   compilations: number;
   runs: number;
+  /** Milliseconds in which launches were encoded in JavaScript, without the driver's `submit`. 0 where nothing is encoded. */
+  encodeMs: number;
 }
 
 /** A machine that runs kernels. Implementations: cpu (WASM SIMD and threads), webgpu (WGSL), and a place for cuda. */

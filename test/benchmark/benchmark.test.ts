@@ -56,7 +56,7 @@ test('sampled checks are the reference, in every direction, at every stride and 
   for (const op of wanted.slice(0, 4)) assert.ok([...chosen.keys()].filter((k) => k.startsWith(`${op} `)).length >= 4, [...chosen.keys()].join('; '));
 });
 
-test('a contest has wrong outputs stop it, slow contestants run less, and turns of five', async () => {
+test('a contest times none with wrong outputs, slow contestants run less, and turns of five', async () => {
   const order: string[] = [];
   const make = (name: string, value: number): Contestant => ({
     name, dispose: () => undefined, result: async () => [[value]], run: (times) => timed(times, () => void order.push(name)),
@@ -65,9 +65,10 @@ test('a contest has wrong outputs stop it, slow contestants run less, and turns 
   const entries = await contest([make('a', 1), make('b', 1)], check, { runs: 7, warmUps: 1, limit: 60 });
   assert.equal(order.join(''), 'ab' + 'aaaaabbbbb' + 'aabb');
   assert.equal(entries.map((e) => e.milliseconds.length), [7, 7]);
-  let failure = '';
-  await contest([make('a', 1), make('b', 2)], check, { runs: 1, warmUps: 1, limit: 60 }).catch((e: Error) => (failure = e.message));
-  assert.match(failure, 'b');
+  const [right, wrong] = await contest([make('a', 1), make('b', 2)], check, { runs: 1, warmUps: 1, limit: 60 });
+  assert.is(right.milliseconds.length, 1);
+  assert.equal(wrong.milliseconds, []);
+  assert.match(wrong.failed!, 'b');
   assert.is(runsWithin({ runs: 20, limit: 60 }, 100), 20);
   assert.is(runsWithin({ runs: 20, limit: 60 }, 10_000), 6);
   assert.is(runsWithin({ runs: 20, limit: 60 }, 1e6), 1);
@@ -109,13 +110,15 @@ test('a run on the cpu: outputs checked, a table, a file with raw samples and th
 test('training steps: one network on one and two threads, losses alike, with memory, start and main thread; charts', async () => {
   const file = join(folder, 'step.json');
   const { code, out, err } = await fovea('bench', '--device', 'cpu', '--threads', '1,2', '--only', 'step', '--step-batch', '4', '--side', '64',
-    '--width', '0.125', '--runs', '2', '--no-probes', '--out', file, '--charts', join(folder, 'charts'));
+    '--width', '0.125', '--runs', '2', '--recompute', '--no-probes', '--out', file, '--charts', join(folder, 'charts'));
   assert.is(code, 0, err);
   const { rows: [row] } = await readReport(file);
-  assert.equal(row.entries.map((e) => e.contestant), ['fovea, 1 thread', 'fovea, 2 threads']);
+  assert.equal(row.entries.map((e) => e.contestant), [1, 2].flatMap((n) => ['', ', recompute'].map((how) => `fovea, ${n} thread${n > 1 ? 's' : ''}${how}`)));
+  const [{ memory: kept }, { memory: recomputed }] = row.entries.map((e) => e.facts!.step!);
+  assert.ok(recomputed.peak < kept.peak, `${recomputed.peak} B with recomputation, ${kept.peak} B without`);
   for (const { facts } of row.entries) {
-    const { firstStepSeconds, mainThreadMs, memory, launches, compilations } = facts!.step!;
-    assert.ok(firstStepSeconds > 0 && mainThreadMs > 0 && launches > 100 && compilations >= 1);
+    const { start, mainThreadMs, memory, launches, compilations } = facts!.step!;
+    assert.ok(start.plan > 0 && start.first > 0 && mainThreadMs > 0 && launches > 100 && compilations >= 1);
     assert.ok(memory.arena >= memory.bound && memory.peak >= memory.arena + memory.own);
   }
   for (const name of ['training-time-batch-4.svg', 'threads-batch-4.svg']) {

@@ -3,9 +3,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compareReports } from '../../src/benchmark/compare.ts';
 import { distinct, inceptionBNLayers, inceptionV3Layers, multiplyAdds } from '../../src/benchmark/layers.ts';
-import { kernelProblems } from '../../src/benchmark/problems.ts';
+import { tooSlow } from '../../src/benchmark/contest.ts';
+import { goalsOf } from '../../src/benchmark/goals.ts';
+import { Paces } from '../../src/benchmark/pace.ts';
+import { kernelProblems, spread } from '../../src/benchmark/problems.ts';
 import { attainable, leastMilliseconds, limitsOf } from '../../src/benchmark/roofline.ts';
-import type { Probe, Report } from '../../src/benchmark/types.ts';
+import { lossCheck } from '../../src/benchmark/step.ts';
+import type { DeviceFacts, Probe, Report, Row } from '../../src/benchmark/types.ts';
 import { readSymbol } from '../../src/formats/index.ts';
 import { inceptionBN } from '../../src/models/index.ts';
 import { attributesOf } from '../../src/nn/symbol-graph.ts';
@@ -89,6 +93,83 @@ test('slower is what is both slower by more than 5 % and apart in its quartiles'
   assert.is(verdict([10, 10, 10, 10], [10.4, 10.4, 10.4, 10.4]), 'same');
   assert.is(verdict([8, 9, 11, 14], [9, 10, 12, 15]), 'same');
   assert.equal(compareReports(report([1], 'tfjs-wasm'), report([2], 'tfjs-wasm')), []);
+});
+
+test('the goals: met, missed and not measured, from the rows of the run alone', () => {
+  const entry = (contestant: string, ms: number): Row['entries'][number] => ({ contestant, milliseconds: [ms] });
+  const row = (group: Row['group'], device: string, name: string, layer: string, entries: Row['entries']): Row =>
+    ({ group, device, name, layers: [layer], flop: 8e9, bytes: 1, entries });
+  const device = (contestant: string, threads: number, kind: string, adapter = ''): DeviceFacts =>
+    ({ name: `${kind} ${threads}`, contestant, threads, kind, software: kind === 'webgpu', fingerprint: { adapter }, openSeconds: 0 });
+  const probe = (counts: boolean): Probe[] => [
+    { device: 'cpu 2', what: 'multiply-add', value: 100, unit: 'GFLOP/s', share: counts ? 0.95 : 0.5, counts, milliseconds: [] },
+    { device: 'cpu 2', what: 'copy', value: 10, unit: 'GB/s', milliseconds: [] },
+  ];
+  const report = (rows: Row[], counts = true, adapter = 'llvmpipe'): Report => ({
+    format: 1, machine: {}, options: {}, peers: [], failures: [], probes: probe(counts), rows,
+    devices: [device('fovea, 1 thread', 1, 'cpu'), device('fovea, 2 threads', 2, 'cpu'), device('fovea', 1, 'webgpu', adapter)],
+  });
+  const verdicts = (...of: Parameters<typeof report>): string[] => goalsOf(report(...of)).map((g) => g.verdict);
+  const none = Array<string>(7).fill('not measured');
+  assert.equal(verdicts([]), none);
+  const rows = [
+    ...Array.from({ length: 5 }, (_, i) => row('gemm', 'cpu', `matmul ${i}`, '', [entry('fovea, 1 thread', 1), entry('fovea, 2 threads', 100)])),
+    ...Array.from({ length: 44 }, (_, i) => row('conv', 'cpu', `conv2d 3 ${i}`, 'inception-bn a', [entry('fovea, 2 threads', 1), entry('tfjs-wasm', 4)])),
+    row('conv', 'cpu', 'conv2d 4', 'inception-bn b', [entry('fovea, 2 threads', 1), entry('tfjs-wasm', 1.9)]),
+    // Neither other networks' layers nor other ops count, nor peers without times.
+    row('conv', 'cpu', 'conv2d 5', 'inception-v3 c', [entry('fovea, 2 threads', 1), entry('tfjs-wasm', 0.1)]),
+    row('conv', 'cpu', 'conv2dStats 3', 'inception-bn a', [entry('fovea, 2 threads', 1), entry('tfjs-wasm', 0.1)]),
+    row('conv', 'cpu', 'conv2d 6', 'inception-bn d', [entry('fovea, 2 threads', 1), { contestant: 'tfjs-wasm', milliseconds: [], failed: 'wrong' }]),
+    row('step', 'cpu', 'inception-bn 224x224, batch 2', '', [entry('fovea, 2 threads', 100), entry('MXNet, 1 thread', 10), entry('MXNet, 2 threads', 55)]),
+    row('step', 'webgpu', 'inception-bn 224x224, batch 2', '', [entry('fovea', 1), entry('tfjs-webgpu', 9)]),
+    row('step', 'webgpu', 'inception-bn 64x64, batch 2', '', [entry('fovea', 1), entry('tfjs-webgpu', 900)]),
+  ];
+  assert.equal(verdicts(rows), ['met', 'met', 'missed', 'met', 'missed', 'not measured', 'missed']);
+  assert.equal(goalsOf(report(rows)).slice(0, 3).map((g) => [g.value!.toFixed(2), g.rows]), [['0.80', 5], ['3.93', 45], ['1.90', 45]]);
+  // A part of the layers has a figure, and no verdict.
+  const [, part] = goalsOf(report(rows.slice(0, 8)));
+  assert.equal([part.verdict, part.value!.toFixed(1), part.note], ['not measured', '4.0', '3 of 45 rows alone']);
+  assert.is(verdicts(rows, false)[0], 'not measured');
+  assert.is(verdicts(rows, true, 'a card')[6], 'not measured');
+});
+
+test('two steps are held to one rule, by which a wrong gradient and a wrong first loss fail', () => {
+  const check = lossCheck({ batch: 4, side: 64 });
+  check([[0.7, 0.68]], 'the first');
+  check([[0.7003, 0.6808]], 'one near it');
+  assert.throws(() => check([[0.701, 0.681]], 'another start'), /another start: the losses of two steps are 0\.70100, 0\.68100, expected 0\.70000, 0\.68000/);
+  assert.throws(() => check([[0.7, 0.6785]], 'too large a step'), /too large a step/);
+  assert.throws(() => check([[0.7, 0.7]], 'no step'), /no step/);
+  assert.throws(() => check([[NaN, NaN]], 'no number'), /no number/);
+  // Statistics over 4 pixels: any fall, but not any start.
+  const few = lossCheck({ batch: 1, side: 64 });
+  few([[0.7, 0.68]], 'the first');
+  few([[0.7, 0.72]], 'another fall');
+  assert.throws(() => few([[0.71, 0.68]], 'another start'), /another start/);
+  assert.throws(() => few([[0.7, NaN]], 'no number'), /no number/);
+});
+
+test('paces: the time left is learned, and a slow contestant is known by its best row', () => {
+  const paces = new Paces();
+  const work = { op: 'conv2d', least: 10, runs: 21, limit: 60 };
+  assert.is(paces.secondsOfRow('a', work, 3), 10 * 3 * 21 / 1000);
+  paces.learn(work, [{ contestant: 'a', milliseconds: [50, 40, 60] }, { contestant: 'b', milliseconds: [], absent: tooSlow(60, 60) }], 2);
+  assert.is(paces.secondsOfRun('a', { ...work, least: 20 }), 0.08);
+  assert.is(paces.secondsOfRun('b', work), 60 / 21);
+  assert.is(paces.secondsOfRun('a', { ...work, op: 'matmul' }), undefined);
+  assert.is(paces.secondsOfRow('b', { ...work, least: 1000 }, 3), 60);
+  assert.ok(Math.abs(paces.besides - (2 - 0.05 * 21)) < 1e-9);
+});
+
+test('few shapes of each op: the first, the last and some between', () => {
+  const few = spread(kernelProblems(1), 3);
+  const all = kernelProblems(1);
+  for (const op of new Set(all.map((p) => p.op))) {
+    const [chosen, whole] = [few, all].map((list) => list.filter((p) => p.op === op).map((p) => p.name));
+    assert.is(chosen.length, Math.min(3, whole.length), op);
+    assert.equal([chosen[0], chosen.at(-1)], [whole[0], whole.at(-1)]);
+  }
+  assert.equal(spread(all), [...new Set(all.map((p) => p.op))].flatMap((op) => all.filter((p) => p.op === op)));
 });
 
 test.run();

@@ -127,7 +127,8 @@ export class WebgpuExecutable implements Executable {
   }
 
   #submit(start: number, end: number): void {
-    const { device } = this.#host;
+    const { device, counters } = this.#host;
+    const began = performance.now();
     const encoder = device.createCommandEncoder();
     let pass: GPUComputePassEncoder | undefined;
     for (let i = start; i < end; i++) {
@@ -140,7 +141,9 @@ export class WebgpuExecutable implements Executable {
       dispatch(pass, this.#launches[i]);
     }
     pass?.end();
-    device.queue.submit([encoder.finish()]);
+    const commands = encoder.finish();
+    counters.encodeMs += performance.now() - began;
+    device.queue.submit([commands]);
   }
 
   /** Spreads what each segment took over its launches and cuts again. */

@@ -1,0 +1,129 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isolated } from '../../bench/peers/isolated.ts';
+import { outputTypes } from '../../src/benchmark/check.ts';
+import { contest, timed } from '../../src/benchmark/contest.ts';
+import { kernelProblems } from '../../src/benchmark/problems.ts';
+import { readReport, writeReport } from '../../src/benchmark/report-file.ts';
+import type { AbsentPeer, Contestant, Entry, Peer, PeerSource, Report } from '../../src/benchmark/types.ts';
+import { hostTensor, inputValues } from '../../src/benchmark/values.ts';
+import { runProgram } from '../../src/cli/program.ts';
+import { getOp } from '../../src/fovea.ts';
+import type { EngineOptions, Manner } from './support/engine.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'fovea-peers-'));
+
+const problems = kernelProblems(4).filter((p) => p.op === 'softmaxCrossEntropy');
+const results = Object.fromEntries(problems.map((p) => {
+  const values = inputValues(p);
+  return [p.name, [...getOp(p.op).reference!(p.inputs.map((t, i) => hostTensor(t, values[i])), p.attrs, outputTypes(p))[0]]];
+}));
+
+const engine = (manner: Manner): Promise<Peer | AbsentPeer> =>
+  isolated(`one that is ${manner}`, new URL('support/engine.ts', import.meta.url), { manner, results } satisfies EngineOptions);
+
+async function bench(args: readonly string[], benchmarkPeers?: PeerSource): Promise<{ code: number; out: string; err: string }> {
+  let out = '';
+  let err = '';
+  const terminal = { out: (text: string) => void (out += text), err: (text: string) => void (err += text), watched: false };
+  return { code: await runProgram(['bench', ...args], { terminal, signal: new AbortController().signal, benchmarkPeers }), out, err };
+}
+
+test('peers that are absent, throw, die, are wrong or hang are named in the row and not timed; ours and the right one are', async () => {
+  const file = join(folder, 'peers.json');
+  const manners: Manner[] = ['right', 'wrong', 'throws', 'hangs', 'dies', 'absent'];
+  const started = performance.now();
+  const { code, out, err } = await bench(
+    ['--device', 'cpu', '--threads', '1', '--filter', 'softmaxCrossEntropy ', '--runs', '3', '--limit', '4', '--no-probes', '--out', file],
+    () => Promise.all(manners.map(engine)),
+  );
+  assert.ok(performance.now() - started < 60_000, 'the one that hangs holds up one row, for its limit');
+  assert.is(code, 1, err);
+  const report = await readReport(file);
+  assert.equal(report.rows.map((r) => r.name), ['softmaxCrossEntropy 4x2', 'softmaxCrossEntropy 128x1000']);
+  const [first, second] = report.rows.map((row) => (who: string): Entry => row.entries.find((e) => e.contestant.endsWith(who))!);
+  for (const who of ['1 thread', 'right']) assert.is(first(who).milliseconds.length, 3, who);
+  for (const who of ['wrong', 'throws', 'hangs', 'dies']) assert.equal(first(who).milliseconds, [], who);
+  assert.match(first('wrong').failed!, /one that is wrong: element \d+ of output 0 is .*, expected/);
+  assert.is(first('throws').failed, 'no such kernel');
+  assert.match(first('dies').failed!, /ended with 3/);
+  assert.is(first('hangs').absent, 'too slow: 4.0 s a run or more, limit 4 s a row');
+  // What hung in the small row is spared the large one; what died is there again.
+  assert.match(second('hangs').absent!, /too slow: .*as earlier rows have it/);
+  assert.match(second('dies').failed!, /ended with 3/);
+  assert.equal(report.peers.find((p) => p.name.endsWith('absent')), { name: 'one that is absent', absent: 'install it' });
+  assert.is(report.failures.length, 6);
+  assert.match(out, /failed: cpu: softmaxCrossEntropy 4x2, one that is throws: no such kernel/);
+  assert.match(out, /too slow: 4\.0 s/);
+  assert.match(err, /2 rows, likely to take \d+:\d\d/);
+  assert.match(err, /1\/2, \d+:\d\d left: cpu: softmaxCrossEntropy 4x2: fovea, 1 thread/);
+  assert.match(err, /6 entries do not count; the first: cpu: softmaxCrossEntropy 4x2, one that is wrong/);
+});
+
+test('a peer that was ended enters again, in a new process', async () => {
+  const peer = (await engine('right')) as Peer;
+  const [small] = problems;
+  const values = inputValues(small);
+  for (let i = 0; i < 2; i++) {
+    const contestant = (await peer.enter(small, values)) as Contestant;
+    assert.is((await contestant.run(2)).length, 2);
+    assert.is((await contestant.result())[0].length, 4);
+    contestant.abandon!();
+    let failure = '';
+    await contestant.run(1).catch((error: Error) => (failure = error.message));
+    assert.ok(failure !== '', 'a contestant that was abandoned has no runs');
+  }
+  await peer.dispose();
+  assert.match(((await engine('absent')) as AbsentPeer).absent, 'install it');
+  const broken = await isolated('broken', new URL('support/no-such-file.ts', import.meta.url), {});
+  assert.is(broken.name, 'broken');
+  assert.match((broken as AbsentPeer).absent, /no-such-file/);
+});
+
+test('a contest ends the slow one at its limit, keeps the turns that it had, and stops at once when the signal says so', async () => {
+  const abandoned: string[] = [];
+  const make = (name: string, ms: (run: number) => number): Contestant => {
+    let run = 0;
+    const once = (): Promise<void> => new Promise((done) => setTimeout(done, ms(run++)).unref());
+    return { name, run: (times) => timed(times, once), result: async () => [[1]], dispose: () => undefined, abandon: () => void abandoned.push(name) };
+  };
+  const options = { runs: 10, warmUps: 1, limit: 0.4 };
+  const [quick, late, never] = await contest([
+    make('quick', () => 1), make('late', (run) => (run < 8 ? 1 : 1e9)), make('never', () => 1e9),
+  ], () => undefined, options);
+  assert.is(quick.milliseconds.length, 10);
+  assert.is(late.milliseconds.length, 5);
+  assert.equal([never.milliseconds, never.absent], [[], 'too slow: 0.40 s a run or more, limit 0.4 s a row']);
+  assert.equal(abandoned, ['never', 'late']);
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 50);
+  let name = '';
+  await contest([make('last', () => 1e9)], () => undefined, { ...options, limit: 60, signal: controller.signal }).catch((error: Error) => (name = error.name));
+  assert.equal([name, abandoned.at(-1)], ['AbortError', 'last']);
+});
+
+test('compare: a row that got slower is named, with exit code 1; a faster one is not held against it', async () => {
+  const report = (conv: number, gemm: number): Report => ({
+    format: 1, machine: {}, options: {}, devices: [], peers: [], failures: [], probes: [],
+    rows: ([['conv', 'conv2d 7x7', conv], ['gemm', 'matmul 8x8', gemm]] as const).map(([group, name, ms]) => ({
+      group, device: 'cpu', name, layers: [], flop: 1, bytes: 1, entries: [{ contestant: 'fovea, 1 thread', milliseconds: [ms, ms * 1.01, ms * 0.99] }],
+    })),
+  });
+  const [before, after] = ['before', 'after'].map((name) => join(folder, `${name}.json`));
+  await writeReport(before, report(10, 10));
+  await writeReport(after, report(12, 5));
+  const { code, out, err } = await bench(['compare', before, after]);
+  assert.is(code, 1);
+  assert.match(out, /conv2d 7x7 .*10\.0 .*12\.0 .*1\.20 .*slower/);
+  assert.match(out, /1 slower, 1 faster, 0 the same/);
+  assert.match(err, /1 of 2 got slower; the worst: conv2d 7x7/);
+  assert.is((await bench(['compare', before, before])).code, 0);
+  await writeReport(after, report(9, 5));
+  assert.is((await bench(['compare', before, after])).code, 0);
+});
+
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+test.run();
