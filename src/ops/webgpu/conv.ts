@@ -1,7 +1,7 @@
 /** Lowerings of convolution and its input gradient; the kernels' tile sizes are chosen here. */
 import type { Lowering, Placed, Shape, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
-import { boundOffset, read, storageType, texture, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { statisticsLaunches, statisticsScratch } from './norm.ts';
 import { tiled } from './tiles.ts';
@@ -42,9 +42,6 @@ export function columnVectors(columns: number): number {
   return vectors % 4 === 0 || vectors % 3 !== 0 ? 4 : 3;
 }
 
-/** What a software adapter copies into a texture at a time, unless one image is more. */
-export const TEXTURE_BYTES = 6 << 20;
-
 /** Images `first` to `first + count` of a value. */
 export function images(v: Placed, first: number, count: number): Placed {
   const rows = v.rows / v.shape[0];
@@ -59,11 +56,6 @@ function byImages(x: Placed, y: Placed, launch: (x: Placed, y: Placed) => Webgpu
     const take = Math.min(count, n - i * count);
     return launch(images(x, i * count, take), images(y, i * count, take));
   });
-}
-
-/** How a software adapter reads operands: vectors of float32 through textures, which are such, anything else from its buffer. */
-export function loadOf(vector: boolean, ...operands: readonly Placed[]): typeof read {
-  return vector && operands.every(({ dtype }) => dtype === 'float32') ? texture : read;
 }
 
 /** Rows that a thread computes: fewer where there are few, so that all cores have work. */
