@@ -72,6 +72,12 @@ export function rowsOf(v: Placed, first: number, count: number): Placed {
   return { ...v, shape: [count, v.channels], rows: count, offset: v.offset + first * v.stride };
 }
 
+/** Images `first` to `first + count` of a value. */
+export function images(v: Placed, first: number, count: number): Placed {
+  const rows = v.rows / v.shape[0];
+  return { ...v, shape: [count, ...v.shape.slice(1)], rows: count * rows, offset: v.offset + first * rows * v.stride };
+}
+
 export const texture = (value: Placed | Scratch): WebgpuLaunch['bindings'][number] => ({ value, access: 'texture' });
 export const read = (value: Placed | Scratch): WebgpuLaunch['bindings'][number] => ({ value, access: 'read' });
 export const write = (value: Placed | Scratch): WebgpuLaunch['bindings'][number] => ({ value, access: 'write' });

@@ -1,9 +1,9 @@
 /** Lowering of convolution's filter gradient: partial sums over runs of rows, then their sum. */
 import type { Lowering, Placed, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
-import { boundOffset, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, images, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
-import { convUniforms, images } from './conv.ts';
+import { convUniforms } from './conv.ts';
 import { sumRuns } from './reduce.ts';
 import { tiled } from './tiles.ts';
 import { winogradFilterGrad, winogradFilterGradScratch } from './winograd.ts';

@@ -1,7 +1,7 @@
 /** Lowerings of convolution and its input gradient; the kernels' tile sizes are chosen here. */
 import type { Lowering, Placed, Shape, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
-import { boundOffset, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, images, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { statisticsLaunches, statisticsScratch } from './norm.ts';
 import { tiled } from './tiles.ts';
@@ -40,12 +40,6 @@ export function columnVectors(columns: number): number {
   const vectors = Math.ceil(columns / 4);
   if (vectors <= 2) return vectors;
   return vectors % 4 === 0 || vectors % 3 !== 0 ? 4 : 3;
-}
-
-/** Images `first` to `first + count` of a value. */
-export function images(v: Placed, first: number, count: number): Placed {
-  const rows = v.rows / v.shape[0];
-  return { ...v, shape: [count, ...v.shape.slice(1)], rows: count * rows, offset: v.offset + first * rows * v.stride };
 }
 
 /** The launches of `launch` over groups of images, so that what each reads of `x` keeps to TEXTURE_BYTES. */
