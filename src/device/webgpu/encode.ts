@@ -84,8 +84,9 @@ function takeTextures(host: ExecutableHost, launches: readonly PlacedLaunch[], t
 /** What WebGPU would refuse, told in our own terms and before anything is made. */
 function checkLaunch(host: ExecutableHost, placed: PlacedLaunch): void {
   const { bindings, grid } = placed.launch as WebgpuLaunch;
-  if (bindings.length > host.limits.storageBuffers) {
-    throw new DeviceError(`${describeLaunch(placed)} binds ${bindings.length} buffers, the adapter takes ${host.limits.storageBuffers}`);
+  const buffers = bindings.filter((b) => b.access !== 'texture').length;
+  if (buffers > host.limits.storageBuffers) {
+    throw new DeviceError(`${describeLaunch(placed)} binds ${buffers} buffers, the adapter takes ${host.limits.storageBuffers}`);
   }
   for (const n of grid) {
     if (!(n >= 1 && n <= 65535)) throw new DeviceError(`${describeLaunch(placed)} has a grid of ${grid.join(' x ')} workgroups`);
