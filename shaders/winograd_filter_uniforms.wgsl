@@ -1,5 +1,5 @@
 // What the kernels of minimal filtering that see filters [filters, 3, 3, channels] are told; src/ops/webgpu/winograd.ts.
-// Channels and steps are in units of Real, which is f32 or vec4f along channels.
+// Channels (or filters, FOUR_FILTERS) and steps are in units of Real, which is f32 or vec4f along them.
 struct Uniforms {
   filters: u32, channels: u32,
   // Of the filters: where they begin, from tap to tap. Of the transformed values, in units of what the planes hold: from filter to filter, channel to channel, place to place.

@@ -52,11 +52,11 @@ interface Method {
 }
 
 /** For inference and for the gradient by the input. */
-export const quick: Method = { tile: 4, product: 1.05, block: 300, pair: 200 };
+export const quick: Method = { tile: 4, product: 1.3, block: 1000, pair: 700 };
 /** Ahead of batch statistics and ReLU in training: its errors are no larger than direct convolution's (tools/winograd.ts --errors). */
-export const accurate: Method = { tile: 2, product: 1.05, block: 140, pair: 120 };
-/** The direct kernel of the gradient by the filter is faster, and products are written and transformed once for each pair. */
-const filterGradient: Method = { tile: 4, product: 1.6, block: 400, pair: 450 };
+export const accurate: Method = { tile: 2, product: 1.3, block: 450, pair: 300 };
+/** Products are written, and added to from pass to pass, for each pair of filter and channel. */
+export const filterGradient: Method = { tile: 4, product: 1.25, block: 1000, pair: 800 };
 
 const planesOf = ({ tile }: Method): number => (tile + 2) ** 2;
 
@@ -181,10 +181,13 @@ function imageTransform(shader: string, whole: Pass, parts: ImageParts, planes: 
   }));
 }
 
-/** Words of shaders/winograd_filter_uniforms.wgsl. */
-function filterUniforms(filter: Placed, steps: Steps, turned: boolean, unit: number): number[] {
+/** Words of shaders/winograd_filter_uniforms.wgsl. In vectors, those run along filters where these lie side by side in the planes. */
+function filterUniforms(filter: Placed, [item, channel, plane]: Steps, turned: boolean, unit: number): number[] {
   const [filters, , , channels] = filter.shape;
-  return [filters, channels / unit, boundOffset(filter) / unit, filter.stride / unit, ...stepsIn(steps, unit), turned ? 1 : 0];
+  const own = [boundOffset(filter) / unit, filter.stride / unit];
+  return item === 1
+    ? [filters / unit, channels, ...own, 1, channel / unit, plane / unit, turned ? 1 : 0]
+    : [filters, channels / unit, ...own, item / unit, 1, plane / unit, turned ? 1 : 0];
 }
 
 /** An operand of the products: [planes, items, depth]. */
@@ -258,7 +261,7 @@ export function winogradLaunches(parts: ConvolutionParts): WebgpuLaunch[] {
   const padding: [number, number] = gradient ? [2 - top, 2 - left] : [top, left];
   const filterSteps: Steps = gradient ? [1, depth, plane] : [depth, 1, plane];
   const launches = perWidth(filter, [], (by): WebgpuLaunch => ({
-    adapter: by.adapter, shader: 'winograd_filter', replace: replacements(plan, filter, by, spreads(filterSteps)),
+    adapter: by.adapter, shader: 'winograd_filter', replace: { ...replacements(plan, filter, by), FOUR_FILTERS: gradient && by.unit === 4 ? 1 : 0 },
     uniforms: filterUniforms(filter, filterSteps, gradient, by.unit),
     bindings: [by.load(filter), write(u)],
     grid: linearGrid((filters * channels) / by.unit),
