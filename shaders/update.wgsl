@@ -6,7 +6,7 @@
 // V is vec4f, or f32 where an arena does not start at a multiple of four elements; chunks may begin and end anywhere.
 // A launch covers elements `begin` to `end` of the arenas, which are bound from `begin` on. TEX: what is read of them comes through
 // textures, copied before the launch, so that every element is read before it is written.
-// Workgroup 64, threads striding through the chunk; grid: chunks, folded into x and y.
+// Workgroup ${THREADS} (64; 8, the SIMD width, on software adapters), threads striding through the chunk; grid: chunks, folded into x and y.
 // Source: MXNet 1.9, sgd_mom_update and adam_update (src/operator/optimizer_op-inl.h); Kingma and Ba 2014.
 
 struct Uniforms {
@@ -76,7 +76,7 @@ fn updated(i: u32, rates: Rates) -> Updated {
   return next;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let chunk = group.y * groups.x + group.x;
   if (chunk >= u.chunks) { return; }
@@ -100,7 +100,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   // Whole vectors within the chunk.
   let firstWhole = (start + ${W}u - 1u) / ${W}u;
   let lastWhole = max(end / ${W}u, firstWhole);
-  for (var i = firstWhole + lane; i < lastWhole; i += 64u) {
+  for (var i = firstWhole + lane; i < lastWhole; i += ${THREADS}u) {
     let next = updated(i, rates);
     weight[u.weightOffset / ${W}u + i] = next.weight;
     first[u.firstOffset / ${W}u + i] = next.first;

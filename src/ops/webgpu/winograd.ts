@@ -54,7 +54,7 @@ interface Method {
 /** For inference and for the gradient by the input. */
 export const quick: Method = { tile: 4, product: 1.3, block: 1000, pair: 700 };
 /** Ahead of batch statistics and ReLU in training: its errors are no larger than direct convolution's (tools/winograd.ts --errors). */
-export const accurate: Method = { tile: 2, product: 1.3, block: 450, pair: 300 };
+export const accurate: Method = { tile: 2, product: 1.3, block: 380, pair: 300 };
 /** Products are written, and added to from pass to pass, for each pair of filter and channel. */
 export const filterGradient: Method = { tile: 4, product: 1.25, block: 1000, pair: 800 };
 
