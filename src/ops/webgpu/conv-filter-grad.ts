@@ -103,7 +103,7 @@ function rowsLaunches({ inputs: [x, dy], outputs: [out], scratch, attrs }: Lower
     const [seen, grads] = [x, dy].map((v) => images(v, image, end - image));
     const from = pads ? inScratch(scratch[2], padded(seen.shape)) : seen;
     return [
-      ...(pads ? padChannels(seen, from) : []),
+      ...(pads ? [padChannels(seen, from)] : []),
       {
         adapter: 'software',
         shader: 'conv2d_filter_grad_rows',

@@ -96,11 +96,11 @@ function forwardLaunches(
     const by = inScratch(scratch[1], padded(w.shape));
     const count = paddedImages(x.shape);
     return [
-      ...padChannels(w, by),
+      padChannels(w, by),
       ...Array.from({ length: Math.ceil(x.shape[0] / count) }, (_, i) => {
         const [from, to] = [x, y].map((v) => images(v, i * count, Math.min(count, x.shape[0] - i * count)));
         const wide = inScratch(scratch[0], padded(from.shape));
-        return [...padChannels(from, wide), rows(wide, by, to)];
+        return [padChannels(from, wide), rows(wide, by, to)];
       }).flat(),
     ];
   };

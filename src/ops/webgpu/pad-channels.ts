@@ -4,8 +4,7 @@
  */
 import type { Placed, Scratch, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { sizeOf } from '../../device/types.ts';
-import { TEXTURE_BYTES } from '../../device/webgpu/launch.ts';
-import { padLowering } from './movement.ts';
+import { boundOffset, linearGrid, read, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
 
 /** Whether a convolution of `x` by filters of a shape pads; from types alone. */
 export const padsChannels = (x: TensorType, [, r, s, c]: Shape): boolean => c < 4 && r * s >= 9 && x.dtype === 'float32';
@@ -24,8 +23,14 @@ export function inScratch({ buffer, byteOffset }: Scratch, shape: Shape): Placed
   return { shape, dtype: 'float32', buffer, offset: byteOffset / 4, rows: sizeOf(shape) / channels, channels, stride: channels };
 }
 
-/** Launches that fill `to` with `from` and zeros behind its channels. */
-export function padChannels(from: Placed, to: Placed): WebgpuLaunch[] {
-  const attrs = { before: from.shape.map(() => 0), mode: 'constant' as const, value: 0 };
-  return padLowering.launches({ inputs: [from], outputs: [to], scratch: [], attrs }).map((launch) => ({ ...launch, adapter: 'software' }));
+/** The launch that fills `to`, in scratch memory, with `from` and zeros behind its channels. */
+export function padChannels(from: Placed, to: Placed): WebgpuLaunch {
+  return {
+    adapter: 'software',
+    shader: 'pad_channels',
+    uniforms: [from.rows, from.channels, boundOffset(from), from.stride],
+    bindings: [read(from), write(to)],
+    grid: linearGrid(from.rows),
+    label: 'pad channels',
+  };
 }
