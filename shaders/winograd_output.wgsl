@@ -1,13 +1,13 @@
 // y = act(A^T m A + bias) of minimal filtering F(${M} x ${M}, 3 x 3), for each block of ${M} x ${M} pixels of an image; m are the ${N} x ${N}
 // sums of products M[e][b][k]. Pixels outside of the image are left out.
-// y is stored as T. A thread is a block and a channel, channels first. Workgroup 64, grid ceil(count * channels / 64) folded into x and y.
+// y is stored as T, f32 or its 16-bit kin, or four channels at a time; TEX: m is read through a texture. A thread is a block and a Real. Workgroup 64, grid ceil(count * channels / 64) folded into x and y.
 // Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; transforms by tools/winograd.ts.
 
 //#include winograd_uniforms
 //#include winograd_f${M}x3
-alias Real = f32;
-@group(0) @binding(1) var<storage, read> planes: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
+alias Real = ${REAL};
+//#input 1 planes ${REAL} ${TEX}
+//#input 2 bias ${REAL} ${TEX}
 @group(0) @binding(3) var<storage, read_write> y: array<${T}>;
 
 @compute @workgroup_size(64)
@@ -25,11 +25,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   //#for j ${N}
   var m$j: Line${N};
   //#for i ${N}
-  m$j.e$i = planes[source + ($iu * ${N}u + $ju) * u.plane];
+  m$j.e$i = loadPlanes(source + ($iu * ${N}u + $ju) * u.plane);
   //#end
   let half$j = outputLine(m$j);
   //#end
-  let add = select(0.0, bias[select(0u, u.biasOffset + k, u.hasBias != 0u)], u.hasBias != 0u);
+  let add = select(Real(), loadBias(select(0u, u.biasOffset + k, u.hasBias != 0u)), u.hasBias != 0u);
   let to = u.offset + k + ((image * u.height + y0) * u.width + x0) * u.stride;
   //#for i ${M}
   {
@@ -41,7 +41,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     //#for j ${M}
     if (y0 + $iu < u.height && x0 + $ju < u.width) {
       let v = line.e$j + add;
-      y[to + ($iu * u.width + $ju) * u.stride] = ${T}(select(v, max(v, 0.0), u.relu != 0u));
+      y[to + ($iu * u.width + $ju) * u.stride] = ${T}(select(v, max(v, Real()), u.relu != 0u));
     }
     //#end
   }

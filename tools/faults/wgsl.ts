@@ -218,6 +218,10 @@ export const wgslFaults: readonly Fault[] = [
     find: 'clamp(at, 0, max(last, 0))', replace: 'clamp(at, 0, max(last - 1, 0))', test: gpu('pad'),
   },
   {
+    name: 'wgsl-pad-channels', what: 'the third channel is left out', file: 'shaders/pad_channels.wgsl',
+    find: 'vec4f(x[at], second, third, 0.0)', replace: 'vec4f(x[at], second, 0.0, 0.0)', test: gpu('conv2d'),
+  },
+  {
     name: 'wgsl-one-hot', what: 'a negative index marks the first place', file: 'shaders/one_hot.wgsl',
     find: 'index == i32(d)', replace: 'max(index, 0) == i32(d)', test: gpu('oneHot'),
   },

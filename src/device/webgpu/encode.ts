@@ -64,12 +64,18 @@ function wholeVectors(bytes: number): number {
   return Math.max(16, Math.ceil(bytes / 16) * 16);
 }
 
-/** Texture `i` serves the i-th texture binding of every launch: launches run one after another, so all share it. */
+const textureRows = ({ value }: WebgpuLaunch['bindings'][number]): number => Math.ceil(wholeVectors(boundRange(value).bytes) / 16 / TEXTURE_WIDTH);
+
+/** Texture bindings of a launch, the largest first. */
+const bySize = ({ bindings }: WebgpuLaunch): WebgpuLaunch['bindings'] =>
+  bindings.filter((b) => b.access === 'texture').sort((a, b) => textureRows(b) - textureRows(a));
+
+/** Texture `i` serves the i-th largest texture binding of every launch: launches run one after another, so all share it. */
 function takeTextures(host: ExecutableHost, launches: readonly PlacedLaunch[], textures: GPUTexture[]): void {
   const rows: number[] = [];
   for (const { launch } of launches) {
-    (launch as WebgpuLaunch).bindings.filter((b) => b.access === 'texture').forEach((b, slot) => {
-      rows[slot] = Math.max(rows[slot] ?? 1, Math.ceil(wholeVectors(boundRange(b.value).bytes) / 16 / TEXTURE_WIDTH));
+    bySize(launch as WebgpuLaunch).forEach((b, slot) => {
+      rows[slot] = Math.max(rows[slot] ?? 1, textureRows(b));
     });
   }
   rows.forEach((n, slot) => textures.push(host.textures.take(slot, n)));
@@ -78,8 +84,9 @@ function takeTextures(host: ExecutableHost, launches: readonly PlacedLaunch[], t
 /** What WebGPU would refuse, told in our own terms and before anything is made. */
 function checkLaunch(host: ExecutableHost, placed: PlacedLaunch): void {
   const { bindings, grid } = placed.launch as WebgpuLaunch;
-  if (bindings.length > host.limits.storageBuffers) {
-    throw new DeviceError(`${describeLaunch(placed)} binds ${bindings.length} buffers, the adapter takes ${host.limits.storageBuffers}`);
+  const buffers = bindings.filter((b) => b.access !== 'texture').length;
+  if (buffers > host.limits.storageBuffers) {
+    throw new DeviceError(`${describeLaunch(placed)} binds ${buffers} buffers, the adapter takes ${host.limits.storageBuffers}`);
   }
   for (const n of grid) {
     if (!(n >= 1 && n <= 65535)) throw new DeviceError(`${describeLaunch(placed)} has a grid of ${grid.join(' x ')} workgroups`);
@@ -128,12 +135,13 @@ function bindGroup(
   const size = Math.max(16, Math.ceil((launch.uniforms.length * 4) / 16) * 16);
   const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: uniforms!, offset, size } }];
   const copies: TextureCopy[] = [];
+  const slots = bySize(launch);
   launch.bindings.forEach((b, i) => {
     const buffer = host.bufferOf(b.value);
     const { start, bytes } = boundRange(b.value);
     const size = Math.min(wholeVectors(bytes), buffer.size - start);
     if (b.access === 'texture') {
-      const texture = textures[copies.length];
+      const texture = textures[slots.indexOf(b)];
       copies.push({ buffer, start, texels: size / 16, texture });
       entries.push({ binding: i + 1, resource: texture.createView() });
     } else {

@@ -59,6 +59,25 @@ export const sizeOfPlaced = (v: Placed): number => sizeOf(v.shape);
 /** Texels in a row of the textures that values are read through, as many as any adapter takes; shaders/texel.wgsl has it too. */
 export const TEXTURE_WIDTH = 4096;
 
+/** What a software adapter copies into a texture at a time, unless what is needed at once is more. */
+export const TEXTURE_BYTES = 6 << 20;
+
+/** How a software adapter reads operands: vectors of float32 through textures, which are such, anything else from its buffer. */
+export function loadOf(vector: boolean, ...operands: readonly Placed[]): typeof read {
+  return vector && operands.every(({ dtype }) => dtype === 'float32') ? texture : read;
+}
+
+/** Rows `first` to `first + count` of a value. */
+export function rowsOf(v: Placed, first: number, count: number): Placed {
+  return { ...v, shape: [count, v.channels], rows: count, offset: v.offset + first * v.stride };
+}
+
+/** Images `first` to `first + count` of a value. */
+export function images(v: Placed, first: number, count: number): Placed {
+  const rows = v.rows / v.shape[0];
+  return { ...v, shape: [count, ...v.shape.slice(1)], rows: count * rows, offset: v.offset + first * rows * v.stride };
+}
+
 export const texture = (value: Placed | Scratch): WebgpuLaunch['bindings'][number] => ({ value, access: 'texture' });
 export const read = (value: Placed | Scratch): WebgpuLaunch['bindings'][number] => ({ value, access: 'read' });
 export const write = (value: Placed | Scratch): WebgpuLaunch['bindings'][number] => ({ value, access: 'write' });

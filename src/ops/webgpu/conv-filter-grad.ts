@@ -1,9 +1,11 @@
 /** Lowering of convolution's filter gradient: partial sums over runs of rows, then their sum. */
-import type { Lowering, Placed, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
+import type { LowerContext, Lowering, Placed, Scratch, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
-import { boundOffset, read, storageType, texture, write } from '../../device/webgpu/launch.ts';
+import { copyLaunch } from '../../device/webgpu/copy.ts';
+import { boundOffset, images, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
-import { convUniforms, images, loadOf, TEXTURE_BYTES } from './conv.ts';
+import { convUniforms } from './conv.ts';
+import { inScratch, padChannels, padded, paddedBytes, padsChannels } from './pad-channels.ts';
 import { sumRuns } from './reduce.ts';
 import { tiled } from './tiles.ts';
 import { winogradFilterGrad, winogradFilterGradScratch } from './winograd.ts';
@@ -30,86 +32,127 @@ function runsOf(dy: TensorType, filterShape: Shape): number {
   return Math.ceil(rows / perRun);
 }
 
+/** Rows of y in each of so many runs. */
+const rowsPerRun = ([n, outH]: Shape, runs: number): number => Math.ceil((n * outH) / runs);
+
+/** Images that a group of runs sees at most, where x is padded. */
+function paddedAtOnce(x: Shape, dy: Shape, runs: number): number {
+  const [n, outH] = dy;
+  const fit = Math.floor(TEXTURE_BYTES / paddedBytes(1, x));
+  return Math.min(n, Math.max(fit, Math.ceil(rowsPerRun(dy, runs) / outH) + 1));
+}
+
 export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
-  scratch([, dy], [dw], attrs) {
+  scratch([x, dy], [dw], attrs) {
     const { filterShape } = attrs;
     const minimal = winogradFilterGradScratch({ tiled: dy.shape, filter: filterShape, attrs });
     if (minimal !== undefined) return minimal;
     const runs = runsOf(dy, filterShape);
-    return runs > 1 ? [4 * runs * sizeOf(dw.shape)] : [];
+    if (!padsChannels(x, filterShape)) return runs > 1 ? [4 * runs * sizeOf(dw.shape)] : [];
+    const bytes = 4 * sizeOf(padded(filterShape));
+    return [runs * bytes, bytes, paddedBytes(paddedAtOnce(x.shape, dy.shape, runs), x.shape)];
   },
-  launches({ inputs: [x, dy], outputs: [dw], scratch, attrs }) {
+  launches(context) {
+    const { inputs: [x, dy], outputs: [dw], scratch, attrs } = context;
     if (winogradFilterGradScratch({ tiled: dy.shape, filter: dw.shape, attrs }) !== undefined) {
       return winogradFilterGrad(x, dy, dw, scratch, attrs);
     }
-    const [n, outH, outW, filters] = dy.shape;
-    const [, r, s, channels] = dw.shape;
-    const runs = runsOf(dy, dw.shape);
-    const rows = n * outH;
-    const perRun = Math.ceil(rows / runs);
-    const cut = runs > 1;
-    const size = sizeOf(dw.shape);
-    const result = cut ? scratch[0] : dw;
-    /** Runs `first` to `first + count`, which read images of x and dy from `image` on. */
-    const uniforms = (from: Placed, grads: Placed, first: number, count: number, image: number): number[] => {
-      const target = cut ? { offset: first * size, stride: channels } : { offset: boundOffset(dw), stride: dw.stride };
-      const last = Math.min((first + count) * perRun, rows);
-      return convUniforms({ pixels: rows * outW, x: x.shape, y: dy.shape, w: dw.shape }, attrs, { x: from, y: grads, w: target },
-        { runs: [last - image * outH, perRun, size, first * perRun - image * outH] });
-    };
-    const vector = isVectorizable(x);
-    const yVector = isVectorizable(dy);
-    const columns = r * s * (vector ? channels / 4 : channels);
-    // Few variants, since a software adapter takes half a second to compile each.
-    const KV = filters <= 4 ? 1 : 4;
-    // As many columns a thread as leave the last workgroup no more than half idle.
-    const CV = !vector || columns >= 48 || (columns > 16 && columns <= 32) ? 4 : 2;
-    const [VEC, YVEC] = [vector ? 1 : 0, yVector ? 1 : 0];
-    const types = {
-      V: vector ? 'vec4f' : 'f32', YT: storageType(dy, yVector), XT: storageType(x, vector), WT: cut ? 'f32' : storageType(dw, false),
-    };
-    const [loadX, loadY] = [loadOf(vector, x), loadOf(yVector, dy)];
-    const through = { TEX: loadX === texture ? 1 : 0, YTEX: loadY === texture ? 1 : 0 };
-    const P = 2;
-    const launches: WebgpuLaunch[] = runGroups(x, dy, runs, perRun).map(([first, count]): WebgpuLaunch => {
-      const image = Math.floor((first * perRun) / outH);
-      const end = Math.ceil(Math.min((first + count) * perRun, rows) / outH);
-      const [from, grads] = [x, dy].map((v) => images(v, image, end - image));
-      return {
-        adapter: 'software',
-        shader: 'conv2d_filter_grad_rows',
-        replace: { KV, CV, P, W: vector ? 4 : 1, YVEC, YV: yVector ? 'vec4f' : 'f32', ...through, ...types, SUM: stepSum(P, vector) },
-        uniforms: uniforms(from, grads, first, count, image),
-        bindings: [loadY(grads), loadX(from), write(result)],
-        grid: [Math.ceil(columns / (8 * CV)), Math.ceil(filters / (4 * KV)), count],
-        label: 'conv2dFilterGrad',
-      };
-    });
-    launches.push({
-      adapter: 'hardware',
-      shader: 'conv2d_filter_grad_tiles',
-      ...tiled({ rows: filters, columns: r * s * channels, count: runs, depth: perRun * outW, rowsAlong: 'y' }, { VEC, YVEC, ...types }),
-      uniforms: uniforms(x, dy, 0, runs, 0),
-      bindings: [read(dy), read(x), write(result)],
-      label: 'conv2dFilterGrad',
-    });
-    if (cut) launches.push(...sumRuns(dw, runs, scratch[0], 'conv2dFilterGrad'));
-    return launches;
+    return [...rowsLaunches(context), ...tilesLaunches(context)];
   },
 };
 
-/** Groups [first run, count] of runs, so that the images that each reads keep to TEXTURE_BYTES, unless one run's do not. */
-function runGroups(x: Placed, dy: Placed, runs: number, perRun: number): [number, number][] {
-  const [n, outH] = dy.shape;
-  const imageBytes = (4 / n) * Math.max(x.rows * x.stride, dy.rows * dy.stride);
-  const imagesOf = (first: number, count: number): number =>
-    Math.ceil(Math.min((first + count) * perRun, n * outH) / outH) - Math.floor((first * perRun) / outH);
+/** Words of shaders/conv_uniforms.wgsl for runs `first` to `last` of rows of y, where x and dy begin at an image. */
+function runUniforms(
+  { x, dy, dw, result }: { x: Placed; dy: Placed; dw: Placed; result: Placed | Scratch }, attrs: Attrs,
+  { rows, perRun, first, last, image }: { rows: number; perRun: number; first: number; last: number; image: number },
+): number[] {
+  const [, outH, outW] = dy.shape;
+  const size = sizeOf(dw.shape);
+  const target = 'byteOffset' in result ? { offset: first * size, stride: dw.shape[3] } : { offset: boundOffset(result), stride: result.stride };
+  return convUniforms({ pixels: rows * outW, x: x.shape, y: dy.shape, w: dw.shape }, attrs, { x, y: dy, w: target },
+    { runs: [Math.min(last * perRun, rows) - image * outH, perRun, size, first * perRun - image * outH] });
+}
+
+function rowsLaunches({ inputs: [x, dy], outputs: [out], scratch, attrs }: LowerContext<Attrs>): WebgpuLaunch[] {
+  const [n, outH, , filters] = dy.shape;
+  const pads = padsChannels(x, out.shape);
+  const dw = pads ? inScratch(scratch[1], padded(out.shape)) : out;
+  const [, r, s, channels] = dw.shape;
+  const runs = runsOf(dy, out.shape);
+  const rows = n * outH;
+  const perRun = rowsPerRun(dy.shape, runs);
+  const result = runs > 1 ? scratch[0] : dw;
+  const vector = pads || isVectorizable(x);
+  const yVector = isVectorizable(dy);
+  const columns = r * s * (vector ? channels / 4 : channels);
+  // Few variants, since a software adapter takes half a second to compile each.
+  const KV = filters <= 4 ? 1 : 4;
+  // As many columns a thread as leave the last workgroup no more than half idle.
+  const CV = !vector || columns >= 48 || (columns > 16 && columns <= 32) ? 4 : 2;
+  const [loadX, loadY] = [loadOf(vector, x), loadOf(yVector, dy)];
+  const P = 2;
+  const replace = {
+    KV, CV, P, W: vector ? 4 : 1, YVEC: yVector ? 1 : 0, YV: yVector ? 'vec4f' : 'f32', TEX: loadX === texture ? 1 : 0,
+    YTEX: loadY === texture ? 1 : 0, V: vector ? 'vec4f' : 'f32', YT: storageType(dy, yVector), XT: storageType(x, vector),
+    WT: runs > 1 ? 'f32' : storageType(dw, false), SUM: stepSum(P, vector),
+  };
+  const imageBytes = Math.max(pads ? paddedBytes(1, x.shape) : (4 / n) * x.rows * x.stride, (4 / n) * dy.rows * dy.stride);
+  const launches = runGroups(dy.shape, imageBytes, runs, perRun).flatMap(([first, last]): WebgpuLaunch[] => {
+    const image = Math.floor((first * perRun) / outH);
+    const end = Math.ceil(Math.min(last * perRun, rows) / outH);
+    const [seen, grads] = [x, dy].map((v) => images(v, image, end - image));
+    const from = pads ? inScratch(scratch[2], padded(seen.shape)) : seen;
+    return [
+      ...(pads ? [padChannels(seen, from)] : []),
+      {
+        adapter: 'software',
+        shader: 'conv2d_filter_grad_rows',
+        replace,
+        uniforms: runUniforms({ x: from, dy: grads, dw, result }, attrs, { rows, perRun, first, last, image }),
+        bindings: [loadY(grads), loadX(from), write(result)],
+        grid: [Math.ceil(columns / (8 * CV)), Math.ceil(filters / (4 * KV)), last - first],
+        label: 'conv2dFilterGrad',
+      },
+    ];
+  });
+  const after = [
+    ...(runs > 1 ? sumRuns(dw, runs, scratch[0], 'conv2dFilterGrad') : []),
+    ...(pads ? [copyLaunch({ ...dw, channels: out.channels, shape: out.shape }, out)] : []),
+  ];
+  return [...launches, ...after.map((launch): WebgpuLaunch => ({ ...launch, adapter: 'software' }))];
+}
+
+function tilesLaunches({ inputs: [x, dy], outputs: [dw], scratch, attrs }: LowerContext<Attrs>): WebgpuLaunch[] {
+  const [n, outH, outW, filters] = dy.shape;
+  const runs = runsOf(dy, dw.shape);
+  const perRun = rowsPerRun(dy.shape, runs);
+  const result = runs > 1 ? scratch[0] : dw;
+  const [vector, yVector] = [isVectorizable(x), isVectorizable(dy)];
+  const types = {
+    V: vector ? 'vec4f' : 'f32', YT: storageType(dy, yVector), XT: storageType(x, vector), WT: runs > 1 ? 'f32' : storageType(dw, false),
+  };
+  const launches: WebgpuLaunch[] = [{
+    adapter: 'hardware',
+    shader: 'conv2d_filter_grad_tiles',
+    ...tiled({ rows: filters, columns: sizeOf(dw.shape) / filters, count: runs, depth: perRun * outW, rowsAlong: 'y' },
+      { VEC: vector ? 1 : 0, YVEC: yVector ? 1 : 0, ...types }),
+    uniforms: runUniforms({ x, dy, dw, result }, attrs, { rows: n * outH, perRun, first: 0, last: runs, image: 0 }),
+    bindings: [read(dy), read(x), write(result)],
+    label: 'conv2dFilterGrad',
+  }];
+  if (runs > 1) launches.push(...sumRuns(dw, runs, scratch[0], 'conv2dFilterGrad').map((l): WebgpuLaunch => ({ ...l, adapter: 'hardware' })));
+  return launches;
+}
+
+/** Groups [first run, end] of runs, so that the images that each reads keep to TEXTURE_BYTES, unless one run's do not. */
+function runGroups([n, outH]: Shape, imageBytes: number, runs: number, perRun: number): [number, number][] {
+  const imagesOf = (first: number, end: number): number => Math.ceil(Math.min(end * perRun, n * outH) / outH) - Math.floor((first * perRun) / outH);
   const groups: [number, number][] = [];
   for (let first = 0; first < runs;) {
-    let count = 1;
-    while (first + count < runs && imagesOf(first, count + 1) * imageBytes <= TEXTURE_BYTES) count++;
-    groups.push([first, count]);
-    first += count;
+    let end = first + 1;
+    while (end < runs && imagesOf(first, end + 1) * imageBytes <= TEXTURE_BYTES) end++;
+    groups.push([first, end]);
+    first = end;
   }
   return groups;
 }

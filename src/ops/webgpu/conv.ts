@@ -1,8 +1,9 @@
 /** Lowerings of convolution and its input gradient; the kernels' tile sizes are chosen here. */
-import type { Lowering, Placed, Shape, WebgpuLaunch } from '../../device/types.ts';
+import type { Lowering, Placed, Scratch, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
-import { boundOffset, read, storageType, texture, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, images, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
+import { inScratch, padChannels, padded, paddedBytes, paddedImages, padsChannels } from './pad-channels.ts';
 import { statisticsLaunches, statisticsScratch } from './norm.ts';
 import { tiled } from './tiles.ts';
 import { accurate, quick, winogradLaunches, winogradScratch } from './winograd.ts';
@@ -42,15 +43,6 @@ export function columnVectors(columns: number): number {
   return vectors % 4 === 0 || vectors % 3 !== 0 ? 4 : 3;
 }
 
-/** What a software adapter copies into a texture at a time, unless one image is more. */
-export const TEXTURE_BYTES = 6 << 20;
-
-/** Images `first` to `first + count` of a value. */
-export function images(v: Placed, first: number, count: number): Placed {
-  const rows = v.rows / v.shape[0];
-  return { ...v, shape: [count, ...v.shape.slice(1)], rows: count * rows, offset: v.offset + first * rows * v.stride };
-}
-
 /** The launches of `launch` over groups of images, so that what each reads of `x` keeps to TEXTURE_BYTES. */
 function byImages(x: Placed, y: Placed, launch: (x: Placed, y: Placed) => WebgpuLaunch): WebgpuLaunch[] {
   const n = x.shape[0];
@@ -61,48 +53,66 @@ function byImages(x: Placed, y: Placed, launch: (x: Placed, y: Placed) => Webgpu
   });
 }
 
-/** How a software adapter reads operands: vectors of float32 through textures, which are such, anything else from its buffer. */
-export function loadOf(vector: boolean, ...operands: readonly Placed[]): typeof read {
-  return vector && operands.every(({ dtype }) => dtype === 'float32') ? texture : read;
-}
-
 /** Rows that a thread computes: fewer where there are few, so that all cores have work. */
 const rowsPerThread = (pixels: number): number => (pixels >= 128 ? 8 : 4);
 
+/** Bytes of the images that are padded at a time, and of the filters. */
+const paddingScratch = (x: TensorType, w: TensorType): number[] =>
+  (padsChannels(x, w.shape) ? [paddedBytes(paddedImages(x.shape), x.shape), 4 * sizeOf(padded(w.shape))] : []);
+
+const pixelsOf = ({ shape: [n, outH, outW] }: Placed): number => n * outH * outW;
+
 function forwardLaunches(
-  x: Placed, w: Placed, bias: Placed | undefined, y: Placed, attrs: ConvAttrs, relu: boolean,
+  x: Placed, w: Placed, bias: Placed | undefined, y: Placed, attrs: ConvAttrs, relu: boolean, scratch: readonly Scratch[],
 ): WebgpuLaunch[] {
   const filters = w.shape[0];
-  const vector = isVectorizable(x) && isVectorizable(w);
-  const pixelsOf = ({ shape: [n, outH, outW] }: Placed): number => n * outH * outW;
-  const uniforms = (from: Placed, to: Placed): number[] =>
-    convUniforms({ pixels: pixelsOf(to), x: from.shape, y: to.shape, w: w.shape }, attrs,
-      { x: from, y: to, bias, w: { offset: boundOffset(w), stride: w.stride } }, { relu });
+  const uniforms = (from: Placed, by: Placed, to: Placed): number[] =>
+    convUniforms({ pixels: pixelsOf(to), x: from.shape, y: to.shape, w: by.shape }, attrs,
+      { x: from, y: to, bias, w: { offset: boundOffset(by), stride: by.stride } }, { relu });
+  const vectorOf = (from: Placed, by: Placed): boolean => isVectorizable(from) && isVectorizable(by);
+  const typesOf = (from: Placed, by: Placed): Readonly<Record<string, string>> => {
+    const vector = vectorOf(from, by);
+    return { V: vector ? 'vec4f' : 'f32', XT: storageType(from, vector), WT: storageType(by, vector), YT: storageType(y, false) };
+  };
   // Without a bias the binding is filled by the filters, and not read.
   const rest = (to: Placed): WebgpuLaunch['bindings'] => [read(bias ?? w), write(to)];
-  const types = { V: vector ? 'vec4f' : 'f32', XT: storageType(x, vector), WT: storageType(w, vector), YT: storageType(y, false) };
-  const load = loadOf(vector, x, w);
-  const NV = columnVectors(filters);
-  const rows = (from: Placed, to: Placed): WebgpuLaunch => {
+  const rows = (from: Placed, by: Placed, to: Placed): WebgpuLaunch => {
+    const vector = vectorOf(from, by);
+    const load = loadOf(vector, from, by);
     const TM = rowsPerThread(pixelsOf(to));
+    const NV = columnVectors(filters);
     return {
       adapter: 'software',
       shader: 'conv2d_forward_rows',
-      replace: { TM, NV, TEX: load === texture ? 1 : 0, W: vector ? 4 : 1, M: vector ? 'mat4x4f' : 'vec4f', ...types },
-      uniforms: uniforms(from, to),
-      bindings: [load(from), load(w), ...rest(to)],
+      replace: { TM, NV, TEX: load === texture ? 1 : 0, W: vector ? 4 : 1, M: vector ? 'mat4x4f' : 'vec4f', ...typesOf(from, by) },
+      uniforms: uniforms(from, by, to),
+      bindings: [load(from), load(by), ...rest(to)],
       grid: [Math.ceil(pixelsOf(to) / (LANES * TM)), Math.ceil(filters / (4 * NV)), 1],
       label: 'conv2d',
     };
   };
+  const software = (): WebgpuLaunch[] => {
+    if (!padsChannels(x, w.shape)) return byImages(x, y, (from, to) => rows(from, w, to));
+    const by = inScratch(scratch[1], padded(w.shape));
+    const count = paddedImages(x.shape);
+    return [
+      padChannels(w, by),
+      ...Array.from({ length: Math.ceil(x.shape[0] / count) }, (_, i) => {
+        const [from, to] = [x, y].map((v) => images(v, i * count, Math.min(count, x.shape[0] - i * count)));
+        const wide = inScratch(scratch[0], padded(from.shape));
+        return [padChannels(from, wide), rows(wide, by, to)];
+      }).flat(),
+    ];
+  };
+  const VEC = vectorOf(x, w) ? 1 : 0;
   return [
-    ...byImages(x, y, rows),
+    ...software(),
     {
       adapter: 'hardware',
       shader: 'conv2d_forward_tiles',
       ...tiled({ rows: pixelsOf(y), columns: filters, count: 1, depth: sizeOf(w.shape) / filters },
-        { VEC: vector ? 1 : 0, ...types }),
-      uniforms: uniforms(x, y),
+        { VEC, ...typesOf(x, w) }),
+      uniforms: uniforms(x, w, y),
       bindings: [read(x), read(w), ...rest(y)],
       label: 'conv2d',
     },
@@ -110,10 +120,12 @@ function forwardLaunches(
 }
 
 export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' | 'relu' }, WebgpuLaunch> = {
-  scratch: ([, w], [y], attrs) => winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, quick) ?? [],
+  scratch: ([x, w], [y], attrs) => winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, quick) ?? paddingScratch(x, w),
   launches({ inputs: [x, w, bias], outputs: [y], scratch, attrs }) {
     const relu = attrs.activation === 'relu';
-    if (winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, quick) === undefined) return forwardLaunches(x, w, bias, y, attrs, relu);
+    if (winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, quick) === undefined) {
+      return forwardLaunches(x, w, bias, y, attrs, relu, scratch);
+    }
     return winogradLaunches({ input: x, filter: w, bias, output: y, scratch, attrs, relu, gradient: false, method: quick, label: 'conv2d' });
   },
 };
@@ -127,24 +139,24 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
     const [, inH, inW, channels] = dx.shape;
     const [strideH, strideW] = attrs.stride;
     const classes = [Math.ceil(inH / strideH), Math.ceil(inW / strideW)] as const;
-    const pixelsOf = (to: Placed): number => to.shape[0] * classes[0] * classes[1];
+    const pixelsIn = (to: Placed): number => to.shape[0] * classes[0] * classes[1];
     const vector = isVectorizable(dy) && isVectorizable(w);
     const uniforms = (from: Placed, to: Placed): number[] =>
-      convUniforms({ pixels: pixelsOf(to), x: to.shape, y: from.shape, w: w.shape }, attrs,
+      convUniforms({ pixels: pixelsIn(to), x: to.shape, y: from.shape, w: w.shape }, attrs,
         { x: to, y: from, w: { offset: boundOffset(w), stride: w.stride } }, { classes });
     const NV = columnVectors(channels);
     const VEC = vector ? 1 : 0;
     const types = { V: vector ? 'vec4f' : 'f32', YT: storageType(dy, vector), WT: storageType(w, vector), XT: storageType(dx, false) };
     const load = loadOf(vector, dy, w);
     const rows = (from: Placed, to: Placed): WebgpuLaunch => {
-      const TM = rowsPerThread(pixelsOf(to));
+      const TM = rowsPerThread(pixelsIn(to));
       return {
         adapter: 'software',
         shader: 'conv2d_input_grad_rows',
         replace: { TM, NV, W: vector ? 4 : 1, VEC, TEX: load === texture ? 1 : 0, ...types },
         uniforms: uniforms(from, to),
         bindings: [load(from), load(w), write(to)],
-        grid: [Math.ceil(pixelsOf(to) / (LANES * TM)), Math.ceil(channels / (4 * NV)), strideH * strideW],
+        grid: [Math.ceil(pixelsIn(to) / (LANES * TM)), Math.ceil(channels / (4 * NV)), strideH * strideW],
         label: 'conv2dInputGrad',
       };
     };
@@ -153,7 +165,7 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
       {
         adapter: 'hardware',
         shader: 'conv2d_input_grad_tiles',
-        ...tiled({ rows: pixelsOf(dx), columns: channels, count: strideH * strideW, depth: sizeOf(w.shape) / channels }, { VEC, ...types }),
+        ...tiled({ rows: pixelsIn(dx), columns: channels, count: strideH * strideW, depth: sizeOf(w.shape) / channels }, { VEC, ...types }),
         uniforms: uniforms(dy, dx),
         bindings: [read(dy), read(w), write(dx)],
         label: 'conv2dInputGrad',
@@ -164,10 +176,11 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
 
 /** A convolution, then the mean and variance of each of its channels. */
 export const conv2dStatsLowering: Lowering<ConvAttrs, WebgpuLaunch> = {
-  scratch: ([, w], [y], attrs) => [statisticsScratch(y), ...(winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, accurate) ?? [])],
+  scratch: ([x, w], [y], attrs) =>
+    [statisticsScratch(y), ...(winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, accurate) ?? paddingScratch(x, w))],
   launches({ inputs: [x, w, bias], outputs: [y, mean, variance], scratch: [partial, ...scratch], attrs }) {
-    const convolution = scratch.length === 0
-      ? forwardLaunches(x, w, bias, y, attrs, false)
+    const convolution = winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, accurate) === undefined
+      ? forwardLaunches(x, w, bias, y, attrs, false, scratch)
       : winogradLaunches({ input: x, filter: w, bias, output: y, scratch, attrs, gradient: false, method: accurate, label: 'conv2d' });
     return [...convolution, ...statisticsLaunches(y, mean, variance, partial)];
   },

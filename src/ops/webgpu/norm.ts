@@ -1,7 +1,9 @@
 /** Lowerings of batch statistics, normalization and its gradients. */
 import type { Lowering, Placed, Scratch, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
-import { boundOffset, f32, linearGrid, read, readWrite, sameMemory, storageType, write } from '../../device/webgpu/launch.ts';
+import {
+  boundOffset, f32, linearGrid, loadOf, read, readWrite, rowsOf, sameMemory, storageType, texture, TEXTURE_BYTES, write,
+} from '../../device/webgpu/launch.ts';
 
 interface NormAttrs {
   readonly epsilon: number;
@@ -36,10 +38,19 @@ interface Flags extends Partial<NormAttrs> {
 
 const canBeVector = (values: readonly (Placed | undefined)[]): boolean => values.every((v) => v === undefined || isVectorizable(v));
 
+/** How a launch reads what it is given: software adapters through textures where they can, hardware from buffers. */
+interface Reading {
+  readonly adapter?: 'software' | 'hardware';
+  readonly load: typeof read;
+  /** Rows that are covered: all, or as many as go through textures at a time. */
+  readonly window?: readonly [first: number, count: number];
+}
+
 /** A launch over elements or channels of `shape`, vectors of four where all that lie in it allow it. */
 function normLaunch(
   shader: string, shape: TensorType, roles: Roles, flags: Flags, threads: 'elements' | 'runs' | 'channels',
   bindings: WebgpuLaunch['bindings'], replace: Readonly<Record<string, string | number>> = {}, vector = canBeVector(Object.values(roles)),
+  { adapter, load, window: [first, count] = [0, splitsOf(shape).rows] }: Reading = { load: read },
 ): WebgpuLaunch {
   const { rows, channels, run, splits } = splitsOf(shape);
   const unit = vector ? 4 : 1;
@@ -49,17 +60,37 @@ function normLaunch(
   const T = vector ? 'vec4f' : 'f32';
   const typeOf = (v: Placed | undefined): string => (v === undefined ? T : storageType(v, vector));
   const { x, dy, y, mean, variance, gamma, beta } = roles;
-  return {
+  const launch: WebgpuLaunch = {
     shader,
-    replace: { T, MASK: vector ? 'vec4<bool>' : 'bool', XT: typeOf(x), DYT: typeOf(dy), YT: typeOf(y), ...replace },
+    replace: {
+      T, MASK: vector ? 'vec4<bool>' : 'bool', XT: typeOf(x), DYT: typeOf(dy), YT: typeOf(y), TEX: load === texture ? 1 : 0, ...replace,
+    },
     uniforms: [
       rows, c, run, splits, f32(flags.epsilon ?? 0), flags.fixGamma === true ? 1 : 0, flags.relu === true ? 1 : 0,
       flags.frozen === true ? 1 : 0, at(x), stride(x), at(dy), stride(dy), at(y), stride(y), at(mean), at(variance), at(gamma), at(beta),
+      count, first / run,
     ],
     bindings,
-    grid: linearGrid(threads === 'elements' ? rows * c : threads === 'runs' ? c * splits : c),
+    grid: linearGrid(threads === 'elements' ? count * c : threads === 'runs' ? c * Math.ceil(count / run) : c),
     label: shader,
   };
+  return adapter === undefined ? launch : { ...launch, adapter };
+}
+
+/**
+ * The launches of `make` for both kinds of adapter. What a software adapter reads through textures it takes in windows of whole runs of
+ * rows, so that each value in `whole` keeps to TEXTURE_BYTES.
+ */
+function perAdapter(vector: boolean, whole: readonly Placed[], make: (reading: Required<Reading>) => WebgpuLaunch): WebgpuLaunch[] {
+  const { rows, run } = splitsOf(whole[0]);
+  const load = loadOf(vector, ...whole);
+  const rowBytes = 4 * Math.max(...whole.map((v) => v.stride));
+  const step = load === texture ? run * Math.max(1, Math.floor(TEXTURE_BYTES / rowBytes / run)) : rows;
+  return [
+    ...Array.from({ length: Math.ceil(rows / step) }, (_, i) =>
+      make({ adapter: 'software', load, window: [i * step, Math.min(step, rows - i * step)] })),
+    make({ adapter: 'hardware', load: read, window: [0, rows] }),
+  ];
 }
 
 /** Bytes for two partial results of every run. */
@@ -72,19 +103,30 @@ export function statisticsScratch(x: TensorType): number {
 export function statisticsLaunches(x: Placed, mean: Placed, variance: Placed, scratch: Scratch): WebgpuLaunch[] {
   // Both launches must agree on the unit of the partial results.
   const roles = { x, mean, variance };
+  const vector = canBeVector([x, mean, variance]);
   return [
-    normLaunch('norm_stats', x, roles, {}, 'runs', [read(x), write(scratch)]),
+    ...perAdapter(vector, [x], (reading) => {
+      const part = rowsOf(x, ...reading.window);
+      return normLaunch('norm_stats', x, { ...roles, x: part }, {}, 'runs', [reading.load(part), write(scratch)], {}, vector, reading);
+    }),
     normLaunch('norm_combine', x, roles, {}, 'channels', [read(scratch), write(mean), write(variance)]),
   ];
 }
 
-function applyLaunch(
+function applyLaunches(
   x: Placed, mean: Placed, variance: Placed, gamma: Placed, beta: Placed, y: Placed, flags: Flags,
-): WebgpuLaunch {
-  const inPlace = sameMemory(x, y);
-  const vectors = [read(mean), read(variance), read(gamma), read(beta)];
-  const bindings = inPlace ? [...vectors, readWrite(y)] : [...vectors, read(x), write(y)];
-  return normLaunch('norm_apply', x, { x, mean, variance, gamma, beta, y }, flags, 'elements', bindings, { IN_PLACE: inPlace ? 1 : 0 });
+): WebgpuLaunch[] {
+  const vector = canBeVector([x, mean, variance, gamma, beta, y]);
+  return perAdapter(vector, [x], (reading) => {
+    const { load, window } = reading;
+    const [from, to] = [x, y].map((v) => rowsOf(v, ...window));
+    // Through a texture what was there is read, whatever overwrites it.
+    const inPlace = load === read && sameMemory(x, y);
+    const vectors = [load(mean), load(variance), load(gamma), load(beta)];
+    const bindings = inPlace ? [...vectors, readWrite(to)] : [...vectors, load(from), write(to)];
+    return normLaunch('norm_apply', x, { x: from, mean, variance, gamma, beta, y: to }, flags, 'elements', bindings,
+      { IN_PLACE: inPlace ? 1 : 0 }, vector, reading);
+  });
 }
 
 type ActiveAttrs = NormAttrs & { readonly activation: 'none' | 'relu' };
@@ -93,14 +135,13 @@ export const batchNormLowering: Lowering<ActiveAttrs, WebgpuLaunch> = {
   scratch: ([x]) => [statisticsScratch(x)],
   launches: ({ inputs: [x, gamma, beta], outputs: [y, mean, variance], scratch: [partial], attrs }) => [
     ...statisticsLaunches(x, mean, variance, partial),
-    applyLaunch(x, mean, variance, gamma, beta, y, { ...attrs, relu: attrs.activation === 'relu' }),
+    ...applyLaunches(x, mean, variance, gamma, beta, y, { ...attrs, relu: attrs.activation === 'relu' }),
   ],
 };
 
 export const normalizeLowering: Lowering<ActiveAttrs, WebgpuLaunch> = {
-  launches: ({ inputs: [x, mean, variance, gamma, beta], outputs: [y], attrs }) => [
-    applyLaunch(x, mean, variance, gamma, beta, y, { ...attrs, relu: attrs.activation === 'relu' }),
-  ],
+  launches: ({ inputs: [x, mean, variance, gamma, beta], outputs: [y], attrs }) =>
+    applyLaunches(x, mean, variance, gamma, beta, y, { ...attrs, relu: attrs.activation === 'relu' }),
 };
 
 function gradient(relu: boolean, frozen: boolean): Lowering<NormAttrs, WebgpuLaunch> {
@@ -113,24 +154,29 @@ function gradient(relu: boolean, frozen: boolean): Lowering<NormAttrs, WebgpuLau
       // One unit for all three, since partial results and sums pass between them.
       const all = [dy, x, dx, mean, variance, gamma, beta, dgamma, dbeta];
       const vector = canBeVector(all);
-      const others: string[] = [];
-      const bindings = [read(sums), read(mean), read(variance), read(gamma), read(beta)];
-      const overwrites = [dy, x].find((v) => sameMemory(v, dx));
-      bindings.push(overwrites === undefined ? write(dx) : readWrite(dx));
-      const names = ([['dy', dy], ['x', x]] as const).map(([name, value]) => {
-        if (sameMemory(value, dx)) return 'dx';
-        bindings.push(read(value));
-        others.push(`@group(0) @binding(${bindings.length}) var<storage, read> ${name}: array<${storageType(value, vector)}>;`);
-        return name;
-      });
       const inputs = { dy, x, mean, variance, gamma, beta };
-      const vectors = [read(dy), read(x), read(mean), read(variance), read(gamma), read(beta)];
       return [
-        normLaunch('norm_grad_sums', x, inputs, flags, 'runs', [...vectors, write(partial)], {}, vector),
+        ...perAdapter(vector, [dy, x], (reading) => {
+          const [grads, from] = [dy, x].map((v) => rowsOf(v, ...reading.window));
+          const bindings = [...[grads, from, mean, variance, gamma, beta].map((v) => reading.load(v)), write(partial)];
+          return normLaunch('norm_grad_sums', x, { ...inputs, dy: grads, x: from }, flags, 'runs', bindings, {}, vector, reading);
+        }),
         normLaunch('norm_grad_combine', x, { gamma: dgamma, beta: dbeta }, flags, 'channels',
           [read(partial), write(sums), write(dgamma), write(dbeta)], {}, vector),
-        normLaunch('norm_grad_apply', x, { ...inputs, y: dx }, flags, 'elements', bindings,
-          { OTHERS: others.join('\n'), DY: names[0], X: names[1] }, vector),
+        ...perAdapter(vector, [dy, x], (reading) => {
+          const { load, window } = reading;
+          const [grads, from, to] = [dy, x, dx].map((v) => rowsOf(v, ...window));
+          const inPlace = load === read && [dy, x].some((v) => sameMemory(v, dx));
+          const bindings = [load(sums), load(mean), load(variance), load(gamma), load(beta), inPlace ? readWrite(to) : write(to)];
+          const others = ([['dy', grads], ['x', from]] as const).map(([name, value]) => {
+            const type = storageType(value, vector);
+            if (load === read && sameMemory(value, to)) return `fn load${name === 'x' ? 'X' : 'Dy'}(i: u32) -> ${type} { return dx[i]; }`;
+            bindings.push(load(value));
+            return `//#input ${bindings.length} ${name} ${type} ${load === texture ? 1 : 0}`;
+          });
+          return normLaunch('norm_grad_apply', x, { ...inputs, dy: grads, x: from, y: to }, flags, 'elements', bindings,
+            { OTHERS: others.join('\n') }, vector, reading);
+        }),
       ];
     },
   };

@@ -1,11 +1,12 @@
 /**
  * Convolutions 3x3 of stride 1 and their gradients by minimal filtering F(m x m, 3x3): transforms of images and filters into (m + 2)^2
  * planes of scratch, a matrix product in each plane, a transform back (shaders/winograd_*.wgsl). Where it pays, and how it is cut, follow from
- * shapes alone. The gradient by the input is the convolution of dy with filters turned by 180 degrees; the gradient by the filter is the
+ * shapes alone. Software adapters transform four channels a thread, through textures; hardware one, which keeps it in registers. The gradient by the input is the convolution of dy with filters turned by 180 degrees; the gradient by the filter is the
  * adjoint: dw = G^T [sum over blocks of (A dY A^T) . (B^T d B)] G.
  */
 import type { Placed, Scratch, Shape, WebgpuLaunch } from '../../device/types.ts';
-import { boundOffset, linearGrid, read, readWrite, storageType, texture, write } from '../../device/webgpu/launch.ts';
+import { isVectorizable } from '../../device/types.ts';
+import { boundOffset, images, linearGrid, read, readWrite, storageType, texture, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { tiled } from './tiles.ts';
 
@@ -39,8 +40,8 @@ interface Plan {
 }
 
 /**
- * A way of filtering: `tile` is m, the outputs of a block along an axis. Costs were measured on llvmpipe, in units of a multiply-add of
- * the direct kernel: of a multiply-add of the products, of a block and channel's transforms, and of all that is done once for a pair of
+ * A way of filtering: `tile` is m, the outputs of a block along an axis. Costs were measured on llvmpipe at every 3x3 layer of
+ * Inception-BN, batch 2, in units of a multiply-add of the direct kernel: of a multiply-add of the products, of a block and channel's transforms, and of all that is done once for a pair of
  * filter and channel.
  */
 interface Method {
@@ -51,11 +52,11 @@ interface Method {
 }
 
 /** For inference and for the gradient by the input. */
-export const quick: Method = { tile: 4, product: 1.05, block: 300, pair: 200 };
+export const quick: Method = { tile: 4, product: 1.3, block: 1000, pair: 700 };
 /** Ahead of batch statistics and ReLU in training: its errors are no larger than direct convolution's (tools/winograd.ts --errors). */
-export const accurate: Method = { tile: 2, product: 1.05, block: 140, pair: 120 };
-/** The direct kernel of the gradient by the filter is faster, and products are written and transformed once for each pair. */
-const filterGradient: Method = { tile: 4, product: 1.6, block: 400, pair: 450 };
+export const accurate: Method = { tile: 2, product: 1.3, block: 380, pair: 300 };
+/** Products are written, and added to from pass to pass, for each pair of filter and channel. */
+const filterGradient: Method = { tile: 4, product: 1.25, block: 1000, pair: 800 };
 
 const planesOf = ({ tile }: Method): number => (tile + 2) ** 2;
 
@@ -108,24 +109,85 @@ function passesOf(plan: Plan): Pass[] {
   });
 }
 
-/** Replacements in a transform that reads or writes `v`, whose other side is float32. */
-const transformOf = ({ transforms }: Plan, v: Placed): Readonly<Record<string, string | number>> => ({ ...transforms, T: storageType(v, false) });
+/** How the transforms of one kind of adapter take what they see: elements from buffers, or four channels through textures. */
+interface Width {
+  readonly adapter: 'software' | 'hardware';
+  readonly unit: 1 | 4;
+  readonly load: typeof read;
+}
 
-interface ImageWords {
+/** A transform for both kinds of adapter; `v` is its image or filters, `others` what it binds besides that is not scratch. */
+function perWidth(v: Placed, others: readonly Placed[], make: (width: Width) => WebgpuLaunch): WebgpuLaunch[] {
+  const vector = [v, ...others].every((o) => isVectorizable(o) && o.dtype === 'float32');
+  return [
+    make(vector ? { adapter: 'software', unit: 4, load: texture } : { adapter: 'software', unit: 1, load: read }),
+    make({ adapter: 'hardware', unit: 1, load: read }),
+  ];
+}
+
+/** Replacements in a transform that reads or writes `v`, whose other side is float32; `spread`: that has channels apart, in vectors too. */
+function replacements({ transforms }: Plan, v: Placed, { unit, load }: Width, spread = false): Readonly<Record<string, string | number>> {
+  return {
+    ...transforms, T: storageType(v, unit === 4), REAL: unit === 4 ? 'vec4f' : 'f32', TEX: load === texture ? 1 : 0,
+    SPREAD: spread && unit === 4 ? 1 : 0,
+  };
+}
+
+/** From item to item, channel to channel and plane to plane, in elements, in units of what the planes hold. */
+type Steps = readonly [number, number, number];
+
+const spreads = ([, channel]: Steps): boolean => channel !== 1;
+
+function stepsIn(steps: Steps, unit: number): Steps {
+  const [item, channel, plane] = steps;
+  return spreads(steps) ? [item, channel * unit, plane] : [item / unit, 1, plane / unit];
+}
+
+interface ImageParts {
   readonly image: Placed;
   readonly padding?: readonly [number, number];
-  /** In elements: from block to block, channel to channel, plane to plane. */
-  readonly steps: readonly [number, number, number];
+  readonly steps: Steps;
   readonly bias?: Placed | undefined;
   readonly relu?: boolean;
 }
 
-function imageUniforms({ first, count, all, across, down }: Pass, { image, padding = [0, 0], steps, bias, relu }: ImageWords): number[] {
+/** Words of shaders/winograd_uniforms.wgsl. */
+function imageUniforms({ first, count, all, across, down }: Pass, { image, padding = [0, 0], steps, bias, relu }: ImageParts, unit: number): number[] {
   const [, height, width, channels] = image.shape;
   return [
-    first, count, all, across, down, height, width, channels, boundOffset(image), image.stride, padding[0] >>> 0, padding[1] >>> 0, ...steps,
-    bias === undefined ? 0 : boundOffset(bias), bias === undefined ? 0 : 1, relu === true ? 1 : 0,
+    first, count, all, across, down, height, width, channels / unit, boundOffset(image) / unit, image.stride / unit,
+    padding[0] >>> 0, padding[1] >>> 0, ...stepsIn(steps, unit),
+    bias === undefined ? 0 : boundOffset(bias) / unit, bias === undefined ? 0 : 1, relu === true ? 1 : 0,
   ];
+}
+
+/** The images of `v` that a pass sees, and the pass with blocks counted from the first of them. */
+function seenBy(pass: Pass, v: Placed): [Pass, Placed] {
+  const each = pass.across * pass.down;
+  const image = Math.floor(pass.first / each);
+  const end = Math.min(ceil(pass.first + pass.count, each), v.shape[0]);
+  return [{ ...pass, first: pass.first - image * each, all: pass.all - image * each }, images(v, image, end - image)];
+}
+
+/** The transform of an image into planes. */
+function imageTransform(shader: string, whole: Pass, parts: ImageParts, planes: Scratch, label: string): WebgpuLaunch[] {
+  const [pass, image] = seenBy(whole, parts.image);
+  return perWidth(image, [], (width) => ({
+    adapter: width.adapter, shader, replace: replacements(pass, image, width, spreads(parts.steps)),
+    uniforms: imageUniforms(pass, { ...parts, image }, width.unit),
+    bindings: [width.load(image), write(planes)],
+    grid: linearGrid((pass.count * image.channels) / width.unit),
+    label,
+  }));
+}
+
+/** Words of shaders/winograd_filter_uniforms.wgsl. In vectors, those run along filters where these lie side by side in the planes. */
+function filterUniforms(filter: Placed, [item, channel, plane]: Steps, turned: boolean, unit: number): number[] {
+  const [filters, , , channels] = filter.shape;
+  const own = [boundOffset(filter) / unit, filter.stride / unit];
+  return item === 1
+    ? [filters / unit, channels, ...own, 1, channel / unit, plane / unit, turned ? 1 : 0]
+    : [filters, channels / unit, ...own, item / unit, 1, plane / unit, turned ? 1 : 0];
 }
 
 /** An operand of the products: [planes, items, depth]. */
@@ -197,34 +259,29 @@ export function winogradLaunches(parts: ConvolutionParts): WebgpuLaunch[] {
   const plane = depth * width;
   const [top, , left] = attrs.padding;
   const padding: [number, number] = gradient ? [2 - top, 2 - left] : [top, left];
-  const launches: WebgpuLaunch[] = [{
-    shader: 'winograd_filter', replace: transformOf(plan, filter),
-    uniforms: [filters, channels, boundOffset(filter), filter.stride, gradient ? 1 : depth, gradient ? depth : 1, plane, gradient ? 1 : 0],
-    bindings: [read(filter), write(u)],
-    grid: linearGrid(filters * channels),
+  const filterSteps: Steps = gradient ? [1, depth, plane] : [depth, 1, plane];
+  const launches = perWidth(filter, [], (by): WebgpuLaunch => ({
+    adapter: by.adapter, shader: 'winograd_filter', replace: { ...replacements(plan, filter, by), FOUR_FILTERS: gradient && by.unit === 4 ? 1 : 0 },
+    uniforms: filterUniforms(filter, filterSteps, gradient, by.unit),
+    bindings: [by.load(filter), write(u)],
+    grid: linearGrid((filters * channels) / by.unit),
     label: `${label}: transform filter`,
-  }];
+  }));
   for (const pass of passesOf(plan)) {
+    // Blocks that only fill up the pass have no pixels.
+    const [seen, image] = seenBy({ ...pass, count: Math.min(pass.count, plan.all - pass.first) }, output);
     launches.push(
-      {
-        shader: 'winograd_input', replace: transformOf(plan, input),
-        uniforms: imageUniforms(pass, { image: input, padding, steps: [depth, 1, pass.count * depth] }),
-        bindings: [read(input), write(v)],
-        grid: linearGrid(pass.count * depth),
-        label: `${label}: transform input`,
-      },
+      ...imageTransform('winograd_input', pass, { image: input, padding, steps: [depth, 1, pass.count * depth] }, v, `${label}: transform input`),
       ...products({ scratch: v, items: pass.count, step: width }, { scratch: u, items: width, step: 1 }, plan.planes, depth, depth, m,
         pass.count * width, false, label),
-      {
-        shader: 'winograd_output', replace: transformOf(plan, output),
-        // Blocks that only fill up the pass have no pixels.
-        uniforms: imageUniforms({ ...pass, count: Math.min(pass.count, plan.all - pass.first) },
-          { image: output, steps: [width, 1, pass.count * width], bias, relu: relu === true }),
-        // Without a bias the binding is filled by the filters, and not read.
-        bindings: [read(m), read(bias ?? filter), write(output)],
-        grid: linearGrid(Math.min(pass.count, plan.all - pass.first) * width),
+      // Without a bias the binding is filled by the filters, and not read.
+      ...perWidth(image, bias === undefined ? [] : [bias], (by): WebgpuLaunch => ({
+        adapter: by.adapter, shader: 'winograd_output', replace: replacements(plan, image, by),
+        uniforms: imageUniforms(seen, { image, steps: [width, 1, pass.count * width], bias, relu: relu === true }, by.unit),
+        bindings: [by.load(m), by.load(bias ?? u), write(image)],
+        grid: linearGrid((seen.count * width) / by.unit),
         label: `${label}: transform output`,
-      },
+      })),
     );
   }
   return launches;
@@ -237,30 +294,21 @@ export function winogradFilterGrad(x: Placed, dy: Placed, dw: Placed, scratch: r
   const [v, w, s] = scratch;
   const label = 'conv2dFilterGrad';
   const { perPass } = plan;
-  const launches: WebgpuLaunch[] = passesOf(plan).flatMap((pass) => [
-    {
-      shader: 'winograd_input', replace: transformOf(plan, x),
-      uniforms: imageUniforms(pass, { image: x, padding: [attrs.padding[0], attrs.padding[2]], steps: [1, perPass, perPass * channels] }),
-      bindings: [read(x), write(v)],
-      grid: linearGrid(pass.count * channels),
-      label: `${label}: transform input`,
-    },
-    {
-      shader: 'winograd_gradient', replace: transformOf(plan, dy),
-      uniforms: imageUniforms(pass, { image: dy, steps: [1, perPass, perPass * filters] }),
-      bindings: [read(dy), write(w)],
-      grid: linearGrid(pass.count * filters),
-      label: `${label}: transform gradient`,
-    },
-    ...products({ scratch: w, items: filters, step: channels }, { scratch: v, items: channels, step: 1 }, plan.planes, pass.count,
-      perPass, s, filters * channels, pass.first > 0, label),
-  ]);
-  launches.push({
-    shader: 'winograd_filter_gradient', replace: transformOf(plan, dw),
-    uniforms: [filters, channels, boundOffset(dw), dw.stride, channels, 1, filters * channels, 0],
-    bindings: [read(s), write(dw)],
-    grid: linearGrid(filters * channels),
-    label: `${label}: transform sums`,
-  });
-  return launches;
+  const sums: Steps = [channels, 1, filters * channels];
+  return [
+    ...passesOf(plan).flatMap((pass) => [
+      ...imageTransform('winograd_input', pass,
+        { image: x, padding: [attrs.padding[0], attrs.padding[2]], steps: [1, perPass, perPass * channels] }, v, `${label}: transform input`),
+      ...imageTransform('winograd_gradient', pass, { image: dy, steps: [1, perPass, perPass * filters] }, w, `${label}: transform gradient`),
+      ...products({ scratch: w, items: filters, step: channels }, { scratch: v, items: channels, step: 1 }, plan.planes, pass.count,
+        perPass, s, filters * channels, pass.first > 0, label),
+    ]),
+    ...perWidth(dw, [], (by): WebgpuLaunch => ({
+      adapter: by.adapter, shader: 'winograd_filter_gradient', replace: replacements(plan, dw, by),
+      uniforms: filterUniforms(dw, sums, false, by.unit),
+      bindings: [by.load(s), write(dw)],
+      grid: linearGrid((filters * channels) / by.unit),
+      label: `${label}: transform sums`,
+    })),
+  ];
 }
