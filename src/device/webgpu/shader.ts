@@ -5,10 +5,16 @@
  * So that a kernel file stays readable, lines between `//#for i 8` and `//#end` are repeated with `$i` = 0 .. 7, and lines between
  * `//#if 1` or `//#if 0` and `//#end` are kept or left out (`//#else` is allowed). They nest.
  *
- * Kernels name the types that values are stored in by replacements alone; where one of these is a 16-bit float, `enable f16` comes first.
+ * Extensions of the language are enabled by what the text names, once everything is filled in.
  */
 import { DeviceError } from '../../errors.ts';
 import { shaders } from '../../generated/shaders.ts';
+
+const extensions: readonly (readonly [string, RegExp])[] = [
+  ['f16', /\b(f16|vec[234]h)\b/],
+  ['subgroups', /\bsubgroup/],
+  ['chromium_experimental_subgroup_matrix', /\bsubgroup_matrix_/],
+];
 
 /**
  * The source of a shader: lines `//#include NAME` replaced by the files of those names, `${NAME}` by `replace`, then repeats.
@@ -16,15 +22,16 @@ import { shaders } from '../../generated/shaders.ts';
  */
 export function shaderSource(name: string, replace: Readonly<Record<string, string | number>> = {}): string {
   const included = new Set<string>([name]);
-  // Replacements may include files too.
-  const filled = includeFiles(sourceOf(name), included).replace(/\$\{(\w+)\}/g, (_, key: string) => {
+  const fill = (text: string): string => includeFiles(text, included).replace(/\$\{(\w+)\}/g, (_, key: string) => {
     const value = replace[key];
     if (value === undefined) throw new DeviceError(`shader "${name}" needs a replacement for \${${key}}`);
     return String(value);
   });
-  const text = includeFiles(filled, included);
+  // Replacements may include files too, and those have replacements of their own.
+  const text = fill(fill(sourceOf(name)));
   const code = repeatLines(name, text.split('\n')).join('\n');
-  return Object.values(replace).some((value) => /\b(f16|vec[234]h)\b/.test(String(value))) ? `enable f16;\n${code}` : code;
+  const words = code.replace(/\/\/.*$/gm, '');
+  return [...extensions.filter(([, sign]) => sign.test(words)).map(([name]) => `enable ${name};`), code].join('\n');
 }
 
 function sourceOf(name: string): string {

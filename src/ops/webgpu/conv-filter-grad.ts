@@ -4,8 +4,8 @@ import { isVectorizable, sizeOf } from '../../device/types.ts';
 import { boundOffset, read, storageType, texture, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { convUniforms, images, loadOf, TEXTURE_BYTES } from './conv.ts';
+import { takesMatrices, tiledProduct } from './matrices.ts';
 import { sumRuns } from './reduce.ts';
-import { tiled } from './tiles.ts';
 import { winogradFilterGrad, winogradFilterGradScratch } from './winograd.ts';
 
 type Attrs = ConvAttrs & { readonly filterShape: Shape };
@@ -31,15 +31,17 @@ function runsOf(dy: TensorType, filterShape: Shape): number {
 }
 
 export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
-  scratch([, dy], [dw], attrs) {
+  scratch([x, dy], [dw], attrs) {
     const { filterShape } = attrs;
     const minimal = winogradFilterGradScratch({ tiled: dy.shape, filter: filterShape, attrs });
-    if (minimal !== undefined) return minimal;
     const runs = runsOf(dy, filterShape);
-    return runs > 1 ? [4 * runs * sizeOf(dw.shape)] : [];
+    const partials = runs > 1 ? [4 * runs * sizeOf(dw.shape)] : [];
+    if (minimal === undefined) return partials;
+    // Matrix units, if the adapter turns out to have them, go the direct way.
+    return [x, dy].every(({ dtype }) => dtype === 'float16') ? [Math.max(minimal[0], ...partials), ...minimal.slice(1)] : minimal;
   },
-  launches({ inputs: [x, dy], outputs: [dw], scratch, attrs }) {
-    if (winogradFilterGradScratch({ tiled: dy.shape, filter: dw.shape, attrs }) !== undefined) {
+  launches({ inputs: [x, dy], outputs: [dw], scratch, attrs, features }) {
+    if (!takesMatrices(features, x, dy) && winogradFilterGradScratch({ tiled: dy.shape, filter: dw.shape, attrs }) !== undefined) {
       return winogradFilterGrad(x, dy, dw, scratch, attrs);
     }
     const [n, outH, outW, filters] = dy.shape;
@@ -88,7 +90,8 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
     launches.push({
       adapter: 'hardware',
       shader: 'conv2d_filter_grad_tiles',
-      ...tiled({ rows: filters, columns: r * s * channels, count: runs, depth: perRun * outW, rowsAlong: 'y' }, { VEC, YVEC, ...types }),
+      ...tiledProduct({ rows: filters, columns: r * s * channels, count: runs, depth: perRun * outW, rowsAlong: 'y' }, [dy, x],
+        { leftByRows: false, rightByColumns: false }, features, { VEC, YVEC, ...types }),
       uniforms: uniforms(x, dy, 0, runs, 0),
       bindings: [read(dy), read(x), write(result)],
       label: 'conv2dFilterGrad',

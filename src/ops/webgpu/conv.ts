@@ -1,10 +1,10 @@
 /** Lowerings of convolution and its input gradient; the kernels' tile sizes are chosen here. */
-import type { Lowering, Placed, Shape, WebgpuLaunch } from '../../device/types.ts';
+import type { GpuFeatures, Lowering, Placed, Shape, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
 import { boundOffset, read, storageType, texture, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
+import { takesMatrices, tiledProduct } from './matrices.ts';
 import { statisticsLaunches, statisticsScratch } from './norm.ts';
-import { tiled } from './tiles.ts';
 import { accurate, quick, winogradLaunches, winogradScratch } from './winograd.ts';
 
 /** SIMD width of a software adapter: threads of a workgroup of the `rows` kernels. */
@@ -70,7 +70,7 @@ export function loadOf(vector: boolean, ...operands: readonly Placed[]): typeof 
 const rowsPerThread = (pixels: number): number => (pixels >= 128 ? 8 : 4);
 
 function forwardLaunches(
-  x: Placed, w: Placed, bias: Placed | undefined, y: Placed, attrs: ConvAttrs, relu: boolean,
+  x: Placed, w: Placed, bias: Placed | undefined, y: Placed, attrs: ConvAttrs, relu: boolean, features: GpuFeatures | undefined,
 ): WebgpuLaunch[] {
   const filters = w.shape[0];
   const vector = isVectorizable(x) && isVectorizable(w);
@@ -100,8 +100,8 @@ function forwardLaunches(
     {
       adapter: 'hardware',
       shader: 'conv2d_forward_tiles',
-      ...tiled({ rows: pixelsOf(y), columns: filters, count: 1, depth: sizeOf(w.shape) / filters },
-        { VEC: vector ? 1 : 0, ...types }),
+      ...tiledProduct({ rows: pixelsOf(y), columns: filters, count: 1, depth: sizeOf(w.shape) / filters }, [x, w],
+        { leftByRows: true, rightByColumns: true }, features, { VEC: vector ? 1 : 0, ...types }),
       uniforms: uniforms(x, y),
       bindings: [read(x), read(w), ...rest(y)],
       label: 'conv2d',
@@ -111,17 +111,19 @@ function forwardLaunches(
 
 export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' | 'relu' }, WebgpuLaunch> = {
   scratch: ([, w], [y], attrs) => winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, quick) ?? [],
-  launches({ inputs: [x, w, bias], outputs: [y], scratch, attrs }) {
+  launches({ inputs: [x, w, bias], outputs: [y], scratch, attrs, features }) {
     const relu = attrs.activation === 'relu';
-    if (winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, quick) === undefined) return forwardLaunches(x, w, bias, y, attrs, relu);
+    if (takesMatrices(features, x, w) || winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, quick) === undefined) {
+      return forwardLaunches(x, w, bias, y, attrs, relu, features);
+    }
     return winogradLaunches({ input: x, filter: w, bias, output: y, scratch, attrs, relu, gradient: false, method: quick, label: 'conv2d' });
   },
 };
 
 export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape: Shape }, WebgpuLaunch> = {
   scratch: ([, w], [dx], attrs) => winogradScratch({ tiled: dx.shape, filter: w.shape, attrs }, quick) ?? [],
-  launches({ inputs: [dy, w], outputs: [dx], scratch, attrs }) {
-    if (winogradScratch({ tiled: dx.shape, filter: w.shape, attrs }, quick) !== undefined) {
+  launches({ inputs: [dy, w], outputs: [dx], scratch, attrs, features }) {
+    if (!takesMatrices(features, dy, w) && winogradScratch({ tiled: dx.shape, filter: w.shape, attrs }, quick) !== undefined) {
       return winogradLaunches({ input: dy, filter: w, output: dx, scratch, attrs, gradient: true, method: quick, label: 'conv2dInputGrad' });
     }
     const [, inH, inW, channels] = dx.shape;
@@ -153,7 +155,8 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
       {
         adapter: 'hardware',
         shader: 'conv2d_input_grad_tiles',
-        ...tiled({ rows: pixelsOf(dx), columns: channels, count: strideH * strideW, depth: sizeOf(w.shape) / channels }, { VEC, ...types }),
+        ...tiledProduct({ rows: pixelsOf(dx), columns: channels, count: strideH * strideW, depth: sizeOf(w.shape) / channels }, [dy, w],
+          { leftByRows: true, rightByColumns: false }, features, { VEC, ...types }),
         uniforms: uniforms(dy, dx),
         bindings: [read(dy), read(w), write(dx)],
         label: 'conv2dInputGrad',
@@ -165,9 +168,9 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
 /** A convolution, then the mean and variance of each of its channels. */
 export const conv2dStatsLowering: Lowering<ConvAttrs, WebgpuLaunch> = {
   scratch: ([, w], [y], attrs) => [statisticsScratch(y), ...(winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, accurate) ?? [])],
-  launches({ inputs: [x, w, bias], outputs: [y, mean, variance], scratch: [partial, ...scratch], attrs }) {
-    const convolution = scratch.length === 0
-      ? forwardLaunches(x, w, bias, y, attrs, false)
+  launches({ inputs: [x, w, bias], outputs: [y, mean, variance], scratch: [partial, ...scratch], attrs, features }) {
+    const convolution = scratch.length === 0 || takesMatrices(features, x, w)
+      ? forwardLaunches(x, w, bias, y, attrs, false, features)
       : winogradLaunches({ input: x, filter: w, bias, output: y, scratch, attrs, gradient: false, method: accurate, label: 'conv2d' });
     return [...convolution, ...statisticsLaunches(y, mean, variance, partial)];
   },
