@@ -26,7 +26,7 @@ fn multiplyPanels(sum: ptr<function, Tile>, tx: u32, ty: u32) {
   const THREAD_ROWS = max(1u, ${SHARE}u / ACROSS);
   let firstRow = (ty * ACROSS + tx) / ${SHARE}u * ${SHARE}u / ACROSS;
   let own = firstRow * ${RM}u + min((ty * ACROSS + tx) % ${SHARE}u, THREAD_ROWS * ${RM}u - 1u);
-  let from = (ty - firstRow) * ${RM}u;
+  let neighbour = (ty - firstRow) * ${RM}u;
   //#end
   for (var k = 0u; k < STEPS; k++) {
     let b = k * RIGHT_PITCH + tx * (4u * ${NQ}u);
@@ -40,7 +40,7 @@ fn multiplyPanels(sum: ptr<function, Tile>, tx: u32, ty: u32) {
     //#end
     //#for i ${RM}
     //#if ${SHARE}
-    let r$i = subgroupShuffle(mine, from + $iu);
+    let r$i = subgroupShuffle(mine, neighbour + $iu);
     //#else
     let r$i = left[a + $iu];
     //#end

@@ -73,7 +73,8 @@ export function chooseAmong<T extends Size>(e: Extent, choices: readonly T[], ke
 
 /** Tiles that are added up in registers, by any adapter's kernels; `features` offers more of equal bits. */
 export function tiled(e: Extent, replace: Readonly<Record<string, string | number>>, { subgroup }: GpuFeatures = {}): TileChoice {
-  const exchanged = subgroup === undefined ? [] : shared.map((t) => ({ ...t, share: subgroup }));
+  // Threads of a subgroup load the values of their rows, one each.
+  const exchanged = subgroup === undefined ? [] : shared.filter((t) => t.threadRows <= subgroup).map((t) => ({ ...t, share: subgroup }));
   return chooseAmong(e, [...tiles.map((t) => ({ ...t, share: 0 })), ...exchanged], (t) => {
     const threads = (t.rows / t.threadRows) * (t.columns / t.threadColumns);
     return {
