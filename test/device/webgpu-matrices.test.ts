@@ -21,7 +21,8 @@ const directions: Record<string, { readonly cpu: Lowering<any, any>; readonly we
   filterGrad: { cpu: onCpu.conv2dFilterGradLowering, webgpu: conv2dFilterGradLowering },
 };
 
-const MOST_MATRICES = 16;
+/** Of the tiles that are tried: where matrices are 8x8, lavapipe takes up to a minute to compile larger ones. */
+const MOST_ROWS = 64;
 
 interface Case {
   readonly name: string;
@@ -30,7 +31,7 @@ interface Case {
   readonly stride: number;
 }
 
-/** More than a tile of 128 x 64 and less than one; channels that do not fill 32 steps; loads of vectors, and of elements. */
+/** More than a tile of 64 x 64; channels that do not fill 32 steps; loads of vectors, and of elements. */
 const cases: readonly Case[] = [
   { name: 'vectors, 3x3, which minimal filtering would take', x: [1, 15, 15, 36], w: [68, 3, 3, 36], stride: 1 },
   { name: 'elements, 3x3, stride 2', x: [1, 17, 17, 3], w: [70, 3, 3, 3], stride: 2 },
@@ -97,12 +98,11 @@ for (const direction of Object.keys(directions)) {
       const names: string[] = [];
       const results = await run(device, direction, c, 'float16', (all) => {
         const tiled = (all as WebgpuLaunch[]).find((l) => l.variants !== undefined && l.replace?.TILE === 'tile_matrices')!;
-        // Compilers of software adapters take minutes over more matrices a subgroup.
-        const tried = tiled.variants!.filter(({ replace: { MR, MC } }) => Number(MR) * Number(MC) <= MOST_MATRICES);
+        const tried = tiled.variants!.filter(({ replace }) => Number(replace.ROWS) <= MOST_ROWS);
         names.push(...tried.map((v) => v.name));
         return tried.map((v) => all.map((l) => (l === tiled ? withVariant(tiled, v) : l)));
       });
-      assert.ok(names.length >= 3, names.join('; '));
+      assert.is(names.length, 2, names.join('; '));
       const want = expected.get(`${direction}, ${c.name}`)!;
       // Factors are equal on both sides and their products exact in float32: sums of so many terms up to 1 may be off, on both, by what
       // the rule of tolerance allows of float32, eps sqrt(n) times the sum of magnitudes n / 4.
