@@ -1,4 +1,4 @@
-// time limit: 120 s
+// time limit: 300 s
 /**
  * Products by matrix units, where the adapter has them: a convolution's three directions against the cpu device (which the suite holds to
  * the float64 reference) on the same float16 values, by several tiles, whose bits are equal. FOVEA_MATRIX_ADAPTER names the adapter.

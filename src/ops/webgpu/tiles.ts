@@ -80,7 +80,8 @@ export function tiled(e: Extent, replace: Readonly<Record<string, string | numbe
     return {
       name: `${t.rows}x${t.columns}x${t.steps}, ${t.threadRows}x${t.threadColumns} a thread${t.share > 0 ? ', subgroups' : ''}`,
       replace: {
-        ...replace, TILE: 'tile_registers', MATRIX: 0, ROWS: t.rows, COLUMNS: t.columns, STEPS: t.steps, THREADS: threads, RM: t.threadRows, NQ: t.threadColumns / 4,
+        ...replace, TILE: 'tile_registers', MATRIX: 0,
+        ROWS: t.rows, COLUMNS: t.columns, STEPS: t.steps, THREADS: threads, RM: t.threadRows, NQ: t.threadColumns / 4,
         LA: (t.rows * t.steps) / 4 / threads, LB: (t.columns * t.steps) / 4 / threads, SHARE: t.share,
       },
     };
