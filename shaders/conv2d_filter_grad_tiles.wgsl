@@ -11,8 +11,22 @@
 @group(0) @binding(2) var<storage, read> x: array<${XT}>;
 @group(0) @binding(3) var<storage, read_write> dw: array<${WT}>;
 
+fn put(group: vec3u, row: u32, column: u32, value: f32) {
+  let k = group.y * ROWS + row;
+  let taps = u.kernelH * u.kernelW;
+  let tap = (group.x * COLUMNS + column) / u.channels;
+  if (k >= u.filters || tap >= taps) { return; }
+  let c = group.x * COLUMNS + column - tap * u.channels;
+  dw[u.wOffset + group.z * u.runStride + (k * taps + tap) * u.wStride + c] = ${WT}(value);
+}
+
 @compute @workgroup_size(${THREADS})
+//#if ${MATRIX}
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) owner: u32) {
+//#else
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let owner = lane;
+//#end
   // This thread loads four filters of some pixels' dy, and four columns of some pixels' x.
   //#for l ${LA}
   let stepA$l = (lane + $lu * THREADS) / ROW_VECTORS;
@@ -41,27 +55,27 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   //#end
   //#end
   //#end
-  let tx = lane % ACROSS;
-  let ty = lane / ACROSS;
+  let tx = owner % ACROSS;
+  let ty = owner / ACROSS;
   var sum = Tile();
   let first = (u.firstRow + group.z * u.runRows) * u.outW;
   let end = min(u.firstRow + (group.z + 1u) * u.runRows, u.rows) * u.outW;
   for (var p0 = first; p0 < end; p0 += STEPS) {
     //#for l ${LA}
-    var a$l = vec4f();
+    var a$l = Panel4();
     if (p0 + stepA$l < end) {
       let source = u.yOffset + (p0 + stepA$l) * u.yStride + k$l;
       //#if ${YVEC}
-      if (k$l < u.filters) { a$l = vec4f(dy[source / 4u]); }
+      if (k$l < u.filters) { a$l = Panel4(dy[source / 4u]); }
       //#else
       //#for q 4
-      if (k$l + $qu < u.filters) { a$l[$q] = f32(dy[source + $qu]); }
+      if (k$l + $qu < u.filters) { a$l[$q] = Panel(dy[source + $qu]); }
       //#end
       //#end
     }
     //#end
     //#for l ${LB}
-    var b$l = vec4f();
+    var b$l = Panel4();
     {
       let p = p0 + stepB$l;
       let row = p / u.outW;
@@ -70,12 +84,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let image = (row / u.outH) * u.inH;
       //#if ${VEC}
       if (p < end && inColumns$l && oy + fy$l < u.inH && ox + fx$l < u.inW) {
-        b$l = vec4f(x[(((image + oy + fy$l) * u.inW + ox + fx$l) * u.xStride + c$l) / 4u]);
+        b$l = Panel4(x[(((image + oy + fy$l) * u.inW + ox + fx$l) * u.xStride + c$l) / 4u]);
       }
       //#else
       //#for q 4
       if (p < end && inColumns$l_$q && oy + fy$l_$q < u.inH && ox + fx$l_$q < u.inW) {
-        b$l[$q] = f32(x[((image + oy + fy$l_$q) * u.inW + ox + fx$l_$q) * u.xStride + c$l_$q]);
+        b$l[$q] = Panel(x[((image + oy + fy$l_$q) * u.inW + ox + fx$l_$q) * u.xStride + c$l_$q]);
       }
       //#end
       //#end
@@ -84,29 +98,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     workgroupBarrier();
     //#for q 4
     //#for l ${LA}
-    left[stepA$l * LEFT_PITCH + partA$l + $qu] = a$l[$q];
+    left[leftAt(partA$l + $qu, stepA$l)] = a$l[$q];
     //#end
     //#for l ${LB}
-    right[stepB$l * RIGHT_PITCH + partB$l + $qu] = b$l[$q];
+    right[rightAt(partB$l + $qu, stepB$l)] = b$l[$q];
     //#end
     //#end
     workgroupBarrier();
     multiplyPanels(&sum, tx, ty);
   }
-  let run = u.wOffset + group.z * u.runStride;
-  let row = group.y * ROWS + ty * ${RM}u;
-  //#for j ${NQ}
-  //#for q 4
-  {
-    let column = group.x * COLUMNS + tx * (4u * ${NQ}u) + 4u * $ju + $qu;
-    if (column < columns) {
-      let tap = column / u.channels;
-      let c = column - tap * u.channels;
-      //#for i ${RM}
-      if (row + $iu < u.filters) { dw[run + ((row + $iu) * u.kernelH * u.kernelW + tap) * u.wStride + c] = ${WT}(sum.row$i_$j[$q]); }
-      //#end
-    }
-  }
-  //#end
-  //#end
+  putTile(&sum, tx, ty, lane, group);
 }

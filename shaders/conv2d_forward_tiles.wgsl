@@ -3,7 +3,7 @@
 // For hardware adapters: implicit GEMM, a workgroup computing ROWS pixels x COLUMNS filters (tile.wgsl), with panels of STEPS terms of
 // the sum staged in workgroup memory. With VEC the sum runs over taps, then channels, loads being vec4; without, over the
 // flattened (r, s, c), so that few channels (an image's three) still fill the panels.
-// XT, WT and YT are the types in which x, w and y are stored.
+// XT, WT and YT are the types in which x, w and y are stored; float16 where the GPU multiplies matrices (MATRIX).
 // Grid: ceil(pixels / ROWS), ceil(filters / COLUMNS).
 // Source: implicit GEMM as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_fprop); tile sizes as in meganeura's WGSL kernels.
 
@@ -14,8 +14,21 @@
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<${YT}>;
 
+fn put(group: vec3u, row: u32, column: u32, value: f32) {
+  let pixel = group.x * ROWS + row;
+  let k = group.y * COLUMNS + column;
+  if (pixel >= u.pixels || k >= u.filters) { return; }
+  let v = value + select(0.0, bias[u.biasOffset + k], u.hasBias != 0u);
+  y[u.yOffset + pixel * u.yStride + k] = ${YT}(select(v, max(v, 0.0), u.relu != 0u));
+}
+
 @compute @workgroup_size(${THREADS})
+//#if ${MATRIX}
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) owner: u32) {
+//#else
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let owner = lane;
+//#end
   let taps = u.kernelH * u.kernelW;
   // What this thread loads: four terms of some pixels and of some filters.
   //#for l ${LA}
@@ -33,8 +46,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let own$l = group.y * COLUMNS + column$l;
   let inColumns$l = own$l < u.filters;
   //#end
-  let tx = lane % ACROSS;
-  let ty = lane / ACROSS;
+  let tx = owner % ACROSS;
+  let ty = owner / ACROSS;
   var sum = Tile();
   //#if ${VEC}
   for (var tap = 0u; tap < taps; tap++) {
@@ -46,20 +59,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     //#end
     for (var c0 = 0u; c0 < u.channels; c0 += STEPS) {
       //#for l ${LA}
-      var a$l = vec4f();
-      if (inside$l && c0 + part$l < u.channels) { a$l = vec4f(x[(source$l + c0 + part$l) / 4u]); }
+      var a$l = Panel4();
+      if (inside$l && c0 + part$l < u.channels) { a$l = Panel4(x[(source$l + c0 + part$l) / 4u]); }
       //#end
       //#for l ${LB}
-      var b$l = vec4f();
-      if (inColumns$l && c0 + term$l < u.channels) { b$l = vec4f(w[(u.wOffset + (own$l * taps + tap) * u.wStride + c0 + term$l) / 4u]); }
+      var b$l = Panel4();
+      if (inColumns$l && c0 + term$l < u.channels) { b$l = Panel4(w[(u.wOffset + (own$l * taps + tap) * u.wStride + c0 + term$l) / 4u]); }
       //#end
       workgroupBarrier();
       //#for q 4
       //#for l ${LA}
-      left[(part$l + $qu) * LEFT_PITCH + item$l] = a$l[$q];
+      left[leftAt(item$l, part$l + $qu)] = a$l[$q];
       //#end
       //#for l ${LB}
-      right[(term$l + $qu) * RIGHT_PITCH + column$l] = b$l[$q];
+      right[rightAt(column$l, term$l + $qu)] = b$l[$q];
       //#end
       //#end
       workgroupBarrier();
@@ -77,20 +90,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         let tap = k / u.channels;
         let iy = oy$l + (tap / u.kernelW) * u.dilationH;
         let ix = ox$l + (tap % u.kernelW) * u.dilationW;
-        var a = 0.0;
+        var a = Panel();
         if (inRows$l && k < terms && iy < u.inH && ix < u.inW) {
-          a = f32(x[u.xOffset + ((image$l + iy) * u.inW + ix) * u.xStride + k - tap * u.channels]);
+          a = Panel(x[u.xOffset + ((image$l + iy) * u.inW + ix) * u.xStride + k - tap * u.channels]);
         }
-        left[(part$l + q) * LEFT_PITCH + item$l] = a;
+        left[leftAt(item$l, part$l + q)] = a;
       }
       //#end
       //#for l ${LB}
       {
         let k = k0 + term$l + q;
         let tap = k / u.channels;
-        var b = 0.0;
-        if (inColumns$l && k < terms) { b = f32(w[u.wOffset + (own$l * taps + tap) * u.wStride + k - tap * u.channels]); }
-        right[(term$l + q) * RIGHT_PITCH + column$l] = b;
+        var b = Panel();
+        if (inColumns$l && k < terms) { b = Panel(w[u.wOffset + (own$l * taps + tap) * u.wStride + k - tap * u.channels]); }
+        right[rightAt(column$l, term$l + q)] = b;
       }
       //#end
     }
@@ -98,21 +111,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     multiplyPanels(&sum, tx, ty);
   }
   //#end
-  let row = group.x * ROWS + ty * ${RM}u;
-  //#for j ${NQ}
-  //#for q 4
-  {
-    let k = group.y * COLUMNS + tx * (4u * ${NQ}u) + 4u * $ju + $qu;
-    if (k < u.filters) {
-      let b = select(0.0, bias[u.biasOffset + k], u.hasBias != 0u);
-      //#for i ${RM}
-      if (row + $iu < u.pixels) {
-        let v = sum.row$i_$j[$q] + b;
-        y[u.yOffset + (row + $iu) * u.yStride + k] = ${YT}(select(v, max(v, 0.0), u.relu != 0u));
-      }
-      //#end
-    }
-  }
-  //#end
-  //#end
+  putTile(&sum, tx, ty, lane, group);
 }

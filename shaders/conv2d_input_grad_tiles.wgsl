@@ -11,8 +11,22 @@
 @group(0) @binding(2) var<storage, read> w: array<${WT}>;
 @group(0) @binding(3) var<storage, read_write> dx: array<${XT}>;
 
+fn put(group: vec3u, row: u32, column: u32, value: f32) {
+  let p = group.x * ROWS + row;
+  let c = group.y * COLUMNS + column;
+  let y = ((p / u.classW) % u.classH) * u.strideH + group.z / u.strideW;
+  let x = (p % u.classW) * u.strideW + group.z % u.strideW;
+  if (p >= u.pixels || y >= u.inH || x >= u.inW || c >= u.channels) { return; }
+  dx[u.xOffset + (((p / (u.classW * u.classH)) * u.inH + y) * u.inW + x) * u.xStride + c] = ${XT}(value);
+}
+
 @compute @workgroup_size(${THREADS})
+//#if ${MATRIX}
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) owner: u32) {
+//#else
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let owner = lane;
+//#end
   let classY = group.z / u.strideW;
   let classX = group.z % u.strideW;
   // This thread loads four filters of some pixels' dy, and four channels of some filters.
@@ -31,8 +45,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let c$l = group.y * COLUMNS + column$l;
   //#end
   let taps = u.kernelH * u.kernelW;
-  let tx = lane % ACROSS;
-  let ty = lane / ACROSS;
+  let tx = owner % ACROSS;
+  let ty = owner / ACROSS;
   var sum = Tile();
   for (var r = 0u; r < u.kernelH; r++) {
     if ((classY + u.padTop + u.strideH * u.kernelH * u.dilationH - r * u.dilationH) % u.strideH != 0u) { continue; }
@@ -48,33 +62,33 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       for (var k0 = 0u; k0 < u.filters; k0 += STEPS) {
         //#for l ${LA}
         let term$l = k0 + part$l;
-        var a$l = vec4f();
+        var a$l = Panel4();
         //#if ${VEC}
-        if (inside$l && term$l < u.filters) { a$l = vec4f(dy[(source$l + term$l) / 4u]); }
+        if (inside$l && term$l < u.filters) { a$l = Panel4(dy[(source$l + term$l) / 4u]); }
         //#else
         //#for q 4
-        if (inside$l && term$l + $qu < u.filters) { a$l[$q] = f32(dy[source$l + term$l + $qu]); }
+        if (inside$l && term$l + $qu < u.filters) { a$l[$q] = Panel(dy[source$l + term$l + $qu]); }
         //#end
         //#end
         //#end
         //#for l ${LB}
         let weights$l = u.wOffset + ((k0 + step$l) * taps + tap) * u.wStride + c$l;
-        var b$l = vec4f();
+        var b$l = Panel4();
         //#if ${VEC}
-        if (k0 + step$l < u.filters && c$l < u.channels) { b$l = vec4f(w[weights$l / 4u]); }
+        if (k0 + step$l < u.filters && c$l < u.channels) { b$l = Panel4(w[weights$l / 4u]); }
         //#else
         //#for q 4
-        if (k0 + step$l < u.filters && c$l + $qu < u.channels) { b$l[$q] = f32(w[weights$l + $qu]); }
+        if (k0 + step$l < u.filters && c$l + $qu < u.channels) { b$l[$q] = Panel(w[weights$l + $qu]); }
         //#end
         //#end
         //#end
         workgroupBarrier();
         //#for q 4
         //#for l ${LA}
-        left[(part$l + $qu) * LEFT_PITCH + item$l] = a$l[$q];
+        left[leftAt(item$l, part$l + $qu)] = a$l[$q];
         //#end
         //#for l ${LB}
-        right[step$l * RIGHT_PITCH + column$l + $qu] = b$l[$q];
+        right[rightAt(column$l + $qu, step$l)] = b$l[$q];
         //#end
         //#end
         workgroupBarrier();
@@ -82,21 +96,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       }
     }
   }
-  let row = group.x * ROWS + ty * ${RM}u;
-  let first = group.y * COLUMNS + tx * (4u * ${NQ}u);
-  //#for i ${RM}
-  {
-    let p = row + $iu;
-    let py = ((p / u.classW) % u.classH) * u.strideH + classY;
-    let px = (p % u.classW) * u.strideW + classX;
-    if (p < u.pixels && py < u.inH && px < u.inW) {
-      let at = u.xOffset + (((p / (u.classW * u.classH)) * u.inH + py) * u.inW + px) * u.xStride + first;
-      //#for j ${NQ}
-      //#for q 4
-      if (first + 4u * $ju + $qu < u.channels) { dx[at + 4u * $ju + $qu] = ${XT}(sum.row$i_$j[$q]); }
-      //#end
-      //#end
-    }
-  }
-  //#end
+  putTile(&sum, tx, ty, lane, group);
 }

@@ -9,6 +9,14 @@
 @group(0) @binding(1) var<storage, read> rows: array<vec4f>;
 @group(0) @binding(2) var<storage, read> columns: array<vec4f>;
 
+fn put(group: vec3u, row: u32, column: u32, value: f32) {
+  let i = group.x * ROWS + row;
+  let j = group.y * COLUMNS + column;
+  if (i >= u.rows || j >= u.columns) { return; }
+  let at = group.z * u.plane + i * u.rowStep + j * u.columnStep;
+  if (u.accumulate != 0u) { out[at] += value; } else { out[at] = value; }
+}
+
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   // What this thread loads: four terms of some rows and of some columns.
@@ -39,32 +47,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     workgroupBarrier();
     //#for q 4
     //#for l ${LA}
-    left[(part$l * 4u + $qu) * LEFT_PITCH + item$l] = a$l[$q];
+    left[leftAt(item$l, part$l * 4u + $qu)] = a$l[$q];
     //#end
     //#for l ${LB}
-    right[(term$l * 4u + $qu) * RIGHT_PITCH + place$l] = b$l[$q];
+    right[rightAt(place$l, term$l * 4u + $qu)] = b$l[$q];
     //#end
     //#end
     workgroupBarrier();
     multiplyPanels(&sum, tx, ty);
   }
-  let accumulate = u.accumulate != 0u;
-  let i0 = group.x * ROWS + ty * ${RM}u;
-  let j0 = group.y * COLUMNS + tx * (4u * ${NQ}u);
-  //#for i ${RM}
-  if (i0 + $iu < u.rows) {
-    let to = group.z * u.plane + (i0 + $iu) * u.rowStep;
-    //#for j ${NQ}
-    //#for q 4
-    {
-      let column = j0 + 4u * $ju + $qu;
-      if (column < u.columns) {
-        let at = to + column * u.columnStep;
-        if (accumulate) { out[at] += sum.row$i_$j[$q]; } else { out[at] = sum.row$i_$j[$q]; }
-      }
-    }
-    //#end
-    //#end
-  }
-  //#end
+  putTile(&sum, tx, ty, lane, group);
 }

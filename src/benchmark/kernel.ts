@@ -34,7 +34,7 @@ export async function kernelContestant(name: string, device: Device, problem: Ke
       held.push(buffer);
       return { buffer, byteOffset: 0, bytes };
     });
-    const launches = lowering.launches({ attrs, inputs, outputs, scratch });
+    const launches = lowering.launches({ attrs, inputs, outputs, scratch, features: device.features });
     const { flop = 0 } = op.cost?.(inputs, outputs, attrs) ?? {};
     const executable: Executable = await device.build(launches.map((launch) => ({ launch, node: problem.name, flop: flop / launches.length })));
     held.push(executable);

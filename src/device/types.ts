@@ -71,6 +71,14 @@ export interface Scratch {
   readonly bytes: number;
 }
 
+/** What a GPU offers beyond what all have: kernels are chosen by it, so it is part of the fingerprint where bits depend on it. */
+export interface GpuFeatures {
+  /** Threads of a subgroup, where all subgroups have as many and kernels may exchange values within one. */
+  readonly subgroup?: number;
+  /** What matrix units multiply at once: M x K by K x N, of float16 with sums in float32. */
+  readonly matrices?: { readonly M: number; readonly N: number; readonly K: number };
+}
+
 /** What an op's lowering sees: where its inputs, outputs and scratch lie. */
 export interface LowerContext<A> {
   readonly attrs: A;
@@ -78,6 +86,8 @@ export interface LowerContext<A> {
   readonly outputs: readonly Placed[];
   /** In the order that the op's `scratch` asked for. */
   readonly scratch: readonly Scratch[];
+  /** The device's own. */
+  readonly features?: GpuFeatures | undefined;
 }
 
 /** An argument word of a WASM kernel: an integer, a float, or the byte address of a value or scratch region. */
@@ -184,6 +194,8 @@ export interface Device {
   /** What determines the bits that this device computes; recorded in runs. */
   readonly fingerprint: Readonly<Record<string, string | number | boolean>>;
   readonly counters: DeviceCounters;
+  /** None on the CPU. */
+  readonly features?: GpuFeatures;
   readonly memory: {
     /** `slab`: values of one arena share a buffer. `slots`: several, for APIs that refuse to read and write one buffer in a launch. */
     readonly arena: 'slab' | 'slots';

@@ -266,7 +266,7 @@ export class Program {
       return undefined;
     }
     const scratch = step.scratch.map((root): Scratch => ({ ...this.#locate(root), bytes: root.bytes }));
-    const made: Launch[] = lowering.launches({ attrs: node.attrs, ...this.#hostStep(step), scratch });
+    const made: Launch[] = lowering.launches({ attrs: node.attrs, ...this.#hostStep(step), scratch, features: device.features });
     const flop = costOf(node);
     return made.map((launch) => ({ launch, node: node.label, site: node.site, flop: flop / made.length }));
   }

@@ -52,7 +52,7 @@ export async function runOp(device: Device, { op, attrs, inputs, outputs }: OpRu
   try {
     placedOutputs.forEach((v) => write(device, v));
     placedInputs.forEach((v, i) => write(device, v, inputs[i].data));
-    const launches = lowering.launches({ attrs, inputs: placedInputs, outputs: placedOutputs, scratch });
+    const launches = lowering.launches({ attrs, inputs: placedInputs, outputs: placedOutputs, scratch, features: device.features });
     const executable = await device.build(launches.map((launch) => ({ launch, node: op.name, flop: 0 })));
     await executable.run();
     const results: Float64Array[] = [];

@@ -15,7 +15,9 @@ import { openWebgpu, suiteUnless } from '../support/webgpu.ts';
 
 const hardware = { adapter: 'llvmpipe', kernels: 'hardware' } as const;
 const { device, reason } = await openWebgpu({ ...hardware, tuning: 'off' });
+const withSubgroups = await openWebgpu({ adapter: process.env.FOVEA_SUBGROUP_ADAPTER ?? 'lavapipe', kernels: 'hardware', tuning: 'off' });
 const test = suiteUnless(reason, 'webgpu tuning');
+const subgroupTest = suiteUnless(withSubgroups.reason, 'subgroups');
 
 interface Case {
   readonly name: string;
@@ -51,7 +53,7 @@ function launchesOf(direction: string, { on, x, w, stride = 1 }: Case): { launch
   const result = place(output);
   const scratch = (lowering.scratch?.(placed, [result], attrs) ?? []).map((bytes) =>
     ({ buffer: on.allocate(bytes, 'scratch'), byteOffset: 0, bytes: Math.ceil(bytes / 256) * 256 }));
-  const launches = lowering.launches({ attrs, inputs: placed, outputs: [result], scratch });
+  const launches = lowering.launches({ attrs, inputs: placed, outputs: [result], scratch, features: on.features });
   return { launches, result: () => on.read(result.buffer, 0, result.buffer.bytes) };
 }
 
@@ -84,6 +86,26 @@ for (const direction of ['forward', 'inputGrad', 'filterGrad']) {
     });
   }
 }
+
+/** Of no use to minimal filtering, whose products are not exchanged. */
+const strided = { name: 'strided', x: [2, 9, 9, 36], w: [68, 3, 3, 36], stride: 2 };
+
+for (const direction of ['forward', 'inputGrad', 'filterGrad']) {
+  subgroupTest(`${direction}: values exchanged within subgroups give the same bits`, async () => {
+    const on = withSubgroups.device;
+    assert.ok((on.features?.subgroup ?? 0) > 1, on.why);
+    const { launches, result } = launchesOf(direction, { ...strided, on });
+    const tiled = launches.find((l) => l.variants !== undefined)!;
+    await run(on, launches);
+    const expected = await result();
+    assert.ok(expected.some((b) => b !== 0));
+    const exchanging = tiled.variants!.filter((v) => v.replace.SHARE === on.features!.subgroup);
+    assert.ok(exchanging.length >= 2);
+    for (const variant of exchanging) {
+      await run(on, launches.map((l) => (l === tiled ? withVariant(l, variant) : l)));
+      assert.equal(await result(), expected, variant.name);
+    }
+  });}
 
 /** A new device that measures, with its choices in `file`: what a convolution gives, and how often it measured. */
 async function measured(file: string): Promise<{ bits: Uint8Array; measurements: number; warnings: string[] }> {
@@ -165,3 +187,5 @@ test('a software adapter does not measure unless asked, and an unknown mode is r
 
 test.after(() => device.dispose());
 test.run();
+subgroupTest.after(() => withSubgroups.device.dispose());
+subgroupTest.run();

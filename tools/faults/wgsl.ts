@@ -46,12 +46,12 @@ export const wgslFaults: readonly Fault[] = [
   },
   // convolution, hardware adapters
   {
-    name: 'wgsl-tile-last-step', what: 'the last of 16 terms of a panel is dropped', file: 'shaders/tile.wgsl',
-    find: 'k < STEPS;', replace: 'k < STEPS - 1u;', test: hardware('conv2d'),
+    name: 'wgsl-tile-last-step', what: 'the last of 16 terms of a panel is dropped', file: 'shaders/tile_registers.wgsl',
+    find: 'k < STEPS; k++', replace: 'k < STEPS - 1u; k++', test: hardware('conv2d'),
   },
   {
-    name: 'wgsl-tile-row', what: 'the fourth row of a thread is its third', file: 'shaders/tile.wgsl',
-    find: 'left[a + 3u]', replace: 'left[a + 2u]', test: hardware('conv2d'),
+    name: 'wgsl-tile-row', what: 'the fourth row of a thread is its third', file: 'shaders/tile_registers.wgsl',
+    find: 'left[a + $iu]', replace: 'left[a + min($iu, 2u)]', test: hardware('conv2d'),
   },
   {
     name: 'wgsl-conv-tiles-first-barrier', what: 'panels are overwritten while neighbours read them', file: 'shaders/conv2d_forward_tiles.wgsl',

@@ -32,8 +32,13 @@ const isNode = typeof process !== 'undefined' && process.versions?.node !== unde
 /** Dawn's instances must outlive their adapters, and one per backend is enough. */
 const instances = new Map<string, GPU>();
 
-/** Bounds checks and clearing of workgroup memory are for untrusted shaders; ours keep to their bounds, as the suite checks. */
-const DAWN_FEATURES = 'enable-dawn-features=disable_robustness,disable_workgroup_init';
+/**
+ * Toggles of Dawn. Bounds checks and clearing of workgroup memory are for untrusted shaders; ours keep to their bounds, as the suite
+ * checks. Matrix units are an experiment that is offered only with unsafe APIs, on Vulkan's own memory model, and on NVIDIA need float16,
+ * which Dawn keeps back there; probe.ts sees whether they work.
+ */
+const TOGGLES = ['disable_robustness', 'disable_workgroup_init'];
+const MATRIX_TOGGLES = ['allow_unsafe_apis', 'use_vulkan_memory_model', 'vulkan_enable_f16_on_nvidia'];
 
 async function importDawn(): Promise<DawnPackage> {
   try {
@@ -48,7 +53,8 @@ async function dawnInstance(backend: string | undefined): Promise<GPU> {
   let gpu = instances.get(key);
   if (gpu === undefined) {
     const { create } = await importDawn();
-    gpu = create([...(backend === undefined ? [] : [`backend=${backend}`]), DAWN_FEATURES]);
+    const toggles = backend === 'opengles' ? TOGGLES : [...TOGGLES, ...MATRIX_TOGGLES];
+    gpu = create([...(backend === undefined ? [] : [`backend=${backend}`]), `enable-dawn-features=${toggles.join(',')}`]);
     instances.set(key, gpu);
   }
   return gpu;

@@ -1,12 +1,13 @@
 /** The WebGPU device: memory, copies and programs on one adapter. */
 import { DeviceError, OutOfMemoryError } from '../../errors.ts';
-import type { DType, Device, DeviceBuffer, DeviceCounters, Executable, Placed, PlacedLaunch, Scratch } from '../types.ts';
+import type { DType, Device, DeviceBuffer, DeviceCounters, Executable, GpuFeatures, Placed, PlacedLaunch, Scratch } from '../types.ts';
 import type { FoundAdapter } from './adapter.ts';
 import { BufferUsage } from './constants.ts';
 import { buildExecutable } from './encode.ts';
 import type { ExecutableHost } from './executable.ts';
 import { BINDING_ALIGNMENT } from './launch.ts';
 import { Pipelines } from './pipelines.ts';
+import type { Probed } from './probe.ts';
 import { Staging } from './staging.ts';
 import { Textures } from './textures.ts';
 import { timeLaunch } from './time-launch.ts';
@@ -42,10 +43,11 @@ export class WebgpuDevice implements Device {
   readonly counters: DeviceCounters = {
     allocations: 0, bytesAllocated: 0, peakBytes: 0, launches: 0, compilations: 0, runs: 0, encodeMs: 0,
   };
+  readonly features: GpuFeatures;
   readonly memory: Device['memory'];
   /** Computes on the CPU. */
   readonly software: boolean;
-  /** Why this adapter: `a hardware adapter`. */
+  /** Why this adapter, and what was found of its subgroups and matrix units: `a hardware adapter; no matrix units: ...`. */
   readonly why: string;
 
   readonly #device: GPUDevice;
@@ -64,13 +66,19 @@ export class WebgpuDevice implements Device {
 
   constructor(
     device: GPUDevice, found: FoundAdapter, softwareKernels: boolean, tuning: { readonly mode: TuningMode; readonly store?: TuningStore | undefined },
+    probed?: Probed,
   ) {
     this.#device = device;
     this.#found = found;
     this.software = found.software;
     this.name = `webgpu (${found.name}${found.software ? ', software' : ''})`;
-    this.why = found.why;
-    this.fingerprint = { kind: 'webgpu', adapter: found.name, driver: found.driver, dawn: found.implementation };
+    this.why = [found.why, ...(probed?.words ?? [])].join('; ');
+    this.features = probed?.features ?? {};
+    const { matrices } = this.features;
+    this.fingerprint = {
+      kind: 'webgpu', adapter: found.name, driver: found.driver, dawn: found.implementation,
+      ...(matrices === undefined ? {} : { matrices: `${matrices.M}x${matrices.N}x${matrices.K}` }),
+    };
     const maxBuffer = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
     this.memory = { arena: 'slots', alignment: BINDING_ALIGNMENT, maxBuffer };
     this.#pipelines = new Pipelines(device, this.counters);

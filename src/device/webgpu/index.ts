@@ -4,6 +4,7 @@ import type { Device } from '../types.ts';
 import type { GpuLike } from './adapter.ts';
 import { findAdapter } from './adapter.ts';
 import { WebgpuDevice } from './device.ts';
+import { probe, PROBED_FEATURES } from './probe.ts';
 import type { TuningMode, TuningStore } from './tuner.ts';
 
 export type { GpuLike } from './adapter.ts';
@@ -32,7 +33,7 @@ export interface WebgpuOptions {
 /** A WebGPU device with what choosing it found. */
 export interface WebgpuDeviceInfo extends Device {
   readonly software: boolean;
-  /** Why this adapter was taken, in a few words. */
+  /** Why this adapter was taken and, for hardware kernels, what its subgroups and matrix units are like, in a few words. */
   readonly why: string;
 }
 
@@ -61,7 +62,8 @@ export async function webgpu(options: WebgpuOptions = {}): Promise<WebgpuDeviceI
   const requiredLimits: Record<string, number> = {};
   for (const name of wanted) requiredLimits[name] = adapter.limits[name] as number;
   requiredLimits.maxComputeInvocationsPerWorkgroup = Math.min(256, adapter.limits.maxComputeInvocationsPerWorkgroup);
-  const useful: GPUFeatureName[] = ['timestamp-query', 'shader-f16'];
+  const softwareKernels = (options.kernels ?? (found.software ? 'software' : 'hardware')) === 'software';
+  const useful = ['timestamp-query', 'shader-f16', ...(softwareKernels ? [] : PROBED_FEATURES)] as GPUFeatureName[];
   const requiredFeatures = useful.filter((feature) => adapter.features.has(feature));
   let device: GPUDevice;
   try {
@@ -71,5 +73,6 @@ export async function webgpu(options: WebgpuOptions = {}): Promise<WebgpuDeviceI
   }
   const mode = options.tuning ?? (found.software ? 'table' : 'measure');
   const store = mode === 'measure' ? options.tuningStore ?? await defaultStore() : undefined;
-  return new WebgpuDevice(device, found, (options.kernels ?? (found.software ? 'software' : 'hardware')) === 'software', { mode, store });
+  const probed = softwareKernels ? undefined : await probe(device, adapter);
+  return new WebgpuDevice(device, found, softwareKernels, { mode, store }, probed);
 }

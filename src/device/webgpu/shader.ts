@@ -8,10 +8,16 @@
  * `//#input 2 x vec4f 1` declares binding 2 as what `loadX(i)` reads element `i` of, of the type given: a storage buffer, or with 1 at
  * the end a texture (of vec4f only), which software adapters read several times as fast.
  *
- * Kernels name the types that values are stored in by replacements alone; where one of these is a 16-bit float, `enable f16` comes first.
+ * Extensions of the language are enabled by what the text names, once everything is filled in.
  */
 import { DeviceError } from '../../errors.ts';
 import { shaders } from '../../generated/shaders.ts';
+
+const extensions: readonly (readonly [string, RegExp])[] = [
+  ['f16', /\b(f16|vec[234]h)\b/],
+  ['subgroups', /\bsubgroup/],
+  ['chromium_experimental_subgroup_matrix', /\bsubgroup_matrix_/],
+];
 
 /**
  * The source of a shader: lines `//#include NAME` replaced by the files of those names, `${NAME}` by `replace`, then repeats.
@@ -19,15 +25,16 @@ import { shaders } from '../../generated/shaders.ts';
  */
 export function shaderSource(name: string, replace: Readonly<Record<string, string | number>> = {}): string {
   const included = new Set<string>([name]);
-  // Replacements may include files too.
-  const filled = includeFiles(sourceOf(name), included).replace(/\$\{(\w+)\}/g, (_, key: string) => {
+  const fill = (text: string): string => includeFiles(text, included).replace(/\$\{(\w+)\}/g, (_, key: string) => {
     const value = replace[key];
     if (value === undefined) throw new DeviceError(`shader "${name}" needs a replacement for \${${key}}`);
     return String(value);
   });
-  const text = includeFiles(declareInputs(filled), included);
+  // Replacements may include files too, and those have replacements of their own.
+  const text = includeFiles(declareInputs(fill(fill(sourceOf(name)))), included);
   const code = repeatLines(name, text.split('\n')).join('\n');
-  return Object.values(replace).some((value) => /\b(f16|vec[234]h)\b/.test(String(value))) ? `enable f16;\n${code}` : code;
+  const words = code.replace(/\/\/.*$/gm, '');
+  return [...extensions.filter(([, sign]) => sign.test(words)).map(([name]) => `enable ${name};`), code].join('\n');
 }
 
 function sourceOf(name: string): string {

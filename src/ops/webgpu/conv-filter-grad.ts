@@ -5,9 +5,9 @@ import { copyLaunch } from '../../device/webgpu/copy.ts';
 import { boundOffset, images, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { convUniforms } from './conv.ts';
+import { takesMatrices, tiledProduct } from './matrices.ts';
 import { inScratch, padChannels, padded, paddedBytes, padsChannels } from './pad-channels.ts';
 import { sumRuns } from './reduce.ts';
-import { tiled } from './tiles.ts';
 import { winogradFilterGrad, winogradFilterGradScratch } from './winograd.ts';
 
 type Attrs = ConvAttrs & { readonly filterShape: Shape };
@@ -46,15 +46,19 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
   scratch([x, dy], [dw], attrs) {
     const { filterShape } = attrs;
     const minimal = winogradFilterGradScratch({ tiled: dy.shape, filter: filterShape, attrs });
-    if (minimal !== undefined) return minimal;
     const runs = runsOf(dy, filterShape);
+    if (minimal !== undefined) {
+      // Matrix units, if the adapter turns out to have them, go the direct way.
+      const partials = runs > 1 && [x, dy].every(({ dtype }) => dtype === 'float16') ? 4 * runs * sizeOf(dw.shape) : 0;
+      return [Math.max(minimal[0], partials), ...minimal.slice(1)];
+    }
     if (!padsChannels(x, filterShape)) return runs > 1 ? [4 * runs * sizeOf(dw.shape)] : [];
     const bytes = 4 * sizeOf(padded(filterShape));
     return [runs * bytes, bytes, paddedBytes(paddedAtOnce(x.shape, dy.shape, runs), x.shape)];
   },
   launches(context) {
-    const { inputs: [x, dy], outputs: [dw], scratch, attrs } = context;
-    if (winogradFilterGradScratch({ tiled: dy.shape, filter: dw.shape, attrs }) !== undefined) {
+    const { inputs: [x, dy], outputs: [dw], scratch, attrs, features } = context;
+    if (!takesMatrices(features, x, dy) && winogradFilterGradScratch({ tiled: dy.shape, filter: dw.shape, attrs }) !== undefined) {
       return winogradFilterGrad(x, dy, dw, scratch, attrs);
     }
     return [...rowsLaunches(context), ...tilesLaunches(context)];
@@ -122,7 +126,7 @@ function rowsLaunches({ inputs: [x, dy], outputs: [out], scratch, attrs }: Lower
   return [...launches, ...after.map((launch): WebgpuLaunch => ({ ...launch, adapter: 'software' }))];
 }
 
-function tilesLaunches({ inputs: [x, dy], outputs: [dw], scratch, attrs }: LowerContext<Attrs>): WebgpuLaunch[] {
+function tilesLaunches({ inputs: [x, dy], outputs: [dw], scratch, attrs, features }: LowerContext<Attrs>): WebgpuLaunch[] {
   const [n, outH, outW, filters] = dy.shape;
   const runs = runsOf(dy, dw.shape);
   const perRun = rowsPerRun(dy.shape, runs);
@@ -134,8 +138,8 @@ function tilesLaunches({ inputs: [x, dy], outputs: [dw], scratch, attrs }: Lower
   const launches: WebgpuLaunch[] = [{
     adapter: 'hardware',
     shader: 'conv2d_filter_grad_tiles',
-    ...tiled({ rows: filters, columns: sizeOf(dw.shape) / filters, count: runs, depth: perRun * outW, rowsAlong: 'y' },
-      { VEC: vector ? 1 : 0, YVEC: yVector ? 1 : 0, ...types }),
+    ...tiledProduct({ rows: filters, columns: sizeOf(dw.shape) / filters, count: runs, depth: perRun * outW, rowsAlong: 'y' }, [dy, x],
+      { leftByRows: false, rightByColumns: false }, features, { VEC: vector ? 1 : 0, YVEC: yVector ? 1 : 0, ...types }),
     uniforms: runUniforms({ x, dy, dw, result }, attrs, { rows: n * outH, perRun, first: 0, last: runs, image: 0 }),
     bindings: [read(dy), read(x), write(result)],
     label: 'conv2dFilterGrad',

@@ -1,11 +1,11 @@
 /** Lowerings of convolution and its input gradient; the kernels' tile sizes are chosen here. */
-import type { Lowering, Placed, Scratch, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
+import type { GpuFeatures, Lowering, Placed, Scratch, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
 import { boundOffset, images, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
+import { takesMatrices, tiledProduct } from './matrices.ts';
 import { inScratch, padChannels, padded, paddedBytes, paddedImages, padsChannels } from './pad-channels.ts';
 import { statisticsLaunches, statisticsScratch } from './norm.ts';
-import { tiled } from './tiles.ts';
 import { accurate, quick, winogradLaunches, winogradScratch } from './winograd.ts';
 
 /** SIMD width of a software adapter: threads of a workgroup of the `rows` kernels. */
@@ -64,6 +64,7 @@ const pixelsOf = ({ shape: [n, outH, outW] }: Placed): number => n * outH * outW
 
 function forwardLaunches(
   x: Placed, w: Placed, bias: Placed | undefined, y: Placed, attrs: ConvAttrs, relu: boolean, scratch: readonly Scratch[],
+  features: GpuFeatures | undefined,
 ): WebgpuLaunch[] {
   const filters = w.shape[0];
   const uniforms = (from: Placed, by: Placed, to: Placed): number[] =>
@@ -110,8 +111,8 @@ function forwardLaunches(
     {
       adapter: 'hardware',
       shader: 'conv2d_forward_tiles',
-      ...tiled({ rows: pixelsOf(y), columns: filters, count: 1, depth: sizeOf(w.shape) / filters },
-        { VEC, ...typesOf(x, w) }),
+      ...tiledProduct({ rows: pixelsOf(y), columns: filters, count: 1, depth: sizeOf(w.shape) / filters }, [x, w],
+        { leftByRows: true, rightByColumns: true }, features, { VEC, ...typesOf(x, w) }),
       uniforms: uniforms(x, w, y),
       bindings: [read(x), read(w), ...rest(y)],
       label: 'conv2d',
@@ -121,10 +122,10 @@ function forwardLaunches(
 
 export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' | 'relu' }, WebgpuLaunch> = {
   scratch: ([x, w], [y], attrs) => winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, quick) ?? paddingScratch(x, w),
-  launches({ inputs: [x, w, bias], outputs: [y], scratch, attrs }) {
+  launches({ inputs: [x, w, bias], outputs: [y], scratch, attrs, features }) {
     const relu = attrs.activation === 'relu';
-    if (winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, quick) === undefined) {
-      return forwardLaunches(x, w, bias, y, attrs, relu, scratch);
+    if (takesMatrices(features, x, w) || winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, quick) === undefined) {
+      return forwardLaunches(x, w, bias, y, attrs, relu, scratch, features);
     }
     return winogradLaunches({ input: x, filter: w, bias, output: y, scratch, attrs, relu, gradient: false, method: quick, label: 'conv2d' });
   },
@@ -132,8 +133,8 @@ export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' 
 
 export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape: Shape }, WebgpuLaunch> = {
   scratch: ([, w], [dx], attrs) => winogradScratch({ tiled: dx.shape, filter: w.shape, attrs }, quick) ?? [],
-  launches({ inputs: [dy, w], outputs: [dx], scratch, attrs }) {
-    if (winogradScratch({ tiled: dx.shape, filter: w.shape, attrs }, quick) !== undefined) {
+  launches({ inputs: [dy, w], outputs: [dx], scratch, attrs, features }) {
+    if (!takesMatrices(features, dy, w) && winogradScratch({ tiled: dx.shape, filter: w.shape, attrs }, quick) !== undefined) {
       return winogradLaunches({ input: dy, filter: w, output: dx, scratch, attrs, gradient: true, method: quick, label: 'conv2dInputGrad' });
     }
     const [, inH, inW, channels] = dx.shape;
@@ -165,7 +166,8 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
       {
         adapter: 'hardware',
         shader: 'conv2d_input_grad_tiles',
-        ...tiled({ rows: pixelsIn(dx), columns: channels, count: strideH * strideW, depth: sizeOf(w.shape) / channels }, { VEC, ...types }),
+        ...tiledProduct({ rows: pixelsIn(dx), columns: channels, count: strideH * strideW, depth: sizeOf(w.shape) / channels }, [dy, w],
+          { leftByRows: true, rightByColumns: false }, features, { VEC, ...types }),
         uniforms: uniforms(dy, dx),
         bindings: [read(dy), read(w), write(dx)],
         label: 'conv2dInputGrad',
@@ -178,9 +180,9 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
 export const conv2dStatsLowering: Lowering<ConvAttrs, WebgpuLaunch> = {
   scratch: ([x, w], [y], attrs) =>
     [statisticsScratch(y), ...(winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, accurate) ?? paddingScratch(x, w))],
-  launches({ inputs: [x, w, bias], outputs: [y, mean, variance], scratch: [partial, ...scratch], attrs }) {
-    const convolution = winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, accurate) === undefined
-      ? forwardLaunches(x, w, bias, y, attrs, false, scratch)
+  launches({ inputs: [x, w, bias], outputs: [y, mean, variance], scratch: [partial, ...scratch], attrs, features }) {
+    const convolution = takesMatrices(features, x, w) || winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, accurate) === undefined
+      ? forwardLaunches(x, w, bias, y, attrs, false, scratch, features)
       : winogradLaunches({ input: x, filter: w, bias, output: y, scratch, attrs, gradient: false, method: accurate, label: 'conv2d' });
     return [...convolution, ...statisticsLaunches(y, mean, variance, partial)];
   },

@@ -5,7 +5,8 @@
  *   A^T [k,m] B [k,n]: filter gradient, rows of A and B as pixels;
  *   A^T B^T: the last, of B transposed by a copy.
  */
-import type { Lowering, Placed, Scratch, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
+import type { GpuFeatures, Lowering, Placed, Scratch, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
+import { bytesPerElement } from '../../device/types.ts';
 import { conv2dFilterGradLowering } from './conv-filter-grad.ts';
 import { conv2dInputGradLowering, conv2dLowering } from './conv.ts';
 import { stridedLaunch } from './elementwise.ts';
@@ -39,25 +40,28 @@ function filterGradTypes(a: TensorType, columns: number): { dy: TensorType; dw: 
 function transposed(b: Placed, scratch: Scratch): { value: Placed; launch: WebgpuLaunch } {
   const [n, k] = b.shape;
   const value: Placed = {
-    shape: [k, n], dtype: 'float32', buffer: scratch.buffer, offset: scratch.byteOffset / 4, rows: k, channels: n, stride: n,
+    shape: [k, n], dtype: b.dtype, buffer: scratch.buffer, offset: scratch.byteOffset / bytesPerElement[b.dtype], rows: k, channels: n, stride: n,
   };
   const launch = stridedLaunch([k, n], { value, strides: [n, 1] }, [{ value: b, strides: [1, b.stride] }],
     { expression: 'x', label: 'transpose' });
   return { value, launch };
 }
 
-function product(a: Placed, b: Placed, c: Placed, { transposeA, transposeB }: MatmulAttrs, scratch: readonly Scratch[]): WebgpuLaunch[] {
+function product(
+  a: Placed, b: Placed, c: Placed, { transposeA, transposeB }: MatmulAttrs, scratch: readonly Scratch[], features: GpuFeatures | undefined,
+): WebgpuLaunch[] {
   const [m, n] = c.shape;
   const k = transposeA ? a.shape[0] : a.shape[1];
   if (!transposeA && transposeB) {
     return conv2dLowering.launches({
       attrs: { ...plain, activation: 'none' }, inputs: [as(a, pixels(m, k)), as(b, filters(n, k))], outputs: [as(c, pixels(m, n))], scratch: [],
+      features,
     });
   }
   if (!transposeA) {
     return conv2dInputGradLowering.launches({
       attrs: { ...plain, inputShape: pixels(m, n) }, inputs: [as(a, pixels(m, k)), as(b, filters(k, n))], outputs: [as(c, pixels(m, n))],
-      scratch: [],
+      scratch: [], features,
     });
   }
   const before: WebgpuLaunch[] = [];
@@ -71,7 +75,7 @@ function product(a: Placed, b: Placed, c: Placed, { transposeA, transposeB }: Ma
   }
   return [...before, ...conv2dFilterGradLowering.launches({
     attrs: { ...plain, filterShape: filters(m, n) }, inputs: [as(right, pixels(k, n)), as(a, pixels(k, m))], outputs: [as(c, filters(m, n))],
-    scratch: rest,
+    scratch: rest, features,
   })];
 }
 
@@ -84,9 +88,9 @@ export const matmulLowering: Lowering<MatmulAttrs, WebgpuLaunch> = {
     const runs = conv2dFilterGradLowering.scratch!([dy, dy], [dw], { ...plain, filterShape: dw.shape });
     return transposeB ? [4 * rows * columns, ...runs] : runs;
   },
-  launches({ inputs: [a, b], outputs: [c], scratch, attrs }) {
+  launches({ inputs: [a, b], outputs: [c], scratch, attrs, features }) {
     const batch = c.shape.length === 3 ? c.shape[0] : 1;
     return Array.from({ length: batch }, (_, i) =>
-      product(matrix(a, i), matrix(b, i), matrix(c, i), attrs, scratch).map((launch) => ({ ...launch, label: 'matmul' }))).flat();
+      product(matrix(a, i), matrix(b, i), matrix(c, i), attrs, scratch, features).map((launch) => ({ ...launch, label: 'matmul' }))).flat();
   },
 };

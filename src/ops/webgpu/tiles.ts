@@ -1,5 +1,5 @@
 /** Tiles that the hardware kernels of convolution and matrix products (shaders/tile.wgsl) may compute, and the default among them. */
-import type { WebgpuLaunch } from '../../device/types.ts';
+import type { GpuFeatures, WebgpuLaunch } from '../../device/types.ts';
 
 /** Results along rows and columns, of a workgroup and of a thread, and steps of the sum that are staged at a time. */
 interface Tile {
@@ -19,11 +19,14 @@ const tiles: readonly Tile[] = [
   { rows: 128, columns: 128, threadRows: 8, threadColumns: 8, steps: 8 },
 ];
 
+/** Those whose kernel is also offered with values exchanged within subgroups. */
+const shared: readonly Tile[] = [tiles[2], tiles[3]];
+
 /** Workgroups that a large tile should leave: below, a smaller one keeps more of the GPU busy. By reasoning, not measured. */
 const ENOUGH_GROUPS = 128;
 
 /** Results of a launch: rows and columns of the product, and products of that size (parity classes, runs). */
-interface Extent {
+export interface Extent {
   readonly rows: number;
   readonly columns: number;
   readonly count: number;
@@ -33,39 +36,54 @@ interface Extent {
   readonly rowsAlong?: 'x' | 'y';
 }
 
-type TileChoice = Pick<WebgpuLaunch, 'grid' | 'replace' | 'variants' | 'tuning'>;
+export type TileChoice = Pick<WebgpuLaunch, 'grid' | 'replace' | 'variants' | 'tuning'>;
 
-const nameOf = (t: Tile): string => `${t.rows}x${t.columns}x${t.steps}, ${t.threadRows}x${t.threadColumns} a thread`;
+interface Size {
+  readonly rows: number;
+  readonly columns: number;
+}
 
-const groupsOf = (t: Tile, e: Extent): number => Math.ceil(e.rows / t.rows) * Math.ceil(e.columns / t.columns) * e.count;
-
-/** The largest of the tiles 32, 64 (4x4) and 128x64 that leaves enough workgroups and is not half empty. */
-function defaultTile(e: Extent): Tile {
-  const fits = (t: Tile): boolean => groupsOf(t, e) >= ENOUGH_GROUPS && e.rows > t.rows / 2 && e.columns > t.columns / 2;
-  return [tiles[3], tiles[1]].find(fits) ?? (groupsOf(tiles[1], e) < ENOUGH_GROUPS ? tiles[0] : tiles[1]);
+interface Kernel {
+  readonly name: string;
+  readonly replace: Record<string, string | number>;
 }
 
 const powerOfTwo = (n: number): number => Math.round(Math.log2(Math.max(1, n)));
 
-/** A launch's grid and replacements with the default tile, and the other tiles as variants. */
-export function tiled(e: Extent, replace: Readonly<Record<string, string | number>>): TileChoice {
-  const choice = (t: Tile): { name: string; grid: [number, number, number]; replace: Record<string, string | number> } => {
-    const threads = (t.rows / t.threadRows) * (t.columns / t.threadColumns);
+/**
+ * A launch's grid and replacements with the default tile, and the other tiles as variants. The default is the largest of 32x32, 64x64 and
+ * 128x64 that leaves enough workgroups and is not half empty, or the smallest there is.
+ */
+export function chooseAmong<T extends Size>(e: Extent, choices: readonly T[], kernelOf: (tile: T) => Kernel): TileChoice {
+  const groupsOf = (t: Size): number => Math.ceil(e.rows / t.rows) * Math.ceil(e.columns / t.columns) * e.count;
+  const fits = (t: Size): boolean => groupsOf(t) >= ENOUGH_GROUPS && e.rows > t.rows / 2 && e.columns > t.columns / 2;
+  const sized = (rows: number, columns: number): T | undefined => choices.find((t) => t.rows === rows && t.columns === columns);
+  const [large, medium, small] = [sized(128, 64), sized(64, 64), choices[0]];
+  const first = [large, medium].find((t) => t !== undefined && fits(t)) ??
+    (medium === undefined || groupsOf(medium) < ENOUGH_GROUPS ? small : medium);
+  const variant = (t: T): { name: string; grid: [number, number, number]; replace: Record<string, string | number> } => {
     const along = [Math.ceil(e.rows / t.rows), Math.ceil(e.columns / t.columns)];
     const [x, y] = e.rowsAlong === 'y' ? along.reverse() : along;
+    return { ...kernelOf(t), grid: [x, y, e.count] };
+  };
+  const variants = [first, ...choices.filter((t) => t !== first)].map(variant);
+  const { grid, replace } = variants[0];
+  return { grid, replace, variants, tuning: [e.rows, e.columns, e.depth, e.count].map(powerOfTwo).join(',') };
+}
+
+/** Tiles that are added up in registers, by any adapter's kernels; `features` offers more of equal bits. */
+export function tiled(e: Extent, replace: Readonly<Record<string, string | number>>, { subgroup }: GpuFeatures = {}): TileChoice {
+  // Threads of a subgroup load the values of their rows, one each.
+  const exchanged = subgroup === undefined ? [] : shared.filter((t) => t.threadRows <= subgroup).map((t) => ({ ...t, share: subgroup }));
+  return chooseAmong(e, [...tiles.map((t) => ({ ...t, share: 0 })), ...exchanged], (t) => {
+    const threads = (t.rows / t.threadRows) * (t.columns / t.threadColumns);
     return {
-      name: nameOf(t),
-      grid: [x, y, e.count],
+      name: `${t.rows}x${t.columns}x${t.steps}, ${t.threadRows}x${t.threadColumns} a thread${t.share > 0 ? ', subgroups' : ''}`,
       replace: {
-        ...replace, ROWS: t.rows, COLUMNS: t.columns, STEPS: t.steps, THREADS: threads, RM: t.threadRows, NQ: t.threadColumns / 4,
-        LA: (t.rows * t.steps) / 4 / threads, LB: (t.columns * t.steps) / 4 / threads,
+        ...replace, TILE: 'tile_registers', MATRIX: 0,
+        ROWS: t.rows, COLUMNS: t.columns, STEPS: t.steps, THREADS: threads, RM: t.threadRows, NQ: t.threadColumns / 4,
+        LA: (t.rows * t.steps) / 4 / threads, LB: (t.columns * t.steps) / 4 / threads, SHARE: t.share,
       },
     };
-  };
-  const first = defaultTile(e);
-  const { grid, replace: own } = choice(first);
-  return {
-    grid, replace: own, variants: [first, ...tiles.filter((t) => t !== first)].map(choice),
-    tuning: [e.rows, e.columns, e.depth, e.count].map(powerOfTwo).join(','),
-  };
+  });
 }

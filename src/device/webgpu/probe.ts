@@ -1,0 +1,138 @@
+/**
+ * What an adapter's subgroups and matrix units are like, seen by running them. Both are young: the language's words for matrices have
+ * changed, drivers offer what then fails, and kernels rely on more than the standard promises. What is not as kernels need it is not used,
+ * and `fovea devices` says why.
+ */
+import type { GpuFeatures } from '../types.ts';
+import { BufferUsage } from './constants.ts';
+import { scoped } from './scopes.ts';
+import { shaderSource } from './shader.ts';
+
+/** To be asked of a device where its adapter has them. */
+export const PROBED_FEATURES = ['subgroups', 'chromium-experimental-subgroup-matrix'];
+
+/** A matrix product of a few instructions that takes longer than this hangs. */
+const PATIENCE_MS = 10_000;
+
+/** Bytes of workgroup memory that the largest tiles of tile_matrices.wgsl take. */
+const WORKGROUP_BYTES = 28672;
+
+export interface Probed {
+  readonly features: GpuFeatures;
+  /** What was found, or why not, in words. */
+  readonly words: readonly string[];
+}
+
+/** As an adapter's info lists them. */
+interface MatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+type AdapterInfo = GPUAdapterInfo & {
+  readonly subgroupMinSize?: number; readonly subgroupMaxSize?: number; readonly subgroupMatrixConfigs?: Iterable<MatrixConfig>;
+};
+
+/** Tries what the device was made with of PROBED_FEATURES. Never rejects: what fails is not there. */
+export async function probe(device: GPUDevice, adapter: GPUAdapter): Promise<Probed> {
+  const subgroup = await subgroupOf(device, adapter.info);
+  if (typeof subgroup === 'string') return { features: {}, words: [`no subgroups: ${subgroup}`, 'no matrix units: they need subgroups'] };
+  const matrices = await matricesOf(device, adapter.info, subgroup);
+  const found = `subgroups of ${subgroup}`;
+  if (typeof matrices === 'string') return { features: { subgroup }, words: [found, `no matrix units: ${matrices}`] };
+  const { M, N, K } = matrices;
+  return { features: { subgroup, matrices: { M, N, K } }, words: [found, `matrix units of ${M}x${N}x${K}`] };
+}
+
+/** Threads of a subgroup, or why kernels cannot use it. */
+async function subgroupOf(device: GPUDevice, { subgroupMinSize: least, subgroupMaxSize: most }: AdapterInfo): Promise<number | string> {
+  if (!device.features.has('subgroups')) return 'not offered';
+  if (least === undefined || least !== most) return `their sizes are from ${least} to ${most}`;
+  const threads = 2 * most;
+  const out = await run(device, 'probe_subgroups', { THREADS: threads }, 16 * threads);
+  if (typeof out === 'string') return out;
+  const words = new Uint32Array(out);
+  for (let lane = 0; lane < threads; lane++) {
+    const place = lane % most;
+    const expected = [place, most, lane - place + (place + 1) % most];
+    if (expected.some((v, i) => words[4 * lane + i] !== v)) return 'threads are not in order';
+  }
+  return most;
+}
+
+/** The largest product of float16 with sums in float32 that gives what it should, or why there is none. */
+async function matricesOf(device: GPUDevice, info: AdapterInfo, subgroup: number): Promise<MatrixConfig | string> {
+  if (!device.features.has('chromium-experimental-subgroup-matrix')) return 'not offered';
+  if (!device.features.has('shader-f16')) return 'they need shader-f16';
+  const { maxComputeWorkgroupStorageSize: bytes, maxComputeInvocationsPerWorkgroup: threads } = device.limits;
+  if (bytes < WORKGROUP_BYTES || 4 * subgroup > threads) return `workgroups have ${bytes} bytes and ${threads} threads at most`;
+  const all = [...info.subgroupMatrixConfigs ?? []];
+  // Tiles divide 16 x 16 results and 32 steps.
+  const suitable = all.filter((c) => c.componentType === 'f16' && c.resultComponentType === 'f32' && 16 % c.M === 0 && 16 % c.N === 0 && 32 % c.K === 0)
+    .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
+  const list = all.map((c) => `${c.componentType} to ${c.resultComponentType} ${c.M}x${c.N}x${c.K}`).join(', ');
+  let why = `none of float16 with sums in float32 among ${list || 'none at all'}`;
+  for (const config of suitable) {
+    const failure = await matrixFailure(device, config, subgroup);
+    if (failure === undefined) return config;
+    why = `${config.M}x${config.N}x${config.K}: ${failure}`;
+  }
+  return why;
+}
+
+async function matrixFailure(device: GPUDevice, { M, N, K }: MatrixConfig, subgroup: number): Promise<string | undefined> {
+  const subgroups = 2;
+  const out = await run(device, 'probe_matrices', { M, N, K, THREADS: subgroups * subgroup }, 4 * subgroups * M * N);
+  if (typeof out === 'string') return out;
+  const got = new Float32Array(out);
+  for (let i = 0; i < got.length; i++) {
+    const [m, n] = [Math.floor(i / N) % M, i % N];
+    let expected = 0;
+    for (let k = 0; k < K; k++) expected += 2 * ((k * M + m) % 7 - 3) * ((k * N + n) % 5 - 2);
+    if (got[i] !== expected) return `the product is wrong: ${got[i]}, expected ${expected}`;
+  }
+  return undefined;
+}
+
+/** Runs one workgroup of a shader that fills a buffer: its bytes, or what went wrong. */
+async function run(device: GPUDevice, shader: string, replace: Record<string, number>, size: number): Promise<ArrayBuffer | string> {
+  const buffer = device.createBuffer({ label: shader, size, usage: BufferUsage.STORAGE | BufferUsage.COPY_SRC });
+  const staging = device.createBuffer({ label: shader, size, usage: BufferUsage.MAP_READ | BufferUsage.COPY_DST });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer in ${PATIENCE_MS / 1000} seconds`)), PATIENCE_MS);
+  });
+  try {
+    const error = await Promise.race([late, scoped(device, () => {
+      const module = device.createShaderModule({ label: shader, code: shaderSource(shader, replace) });
+      const pipeline = device.createComputePipeline({ label: shader, layout: 'auto', compute: { module, entryPoint: 'main' } });
+      const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries: [{ binding: 0, resource: { buffer } }] });
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(1);
+      pass.end();
+      encoder.copyBufferToBuffer(buffer, 0, staging, 0, size);
+      device.queue.submit([encoder.finish()]);
+    })]);
+    if (error !== undefined) return firstLine(error);
+    await Promise.race([late, staging.mapAsync(1)]);
+    return staging.getMappedRange().slice(0);
+  } catch (error) {
+    return firstLine((error as Error).message);
+  } finally {
+    clearTimeout(timer);
+    buffer.destroy();
+    staging.destroy();
+  }
+}
+
+/** The compiler's own words, without the listing. */
+function firstLine(message: string): string {
+  const lines = message.split('\n').map((line) => line.trim());
+  return lines.find((line) => /\berror: /.test(line))?.replace(/^.*?\berror: /, '') ?? lines.find((line) => line !== '') ?? 'it failed';
+}
