@@ -72,7 +72,9 @@ export const conv2dStatsOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs>({
   reductionLength: ([, filter], attrs) => conv2dOp.reductionLength!([filter, filter], { ...attrs, activation: 'none' }),
   cost: (inputs, outputs) => ({ flop: convFlop(outputs[0].shape, inputs[1].shape), bytes: bytesTouched(inputs, outputs) }),
   samples(): Sample<ConvAttrs>[] {
-    return convCases().map(({ x, filter, attrs, note }, i) => ({
+    // ahead of statistics webgpu filters minimally only where there are many channels
+    const wide = { x: [2, 17, 19, 116], filter: [120, 3, 3, 116], attrs: convCases().find(({ note }) => note === 'many tiles')!.attrs, note: 'wide' };
+    return [...convCases(), wide].map(({ x, filter, attrs, note }, i) => ({
       // every third image stands off zero, as a one-pass variance would notice
       inputs: [
         f32(x, i % 3 === 2 ? { low: 3, high: 4, differentiable: false } : { differentiable: false }),

@@ -203,10 +203,10 @@ test('a long program lets timers have their turn', async () => {
 test('shader sources: repeats nest, conditions keep or leave out, and what is wrong is named', () => {
   assert.throws(() => shaderSource('no_such_shader'), /no shader named "no_such_shader"/);
   assert.throws(() => shaderSource('copy'), /shader "copy" needs a replacement for \$\{T\}/);
-  const source = shaderSource('conv2d_forward_rows', { TM: 2, NV: 1, VEC: 0, V: 'f32', W: 1, M: 'vec4f' });
+  const source = shaderSource('conv2d_forward_rows', { TM: 2, NV: 1, TEX: 0, V: 'f32', XT: 'f32', WT: 'f32', YT: 'f32', W: 1, M: 'vec4f' });
   assert.match(source, /var a0_0 = vec4f\(\);[^]*var a1_0 = vec4f\(\);/);
   assert.not.match(source, /a2_0|\$\{|#for|#end/);
-  const elements = shaderSource('pool', { T: 'f32', MAX: 1 });
+  const elements = shaderSource('pool', { T: 'f32', XT: 'f32', YT: 'f32', MAX: 1 });
   assert.match(elements, /a = max\(a, v\);/);
   assert.not.match(elements, /a \+= v|#if|#else/);
 });
