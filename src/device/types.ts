@@ -176,6 +176,8 @@ export interface Executable {
 export interface DeviceCounters {
   allocations: number;
   bytesAllocated: number;
+  /** Of these, in the textures through which software adapters read, shared by all Programs; plans leave them out. */
+  textureBytes: number;
   /** Highest value that `bytesAllocated` has had. */
   peakBytes: number;
   launches: number;

@@ -16,7 +16,7 @@ export interface AllocateOptions {
 const goodEnough = 1.02;
 const fewBytes = 1 << 20;
 /** Packings that are tried at most. */
-const attempts = 160;
+const attempts = 400;
 /** Roots smaller than this part of the bound fill gaps; their order does not matter. */
 const smallest = 1 / 500;
 

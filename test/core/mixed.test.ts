@@ -73,10 +73,10 @@ test('what a training step has in float16, and what not', () => {
   const order = topologicalOrder(result.map((v) => v.node));
   const has = dtypes(order);
   for (const expected of [
-    'subtract float32', 'conv2dStats float16 float32 float32', 'normalize float16', 'concat float16', 'maxPool2d float16',
+    'subtract float32', 'conv2dStats float16 float32 float32', 'normalize float16', 'concat float16', 'maxPool2dIndices float16 uint8',
     // the last convolution is only averaged, and the logits are only judged
     'conv2d float16', 'conv2d float32', 'mean float32', 'matmul float32', 'softmaxCrossEntropy float32 float32',
-    'conv2dInputGrad float16', 'conv2dFilterGrad float32', 'maxPool2dGrad float16', 'batchNormReluGrad float16 float32 float32', 'sum float32',
+    'conv2dInputGrad float16', 'conv2dFilterGrad float32', 'maxPool2dIndexGrad float16', 'batchNormReluGrad float16 float32 float32', 'sum float32',
   ]) assert.ok(has.has(expected), `${expected} is not among ${[...has].join(', ')}`);
   for (const name of ['mean', 'sum', 'softmaxCrossEntropy', 'softmaxCrossEntropyGrad', 'conv2dFilterGrad']) {
     assert.not.ok([...has].some((text) => text.startsWith(`${name} `) && text.includes('float16')), name);
@@ -127,7 +127,8 @@ test('a step of Inception-BN, batch 32 at 224, is planned in little more than ha
     step.dispose();
   }
   console.log(`planned bytes: float32 ${planned[0]}, mixed ${planned[1]}`);
-  assert.ok(planned[1] < 0.56 * planned[0], `${planned[1]} of ${planned[0]}`);
+  // Places of maxima take a byte either way.
+  assert.ok(planned[1] < 0.57 * planned[0], `${planned[1]} of ${planned[0]}`);
 });
 
 test('a loss scale refuses options out of range, and steps that are not compiled', () => {

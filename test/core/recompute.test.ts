@@ -54,7 +54,7 @@ for (const [name, target, reason] of [['cpu', await device('cpu'), undefined], [
     assert.ok(new Set(kept.losses).size === 5 && kept.losses.every(Number.isFinite), kept.losses.join(' '));
     assert.ok(again.parameters.every((v, i) => Object.is(v, kept.parameters[i])), 'parameters differ');
     assert.ok(again.launches > kept.launches, 'nothing is computed twice');
-    assert.ok(again.planned < 0.8 * kept.planned, `${again.planned} bytes with, ${kept.planned} without recomputation`);
+    assert.ok(again.planned < 0.85 * kept.planned, `${again.planned} bytes with, ${kept.planned} without recomputation`);
   });
   test(`batch norm without a convolution before it is computed again from its statistics on ${name}`, async () => {
     const gamma = variable(Float32Array.from({ length: 8 }, (_, i) => 0.5 + i / 8), [8]);

@@ -2,7 +2,7 @@ import type { Device, DeviceBuffer } from '../../src/device/types.ts';
 
 /** A webgpu device that holds no memory and runs nothing: Programs are rewritten, ordered, planned and lowered for it. */
 export function planningDevice(): Device {
-  const counters = { allocations: 0, bytesAllocated: 0, peakBytes: 0, launches: 0, compilations: 0, runs: 0, encodeMs: 0 };
+  const counters = { allocations: 0, bytesAllocated: 0, textureBytes: 0, peakBytes: 0, launches: 0, compilations: 0, runs: 0, encodeMs: 0 };
   const nothing = (): void => undefined;
   return {
     kind: 'webgpu', name: 'planning', fingerprint: {}, counters,

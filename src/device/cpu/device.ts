@@ -83,7 +83,7 @@ class CpuDevice implements Device {
   readonly name: string;
   readonly fingerprint: Readonly<Record<string, string | number | boolean>>;
   readonly counters: DeviceCounters = {
-    allocations: 0, bytesAllocated: 0, peakBytes: 0, launches: 0, compilations: 0, runs: 0, encodeMs: 0,
+    allocations: 0, bytesAllocated: 0, textureBytes: 0, peakBytes: 0, launches: 0, compilations: 0, runs: 0, encodeMs: 0,
   };
   readonly memory: Device['memory'];
   readonly #module: WebAssembly.Module;

@@ -41,7 +41,7 @@ export class WebgpuDevice implements Device {
   readonly name: string;
   readonly fingerprint: Readonly<Record<string, string | number | boolean>>;
   readonly counters: DeviceCounters = {
-    allocations: 0, bytesAllocated: 0, peakBytes: 0, launches: 0, compilations: 0, runs: 0, encodeMs: 0,
+    allocations: 0, bytesAllocated: 0, textureBytes: 0, peakBytes: 0, launches: 0, compilations: 0, runs: 0, encodeMs: 0,
   };
   readonly features: GpuFeatures;
   readonly memory: Device['memory'];

@@ -8,7 +8,6 @@ import { boundRange, TEXTURE_WIDTH } from './launch.ts';
 import type { Pipelines } from './pipelines.ts';
 import { describeLaunch } from './pipelines.ts';
 import { scoped } from './scopes.ts';
-import { textureBytes } from './textures.ts';
 
 /** Uniform blocks lie this far apart: the largest `minUniformBufferOffsetAlignment` that WebGPU allows an adapter. */
 const SLOT = 256;
@@ -55,8 +54,7 @@ export async function buildExecutable(host: ExecutableHost, launches: readonly P
     release();
     throw error;
   }
-  const bytes = (uniforms?.size ?? 0) + textures.reduce((sum, t) => sum + textureBytes(t.height), 0);
-  return new WebgpuExecutable(host, encoded, bytes, release);
+  return new WebgpuExecutable(host, encoded, uniforms?.size ?? 0, release);
 }
 
 /** Bytes of what a value binds, in whole vectors, so that the last element of a vec4 array is within its bounds. */

@@ -69,7 +69,7 @@ export class WebgpuExecutable implements Executable {
   #checked = false;
   #disposed = false;
 
-  /** @param bytes what it holds of the device's memory, textures that it shares with other executables included */
+  /** @param bytes what it holds of the device's memory, but for the textures that it shares with other executables */
   constructor(host: ExecutableHost, launches: readonly Encoded[], bytes: number, release: () => void) {
     this.#host = host;
     this.bytes = bytes;

@@ -13,8 +13,7 @@ interface Entry {
   users: number;
 }
 
-/** Bytes of a texture of so many rows. */
-export const textureBytes = (rows: number): number => 16 * TEXTURE_WIDTH * rows;
+const textureBytes = (rows: number): number => 16 * TEXTURE_WIDTH * rows;
 
 export class Textures {
   readonly #device: GPUDevice;
@@ -38,6 +37,7 @@ export class Textures {
       const c = this.#counters;
       c.allocations++;
       c.bytesAllocated += textureBytes(rows);
+      c.textureBytes += textureBytes(rows);
       c.peakBytes = Math.max(c.peakBytes, c.bytesAllocated);
     }
     entry.users++;
@@ -50,6 +50,7 @@ export class Textures {
     if (--entry.users > 0) return;
     this.#entries.splice(at, 1);
     this.#counters.bytesAllocated -= textureBytes(entry.rows);
+    this.#counters.textureBytes -= textureBytes(entry.rows);
     texture.destroy();
   }
 }

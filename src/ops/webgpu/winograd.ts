@@ -11,7 +11,7 @@ import type { ConvAttrs } from '../support/conv.ts';
 import { tiled } from './tiles.ts';
 
 /** Bytes of transformed blocks, on both sides of the products, that are in scratch at a time: larger images take several passes. */
-const PASS_BYTES = 16 * 1024 * 1024;
+const PASS_BYTES = 8 * 1024 * 1024;
 /** Blocks of a pass are a multiple of what a workgroup takes. */
 const PASS_BLOCKS = 64;
 /** Threads of a workgroup of the `rows` kernel, along rows. */
