@@ -1,10 +1,13 @@
 /** Faults for the kernels of the WebGPU device. */
-import type { Fault } from './fault.ts';
+import type { Fault, FaultTest } from './fault.ts';
 import { kernels, suite } from './fault.ts';
 
 const gpu = (...ops: string[]) => suite('webgpu', ...ops);
 /** Kernels for hardware adapters, which the suite does not run on a software adapter. */
 const hardware = (...ops: string[]) => kernels('webgpu', ...ops);
+
+/** Minimal filtering in all directions and with both kinds of kernels. */
+const passes: FaultTest = { file: 'test/device/webgpu-winograd.test.ts', runner: 'webgpu' };
 
 export const wgslFaults: readonly Fault[] = [
   // convolution, software adapters
@@ -67,11 +70,11 @@ export const wgslFaults: readonly Fault[] = [
   },
   {
     name: 'wgsl-conv-tiles-offset', what: 'a slice of channels is read from the first channel', file: 'shaders/conv2d_forward_tiles.wgsl',
-    find: 'let source = u.xOffset + ((image', replace: 'let source = ((image', test: hardware('conv2d'),
+    find: 'let source$l = u.xOffset + ((image', replace: 'let source$l = ((image', test: hardware('conv2d'),
   },
   {
-    name: 'wgsl-conv-tiles-stale', what: 'terms past the last are what the image holds there', file: 'shaders/conv2d_forward_tiles.wgsl',
-    find: 'inColumns && k < terms', replace: 'inColumns', test: hardware('conv2d'),
+    name: 'wgsl-conv-tiles-stale', what: 'terms past the last are what image and filters hold there', file: 'shaders/conv2d_forward_tiles.wgsl',
+    find: 'let terms = taps * u.channels;', replace: 'let terms = (taps * u.channels + 3u) / 4u * 4u;', test: hardware('conv2d'),
   },
   {
     name: 'wgsl-input-grad-tiles-barrier', what: 'panels are overwritten while neighbours read them', file: 'shaders/conv2d_input_grad_tiles.wgsl',
@@ -87,7 +90,73 @@ export const wgslFaults: readonly Fault[] = [
   },
   {
     name: 'wgsl-filter-grad-tiles-end', what: 'a run goes on into the next', file: 'shaders/conv2d_filter_grad_tiles.wgsl',
-    find: 'if (p < end) {', replace: 'if (p < u.rows * u.outW) {', test: hardware('conv2dFilterGrad'),
+    find: 'u.firstRow + (group.z + 1u) * u.runRows, u.rows)', replace: 'u.firstRow + (group.z + 1u) * u.runRows + 1u, u.rows)', test: hardware('conv2dFilterGrad'),
+  },
+  // products that are staged in workgroup memory, and textures
+  {
+    name: 'wgsl-tile-parts', what: 'half of a panel\'s steps are loaded', file: 'shaders/tile.wgsl',
+    find: 'const PARTS = STEPS / 4u;', replace: 'const PARTS = STEPS / 8u;', test: hardware('conv2d'),
+  },
+  {
+    name: 'wgsl-texel-row', what: 'a row of a texture is taken for half as wide', file: 'shaders/texel.wgsl',
+    find: 'vec2u(i % 4096u, i / 4096u)', replace: 'vec2u(i % 2048u, i / 2048u)', test: passes,
+  },
+  // minimal filtering
+  {
+    name: 'wgsl-winograd-coefficient', what: 'a coefficient of the transform back of F(4, 3) is rounded', file: 'shaders/winograd_f4x3.wgsl',
+    find: '3.375 * difference1', replace: '3.38 * difference1', test: passes,
+  },
+  {
+    name: 'wgsl-winograd-adjoint', what: 'the transform back of filter gradients takes one point for the other', file: 'shaders/winograd_f4x3.wgsl',
+    find: '2.25 * sum1 + (0.390625 * sum0 + m.e5)', replace: '0.390625 * sum1 + (0.390625 * sum0 + m.e5)', test: passes,
+  },
+  {
+    name: 'wgsl-winograd-small-sign', what: 'the transform back of F(2, 3) subtracts the last place', file: 'shaders/winograd_f2x3.wgsl',
+    find: 'difference0 + m.e3', replace: 'difference0 - m.e3', test: gpu('conv2d', 'conv2dStats'),
+  },
+  {
+    name: 'wgsl-winograd-not-turned', what: 'the input gradient uses filters as they are', file: 'shaders/winograd_filter.wgsl',
+    find: 'let turned = u.turned != 0u;', replace: 'let turned = false;', test: passes,
+  },
+  {
+    name: 'wgsl-winograd-dw-place', what: 'taps of the gradient by the filter lie as their transpose', file: 'shaders/winograd_filter_gradient.wgsl',
+    find: 'dw[to + ($iu * 3u + $ju)', replace: 'dw[to + ($ju * 3u + $iu)', test: passes,
+  },
+  {
+    name: 'wgsl-winograd-filter-fields', what: 'the steps of filters and of channels have changed places', file: 'shaders/winograd_filter_uniforms.wgsl',
+    find: 'filterStep: u32, channelStep: u32,', replace: 'channelStep: u32, filterStep: u32,', test: passes,
+  },
+  {
+    name: 'wgsl-winograd-gradient-edge', what: 'pixels of dy right of the image are read from the next row', file: 'shaders/winograd_gradient.wgsl',
+    find: 'let in$j = x0 + $ju < u.width && block', replace: 'let in$j = x0 + $ju <= u.width && block', test: passes,
+  },
+  {
+    name: 'wgsl-winograd-input-pad', what: 'the padding of the left side is taken above', file: 'shaders/winograd_input.wgsl',
+    find: '* ${M}u - u.top;', replace: '* ${M}u - u.left;', test: passes,
+  },
+  {
+    name: 'wgsl-winograd-bias', what: 'all channels take the bias of the first', file: 'shaders/winograd_output.wgsl',
+    find: 'u.biasOffset + k, u.hasBias', replace: 'u.biasOffset, u.hasBias', test: passes,
+  },
+  {
+    name: 'wgsl-winograd-spread', what: 'the channels of a vector are stored in one place', file: 'shaders/winograd_planes.wgsl',
+    find: 'at + $qu * (u.channelStep / 4u)', replace: 'at', test: passes,
+  },
+  {
+    name: 'wgsl-winograd-rows-accumulate', what: 'sums over blocks are those of the last pass', file: 'shaders/winograd_products_rows.wgsl',
+    find: 'let accumulate = u.accumulate != 0u;', replace: 'let accumulate = false;', test: passes,
+  },
+  {
+    name: 'wgsl-winograd-tiles-accumulate', what: 'the same in tiles', file: 'shaders/winograd_products_tiles.wgsl',
+    find: 'if (u.accumulate != 0u) { out[at] += value; } else { out[at] = value; }', replace: 'out[at] = value;', test: passes,
+  },
+  {
+    name: 'wgsl-winograd-product-fields', what: 'the steps of rows and of columns have changed places', file: 'shaders/winograd_products_uniforms.wgsl',
+    find: 'rowStep: u32, columnStep: u32,', replace: 'columnStep: u32, rowStep: u32,', test: passes,
+  },
+  {
+    name: 'wgsl-winograd-fields', what: 'blocks across and down have changed places', file: 'shaders/winograd_uniforms.wgsl',
+    find: 'across: u32, down: u32,', replace: 'down: u32, across: u32,', test: passes,
   },
   // depthwise convolution
   {
@@ -139,7 +208,7 @@ export const wgslFaults: readonly Fault[] = [
   },
   {
     name: 'wgsl-norm-shift', what: 'squares are summed about zero', file: 'shaders/norm_stats.wgsl',
-    find: 'let shift = x[p];', replace: 'let shift = T(0.0);', test: gpu('batchNorm'),
+    find: 'let shift = T(loadX(p));', replace: 'let shift = T(0.0);', test: gpu('batchNorm'),
   },
   {
     name: 'wgsl-norm-last-run', what: 'the last run of rows counts as much as a full one', file: 'shaders/norm_combine.wgsl',
@@ -247,5 +316,14 @@ export const wgslFaults: readonly Fault[] = [
   {
     name: 'wgsl-random-sample', what: 'all samples draw as the first', file: 'shaders/random.wgsl',
     find: 'ids[u.idsOffset + sample]', replace: 'ids[u.idsOffset]', test: gpu('random', 'dropout'),
+  },
+  // mixed precision
+  {
+    name: 'wgsl-all-finite-sign', what: 'every negative number counts as infinite', file: 'shaders/all_finite.wgsl',
+    find: ' & 0x7fffffffu', replace: '', test: gpu('allFinite'),
+  },
+  {
+    name: 'wgsl-all-finite-lanes', what: 'the last thread\'s elements are not looked at', file: 'shaders/all_finite.wgsl',
+    find: 'i < 64u; i++', replace: 'i < 63u; i++', test: gpu('allFinite'),
   },
 ];
