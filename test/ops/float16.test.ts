@@ -1,3 +1,4 @@
+// time limit: 900 s
 /**
  * Every op that may store float16, on every device that has it: its samples with float16 in place of float32, in all operands and in
  * some, results stored either way, under the rule of src/testing/tolerance.ts. The suite proper holds them to float32.
