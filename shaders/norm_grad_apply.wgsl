@@ -2,7 +2,8 @@
 // With relu, dy is the gradient behind the activation and counts only where normalized(x) > 0.
 // dx may overwrite dy or x, which then are not bound on their own; OTHERS has loadX and loadDy.
 // TEX: inputs are read through textures. T is f32, or vec4f along channels;
-// XT, DYT and YT are that or its 16-bit kin, in which x, dy and dx are stored. Workgroup 64, one element or vector a thread; grid ceil(rows * channels / 64) folded.
+// XT, DYT and YT are that or its 16-bit kin, in which x, dy and dx are stored. Workgroup 64, one element or vector a thread; grid
+// ceil(rows * channels / 64) folded.
 
 //#include norm_uniforms
 //#include normalized

@@ -1,7 +1,8 @@
 // partial[split] = (sum dy, sum dy * h) of every channel over a run of rows, h = (x - mean) / sqrt(variance + epsilon).
 // With relu, dy is the gradient behind the activation and counts only where normalized(x) > 0.
 // TEX: inputs are read through textures. T is f32, or vec4f along channels;
-// XT and DYT are that or its 16-bit kin, in which x and dy are stored. Workgroup 64, a thread for each channel and run; grid ceil(channels * splits / 64) folded.
+// XT and DYT are that or its 16-bit kin, in which x and dy are stored. Workgroup 64, a thread for each channel and run; grid
+// ceil(channels * splits / 64) folded.
 
 //#include norm_uniforms
 //#include normalized

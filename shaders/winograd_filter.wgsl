@@ -1,6 +1,7 @@
 // U[e][k][c] = (G g G^T)[e] of minimal filtering F(${M} x ${M}, 3 x 3), for each filter k and channel c; e < ${N} * ${N}.
 // w is stored as T, f32 or its 16-bit kin, or read four channels at a time; TEX: through a texture. A thread is a filter and a Real,
-// or, with FOUR_FILTERS, four filters and a channel: in the gradient by the input filters lie side by side. Workgroup 64, grid ceil(filters * channels / 64) folded into x and y.
+// or, with FOUR_FILTERS, four filters and a channel: in the gradient by the input filters lie side by side. Workgroup 64, grid
+// ceil(filters * channels / 64) folded into x and y.
 // Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; transforms by tools/winograd.ts.
 
 //#include winograd_filter_uniforms

@@ -1,6 +1,7 @@
 // dw = G^T s G of minimal filtering F(${M} x ${M}, 3 x 3), for each filter k and channel c; s are the ${N} x ${N} sums over blocks S[e][k][c] of
 // the transformed gradient by the transformed input. The adjoint of winograd_filter.wgsl.
-// dw is stored as T, f32 or its 16-bit kin, or four channels at a time; TEX: s is read through a texture. A thread is a filter and a Real. Workgroup 64, grid ceil(filters * channels / 64) folded into x and y.
+// dw is stored as T, f32 or its 16-bit kin, or four channels at a time; TEX: s is read through a texture. A thread is a filter and a
+// Real. Workgroup 64, grid ceil(filters * channels / 64) folded into x and y.
 // Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; transforms by tools/winograd.ts.
 
 //#include winograd_filter_uniforms

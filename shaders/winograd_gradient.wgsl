@@ -1,6 +1,7 @@
 // W[e][b][k] = (A dY A^T)[e] of minimal filtering F(${M} x ${M}, 3 x 3): dY are the ${M} x ${M} pixels of block b of an output's gradient,
 // zero outside of the image; e < ${N} * ${N}. The adjoint of winograd_output.wgsl. Blocks beyond the last are zero.
-// dy is stored as T, f32 or its 16-bit kin, or read four channels at a time; TEX: through a texture. A thread is a block and a Real. Workgroup 64, grid ceil(count * channels / 64) folded into x and y.
+// dy is stored as T, f32 or its 16-bit kin, or read four channels at a time; TEX: through a texture. A thread is a block and a Real.
+// Workgroup 64, grid ceil(count * channels / 64) folded into x and y.
 // Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; transforms by tools/winograd.ts.
 
 //#include winograd_uniforms

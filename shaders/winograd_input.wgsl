@@ -1,6 +1,7 @@
 // V[e][b][c] = (B^T d B)[e] of minimal filtering F(${M} x ${M}, 3 x 3): d are the ${N} x ${N} pixels of x that block b of outputs sees,
 // zero outside of the image; e < ${N} * ${N}. Blocks beyond the last are zero, so that sums over blocks may run in steps of four.
-// x is stored as T, f32 or its 16-bit kin, or read four channels at a time; TEX: through a texture. A thread is a block and a Real. Workgroup 64, grid ceil(count * channels / 64) folded into x and y.
+// x is stored as T, f32 or its 16-bit kin, or read four channels at a time; TEX: through a texture. A thread is a block and a Real.
+// Workgroup 64, grid ceil(count * channels / 64) folded into x and y.
 // Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; transforms by tools/winograd.ts.
 
 //#include winograd_uniforms

@@ -1,6 +1,7 @@
 // y = act(A^T m A + bias) of minimal filtering F(${M} x ${M}, 3 x 3), for each block of ${M} x ${M} pixels of an image; m are the ${N} x ${N}
 // sums of products M[e][b][k]. Pixels outside of the image are left out.
-// y is stored as T, f32 or its 16-bit kin, or four channels at a time; TEX: m is read through a texture. A thread is a block and a Real. Workgroup 64, grid ceil(count * channels / 64) folded into x and y.
+// y is stored as T, f32 or its 16-bit kin, or four channels at a time; TEX: m is read through a texture. A thread is a block and a Real.
+// Workgroup 64, grid ceil(count * channels / 64) folded into x and y.
 // Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; transforms by tools/winograd.ts.
 
 //#include winograd_uniforms

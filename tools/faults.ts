@@ -175,7 +175,8 @@ async function main(words: readonly string[], { jobs, list }: { jobs: string; li
   await Promise.all(Array.from({ length: Math.min(lanes, faults.length) }, lane));
 
   const order = (r: Result): number => faults.indexOf(r.fault);
-  const rows = results.sort((a, b) => order(a) - order(b)).map(({ fault, verdict }) => [fault.name, fault.what, fault.test.ops?.join(', ') ?? fault.test.file, verdict]);
+  const rows = results.sort((a, b) => order(a) - order(b))
+    .map(({ fault: { name, what, test }, verdict }) => [name, what, test.ops?.join(', ') ?? test.file, verdict]);
   console.log(await renderTable({ head: ['fault', 'what is wrong', 'seen by', 'verdict'], rows }));
   const missed = results.filter(({ verdict }) => !verdict.startsWith('caught'));
   console.log(`${results.length - missed.length} of ${results.length} faults caught, in ${clock((performance.now() - begun) / 1000)}`);

@@ -95,7 +95,8 @@ type Results = Map<string, ArrayLike<number>>;
 
 /** Loss, gradients and moving statistics of one step; `run` gets the function and its arguments. */
 async function step(
-  { symbol, input }: Drawn, run: (record: (x: Tensor, y: Tensor, w: Tensor) => Tensor[], args: [Tensor, Tensor, Tensor], start: Results) => Promise<ArrayLike<number>[]>,
+  { symbol, input }: Drawn,
+  run: (record: (x: Tensor, y: Tensor, w: Tensor) => Tensor[], args: [Tensor, Tensor, Tensor], start: Results) => Promise<ArrayLike<number>[]>,
 ): Promise<Results> {
   const [n, height, width, channels] = input;
   const arrays = initialize(symbol, { data: [n, channels, height, width] }, { seed: 5 });
@@ -103,7 +104,8 @@ async function step(
   const start: Results = new Map([...arrays.arguments, ...arrays.auxiliary].map(([name, a]) => [name, a.data as Float32Array]));
   const noise = new PhiloxStream(9, 'pixels');
   const x = tensor(Float32Array.from({ length: n * height * width * channels }, () => noise.normal()), input);
-  const args: [Tensor, Tensor, Tensor] = [x, tensor(Int32Array.from({ length: n }, (_, i) => i % 3)), tensor(Float32Array.from({ length: n }, (_, i) => 1 + i / 2))];
+  const labels = tensor(Int32Array.from({ length: n }, (_, i) => i % 3));
+  const args: [Tensor, Tensor, Tensor] = [x, labels, tensor(Float32Array.from({ length: n }, (_, i) => 1 + i / 2))];
   const record = (data: Tensor, labels: Tensor, weights: Tensor): Tensor[] => {
     const logits = symbol.apply(all, data, { training: true }) as Tensor;
     const [losses] = apply(getOp('softmaxCrossEntropy'), [logits, labels, tensor(Float32Array.of(1, 2, 0.5)), weights], { ignoreLabel: null });
@@ -173,7 +175,9 @@ for (let seed = 1; seed <= Number(process.env.FOVEA_NETWORKS ?? 7); seed++) {
 }
 
 test('the networks drawn have what the fused kernels replace', () => {
-  for (const name of ['batchNorm + relu', 'reluGrad + batchNormGrad', 'conv2d + relu', 'batchNorm + conv2dStats', 'normalize + relu', 'maxPool2dGrad by indices']) {
+  for (const name of [
+    'batchNorm + relu', 'reluGrad + batchNormGrad', 'conv2d + relu', 'batchNorm + conv2dStats', 'normalize + relu', 'maxPool2dGrad by indices',
+  ]) {
     assert.ok(applied.has(name), `${name} was never applied; applied were ${[...applied].join(', ')}`);
   }
 });

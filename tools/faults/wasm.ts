@@ -105,7 +105,8 @@ export const wasmFaults: readonly Fault[] = [
   },
   {
     name: 'winograd-adjoint', what: 'the transform back of filter gradients takes p for q', file: 'kernels/wasm/lib/winograd-f4x3.ts',
-    find: 'madd(sum1, c4(2.25), madd(sum0, c4(0.390625), m5))', replace: 'madd(sum1, c4(0.390625), madd(sum0, c4(0.390625), m5))', test: big('conv2dFilterGrad'),
+    find: 'madd(sum1, c4(2.25), madd(sum0, c4(0.390625), m5))',
+    replace: 'madd(sum1, c4(0.390625), madd(sum0, c4(0.390625), m5))', test: big('conv2dFilterGrad'),
   },
   {
     name: 'winograd-stale-blocks', what: 'the last group of blocks is multiplied with what the scratch held before',
@@ -208,7 +209,8 @@ export const wasmFaults: readonly Fault[] = [
   // softmax
   {
     name: 'softmax-max-rest', what: 'the maximum leaves out the last elements of a row', file: 'kernels/wasm/softmax.ts',
-    find: 'for (; i < n; i++) m = max<f32>(m, load<f32>(x + ((<usize>i) << 2)));', replace: 'if (n < 4) for (; i < n; i++) m = max<f32>(m, load<f32>(x + ((<usize>i) << 2)));', test: cpu('softmax'),
+    find: 'for (; i < n; i++) m = max<f32>(m, load<f32>(x + ((<usize>i) << 2)));',
+    replace: 'if (n < 4) for (; i < n; i++) m = max<f32>(m, load<f32>(x + ((<usize>i) << 2)));', test: cpu('softmax'),
   },
   {
     name: 'softmax-sum-rest', what: 'the sum leaves out the last elements of a row', file: 'kernels/wasm/softmax.ts',

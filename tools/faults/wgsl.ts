@@ -90,7 +90,8 @@ export const wgslFaults: readonly Fault[] = [
   },
   {
     name: 'wgsl-filter-grad-tiles-end', what: 'a run goes on into the next', file: 'shaders/conv2d_filter_grad_tiles.wgsl',
-    find: 'u.firstRow + (group.z + 1u) * u.runRows, u.rows)', replace: 'u.firstRow + (group.z + 1u) * u.runRows + 1u, u.rows)', test: hardware('conv2dFilterGrad'),
+    find: 'u.firstRow + (group.z + 1u) * u.runRows, u.rows)',
+    replace: 'u.firstRow + (group.z + 1u) * u.runRows + 1u, u.rows)', test: hardware('conv2dFilterGrad'),
   },
   // products that are staged in workgroup memory, and textures
   {

@@ -58,7 +58,10 @@ export function reduceLaunches(
   const T = vector ? 'vec4f' : 'f32';
   // partial results are float32
   const typeOf = (v: Placed | Scratch): string => ('dtype' in v ? storageType(v, vector) : T);
-  const replace = { T, X: typeOf(x.binding), Y: typeOf(cut ? scratch : y.binding), START: combines[combine].start.replace('${T}', T), COMBINE: combines[combine].combine };
+  const replace = {
+    T, X: typeOf(x.binding), Y: typeOf(cut ? scratch : y.binding), START: combines[combine].start.replace('${T}', T),
+    COMBINE: combines[combine].combine,
+  };
   const inUnits = (a: JoinedAxis, i: number): number => (a === kept[0] ? a.strides[i] : a.strides[i] / unit);
   const keptLengths = four(kept, (a) => (a === kept[0] ? a.length / unit : a.length), 1);
   const lastLength = Math.max(1, count);

@@ -49,7 +49,10 @@ function update(
     return {
       adapter,
       shader: 'update',
-      replace: { ADAM: second === undefined ? 0 : 1, VEC: vector ? 1 : 0, V: vector ? 'vec4f' : 'f32', W: vector ? 4 : 1, TEX, THREADS: adapter === 'software' ? 8 : 64 },
+      replace: {
+        ADAM: second === undefined ? 0 : 1, VEC: vector ? 1 : 0, V: vector ? 'vec4f' : 'f32', W: vector ? 4 : 1, TEX,
+        THREADS: adapter === 'software' ? 8 : 64,
+      },
       uniforms: [
         rows, at(weight), at(grad), at(first), at(second), at(chunks), at(multipliers), at(rate), at(step),
         attrs.clip === null ? 0 : 1, attrs.correctBias === true ? 1 : 0, rate.shape.length,

@@ -1,7 +1,8 @@
 /**
  * Convolutions 3x3 of stride 1 and their gradients by minimal filtering F(m x m, 3x3): transforms of images and filters into (m + 2)^2
  * planes of scratch, a matrix product in each plane, a transform back (shaders/winograd_*.wgsl). Where it pays, and how it is cut, follow from
- * shapes alone. Software adapters transform four channels a thread, through textures; hardware one, which keeps it in registers. The gradient by the input is the convolution of dy with filters turned by 180 degrees; the gradient by the filter is the
+ * shapes alone. Software adapters transform four channels a thread, through textures; hardware one, which keeps it in registers. The
+ * gradient by the input is the convolution of dy with filters turned by 180 degrees; the gradient by the filter is the
  * adjoint: dw = G^T [sum over blocks of (A dY A^T) . (B^T d B)] G.
  */
 import type { Placed, Scratch, Shape, WebgpuLaunch } from '../../device/types.ts';
@@ -41,7 +42,8 @@ interface Plan {
 
 /**
  * A way of filtering: `tile` is m, the outputs of a block along an axis. Costs were measured on llvmpipe at every 3x3 layer of
- * Inception-BN, batch 2, in units of a multiply-add of the direct kernel: of a multiply-add of the products, of a block and channel's transforms, and of all that is done once for a pair of
+ * Inception-BN, batch 2, in units of a multiply-add of the direct kernel: of a multiply-add of the products, of a block and channel's
+ * transforms, and of all that is done once for a pair of
  * filter and channel.
  */
 interface Method {
