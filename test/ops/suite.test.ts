@@ -1,3 +1,4 @@
+// time limit: 600 s
 /**
  * The one suite: every registered op, forward and gradient, on every device present, against its float64 reference, under the rule
  * of src/testing/tolerance.ts; MXNet's operator fixtures on each; and the matrix of what was checked.
