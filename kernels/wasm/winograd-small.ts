@@ -7,15 +7,18 @@
 import { MR, NR, RUN_BYTES } from './lib/gemm';
 import { addr, int, min32, zeroRun } from './lib/simd';
 import { filterLine, inputLine, outputLine } from './lib/winograd-f2x3';
-import { GROUP_BYTES, PANEL_GROUP, fillRuns, inputPlane, multiplyPlanes, resultPlane, turn4 } from './lib/winograd-product';
+import {
+  BIAS, BLOCKS, BLOCKS_ALL, BLOCKS_H, BLOCKS_W, COLUMN_TILES, GROUP_BYTES, IN_C, IN_H, IN_W, LEFT, OUT_C, OUT_H, OUT_W, PANELS_PER_TILE,
+  PANEL_GROUP, PLANE, TOP, U, X, X_STRIDE, Y, Y_STRIDE, fillRuns, inputPlane, multiplyPlanes, resultPlane, turn4,
+} from './lib/winograd-product';
 
 /**
- * U[e][panel][d][8], e < 16. Arguments: 0 filter, 1 U, 2 K, 3 C, 4 row stride from (k, r, s) to the next, 5 bytes from one e to the
- * next. A tile is a panel. C and K are multiples of 4.
+ * U[e][panel][d][8], e < 16. Arguments: 0 filter, 1 U, 2 K, 3 C, 4 row stride from (k, r, s) to the next, 5 is not read, 6 bytes
+ * from one e to the next, as `winogradFilter` has them. A tile is a panel. C and K are multiples of 4.
  */
 export function winogradSmallFilter(args: usize, tile: i32, scratch: usize): void {
   const k = int(args, 2), c = int(args, 3);
-  const stride = addr(args, 4), plane = addr(args, 5);
+  const stride = addr(args, 4), plane = addr(args, 6);
   const step = 9 * stride;
   // 9 taps x 4 vectors, then the half-transformed 4 x 3
   const taps = scratch, half = scratch + 1024;
@@ -45,29 +48,6 @@ export function winogradSmallFilter(args: usize, tile: i32, scratch: usize): voi
     }
   }
 }
-
-// Argument words of `winogradSmall`, as in src/ops/cpu/winograd.ts: those of `winograd` but FLAGS.
-const X: i32 = 0;
-const U: i32 = 1;
-const BIAS: i32 = 2;
-const Y: i32 = 3;
-const BLOCKS_ALL: i32 = 4;
-const BLOCKS_H: i32 = 5;
-const BLOCKS_W: i32 = 6;
-const IN_H: i32 = 7;
-const IN_W: i32 = 8;
-const OUT_H: i32 = 9;
-const OUT_W: i32 = 10;
-const IN_C: i32 = 11;
-const OUT_C: i32 = 12;
-const TOP: i32 = 13;
-const LEFT: i32 = 14;
-const X_STRIDE: i32 = 15;
-const Y_STRIDE: i32 = 16;
-const BLOCKS: i32 = 17;
-const PANELS_PER_TILE: i32 = 18;
-const COLUMN_TILES: i32 = 19;
-const PLANE: i32 = 20;
 
 /** Scratch: zeros, addresses, a 4x4 of vectors, the table, results of a group, then the transformed inputs. */
 const ADDRESSES: usize = 16384;

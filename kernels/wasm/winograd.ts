@@ -14,7 +14,10 @@
 import { MR, NR, RELU, RUN_BYTES } from './lib/gemm';
 import { addr, int, min32, zeroRun } from './lib/simd';
 import { filterLine, inputLine, outputLine } from './lib/winograd-f4x3';
-import { GROUP_BYTES, PANEL_GROUP, fillRuns, inputPlane, multiplyPlanes, resultPlane, turn4 } from './lib/winograd-product';
+import {
+  BIAS, BLOCKS, BLOCKS_ALL, BLOCKS_H, BLOCKS_W, COLUMN_TILES, FLAGS, GROUP_BYTES, IN_C, IN_H, IN_W, LEFT, OUT_C, OUT_H, OUT_W, PANELS_PER_TILE,
+  PANEL_GROUP, PLANE, TOP, U, X, X_STRIDE, Y, Y_STRIDE, fillRuns, inputPlane, multiplyPlanes, resultPlane, turn4,
+} from './lib/winograd-product';
 
 // @ts-ignore: decorator
 @inline
@@ -71,30 +74,6 @@ export function winogradFilter(args: usize, tile: i32, scratch: usize): void {
     }
   }
 }
-
-// Argument words of `winograd`, as in src/ops/cpu/winograd.ts.
-const X: i32 = 0;
-const U: i32 = 1;
-const BIAS: i32 = 2;
-const Y: i32 = 3;
-const BLOCKS_ALL: i32 = 4;
-const BLOCKS_H: i32 = 5;
-const BLOCKS_W: i32 = 6;
-const IN_H: i32 = 7;
-const IN_W: i32 = 8;
-const OUT_H: i32 = 9;
-const OUT_W: i32 = 10;
-const IN_C: i32 = 11;
-const OUT_C: i32 = 12;
-const TOP: i32 = 13;
-const LEFT: i32 = 14;
-const X_STRIDE: i32 = 15;
-const Y_STRIDE: i32 = 16;
-const BLOCKS: i32 = 17;
-const PANELS_PER_TILE: i32 = 18;
-const COLUMN_TILES: i32 = 19;
-const FLAGS: i32 = 20;
-const PLANE: i32 = 21;
 
 /** Scratch: zeros, addresses, a 6x6 of vectors, the table, results of a group, then the transformed inputs. */
 const ADDRESSES: usize = 16384;

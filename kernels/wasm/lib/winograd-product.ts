@@ -1,6 +1,34 @@
-/** What minimal filtering with tiles of any size has in common: the products of transformed inputs and filters. */
+/** What minimal filtering with tiles of any size has in common: argument words, and the products of transformed inputs and filters. */
 import { MR, NR, RUN_BYTES, rowsTimesPanel } from './gemm';
 import { min32 } from './simd';
+
+/**
+ * Argument words of `winograd` and `winogradSmall`, as in src/ops/cpu/winograd.ts: addresses, blocks in all, down and across an image,
+ * sizes of the image read and of the one written, how much of the padding lies above and to the left, strides in bytes, how tiles are
+ * cut, flags, and bytes from one plane of transformed filters to the next.
+ */
+export const X: i32 = 0;
+export const U: i32 = 1;
+export const BIAS: i32 = 2;
+export const Y: i32 = 3;
+export const BLOCKS_ALL: i32 = 4;
+export const BLOCKS_H: i32 = 5;
+export const BLOCKS_W: i32 = 6;
+export const IN_H: i32 = 7;
+export const IN_W: i32 = 8;
+export const OUT_H: i32 = 9;
+export const OUT_W: i32 = 10;
+export const IN_C: i32 = 11;
+export const OUT_C: i32 = 12;
+export const TOP: i32 = 13;
+export const LEFT: i32 = 14;
+export const X_STRIDE: i32 = 15;
+export const Y_STRIDE: i32 = 16;
+export const BLOCKS: i32 = 17;
+export const PANELS_PER_TILE: i32 = 18;
+export const COLUMN_TILES: i32 = 19;
+export const FLAGS: i32 = 20;
+export const PLANE: i32 = 21;
 
 /** Panels that are multiplied before results are transformed back, and bytes of a block's results in that time. */
 export const PANEL_GROUP: i32 = 4;

@@ -162,7 +162,7 @@ export const conv2dStatsLowering: Lowering<ConvAttrs, CpuLaunch> = {
     if (smallWinogradBytes({ input: x.shape, output: y.shape, filter: filter.shape, attrs }) !== undefined) {
       const perTile = sumRows(y.rows, y.channels);
       return [
-        ...smallWinogradLaunches(x, filter, bias, y, panels, attrs),
+        ...smallWinogradLaunches({ input: x, filter, bias, output: y, scratch: panels, attrs }),
         tileMoments(y, stats, perTile),
         combineMoments(stats, y.rows, perTile, y.channels, mean, variance),
       ];

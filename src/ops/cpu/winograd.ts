@@ -13,6 +13,9 @@ const LEAST_CHANNELS = 16;
 /** A tile of minimal filtering: `size` x `size` outputs by `planes` multiplications. */
 interface Tile {
   readonly size: number;
+  /** The kernels that transform filters, and do all else. */
+  readonly filterKernel: string;
+  readonly kernel: string;
   readonly planes: number;
   /** Measured cycles of transforming a block's channel on its way in and out, and a filter's values. */
   readonly blockCycles: number;
@@ -25,11 +28,13 @@ interface Tile {
 
 /** F(4x4, 3x3), kernels/wasm/winograd.ts. */
 const large: Tile = {
-  size: 4, planes: 36, blockCycles: 30, filterCycles: 50, fixedBytes: 16384 + 256 + 1024, mostBlocks: 24, inputBytes: 512 * 1024,
+  size: 4, filterKernel: 'winogradFilter', kernel: 'winograd', planes: 36, blockCycles: 30, filterCycles: 50,
+  fixedBytes: 16384 + 256 + 1024, mostBlocks: 24, inputBytes: 512 * 1024,
 };
 /** F(2x2, 3x3), kernels/wasm/winograd-small.ts: little more rounding than a direct convolution has. */
 const small: Tile = {
-  size: 2, planes: 16, blockCycles: 10, filterCycles: 25, fixedBytes: 16384 + 64 + 256, mostBlocks: 64, inputBytes: 256 * 1024,
+  size: 2, filterKernel: 'winogradSmallFilter', kernel: 'winogradSmall', planes: 16, blockCycles: 10, filterCycles: 25,
+  fixedBytes: 16384 + 64 + 256, mostBlocks: 64, inputBytes: 256 * 1024,
 };
 
 /** Whether minimal filtering is cheaper: a register tile does some 7 multiplications and additions a cycle. */
@@ -156,20 +161,25 @@ interface WinogradParts {
 }
 
 /** Only for convolutions for which `winogradBytes` gives a number. */
-export function winogradLaunches({ input, filter, bias, output, scratch, attrs, relu, gradient }: WinogradParts): CpuLaunch[] {
-  const cut = plan({ input: input.shape, output: output.shape, filter: filter.shape, attrs }, large)!;
+export const winogradLaunches = (parts: WinogradParts): CpuLaunch[] => launches(large, parts);
+
+/** By the smaller tile, forward and without ReLU: only for convolutions for which `smallWinogradBytes` gives a number. */
+export const smallWinogradLaunches = (parts: Omit<WinogradParts, 'relu' | 'gradient'>): CpuLaunch[] => launches(small, { ...parts, gradient: false });
+
+function launches(tile: Tile, { input, filter, bias, output, scratch, attrs, relu, gradient }: WinogradParts): CpuLaunch[] {
+  const cut = plan({ input: input.shape, output: output.shape, filter: filter.shape, attrs }, tile)!;
   const [filters, , , channels] = filter.shape;
   const [top, , left] = attrs.padding;
   const label = gradient ? 'conv2dInputGrad' : 'conv2d';
   return [
     {
-      kernel: 'winogradFilter',
+      kernel: tile.filterKernel,
       tiles: cut.panels,
       args: [{ address: filter }, { address: scratch }, filters, channels, filter.stride * 4, gradient ? 1 : 0, cut.plane],
       label: `${label}: transform filter`,
     },
     {
-      kernel: 'winograd',
+      kernel: tile.kernel,
       tiles: cut.blockTiles * cut.columnTiles,
       args: [
         { address: input }, { address: scratch }, bias ? { address: bias } : 0, { address: output }, cut.all, cut.down, cut.across,
@@ -178,31 +188,6 @@ export function winogradLaunches({ input, filter, bias, output, scratch, attrs, 
         relu ? RELU : 0, cut.plane,
       ],
       label,
-    },
-  ];
-}
-
-/** By the smaller tile, forward: only for convolutions for which `smallWinogradBytes` gives a number. */
-export function smallWinogradLaunches(
-  x: Placed, filter: Placed, bias: Placed | undefined, y: Placed, scratch: Scratch, attrs: ConvAttrs,
-): CpuLaunch[] {
-  const cut = plan({ input: x.shape, output: y.shape, filter: filter.shape, attrs }, small)!;
-  return [
-    {
-      kernel: 'winogradSmallFilter',
-      tiles: cut.panels,
-      args: [{ address: filter }, { address: scratch }, cut.k, cut.c, filter.stride * 4, cut.plane],
-      label: 'conv2d: transform filter',
-    },
-    {
-      kernel: 'winogradSmall',
-      tiles: cut.blockTiles * cut.columnTiles,
-      args: [
-        { address: x }, { address: scratch }, bias ? { address: bias } : 0, { address: y }, cut.all, cut.down, cut.across, x.shape[1],
-        x.shape[2], y.shape[1], y.shape[2], cut.c, cut.k, attrs.padding[0], attrs.padding[2], x.stride * 4, y.stride * 4, cut.blocks,
-        cut.panelsPerTile, cut.columnTiles, cut.plane,
-      ],
-      label: 'conv2d',
     },
   ];
 }
