@@ -17,7 +17,8 @@ export interface Runner {
   evaluate(tensors: readonly Tensor[]): Promise<ArrayLike<number>[]>;
 }
 
-const reference: Runner = {
+/** Ops in float64, node by node. */
+export const reference: Runner = {
   name: 'reference',
   device: undefined,
   async evaluate(tensors) {
