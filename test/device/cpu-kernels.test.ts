@@ -164,6 +164,19 @@ for (const { op: name, inputs, attrs, low } of cases) {
   });
 }
 
+test('a filter of more taps than the table of rows holds is refused', async () => {
+  const [{ devices: [device] }] = devices;
+  const types = [[1, 100, 100, 8], [4, 91, 91, 8]].map((shape): TensorType => ({ shape, dtype: 'float32' }));
+  const data = types.map(({ shape }) => new Float32Array(sizeOf(shape)));
+  const attrs = { ...window(1, same(0)), activation: 'none' };
+  try {
+    await run(device, getOp('conv2d'), types, attrs, data, false);
+    assert.unreachable();
+  } catch (error) {
+    assert.match((error as Error).message, 'conv2d: filters of 8281 taps, the cpu device takes at most 8192');
+  }
+});
+
 test.after(() => {
   for (const build of devices) for (const device of build.devices) device.dispose();
 });

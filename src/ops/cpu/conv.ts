@@ -11,7 +11,7 @@ import {
   winogradSplits, winogradWork,
 } from './winograd.ts';
 
-/** Columns of a panel, rows of a register tile: kernels/wasm/lib/gemm.ts. */
+/** Columns of a panel, and rows of a register tile in the build where it has fewest: kernels/wasm/lib/gemm.ts. */
 const NR = 8;
 const MR = 4;
 /** Launches with fewer tiles leave threads idle: tiles shrink until there are this many. */
@@ -22,6 +22,9 @@ const FEW_CHANNELS = 8;
 const GATHER_BYTES = 700 * 1024;
 const TABLE_BYTES = 256 * 1024;
 const MOST_CHANNELS = 8192;
+/** Bytes of a run (a tap of a group of rows) in the table, and how many fit. */
+const RUN_BYTES = 32;
+const MOST_TAPS = TABLE_BYTES / RUN_BYTES;
 const RELU = 2;
 
 const ceil = (a: number, b: number): number => Math.ceil(a / b);
@@ -57,8 +60,9 @@ interface Geometry {
   readonly attrs: ConvAttrs;
 }
 
-function checkChannels(op: string, channels: number): void {
+function checkSizes(op: string, channels: number, taps: number): void {
   if (channels > MOST_CHANNELS) throw new DeviceError(`${op}: ${channels} channels, the cpu device takes at most ${MOST_CHANNELS}`);
+  if (taps > MOST_TAPS) throw new DeviceError(`${op}: filters of ${taps} taps, the cpu device takes at most ${MOST_TAPS}`);
 }
 
 /** Words 5 to 18 of the forward kernel, the order in which all three have their geometry. */
@@ -75,7 +79,7 @@ function forwardPlan({ filter, y }: Geometry): Tiling & { gather: boolean } {
   const depth = taps * c;
   const gatheredRows = Math.floor(GATHER_BYTES / (depth * floatBytes));
   const gather = c < FEW_CHANNELS && taps > 1 && gatheredRows >= 12;
-  const most = gather ? gatheredRows : Math.floor(TABLE_BYTES / (taps * 32)) * MR;
+  const most = gather ? gatheredRows : Math.floor(TABLE_BYTES / (taps * RUN_BYTES)) * MR;
   return { gather, ...tiling(y[0] * y[1] * y[2], k, most) };
 }
 
@@ -109,8 +113,8 @@ function forwardLaunches({ x, filter, bias, y, panels, stats, attrs, relu }: For
   const [, h, w] = x.shape;
   const [n, p, q] = y.shape;
   const [k, r, s, c] = filter.shape;
-  checkChannels('conv2d', c);
   const plan = forwardPlan(geometry);
+  checkSizes('conv2d', c, plan.gather ? 1 : r * s);
   const args: CpuArg[] = [
     { address: x }, { address: panels }, bias ? { address: bias } : 0, { address: y }, n * p * q, p, q, h, w, c, k, r, s,
     ...windowArgs(attrs), x.stride * floatBytes, y.stride * floatBytes, plan.rowsPerTile, plan.panelsPerTile, plan.columnTiles,
@@ -219,13 +223,13 @@ export const conv2dInputGradLowering: Lowering<InputGradAttrs, CpuLaunch> = {
     const [n, h, w, c] = dx.shape;
     const [, p, q] = dy.shape;
     const [k, r, s] = filter.shape;
-    checkChannels('conv2dInputGrad', k);
+    checkSizes('conv2dInputGrad', k, r * s);
     const [sh, sw] = attrs.stride;
     const taps = r * s;
     // rows of a phase, of the largest
     const phaseRows = n * ceil(h, sh) * ceil(w, sw);
     const scattered = sh * sw > 1 ? Math.floor(GATHER_BYTES / (ceil(c, NR) * NR * floatBytes)) : Infinity;
-    const most = Math.min(scattered, Math.floor(TABLE_BYTES / (taps * 32)) * MR);
+    const most = Math.min(scattered, Math.floor(TABLE_BYTES / (taps * RUN_BYTES)) * MR);
     const plan = tiling(phaseRows, c, most);
     const tap = filter.stride * floatBytes;
     const args: CpuArg[] = [
