@@ -143,7 +143,7 @@ test('says what it is', () => {
   assert.is(device.software, true);
   assert.is(device.why, 'named llvmpipe');
   assert.match(device.name, /^webgpu \(llvmpipe.*, software\)$/);
-  assert.equal(Object.keys(device.fingerprint), ['kind', 'adapter', 'driver', 'dawn']);
+  assert.equal(Object.keys(device.fingerprint), ['kind', 'adapter', 'driver', 'dawn', 'kernels', 'lowerings']);
 });
 
 test('an adapter that is not there is refused by name', async () => {

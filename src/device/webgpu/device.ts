@@ -1,5 +1,6 @@
 /** The WebGPU device: memory, copies and programs on one adapter. */
 import { DeviceError, OutOfMemoryError } from '../../errors.ts';
+import { shaders, webgpuLowerings } from '../../generated/sources.ts';
 import type { DType, Device, DeviceBuffer, DeviceCounters, Executable, GpuFeatures, Placed, PlacedLaunch, Scratch } from '../types.ts';
 import type { FoundAdapter } from './adapter.ts';
 import { BufferUsage } from './constants.ts';
@@ -76,7 +77,7 @@ export class WebgpuDevice implements Device {
     this.features = probed?.features ?? {};
     const { matrices } = this.features;
     this.fingerprint = {
-      kind: 'webgpu', adapter: found.name, driver: found.driver, dawn: found.implementation,
+      kind: 'webgpu', adapter: found.name, driver: found.driver, dawn: found.implementation, kernels: shaders, lowerings: webgpuLowerings,
       ...(matrices === undefined ? {} : { matrices: `${matrices.M}x${matrices.N}x${matrices.K}` }),
     };
     const maxBuffer = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
