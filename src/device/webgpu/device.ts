@@ -11,7 +11,7 @@ import { Pipelines } from './pipelines.ts';
 import type { Probed } from './probe.ts';
 import { Staging } from './staging.ts';
 import { Textures } from './textures.ts';
-import { timeLaunch } from './time-launch.ts';
+import { trialsOn } from './trials.ts';
 import type { TuningMode, TuningStore } from './tuner.ts';
 import { Tuner } from './tuner.ts';
 
@@ -84,8 +84,9 @@ export class WebgpuDevice implements Device {
     this.memory = { arena: 'slots', alignment: BINDING_ALIGNMENT, maxBuffer };
     this.#pipelines = new Pipelines(device, this.counters);
     this.#staging = new Staging(device, this.counters);
-    const adapter = [found.name, found.driver, found.implementation].join(' | ');
-    this.tuner = new Tuner(tuning.mode, adapter, tuning.store, (launch) => timeLaunch(this, launch));
+    // What was the fastest of one version's kernels says nothing about another's.
+    const adapter = [found.name, found.driver, found.implementation, `kernels ${shaders}`].join(' | ');
+    this.tuner = new Tuner(tuning.mode, adapter, tuning.store, trialsOn(this, () => this.#host));
     this.#host = {
       tuner: this.tuner,
       device,

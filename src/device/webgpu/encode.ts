@@ -1,6 +1,6 @@
 /** Launches made ready for replay: variants chosen, pipelines, uniforms, textures and bind groups made once. */
 import { DeviceError } from '../../errors.ts';
-import type { Executable, PlacedLaunch, WebgpuLaunch } from '../types.ts';
+import type { PlacedLaunch, WebgpuLaunch } from '../types.ts';
 import { BufferUsage } from './constants.ts';
 import type { Encoded, ExecutableHost, TextureCopy } from './executable.ts';
 import { WebgpuExecutable } from './executable.ts';
@@ -12,7 +12,7 @@ import { scoped } from './scopes.ts';
 /** Uniform blocks lie this far apart: the largest `minUniformBufferOffsetAlignment` that WebGPU allows an adapter. */
 const SLOT = 256;
 
-export async function buildExecutable(host: ExecutableHost, launches: readonly PlacedLaunch[]): Promise<Executable> {
+export async function buildExecutable(host: ExecutableHost, launches: readonly PlacedLaunch[]): Promise<WebgpuExecutable> {
   const suitable = launches.filter((p) => {
     const only = (p.launch as WebgpuLaunch).adapter;
     return only === undefined || (only === 'software') === host.softwareKernels;
