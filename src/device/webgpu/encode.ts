@@ -42,6 +42,8 @@ export async function buildExecutable(host: ExecutableHost, launches: readonly P
       encoded.push({ pipeline: made.pipeline, group, grid: (kept[i].launch as WebgpuLaunch).grid, placed: kept[i], copies });
     };
     const error = await scoped(host.device, () => kept.forEach((_, i) => make(i)));
+    // A buffer for which there was no memory is told of by now, and explains why it cannot be bound.
+    host.check();
     if (error !== undefined) {
       // One scope for all is cheap; which launch it was is asked only when there was an error.
       for (let i = 0; i < kept.length; i++) {
