@@ -138,13 +138,15 @@ test('where free memory is not known, a failed allocation says what was asked fo
       return full.allocate(bytes, label);
     },
   };
-  const f = compile((x: Tensor) => [1, 2, 3, 4, 5, 6, 7].map((k) => x.mul(k).exp()).reduce((sum, v) => sum.matmul(v), x).sum(), { device: tight });
+  const f = compile((x: Tensor) => [1, 2, 3, 4, 5, 6, 7].map((k) => x.mul(k).exp()).reduce((sum, v) => sum.matmul(v), x).sum(),
+    { device: tight });
   const batch = (n: number): Tensor => tensor(new Float32Array(n * 2 ** 18), [n, 512, 512]);
   await rejects(() => f.prepare(batch(16)), OutOfMemoryError,
     /no room for .*; the Program takes \d+ bytes; how large a batch would fit is not known, since WebGPU does not tell/);
   assert.is(full.counters.bytesAllocated, 0);
   // What is over a binding is known, and said with what is not.
-  await rejects(() => f.prepare(batch(32)), OutOfMemoryError, /33554432 bytes, is over the 16777216 that tight can bind; .* 16 of 32 along the first axis fit/);
+  await rejects(() => f.prepare(batch(32)), OutOfMemoryError,
+    /33554432 bytes, is over the 16777216 that tight can bind; .* 16 of 32 along the first axis fit/);
   await f.prepare(batch(2));
   f.dispose();
 });

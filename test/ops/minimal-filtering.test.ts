@@ -47,7 +47,8 @@ function lowered(name: Name, device: 'cpu' | 'webgpu', { sizes: [n, side, c, k],
   const scratch = bytes.map((size) => ({ buffer: { bytes: size, label: 'scratch', dispose: () => {} }, byteOffset: 0, bytes: size }));
   const launches = lowering.launches({ attrs, inputs: placed[0], outputs: placed[1], scratch, features });
   const kernels = launches.map((launch) => ('shader' in launch ? launch.shader : launch.kernel));
-  return { work: lowering.work?.(placed[0], placed[1], attrs, features), minimal: kernels.some((kernel) => /^winograd/.test(kernel)), bytes, y, w };
+  const work = lowering.work?.(placed[0], placed[1], attrs, features);
+  return { work, minimal: kernels.some((kernel) => /^winograd/.test(kernel)), bytes, y, w };
 }
 
 const names = Object.keys(ops) as Name[];

@@ -122,7 +122,8 @@ class LaunchTrial implements Trial {
   }
 
   async bits(launch: WebgpuLaunch): Promise<Uint8Array[]> {
-    const results = launch.bindings.filter(({ access }) => access === 'write' || access === 'read-write').map(({ value }) => this.#own.get(value)!);
+    const written = launch.bindings.filter(({ access }) => access === 'write' || access === 'read-write');
+    const results = written.map(({ value }) => this.#own.get(value)!);
     for (const result of results) this.#fill(result);
     return this.#run(launch, 1, () => Promise.all(results.map(({ buffer }) =>
       this.#device.read(buffer, 0, Math.min(buffer.bytes, COMPARED_BYTES)))));

@@ -124,7 +124,9 @@ function forwardLaunches(
 type Method = typeof quick;
 
 /** How a convolution or its gradient by the input is filtered minimally, if no matrix units do it: `tiled` is y, or dx. */
-function minimalPlan(operands: readonly TensorType[], tiled: TensorType, attrs: ConvAttrs, method: Method, features?: GpuFeatures): Plan | undefined {
+function minimalPlan(
+  operands: readonly TensorType[], tiled: TensorType, attrs: ConvAttrs, method: Method, features?: GpuFeatures,
+): Plan | undefined {
   if (takesMatrices(features, ...operands)) return undefined;
   return winogradPlan({ tiled: tiled.shape, filter: operands[1].shape, attrs }, method);
 }
