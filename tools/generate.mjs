@@ -2,6 +2,7 @@
 //
 //   ops.ts, ops-api.ts               every op file under src/ops: for the table, and for the package's surface
 //   shaders.ts                       every shaders/*.wgsl, as a string
+//   sources.ts                       hashes of the sources that decide a device's bits, for fingerprints
 //   wasm-simd.ts, wasm-relaxed.ts    kernels/wasm/*.ts compiled by AssemblyScript, in base64: plain and relaxed SIMD
 //
 //   node tools/generate.mjs [--force] [--quiet]
@@ -79,11 +80,32 @@ function generateShaders() {
 }
 
 /**
+ * Hashes of what decides a device's bits: its kernels' texts, and for each device the lowerings with all that they stand on, from the
+ * gradients of ops to the rewriting of graphs. The cpu's kernels have a hash in their WASM build, with the compiler's version.
+ */
+export function sourceHashes(from = root) {
+  const hashOfFolders = (folders, ending, counts = () => true) => {
+    const hash = createHash('sha256');
+    const files = folders.flatMap((folder) => filesBelow(join(from, folder), ending).map((file) => `${folder}/${file}`)).filter(counts);
+    for (const file of files) hash.update(`${file}\n`).update(readFileSync(join(from, file)));
+    return hash.digest('hex').slice(0, 16);
+  };
+  const lowerings = (other) => hashOfFolders(['src/ops', 'src/graph', 'src/tensor'], '.ts', (file) => !file.startsWith(`src/ops/${other}/`));
+  return { shaders: hashOfFolders(['shaders'], '.wgsl'), cpuLowerings: lowerings('webgpu'), webgpuLowerings: lowerings('cpu') };
+}
+
+function generateSources() {
+  const hashes = Object.entries(sourceHashes());
+  const text = '\n' + hashes.map(([name, hash]) => `export const ${name}: string = '${hash}';\n`).join('');
+  return { name: 'sources.ts', from: 'shaders, src/ops, src/graph and src/tensor', hash: hashOf([text]), text: () => text };
+}
+
+/**
  * Brings src/generated up to date.
  * @returns {Promise<string[]>} names of the files that were written
  */
 export async function generate({ force = false } = {}) {
-  const jobs = [generateOps(), generateOpsApi(), generateShaders()];
+  const jobs = [generateOps(), generateOpsApi(), generateShaders(), generateSources()];
   const stale = jobs.filter(({ name, hash }) => force || currentHash(name) !== hash);
   await Promise.all(stale.map(async ({ name, from, hash, text }) => write(name, header(from, hash) + (await text()))));
   // The kernels of the cpu device have a builder of their own (a template, a list of exports).

@@ -46,7 +46,7 @@ export async function kernelContestant(name: string, device: Device, problem: Ke
       }),
       result: () => Promise.all(outputs.map(async ({ buffer, shape, dtype }) =>
         fromDeviceData(await device.read(buffer, 0, sizeOf(shape) * bytesPerElement[dtype]), dtype))),
-      facts: async () => lowering.work?.(inputs, outputs, attrs) ?? {},
+      facts: async () => lowering.work?.(inputs, outputs, attrs, device.features) ?? {},
       dispose,
     };
   } catch (error) {

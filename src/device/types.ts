@@ -142,7 +142,9 @@ export interface Lowering<A, L> {
   scratch?(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A): number[];
   launches(context: LowerContext<A>): L[];
   /** The method that these shapes are computed by and its FLOP, where they are not those that the op states: minimal filtering. */
-  work?(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A): { readonly method: string; readonly flop: number } | undefined;
+  work?(
+    inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A, features?: GpuFeatures,
+  ): { readonly method: string; readonly flop: number } | undefined;
 }
 
 export interface Lowerings<A> {

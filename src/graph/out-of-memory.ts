@@ -4,7 +4,7 @@ import { arenaOf } from './arena.ts';
 import type { Plan, Root } from './plan.ts';
 import type { Planned, ProgramMemory } from './planned.ts';
 
-/** Refuses what does not fit before anything is allocated, naming the node and the caller's line where one value is too large. */
+/** Refuses what is known not to fit before anything is allocated, naming the node and the caller's line where one value is too large. */
 export function assertFits(planned: Planned, device: Device): void {
   const { plan, memory } = planned;
   const { maxBuffer } = device.memory;
@@ -22,7 +22,8 @@ export function assertFits(planned: Planned, device: Device): void {
 }
 
 /**
- * Whether Programs find room beside what the device holds. They share variables and the arena, so the largest counts.
+ * Whether Programs find room beside what the device holds, as far as that is known. They share variables and the arena, so the largest
+ * counts.
  *
  * @param allocated bytes of their variables that the device holds already
  */
@@ -73,11 +74,17 @@ export function explain(error: unknown, memory: ProgramMemory): unknown {
 const broken = 1 / 256;
 
 /**
- * A slab device has one memory, so what is left of it is known; of others nobody tells. What a smaller arena gives back is not
- * counted: the larger one lies in one piece, and rarely where that was.
+ * Whether a device's free memory is known before it is asked for. A slab device has one memory, of which it knows what is left; WebGPU
+ * tells what can be bound, and nothing of what is free.
+ */
+export const roomIsKnown = (device: Device): boolean => device.memory.arena === 'slab';
+
+/**
+ * What a smaller arena gives back is not counted: the larger one lies in one piece, and rarely where that was. Infinite where it is not
+ * known, so that only what cannot be bound is refused beforehand.
  */
 function roomOf(device: Device): number {
-  if (device.memory.arena !== 'slab') return Infinity;
+  if (!roomIsKnown(device)) return Infinity;
   return Math.floor(device.memory.maxBuffer * (1 - broken)) - device.counters.bytesAllocated;
 }
 

@@ -1,7 +1,7 @@
 import type { Device, DeviceBuffer, Executable, HostData, Launch, Placed, PlacedLaunch, Scratch } from '../device/types.ts';
 import { bytesPerElement, sizeOf } from '../device/types.ts';
 import { copyLaunch } from '../device/copy.ts';
-import { DeviceError, GraphError } from '../errors.ts';
+import { DeviceError, GraphError, OutOfMemoryError } from '../errors.ts';
 import type { Arena } from './arena.ts';
 import { arenaOf } from './arena.ts';
 import type { Leaf } from './leaves.ts';
@@ -228,10 +228,20 @@ export class Program {
     }
   }
 
-  /** Encodes the launches for where the arena lies now. */
+  /** Encodes the launches for where the arena lies now, which it gives back where there is no memory for it. */
   async bind(): Promise<void> {
+    try {
+      this.#arena.ensure(this.#slotBytes);
+      await this.#encode();
+    } catch (error) {
+      // A device may tell late, so that what the arena was given last is a buffer in name alone.
+      if (error instanceof OutOfMemoryError) this.#arena.release();
+      throw explain(error, this.#planned);
+    }
+  }
+
+  async #encode(): Promise<void> {
     const { device } = this;
-    this.#orExplain(() => this.#arena.ensure(this.#slotBytes));
     this.#release();
     const segments: Segment[] = [];
     let launches: PlacedLaunch[] = [];

@@ -6,7 +6,7 @@ import { evaluate, evaluateNow, exclusively, settleNow } from '../graph/evaluate
 import { Leaf, fromDeviceData, isLeaf } from '../graph/leaves.ts';
 import type { LeafSource } from '../graph/leaves.ts';
 import { Value, topologicalOrder } from '../graph/node.ts';
-import { allocatedOf, fits, largestBatch } from '../graph/out-of-memory.ts';
+import { allocatedOf, fits, largestBatch, roomIsKnown } from '../graph/out-of-memory.ts';
 import type { ProgramMemory, ProgramSpec } from '../graph/planned.ts';
 import { planProgram } from '../graph/planned.ts';
 import type { ObservedStep, ProgramOutput } from '../graph/program.ts';
@@ -207,7 +207,8 @@ async function build({ spec, results }: Traced, name: string): Promise<Entry> {
 }
 
 /**
- * What to say of the largest batch that fits, found by planning. The first axis of the largest argument is the batch, as it is of
+ * What to say of the largest batch that fits, found by planning; that it is not known, where the device refused what by all that it tells
+ * should have fit. The first axis of the largest argument is the batch, as it is of
  * all others whose first axis is as long; nothing where there is none, or where the function takes no other.
  */
 async function fitting(leaves: readonly Argument[], trace: (leaves: readonly Argument[]) => Promise<Traced>): Promise<string> {
@@ -216,14 +217,16 @@ async function fitting(leaves: readonly Argument[], trace: (leaves: readonly Arg
   const [largest] = [...types].sort((a, b) => size(b) - size(a));
   const batch = largest?.shape[0] ?? 1;
   if (batch <= 1) return '';
+  const plan = async (n: number): Promise<{ device: Device; fit: boolean }> => {
+    const { spec } = await trace(leaves.map((x) => (typeof x === 'number' || x.shape[0] !== batch ? x
+      : { shape: [n, ...x.shape.slice(1)], dtype: x.dtype })));
+    const planned = planProgram(spec);
+    return { device: spec.device, fit: fits([planned.memory], spec.device, allocatedOf(planned)) };
+  };
   try {
-    const fitting = await largestBatch(batch, async (n) => {
-      const smaller = leaves.map((x) => (typeof x === 'number' || x.shape[0] !== batch ? x
-        : { shape: [n, ...x.shape.slice(1)], dtype: x.dtype }));
-      const { spec } = await trace(smaller);
-      const planned = planProgram(spec);
-      return fits([planned.memory], spec.device, allocatedOf(planned));
-    });
+    const { device, fit } = await plan(batch);
+    if (fit && !roomIsKnown(device)) return '; how large a batch would fit is not known, since WebGPU does not tell what memory is free';
+    const fitting = await largestBatch(batch, async (n) => (await plan(n)).fit);
     return `; of the input [${largest.shape}] ${fitting} of ${batch} along the first axis fit`;
   } catch (error) {
     if (error instanceof FoveaError) return '';

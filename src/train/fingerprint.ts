@@ -4,7 +4,10 @@ import { OptionError } from '../errors.ts';
 
 export type Fingerprint = Readonly<Record<string, string | number | boolean>>;
 
-/** Of Fovea's own steps that are not in the device's fingerprint: raised when a release computes other bits. */
+/**
+ * Raised when a release computes other bits from the same ops: in layers, optimizers or the training step. Kernels, lowerings, ops and
+ * graphs need no number: devices' fingerprints have hashes of their sources.
+ */
 const numerics = 1;
 
 /** @param options what was asked for of the computation: a config file may have been edited since */

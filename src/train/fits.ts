@@ -2,7 +2,7 @@
 import type { Batch } from '../data/loader.ts';
 import type { Device } from '../device/types.ts';
 import { OutOfMemoryError } from '../errors.ts';
-import { fits, largestBatch, totalOf } from '../graph/out-of-memory.ts';
+import { fits, largestBatch, roomIsKnown, totalOf } from '../graph/out-of-memory.ts';
 import type { ProgramMemory } from '../graph/planned.ts';
 import type { EvaluationStep, TrainStep } from './step.ts';
 
@@ -24,7 +24,7 @@ export interface RunMemory {
 /**
  * Plans both steps for a batch.
  *
- * @throws OutOfMemoryError where they do not fit, with the largest batch that does
+ * @throws OutOfMemoryError where they are known not to fit, with the largest batch for which they are not
  */
 export async function planRun(steps: Steps, batch: number): Promise<RunMemory> {
   const planned = await planBoth(steps, batch);
@@ -34,8 +34,10 @@ export async function planRun(steps: Steps, batch: number): Promise<RunMemory> {
     return fits([train, evaluation], steps.device);
   });
   const megabytes = Math.ceil(planned.total / 1e6);
+  // Where only bindings are known, a batch that passes may yet find too little memory.
+  const verb = roomIsKnown(steps.device) ? 'fits' : 'can be bound';
   throw new OutOfMemoryError(`a batch of ${batch} takes ${megabytes} MB, which do not fit on ${steps.device.name}; `
-    + (fitting > 0 ? `the largest batch that fits is ${fitting}` : 'not even one image fits')
+    + (fitting > 0 ? `the largest batch that ${verb} is ${fitting}` : `not even one image ${verb}`)
     + (steps.recompute ? '' : ', without recomputation'));
 }
 

@@ -2,11 +2,13 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { device, setDefaultDevice } from '../../src/device/index.ts';
+import type { Device } from '../../src/device/types.ts';
 import { GraphError, OutOfMemoryError } from '../../src/errors.ts';
 import { compile, packVariables, tensor, variable } from '../../src/fovea.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { rejects } from '../support/errors.ts';
 import { collectGarbage } from '../support/gc.ts';
+import { planningDevice } from '../support/planning-device.ts';
 
 const cpu = await device('cpu', { threads: 1 });
 setDefaultDevice(cpu);
@@ -123,6 +125,29 @@ test('a Program too large says which node, where and what would fit, and leaves 
   assert.is(await (await f(batch(1), y)).item(), first);
   assert.is(cpu.counters.bytesAllocated, before);
   await f.prepare(batch(largest), y);
+  f.dispose();
+});
+
+test('where free memory is not known, a failed allocation says what was asked for, and no batch that would fit', async () => {
+  const full = planningDevice();
+  const room = 64 * 2 ** 20;
+  const tight: Device = {
+    ...full, name: 'tight', memory: { ...full.memory, maxBuffer: 16 * 2 ** 20 },
+    allocate: (bytes, label) => {
+      if (full.counters.bytesAllocated + bytes > room) throw new OutOfMemoryError(`no room for ${label}`);
+      return full.allocate(bytes, label);
+    },
+  };
+  const f = compile((x: Tensor) => [1, 2, 3, 4, 5, 6, 7].map((k) => x.mul(k).exp()).reduce((sum, v) => sum.matmul(v), x).sum(),
+    { device: tight });
+  const batch = (n: number): Tensor => tensor(new Float32Array(n * 2 ** 18), [n, 512, 512]);
+  await rejects(() => f.prepare(batch(16)), OutOfMemoryError,
+    /no room for .*; the Program takes \d+ bytes; how large a batch would fit is not known, since WebGPU does not tell/);
+  assert.is(full.counters.bytesAllocated, 0);
+  // What is over a binding is known, and said with what is not.
+  await rejects(() => f.prepare(batch(32)), OutOfMemoryError,
+    /33554432 bytes, is over the 16777216 that tight can bind; .* 16 of 32 along the first axis fit/);
+  await f.prepare(batch(2));
   f.dispose();
 });
 

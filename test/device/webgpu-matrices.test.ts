@@ -21,7 +21,6 @@ const directions: Record<string, { readonly cpu: Lowering<any, any>; readonly we
   filterGrad: { cpu: onCpu.conv2dFilterGradLowering, webgpu: conv2dFilterGradLowering },
 };
 
-
 interface Case {
   readonly name: string;
   readonly x: Shape;

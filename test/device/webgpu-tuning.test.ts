@@ -1,14 +1,17 @@
 // time limit: 120 s
 /** Variants of the WebGPU kernels give equal bits, so choosing among them by time changes none; what is chosen is kept, and found again. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { Device, Lowering, Placed, Shape, WebgpuLaunch } from '../../src/device/types.ts';
 import { sizeOf } from '../../src/device/types.ts';
+import type { Choices } from '../../src/device/webgpu/index.ts';
 import { webgpu } from '../../src/device/webgpu/index.ts';
+import { read, write } from '../../src/device/webgpu/launch.ts';
 import { withVariant } from '../../src/device/webgpu/tuner.ts';
 import { fileStore } from '../../src/device/webgpu/tuning-file.ts';
+import { shaders } from '../../src/generated/sources.ts';
 import { conv2dFilterGradLowering } from '../../src/ops/webgpu/conv-filter-grad.ts';
 import { conv2dInputGradLowering, conv2dLowering } from '../../src/ops/webgpu/conv.ts';
 import { openWebgpu, suiteUnless } from '../support/webgpu.ts';
@@ -105,7 +108,29 @@ for (const direction of ['forward', 'inputGrad', 'filterGrad']) {
       await run(on, launches.map((l) => (l === tiled ? withVariant(l, variant) : l)));
       assert.equal(await result(), expected, variant.name);
     }
-  });}
+  });
+}
+
+subgroupTest('variants are timed by timestamps, and the choice gives the same bits', async () => {
+  const kept: Choices[] = [];
+  const own = await webgpu({
+    adapter: process.env.FOVEA_SUBGROUP_ADAPTER ?? 'lavapipe', kernels: 'hardware', tuning: 'measure',
+    tuningStore: { load: async () => ({}), save: async (_, choices) => void kept.push({ ...choices }) },
+  });
+  try {
+    const results = await Promise.all([own, withSubgroups.device].map(async (on) => {
+      const { launches, result } = launchesOf('forward', { ...strided, on });
+      await run(on, launches);
+      return { bits: await result(), names: launches.flatMap((l) => l.variants ?? []).map((v) => v.name) };
+    }));
+    assert.equal(results[0].bits, results[1].bits);
+    assert.is(kept.length, 1);
+    assert.ok(Object.values(kept[0]).every((name) => results[0].names.includes(name)), JSON.stringify(kept));
+    assert.is((own as unknown as { tuner: { measurements: number } }).tuner.measurements, results[0].names.length);
+  } finally {
+    own.dispose();
+  }
+});
 
 /** A new device that measures, with its choices in `file`: what a convolution gives, and how often it measured. */
 async function measured(file: string): Promise<{ bits: Uint8Array; measurements: number; warnings: string[] }> {
@@ -134,7 +159,8 @@ test('cold, warm and corrupted caches give equal bits; a warm one measures nothi
     const untuned = await result();
     const cold = await measured(file);
     assert.ok(cold.measurements >= 5);
-    const kept = Object.values(JSON.parse(readFileSync(file, 'utf8')).adapters as object)[0] as Record<string, string>;
+    const [adapter, kept] = Object.entries(JSON.parse(readFileSync(file, 'utf8')).adapters as Record<string, Choices>)[0];
+    assert.ok(adapter.endsWith(` | kernels ${shaders}`), 'choices are of one version of the kernels');
     const variant = launches.find((l) => l.variants !== undefined)!.variants!.map((v) => v.name);
     assert.ok(Object.values(kept).every((name) => variant.includes(name)), JSON.stringify(kept));
     const warm = await measured(file);
@@ -171,6 +197,52 @@ test('a cache of another format is ignored with a warning, and one that cannot b
   } finally {
     console.warn = warn;
     rmSync(folder, { recursive: true });
+  }
+});
+
+test('what others have saved meanwhile stays, and a file keeps the adapters saved last', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fovea-tuning-'));
+  try {
+    const file = join(folder, 'cache.json');
+    const [one, other] = [fileStore(file), fileStore(file)];
+    await one.save('a', { first: 'x', both: 'old' });
+    await other.save('a', { second: 'y', both: 'new' });
+    assert.equal(await one.load('a'), { first: 'x', both: 'new', second: 'y' });
+    await Promise.all(Array.from({ length: 8 }, (_, i) => fileStore(file).save('b', { [i]: 'z' })));
+    assert.equal(readdirSync(folder), ['cache.json'], 'temporary files are left');
+    for (let i = 0; i < 16; i++) await one.save(`adapter ${i}`, { key: 'name' });
+    assert.equal(await one.load('a'), {});
+    assert.equal(await one.load('adapter 0'), { key: 'name' });
+    assert.is(Object.keys(JSON.parse(readFileSync(file, 'utf8')).adapters as object).length, 16);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('a variant that is faster but gives other bits is found out, named and not used', async () => {
+  const warnings: string[] = [];
+  const { warn } = console;
+  console.warn = (words: string) => void warnings.push(words);
+  const own = await webgpu({ ...hardware, tuning: 'measure', tuningStore: { load: async () => ({}), save: async () => undefined } });
+  try {
+    const n = 1 << 20;
+    const place = (data: Float32Array<ArrayBuffer>): Placed => {
+      const buffer = own.allocate(4 * n, 'test');
+      own.write(buffer, 0, data);
+      return { shape: [n], dtype: 'float32', buffer, offset: 0, rows: 1, channels: n, stride: n };
+    };
+    const x = random(n);
+    const [from, to] = [place(x), place(new Float32Array(n))];
+    const replace = { T: 'u32' };
+    const grid = [n / 64, 1, 1] as const;
+    const variants = [{ name: 'all', grid, replace }, { name: 'the first workgroup', grid: [1, 1, 1] as const, replace }];
+    await run(own, [{ shader: 'copy', replace, uniforms: [n, 0, n, n, 0, n, n], bindings: [read(from), write(to)], grid, variants }]);
+    assert.equal(new Float32Array((await own.read(to.buffer, 0, 4 * n)).buffer), x);
+    assert.is(warnings.length, 1, warnings.join('; '));
+    assert.match(warnings[0], /copy: "the first workgroup" gives other bits than "all" here and is not used/);
+  } finally {
+    console.warn = warn;
+    own.dispose();
   }
 });
 

@@ -1,9 +1,12 @@
 import * as assert from 'uvu/assert';
 import type { DType, Placed, PlacedLaunch, WebgpuLaunch } from '../../src/device/types.ts';
 import { bytesPerElement, sizeOf } from '../../src/device/types.ts';
+import { findAdapter } from '../../src/device/webgpu/adapter.ts';
 import { copyLaunch, webgpu } from '../../src/device/webgpu/index.ts';
 import { shaderSource } from '../../src/device/webgpu/shader.ts';
 import { f32, linearGrid, read, write } from '../../src/device/webgpu/launch.ts';
+import { OutOfMemoryError } from '../../src/errors.ts';
+import { rejects } from '../support/errors.ts';
 import { openWebgpu, suiteUnless } from '../support/webgpu.ts';
 
 const { device, reason } = await openWebgpu();
@@ -143,7 +146,7 @@ test('says what it is', () => {
   assert.is(device.software, true);
   assert.is(device.why, 'named llvmpipe');
   assert.match(device.name, /^webgpu \(llvmpipe.*, software\)$/);
-  assert.equal(Object.keys(device.fingerprint), ['kind', 'adapter', 'driver', 'dawn']);
+  assert.equal(Object.keys(device.fingerprint), ['kind', 'adapter', 'driver', 'dawn', 'kernels', 'lowerings']);
 });
 
 test('an adapter that is not there is refused by name', async () => {
@@ -162,6 +165,32 @@ test('a batch that does not fit a binding: how many would', async () => {
     const limit = Number(/limit is (\d+)/.exec(e.message)![1]);
     assert.match(e.message, `at most ${Math.floor(limit / 2 ** 22)} of 64 along the first axis fit`);
   });
+});
+
+test('a buffer for which there was no memory is told of when it is bound, as such', async () => {
+  const { gpu } = await findAdapter({ adapter: 'llvmpipe' });
+  const requestAdapter = async (): Promise<object | null> => {
+    const adapter = (await gpu.requestAdapter({ featureLevel: 'compatibility' }))!;
+    return { info: adapter.info, limits: adapter.limits, features: adapter.features, requestDevice: async (wanted: GPUDeviceDescriptor) => {
+      const made = await adapter.requestDevice(wanted);
+      const [create, bind] = [made.createBuffer.bind(made), made.createBindGroup.bind(made)];
+      class GPUOutOfMemoryError { readonly message = 'nothing left'; }
+      // The error comes as late as it can, and what there is cannot be bound.
+      return Object.assign(made, {
+        createBuffer: (d: GPUBufferDescriptor) => create(d.label === 'large' ? { ...d, usage: 8 } : d),
+        createBindGroup: (d: GPUBindGroupDescriptor) => {
+          queueMicrotask(() => made.onuncapturederror!({ error: new GPUOutOfMemoryError() } as unknown as GPUUncapturedErrorEvent));
+          return bind(d);
+        },
+      });
+    } };
+  };
+  const own = await webgpu({ gpu: { requestAdapter } });
+  const value = (label: string): Placed =>
+    ({ shape: [64], dtype: 'float32', buffer: own.allocate(256, label), offset: 0, rows: 1, channels: 64, stride: 64 });
+  const [from, to] = [value('small'), value('large')];
+  await rejects(() => own.build([placed(copyLaunch(from, to))]), OutOfMemoryError, /is out of memory with \d+ bytes in use: nothing left/);
+  own.dispose();
 });
 
 test('memory counts go up and down, and a disposed buffer is refused by name', () => {

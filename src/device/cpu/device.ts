@@ -5,6 +5,7 @@
  * in which it was submitted. While a run is pending, writes, copies and releases wait for it in a queue; else they happen at once.
  */
 import { DeviceError } from '../../errors.ts';
+import { cpuLowerings } from '../../generated/sources.ts';
 import {
   bytesPerElement, type CpuArg, type CpuLaunch, type DType, type Device, type DeviceBuffer, type DeviceCounters, type Executable,
   type PlacedLaunch,
@@ -110,7 +111,7 @@ class CpuDevice implements Device {
     this.memory = { arena: 'slab', alignment: ALIGNMENT, maxBuffer: this.#allocator.capacity };
     const count = threads === 0 ? 'no workers' : `${threads} thread${threads === 1 ? '' : 's'}`;
     this.name = `cpu (${count}, ${relaxed ? 'relaxed SIMD' : 'SIMD'})`;
-    this.fingerprint = { kind: 'cpu', relaxedSimd: relaxed, kernels: hash };
+    this.fingerprint = { kind: 'cpu', relaxedSimd: relaxed, kernels: hash, lowerings: cpuLowerings };
     WebAssembly.Module.exports(module).filter((e) => e.kind === 'function' && !notKernels.has(e.name))
       .map((e) => e.name).sort().forEach((name, i) => this.#kernels.set(name, i));
   }

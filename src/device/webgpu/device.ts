@@ -1,5 +1,6 @@
 /** The WebGPU device: memory, copies and programs on one adapter. */
 import { DeviceError, OutOfMemoryError } from '../../errors.ts';
+import { shaders, webgpuLowerings } from '../../generated/sources.ts';
 import type { DType, Device, DeviceBuffer, DeviceCounters, Executable, GpuFeatures, Placed, PlacedLaunch, Scratch } from '../types.ts';
 import type { FoundAdapter } from './adapter.ts';
 import { BufferUsage } from './constants.ts';
@@ -10,7 +11,7 @@ import { Pipelines } from './pipelines.ts';
 import type { Probed } from './probe.ts';
 import { Staging } from './staging.ts';
 import { Textures } from './textures.ts';
-import { timeLaunch } from './time-launch.ts';
+import { trialsOn } from './trials.ts';
 import type { TuningMode, TuningStore } from './tuner.ts';
 import { Tuner } from './tuner.ts';
 
@@ -76,15 +77,16 @@ export class WebgpuDevice implements Device {
     this.features = probed?.features ?? {};
     const { matrices } = this.features;
     this.fingerprint = {
-      kind: 'webgpu', adapter: found.name, driver: found.driver, dawn: found.implementation,
+      kind: 'webgpu', adapter: found.name, driver: found.driver, dawn: found.implementation, kernels: shaders, lowerings: webgpuLowerings,
       ...(matrices === undefined ? {} : { matrices: `${matrices.M}x${matrices.N}x${matrices.K}` }),
     };
     const maxBuffer = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
     this.memory = { arena: 'slots', alignment: BINDING_ALIGNMENT, maxBuffer };
     this.#pipelines = new Pipelines(device, this.counters);
     this.#staging = new Staging(device, this.counters);
-    const adapter = [found.name, found.driver, found.implementation].join(' | ');
-    this.tuner = new Tuner(tuning.mode, adapter, tuning.store, (launch) => timeLaunch(this, launch));
+    // What was the fastest of one version's kernels says nothing about another's.
+    const adapter = [found.name, found.driver, found.implementation, `kernels ${shaders}`].join(' | ');
+    this.tuner = new Tuner(tuning.mode, adapter, tuning.store, trialsOn(this, () => this.#host));
     this.#host = {
       tuner: this.tuner,
       device,

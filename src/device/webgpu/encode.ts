@@ -1,6 +1,6 @@
 /** Launches made ready for replay: variants chosen, pipelines, uniforms, textures and bind groups made once. */
 import { DeviceError } from '../../errors.ts';
-import type { Executable, PlacedLaunch, WebgpuLaunch } from '../types.ts';
+import type { PlacedLaunch, WebgpuLaunch } from '../types.ts';
 import { BufferUsage } from './constants.ts';
 import type { Encoded, ExecutableHost, TextureCopy } from './executable.ts';
 import { WebgpuExecutable } from './executable.ts';
@@ -12,7 +12,7 @@ import { scoped } from './scopes.ts';
 /** Uniform blocks lie this far apart: the largest `minUniformBufferOffsetAlignment` that WebGPU allows an adapter. */
 const SLOT = 256;
 
-export async function buildExecutable(host: ExecutableHost, launches: readonly PlacedLaunch[]): Promise<Executable> {
+export async function buildExecutable(host: ExecutableHost, launches: readonly PlacedLaunch[]): Promise<WebgpuExecutable> {
   const suitable = launches.filter((p) => {
     const only = (p.launch as WebgpuLaunch).adapter;
     return only === undefined || (only === 'software') === host.softwareKernels;
@@ -42,6 +42,8 @@ export async function buildExecutable(host: ExecutableHost, launches: readonly P
       encoded.push({ pipeline: made.pipeline, group, grid: (kept[i].launch as WebgpuLaunch).grid, placed: kept[i], copies });
     };
     const error = await scoped(host.device, () => kept.forEach((_, i) => make(i)));
+    // A buffer for which there was no memory is told of by now, and explains why it cannot be bound.
+    host.check();
     if (error !== undefined) {
       // One scope for all is cheap; which launch it was is asked only when there was an error.
       for (let i = 0; i < kept.length; i++) {

@@ -1,20 +1,14 @@
 /** Replay of encoded launches: each run encodes one compute pass a segment, or one between copies into textures. */
 import { DeviceError } from '../../errors.ts';
 import type { DeviceCounters, Executable, Placed, PlacedLaunch, Scratch, WebgpuLaunch } from '../types.ts';
-import { BufferUsage } from './constants.ts';
+import { BufferUsage, MAP_MODE_READ } from './constants.ts';
 import { TEXTURE_WIDTH } from './launch.ts';
 import type { Pipelines } from './pipelines.ts';
 import { describeLaunch } from './pipelines.ts';
 import { scoped } from './scopes.ts';
+import { Segments } from './segments.ts';
 import type { Textures } from './textures.ts';
 import type { Tuner } from './tuner.ts';
-
-/** A software adapter blocks JavaScript while it computes, so its segments are kept about this long. */
-const SEGMENT_MS = 50;
-
-/** First guess of a software adapter's speed, by which the first run is cut; later runs are cut by what the first one took. */
-const FIRST_GUESS_FLOP_PER_MS = 5e6;
-const FIRST_GUESS_LAUNCH_MS = 0.2;
 
 /** What a device lends its executables. */
 export interface ExecutableHost {
@@ -63,9 +57,8 @@ export class WebgpuExecutable implements Executable {
   readonly #host: ExecutableHost;
   readonly #launches: readonly Encoded[];
   readonly #release: () => void;
-  /** Estimated milliseconds of each launch, on software adapters. */
-  readonly #cost: number[];
-  #cuts: readonly number[];
+  /** On software adapters; elsewhere a run is one. */
+  readonly #segments: Segments | undefined;
   #checked = false;
   #disposed = false;
 
@@ -75,8 +68,11 @@ export class WebgpuExecutable implements Executable {
     this.bytes = bytes;
     this.#launches = launches;
     this.#release = release;
-    this.#cost = launches.map((e) => FIRST_GUESS_LAUNCH_MS + e.placed.flop / FIRST_GUESS_FLOP_PER_MS);
-    this.#cuts = host.software ? cut(this.#cost) : [launches.length];
+    this.#segments = host.software ? new Segments(launches.map((e) => e.placed.flop)) : undefined;
+  }
+
+  get #ends(): readonly number[] {
+    return this.#segments?.ends ?? [this.#launches.length];
   }
 
   run(): Promise<void> {
@@ -95,14 +91,14 @@ export class WebgpuExecutable implements Executable {
     }
     const measured: number[] = [];
     let start = 0;
-    for (const end of this.#cuts) {
+    for (const end of this.#ends) {
       if (start > 0 && host.software) await turn();
       const before = performance.now();
       this.#submit(start, end);
       measured.push(performance.now() - before);
       start = end;
     }
-    if (host.software && measured.some((ms) => ms > 2 * SEGMENT_MS)) this.#recut(measured);
+    this.#segments?.took(measured);
   }
 
   /** Segment by segment in error scopes: a pipeline that failed to compile would otherwise run in no time at all. */
@@ -110,7 +106,7 @@ export class WebgpuExecutable implements Executable {
     const host = this.#host;
     const measured: number[] = [];
     let start = 0;
-    for (const end of this.#cuts) {
+    for (const end of this.#ends) {
       const before = performance.now();
       const error = await scoped(host.device, () => this.#submit(start, end));
       measured.push(performance.now() - before);
@@ -130,6 +126,14 @@ export class WebgpuExecutable implements Executable {
     const { device, counters } = this.#host;
     const began = performance.now();
     const encoder = device.createCommandEncoder();
+    this.#encode(encoder, start, end);
+    const commands = encoder.finish();
+    counters.encodeMs += performance.now() - began;
+    device.queue.submit([commands]);
+  }
+
+  /** Launches `start` to `end` in one pass, or one between copies into textures; timestamps are for one pass. */
+  #encode(encoder: GPUCommandEncoder, start: number, end: number, timestampWrites?: GPUComputePassTimestampWrites): void {
     let pass: GPUComputePassEncoder | undefined;
     for (let i = start; i < end; i++) {
       if (this.#launches[i].copies.length > 0) {
@@ -137,25 +141,34 @@ export class WebgpuExecutable implements Executable {
         pass = undefined;
         copyToTextures(encoder, this.#launches[i]);
       }
-      pass ??= encoder.beginComputePass();
+      pass ??= encoder.beginComputePass(timestampWrites && { timestampWrites });
       dispatch(pass, this.#launches[i]);
     }
     pass?.end();
-    const commands = encoder.finish();
-    counters.encodeMs += performance.now() - began;
-    device.queue.submit([commands]);
   }
 
-  /** Spreads what each segment took over its launches and cuts again. */
-  #recut(measured: readonly number[]): void {
-    let start = 0;
-    this.#cuts.forEach((end, s) => {
-      let estimated = 0;
-      for (let i = start; i < end; i++) estimated += this.#cost[i];
-      for (let i = start; i < end; i++) this.#cost[i] *= measured[s] / estimated;
-      start = end;
+  /**
+   * Milliseconds that one run takes, in one piece: between timestamps where the device has them, else by the clock until it is done. After
+   * a run.
+   */
+  time(): Promise<number> {
+    const { device, timestamps, check, inOrder } = this.#host;
+    return inOrder(async () => {
+      check();
+      await device.queue.onSubmittedWorkDone();
+      const before = performance.now();
+      const all = this.#launches.length;
+      let ms = 0;
+      if (timestamps && this.#launches.every(({ copies }) => copies.length === 0)) {
+        [ms] = await this.#timestamps(1, (encoder, writes) => this.#encode(encoder, 0, all, writes(0)));
+      } else {
+        this.#submit(0, all);
+        await device.queue.onSubmittedWorkDone();
+      }
+      check();
+      // Timestamps come in steps of 0.1 ms, and some drivers' are of no use.
+      return ms > 0 ? ms : performance.now() - before;
     });
-    this.#cuts = cut(this.#cost);
   }
 
   profile(): Promise<{ label: string; node: string; ms: number }[]> {
@@ -180,35 +193,40 @@ export class WebgpuExecutable implements Executable {
   }
 
   async #profileByTimestamps(): Promise<{ label: string; node: string; ms: number }[]> {
-    const { device } = this.#host;
     const rows: { label: string; node: string; ms: number }[] = [];
     const most = 2048;
     for (let start = 0; start < this.#launches.length; start += most) {
       const count = Math.min(most, this.#launches.length - start);
-      const querySet = device.createQuerySet({ type: 'timestamp', count: 2 * count });
-      const resolved = this.#host.createBuffer(16 * count, 'timestamps', BufferUsage.QUERY_RESOLVE | BufferUsage.COPY_SRC);
-      const staging = this.#host.createBuffer(16 * count, 'timestamps', BufferUsage.MAP_READ | BufferUsage.COPY_DST);
+      const times = await this.#timestamps(count, (encoder, writes) => {
+        for (let i = 0; i < count; i++) this.#encode(encoder, start + i, start + i + 1, writes(i));
+      });
+      times.forEach((ms, i) => rows.push({ ...this.#row(start + i), ms }));
+    }
+    return rows;
+  }
+
+  /** Submits what `encode` encodes, `count` passes with the timestamps of `writes(i)`, and returns how many milliseconds each took. */
+  async #timestamps(
+    count: number, encode: (encoder: GPUCommandEncoder, writes: (i: number) => GPUComputePassTimestampWrites) => void,
+  ): Promise<number[]> {
+    const { device } = this.#host;
+    const querySet = device.createQuerySet({ type: 'timestamp', count: 2 * count });
+    const resolved = this.#host.createBuffer(16 * count, 'timestamps', BufferUsage.QUERY_RESOLVE | BufferUsage.COPY_SRC);
+    const staging = this.#host.createBuffer(16 * count, 'timestamps', BufferUsage.MAP_READ | BufferUsage.COPY_DST);
+    try {
       const encoder = device.createCommandEncoder();
-      for (let i = 0; i < count; i++) {
-        copyToTextures(encoder, this.#launches[start + i]);
-        const pass = encoder.beginComputePass({
-          timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
-        });
-        dispatch(pass, this.#launches[start + i]);
-        pass.end();
-      }
+      encode(encoder, (i) => ({ querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 }));
       encoder.resolveQuerySet(querySet, 0, 2 * count, resolved, 0);
       encoder.copyBufferToBuffer(resolved, 0, staging, 0, 16 * count);
       device.queue.submit([encoder.finish()]);
-      await staging.mapAsync(1);
+      await staging.mapAsync(MAP_MODE_READ);
       const times = new BigUint64Array(staging.getMappedRange().slice(0));
-      for (let i = 0; i < count; i++) rows.push({ ...this.#row(start + i), ms: Number(times[2 * i + 1] - times[2 * i]) / 1e6 });
-      staging.unmap();
+      return Array.from({ length: count }, (_, i) => Number(times[2 * i + 1] - times[2 * i]) / 1e6);
+    } finally {
       this.#host.releaseBuffer(staging);
       this.#host.releaseBuffer(resolved);
       querySet.destroy();
     }
-    return rows;
   }
 
   #row(i: number): { label: string; node: string } {
@@ -239,19 +257,4 @@ function dispatch(pass: GPUComputePassEncoder, e: Encoded): void {
   pass.setPipeline(e.pipeline);
   pass.setBindGroup(0, e.group);
   pass.dispatchWorkgroups(e.grid[0], e.grid[1], e.grid[2]);
-}
-
-/** Ends of segments of at most SEGMENT_MS, or one launch. */
-function cut(cost: readonly number[]): number[] {
-  const ends: number[] = [];
-  let sum = 0;
-  cost.forEach((ms, i) => {
-    if (sum > 0 && sum + ms > SEGMENT_MS) {
-      ends.push(i);
-      sum = 0;
-    }
-    sum += ms;
-  });
-  ends.push(cost.length);
-  return ends;
 }

@@ -1,7 +1,7 @@
 /** The WebGPU device. */
 import { DeviceError } from '../../errors.ts';
 import type { Device } from '../types.ts';
-import type { GpuLike } from './adapter.ts';
+import type { FoundAdapter, GpuLike } from './adapter.ts';
 import { findAdapter } from './adapter.ts';
 import { WebgpuDevice } from './device.ts';
 import { probe, PROBED_FEATURES } from './probe.ts';
@@ -43,6 +43,26 @@ async function defaultStore(): Promise<TuningStore | undefined> {
   return fileStore();
 }
 
+/** Limits that are asked for as high as the adapter has them. */
+const LIMITS: readonly (keyof GPUSupportedLimits)[] = [
+  'maxStorageBufferBindingSize', 'maxBufferSize', 'maxComputeWorkgroupStorageSize', 'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY', 'maxStorageBuffersPerShaderStage',
+];
+
+/** @throws DeviceError where the adapter refuses */
+async function request({ adapter, name }: FoundAdapter, softwareKernels: boolean): Promise<GPUDevice> {
+  const requiredLimits: Record<string, number> = {};
+  for (const limit of LIMITS) requiredLimits[limit] = adapter.limits[limit] as number;
+  requiredLimits.maxComputeInvocationsPerWorkgroup = Math.min(256, adapter.limits.maxComputeInvocationsPerWorkgroup);
+  const useful = ['timestamp-query', 'shader-f16', ...(softwareKernels ? [] : PROBED_FEATURES)] as GPUFeatureName[];
+  const requiredFeatures = useful.filter((feature) => adapter.features.has(feature));
+  try {
+    return await adapter.requestDevice({ label: 'fovea', requiredLimits, requiredFeatures });
+  } catch (cause) {
+    throw new DeviceError(`${name} gives no device: ${(cause as Error).message}`, { cause });
+  }
+}
+
 const modes: readonly TuningMode[] = ['table', 'measure', 'off'];
 
 /**
@@ -54,25 +74,11 @@ export async function webgpu(options: WebgpuOptions = {}): Promise<WebgpuDeviceI
     throw new DeviceError(`tuning is ${JSON.stringify(options.tuning)}; expected one of ${modes.join(', ')}`);
   }
   const found = await findAdapter(options);
-  const { adapter } = found;
-  const wanted: (keyof GPUSupportedLimits)[] = [
-    'maxStorageBufferBindingSize', 'maxBufferSize', 'maxComputeWorkgroupStorageSize', 'maxComputeWorkgroupSizeX',
-    'maxComputeWorkgroupSizeY', 'maxStorageBuffersPerShaderStage',
-  ];
-  const requiredLimits: Record<string, number> = {};
-  for (const name of wanted) requiredLimits[name] = adapter.limits[name] as number;
-  requiredLimits.maxComputeInvocationsPerWorkgroup = Math.min(256, adapter.limits.maxComputeInvocationsPerWorkgroup);
   const softwareKernels = (options.kernels ?? (found.software ? 'software' : 'hardware')) === 'software';
-  const useful = ['timestamp-query', 'shader-f16', ...(softwareKernels ? [] : PROBED_FEATURES)] as GPUFeatureName[];
-  const requiredFeatures = useful.filter((feature) => adapter.features.has(feature));
-  let device: GPUDevice;
-  try {
-    device = await adapter.requestDevice({ label: 'fovea', requiredLimits, requiredFeatures });
-  } catch (cause) {
-    throw new DeviceError(`${found.name} gives no device: ${(cause as Error).message}`, { cause });
-  }
+  // An adapter gives one device, so the one for trying things comes from another of the same kind.
+  const probed = softwareKernels ? undefined : await probe(await request(await findAdapter(options), false), found.adapter.info);
+  const device = await request(found, softwareKernels);
   const mode = options.tuning ?? (found.software ? 'table' : 'measure');
   const store = mode === 'measure' ? options.tuningStore ?? await defaultStore() : undefined;
-  const probed = softwareKernels ? undefined : await probe(device, adapter);
   return new WebgpuDevice(device, found, softwareKernels, { mode, store }, probed);
 }

@@ -14,6 +14,9 @@ export const PROBED_FEATURES = ['subgroups', 'chromium-experimental-subgroup-mat
 /** A matrix product of a few instructions that takes longer than this hangs. */
 const PATIENCE_MS = 10_000;
 
+/** What is said of a shader that hangs: nothing more is asked of its device then. */
+const NO_ANSWER = `no answer in ${PATIENCE_MS / 1000} seconds`;
+
 /** Bytes of workgroup memory that the largest tiles of tile_matrices.wgsl take. */
 const WORKGROUP_BYTES = 28672;
 
@@ -36,23 +39,36 @@ type AdapterInfo = GPUAdapterInfo & {
   readonly subgroupMinSize?: number; readonly subgroupMaxSize?: number; readonly subgroupMatrixConfigs?: Iterable<MatrixConfig>;
 };
 
-/** Tries what the device was made with of PROBED_FEATURES. Never rejects: what fails is not there. */
-export async function probe(device: GPUDevice, adapter: GPUAdapter): Promise<Probed> {
-  const subgroup = await subgroupOf(device, adapter.info);
-  if (typeof subgroup === 'string') return { features: {}, words: [`no subgroups: ${subgroup}`, 'no matrix units: they need subgroups'] };
-  const matrices = await matricesOf(device, adapter.info, subgroup);
+/**
+ * Tries what a device was made with of PROBED_FEATURES. The device is used up: a shader that hangs may leave its queue hung for ever, so
+ * nothing else should be done on it. Never rejects: what fails is not there.
+ *
+ * @param patience milliseconds after which a shader counts as hung
+ */
+export async function probe(device: GPUDevice, info: GPUAdapterInfo, patience = PATIENCE_MS): Promise<Probed> {
+  const ask: Ask = (shader, replace, size) => run(device, shader, replace, size, patience);
+  const subgroup = await subgroupOf(device, info, ask);
+  const matrices = typeof subgroup === 'string' ? 'they need subgroups' : await matricesOf(device, info, subgroup, ask);
+  // Dawn waits for the queue when it destroys a device: one that hangs is left alone.
+  if (![subgroup, matrices].some((found) => typeof found === 'string' && found.includes(NO_ANSWER))) device.destroy();
+  if (typeof subgroup === 'string') return { features: {}, words: [`no subgroups: ${subgroup}`, `no matrix units: ${String(matrices)}`] };
   const found = `subgroups of ${subgroup}`;
   if (typeof matrices === 'string') return { features: { subgroup }, words: [found, `no matrix units: ${matrices}`] };
   const { M, N, K } = matrices;
   return { features: { subgroup, matrices: { M, N, K } }, words: [found, `matrix units of ${M}x${N}x${K}`] };
 }
 
+/** Runs one workgroup of a shader that fills a buffer of so many bytes: these, or what went wrong. */
+type Ask = (shader: string, replace: Record<string, number>, size: number) => Promise<ArrayBuffer | string>;
+
 /** Threads of a subgroup, or why kernels cannot use it. */
-async function subgroupOf(device: GPUDevice, { subgroupMinSize: least, subgroupMaxSize: most }: AdapterInfo): Promise<number | string> {
+async function subgroupOf(
+  device: GPUDevice, { subgroupMinSize: least, subgroupMaxSize: most }: AdapterInfo, ask: Ask,
+): Promise<number | string> {
   if (!device.features.has('subgroups')) return 'not offered';
   if (least === undefined || least !== most) return `their sizes are from ${least} to ${most}`;
   const threads = 2 * most;
-  const out = await run(device, 'probe_subgroups', { THREADS: threads }, 16 * threads);
+  const out = await ask('probe_subgroups', { THREADS: threads }, 16 * threads);
   if (typeof out === 'string') return out;
   const words = new Uint32Array(out);
   for (let lane = 0; lane < threads; lane++) {
@@ -64,7 +80,7 @@ async function subgroupOf(device: GPUDevice, { subgroupMinSize: least, subgroupM
 }
 
 /** The largest product of float16 with sums in float32 that gives what it should, or why there is none. */
-async function matricesOf(device: GPUDevice, info: AdapterInfo, subgroup: number): Promise<MatrixConfig | string> {
+async function matricesOf(device: GPUDevice, info: AdapterInfo, subgroup: number, ask: Ask): Promise<MatrixConfig | string> {
   if (!device.features.has('chromium-experimental-subgroup-matrix')) return 'not offered';
   if (!device.features.has('shader-f16')) return 'they need shader-f16';
   const { maxComputeWorkgroupStorageSize: bytes, maxComputeInvocationsPerWorkgroup: threads } = device.limits;
@@ -76,16 +92,17 @@ async function matricesOf(device: GPUDevice, info: AdapterInfo, subgroup: number
   const list = all.map((c) => `${c.componentType} to ${c.resultComponentType} ${c.M}x${c.N}x${c.K}`).join(', ');
   let why = `none of float16 with sums in float32 among ${list || 'none at all'}`;
   for (const config of suitable) {
-    const failure = await matrixFailure(device, config, subgroup);
+    const failure = await matrixFailure(config, subgroup, ask);
     if (failure === undefined) return config;
     why = `${config.M}x${config.N}x${config.K}: ${failure}`;
+    if (failure === NO_ANSWER) break;
   }
   return why;
 }
 
-async function matrixFailure(device: GPUDevice, { M, N, K }: MatrixConfig, subgroup: number): Promise<string | undefined> {
+async function matrixFailure({ M, N, K }: MatrixConfig, subgroup: number, ask: Ask): Promise<string | undefined> {
   const subgroups = 2;
-  const out = await run(device, 'probe_matrices', { M, N, K, THREADS: subgroups * subgroup }, 4 * subgroups * M * N);
+  const out = await ask('probe_matrices', { M, N, K, THREADS: subgroups * subgroup }, 4 * subgroups * M * N);
   if (typeof out === 'string') return out;
   const got = new Float32Array(out);
   for (let i = 0; i < got.length; i++) {
@@ -97,15 +114,19 @@ async function matrixFailure(device: GPUDevice, { M, N, K }: MatrixConfig, subgr
   return undefined;
 }
 
-/** Runs one workgroup of a shader that fills a buffer: its bytes, or what went wrong. */
-async function run(device: GPUDevice, shader: string, replace: Record<string, number>, size: number): Promise<ArrayBuffer | string> {
-  const buffer = device.createBuffer({ label: shader, size, usage: BufferUsage.STORAGE | BufferUsage.COPY_SRC });
-  const staging = device.createBuffer({ label: shader, size, usage: BufferUsage.MAP_READ | BufferUsage.COPY_DST });
+async function run(
+  device: GPUDevice, shader: string, replace: Record<string, number>, size: number, patience: number,
+): Promise<ArrayBuffer | string> {
+  const made: GPUBuffer[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer in ${PATIENCE_MS / 1000} seconds`)), PATIENCE_MS);
+    timer = setTimeout(() => reject(new Error(NO_ANSWER)), patience);
   });
   try {
+    const buffer = device.createBuffer({ label: shader, size, usage: BufferUsage.STORAGE | BufferUsage.COPY_SRC });
+    made.push(buffer);
+    const staging = device.createBuffer({ label: shader, size, usage: BufferUsage.MAP_READ | BufferUsage.COPY_DST });
+    made.push(staging);
     const error = await Promise.race([late, scoped(device, () => {
       const module = device.createShaderModule({ label: shader, code: shaderSource(shader, replace) });
       const pipeline = device.createComputePipeline({ label: shader, layout: 'auto', compute: { module, entryPoint: 'main' } });
@@ -126,8 +147,7 @@ async function run(device: GPUDevice, shader: string, replace: Record<string, nu
     return firstLine((error as Error).message);
   } finally {
     clearTimeout(timer);
-    buffer.destroy();
-    staging.destroy();
+    for (const buffer of made) buffer.destroy();
   }
 }
 

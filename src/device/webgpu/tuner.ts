@@ -1,6 +1,7 @@
 /**
- * Choosing among a launch's variants by time. Variants give equal bits, so what is chosen changes nothing but speed. Choices are kept
- * by adapter: those of tuning-table.ts come with the package, others are measured when a Program is built and go into a store.
+ * Choosing among a launch's variants by time. Variants give equal bits, which is seen to before one is chosen, so choices change nothing
+ * but speed. They are kept by adapter and version of the kernels: those of tuning-table.ts come with the package, others are measured
+ * when a Program is built and go into a store.
  */
 import type { WebgpuLaunch } from '../types.ts';
 import { tuningTable } from './tuning-table.ts';
@@ -17,10 +18,26 @@ export interface TuningStore {
 /** `table`: what comes with the package, else the default. `measure`: also what is in the store, else measured. `off`: the default. */
 export type TuningMode = 'table' | 'measure' | 'off';
 
-/** Time that the variants of one Program may take to measure; what is left then has the default, and its turn with the next Program. */
+/** Time that the variants of one Program may take to compile and measure; what is left then has the default, and its turn with the next. */
 const BUDGET_MS = 4000;
 
 type Variant = NonNullable<WebgpuLaunch['variants']>[number];
+
+/** Tries a launch's variants. */
+export interface Trial {
+  /** Milliseconds of the launch with a variant in place. */
+  time(launch: WebgpuLaunch): Promise<number>;
+  /** What it writes, or as much of it as tells variants apart, from operands that are the same each time. */
+  bits(launch: WebgpuLaunch): Promise<readonly Uint8Array[]>;
+  dispose(): void;
+}
+
+/** What the tuner asks of its device. */
+export interface Trials {
+  /** Compiles launches in parallel, for later. */
+  compile(launches: readonly WebgpuLaunch[]): Promise<void>;
+  open(launch: WebgpuLaunch): Promise<Trial>;
+}
 
 /** `conv2d_forward_tiles|VEC=1,V=vec4f|10,6,9,0`: launches that are expected to be fastest with the same variant. */
 export function tuningKey(launch: WebgpuLaunch): string {
@@ -40,56 +57,108 @@ export class Tuner {
   readonly #mode: TuningMode;
   readonly #adapter: string;
   readonly #store: TuningStore | undefined;
-  /** Milliseconds that a launch takes, on memory of its own. */
-  readonly #time: (launch: WebgpuLaunch) => Promise<number>;
+  readonly #trials: Trials;
+  readonly #log: (line: string) => void;
   readonly #shipped: Choices;
   #kept: Choices | undefined;
-  /** Launches timed since the device was made. */
+  /** Keys that could not be measured: they have the default and are not tried again. */
+  readonly #failed = new Set<string>();
+  /** Variants timed since the device was made. */
   measurements = 0;
 
-  constructor(mode: TuningMode, adapter: string, store: TuningStore | undefined, time: (launch: WebgpuLaunch) => Promise<number>) {
+  constructor(
+    mode: TuningMode, adapter: string, store: TuningStore | undefined, trials: Trials, log: (line: string) => void = console.warn,
+  ) {
     this.#mode = mode;
     this.#adapter = adapter;
     this.#store = store;
-    this.#time = time;
+    this.#trials = trials;
+    this.#log = (line) => log(`fovea: tuning: ${line}`);
     this.#shipped = tuningTable.find((entry) => entry.adapter.test(adapter))?.choices ?? {};
   }
 
-  /** The launches with their variants chosen, in the same order. */
+  /** The launches with their variants chosen, in the same order. Never rejects: what cannot be measured has the default. */
   async choose(launches: readonly WebgpuLaunch[]): Promise<WebgpuLaunch[]> {
-    if (this.#mode === 'measure') this.#kept ??= await this.#store?.load(this.#adapter) ?? {};
-    const until = performance.now() + BUDGET_MS;
-    let learned = false;
-    const chosen: WebgpuLaunch[] = [];
-    for (const launch of launches) {
-      const { variants } = launch;
-      if (variants === undefined) {
-        chosen.push(launch);
-        continue;
-      }
-      const key = tuningKey(launch);
-      const known = this.#mode === 'off' ? undefined : this.#shipped[key] ?? this.#kept?.[key];
-      // A name that is not there is of another version of the package.
-      let variant = variants.find((v) => v.name === known);
-      if (variant === undefined && this.#mode === 'measure' && performance.now() < until) {
-        variant = await this.#fastest(launch);
-        this.#kept![key] = variant.name;
-        learned = true;
-      }
-      chosen.push(withVariant(launch, variant ?? variants[0]));
-    }
-    if (learned) await this.#store?.save(this.#adapter, this.#kept!);
-    return chosen;
+    if (this.#mode === 'measure') await this.#learn(launches);
+    return launches.map((launch) => (launch.variants === undefined ? launch : withVariant(launch, this.#known(launch) ?? launch.variants[0])));
   }
 
-  async #fastest(launch: WebgpuLaunch): Promise<Variant> {
-    let best: Variant | undefined;
-    let least = Infinity;
-    for (const variant of launch.variants!) {
-      const ms = await this.#time(withVariant(launch, variant));
-      this.measurements++;
-      if (best === undefined || ms < least) [best, least] = [variant, ms];
+  #known(launch: WebgpuLaunch): Variant | undefined {
+    const key = tuningKey(launch);
+    const name = this.#mode === 'off' ? undefined : this.#shipped[key] ?? this.#kept?.[key];
+    // A name that is not there is of another version of the package.
+    return launch.variants!.find((v) => v.name === name);
+  }
+
+  /** Measures what is not known of the launches, as far as the time goes. */
+  async #learn(launches: readonly WebgpuLaunch[]): Promise<void> {
+    this.#kept ??= await this.#store?.load(this.#adapter) ?? {};
+    const unknown = new Map(launches.filter((l) => l.variants !== undefined && this.#known(l) === undefined).map((l) => [tuningKey(l), l]));
+    for (const key of this.#failed) unknown.delete(key);
+    if (unknown.size === 0) return;
+    const until = performance.now() + BUDGET_MS;
+    // All at once, since adapters compile in parallel; how that went is asked for when a launch has its turn.
+    const compiled = [...unknown.values()].map((launch) =>
+      this.#trials.compile(launch.variants!.map((v) => withVariant(launch, v))).then(() => undefined, (error: Error) => ({ error })));
+    let done = 0;
+    for (const [key, launch] of unknown) {
+      const ready = await inTime(compiled[done], until);
+      if (ready === 'late') break;
+      try {
+        if (ready !== undefined) throw ready.error;
+        this.#kept[key] = (await this.#fastest(launch)).name;
+      } catch (error) {
+        this.#failed.add(key);
+        this.#log(`${launch.shader} keeps its default (${key}): ${(error as Error).message}`);
+      }
+      done++;
     }
-    return best!;
+    if (done < unknown.size) {
+      this.#log(`${unknown.size - done} of ${unknown.size} kinds of launches keep their default for now: ${BUDGET_MS / 1000} s are up`);
+    }
+    await this.#store?.save(this.#adapter, this.#kept);
+  }
+
+  /**
+   * The fastest of the variants that give the default's bits. All should, but whether a compiler contracts multiplications and additions
+   * is its own affair in each of them.
+   */
+  async #fastest(launch: WebgpuLaunch): Promise<Variant> {
+    const [first] = launch.variants!;
+    const trial = await this.#trials.open(launch);
+    try {
+      const timed: { variant: Variant; ms: number }[] = [];
+      for (const variant of launch.variants!) {
+        timed.push({ variant, ms: await trial.time(withVariant(launch, variant)) });
+        this.measurements++;
+      }
+      timed.sort((a, b) => a.ms - b.ms);
+      let expected: readonly Uint8Array[] | undefined;
+      for (const { variant } of timed) {
+        if (variant === first) break;
+        expected ??= await trial.bits(withVariant(launch, first));
+        if (equal(await trial.bits(withVariant(launch, variant)), expected)) return variant;
+        this.#log(`${launch.shader}: "${variant.name}" gives other bits than "${first.name}" here and is not used`);
+      }
+      return first;
+    } finally {
+      trial.dispose();
+    }
   }
 }
+
+/** What `work` comes to, or 'late' where the time is up before. */
+async function inTime<T>(work: Promise<T>, until: number): Promise<T | 'late'> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), Math.max(0, until - performance.now()));
+  });
+  try {
+    return performance.now() < until ? await Promise.race([work, late]) : 'late';
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const equal = (a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean =>
+  a.every((bytes, i) => bytes.length === b[i].length && bytes.every((v, j) => v === b[i][j]));

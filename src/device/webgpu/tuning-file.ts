@@ -1,10 +1,14 @@
 /** The store of tuning choices in a file of the user's cache folder. Node only; reach it by dynamic import. */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Choices, TuningStore } from './tuner.ts';
 
 const FORMAT = 1;
+
+/** Adapters, with versions of driver and kernels, whose choices are kept: those saved last. */
+const MOST_ADAPTERS = 16;
 
 interface Contents {
   readonly format: number;
@@ -47,14 +51,18 @@ export function fileStore(file: string = tuningFile()): TuningStore {
   return {
     load: async (adapter) => ({ ...(await contents(file)).adapters[adapter] }),
     async save(adapter, choices) {
+      const temporary = `${file}.${randomUUID()}`;
       try {
-        const { adapters } = await contents(file);
+        // What another process has learned meanwhile stays.
+        const { [adapter]: before, ...others } = (await contents(file)).adapters;
+        const last = Object.entries(others).slice(1 - MOST_ADAPTERS);
+        const adapters = Object.fromEntries([...last, [adapter, { ...before, ...choices }]]);
         await mkdir(dirname(file), { recursive: true });
-        const temporary = `${file}.${process.pid}`;
-        await writeFile(temporary, `${JSON.stringify({ format: FORMAT, adapters: { ...adapters, [adapter]: choices } }, null, 1)}\n`);
+        await writeFile(temporary, `${JSON.stringify({ format: FORMAT, adapters }, null, 1)}\n`);
         await rename(temporary, file);
       } catch {
         // a cache that cannot be written costs time, not the run
+        await rm(temporary, { force: true }).catch(() => undefined);
       }
     },
   };

@@ -2,6 +2,8 @@
 import type { CpuLaunch, Placed, Scratch } from '../../device/types.ts';
 import { SCRATCH_BYTES } from '../../device/cpu/layout.ts';
 import type { ConvAttrs } from '../support/conv.ts';
+import type { ConvWork } from '../support/winograd.ts';
+import { filtersBeforeStatistics, minimalWork } from '../support/winograd.ts';
 
 const NR = 8;
 const MR = 4;
@@ -90,17 +92,7 @@ export function winogradBytes(sizes: Sizes): number | undefined {
   return cut && large.planes * cut.plane;
 }
 
-/**
- * Pixels of a channel, over the batch, from which the smaller tile serves in training. With fewer, one ReLU that its rounding flips at
- * zero weighs more than the rule for networks allows; with more, flips are as rare as between two orders of a direct product's terms
- * (docs/rejected.md has the figures).
- */
-const LEAST_PIXELS = 512;
-
-function smallPlan(sizes: Sizes) {
-  const [n, h, w] = sizes.output;
-  return n * h * w >= LEAST_PIXELS ? plan(sizes, small) : undefined;
-}
+const smallPlan = (sizes: Sizes) => (filtersBeforeStatistics(sizes.output) ? plan(sizes, small) : undefined);
 
 /** Bytes of the transformed filters by the smaller tile. */
 export function smallWinogradBytes(sizes: Sizes): number | undefined {
@@ -108,44 +100,24 @@ export function smallWinogradBytes(sizes: Sizes): number | undefined {
   return cut && small.planes * cut.plane;
 }
 
-/**
- * FLOP by F(m x m, 3x3), n = m + 2: a multiply-add in each of n^2 planes for every block and pair of channels, and the transforms'
- * additions and multiplications by constants, counted as multiply-adds of their matrices (n x n of input, m x n of output, n x 3 of
- * filters, on both sides).
- */
-function minimalFlop({ size: m }: Tile, blocks: number, c: number, k: number): number {
-  const n = m + 2;
-  return 2 * (n * n * blocks * c * k + blocks * (2 * n * n * n * c + m * n * (n + m) * k) + 3 * n * (3 + n) * c * k);
-}
-
-/** How a convolution is done, for tables, and its FLOP. */
-interface Work {
-  readonly method: string;
-  readonly flop: number;
-}
-
-const work = (tile: Tile, blocks: number, c: number, k: number): Work => (
-  { method: `F(${tile.size}x${tile.size},3x3)`, flop: minimalFlop(tile, blocks, c, k) }
-);
-
 /** Method and FLOP of a convolution or input gradient, or undefined where it is done directly. */
-export function winogradWork(sizes: Sizes): Work | undefined {
+export function winogradWork(sizes: Sizes): ConvWork | undefined {
   const cut = plan(sizes, large);
-  return cut && work(large, cut.all, cut.c, cut.k);
+  return cut && minimalWork(large.size, cut.all, cut.c, cut.k);
 }
 
 /** The same by the smaller tile. */
-export function smallWinogradWork(sizes: Sizes): Work | undefined {
+export function smallWinogradWork(sizes: Sizes): ConvWork | undefined {
   const cut = smallPlan(sizes);
-  return cut && work(small, cut.all, cut.c, cut.k);
+  return cut && minimalWork(small.size, cut.all, cut.c, cut.k);
 }
 
 /** The same of a filter gradient. */
 export function winogradFilterGradWork(
   x: readonly number[], dy: readonly number[], filter: readonly number[], attrs: ConvAttrs,
-): Work | undefined {
+): ConvWork | undefined {
   const cut = filterGradPlan(x, dy, filter, attrs);
-  return cut && work(large, cut.all, filter[3], filter[0]);
+  return cut && minimalWork(large.size, cut.all, filter[3], filter[0]);
 }
 
 interface WinogradParts {

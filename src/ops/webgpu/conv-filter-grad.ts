@@ -1,5 +1,5 @@
 /** Lowering of convolution's filter gradient: partial sums over runs of rows, then their sum. */
-import type { LowerContext, Lowering, Placed, Scratch, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
+import type { GpuFeatures, LowerContext, Lowering, Placed, Scratch, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable, sizeOf } from '../../device/types.ts';
 import { copyLaunch } from '../../device/webgpu/copy.ts';
 import { boundOffset, images, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
@@ -8,7 +8,8 @@ import { convUniforms } from './conv.ts';
 import { takesMatrices, tiledProduct } from './matrices.ts';
 import { inScratch, padChannels, padded, paddedBytes, padsChannels } from './pad-channels.ts';
 import { sumRuns } from './reduce.ts';
-import { winogradFilterGrad, winogradFilterGradScratch } from './winograd.ts';
+import type { Plan } from './winograd.ts';
+import { filterGradient, winogradFilterGrad, winogradFilterGradScratch, winogradPlan, winogradWork } from './winograd.ts';
 
 type Attrs = ConvAttrs & { readonly filterShape: Shape };
 
@@ -42,12 +43,19 @@ function paddedAtOnce(x: Shape, dy: Shape, runs: number): number {
   return Math.min(n, Math.max(fit, Math.ceil(rowsPerRun(dy, runs) / outH) + 1));
 }
 
+/** How the gradient is computed by minimal filtering, if no matrix units do it. */
+function minimalPlan(x: TensorType, dy: TensorType, attrs: Attrs, features?: GpuFeatures): Plan | undefined {
+  if (takesMatrices(features, x, dy)) return undefined;
+  return winogradPlan({ tiled: dy.shape, filter: attrs.filterShape, attrs }, filterGradient);
+}
+
 export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
   scratch([x, dy], [dw], attrs) {
     const { filterShape } = attrs;
-    const minimal = winogradFilterGradScratch({ tiled: dy.shape, filter: filterShape, attrs });
+    const plan = minimalPlan(x, dy, attrs);
     const runs = runsOf(dy, filterShape);
-    if (minimal !== undefined) {
+    if (plan !== undefined) {
+      const minimal = winogradFilterGradScratch(plan);
       // Matrix units, if the adapter turns out to have them, go the direct way.
       const partials = runs > 1 && [x, dy].every(({ dtype }) => dtype === 'float16') ? 4 * runs * sizeOf(dw.shape) : 0;
       return [Math.max(minimal[0], partials), ...minimal.slice(1)];
@@ -56,11 +64,14 @@ export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
     const bytes = 4 * sizeOf(padded(filterShape));
     return [runs * bytes, bytes, paddedBytes(paddedAtOnce(x.shape, dy.shape, runs), x.shape)];
   },
+  work([x, dy], _outputs, attrs, features) {
+    const plan = minimalPlan(x, dy, attrs, features);
+    return plan && winogradWork(plan);
+  },
   launches(context) {
     const { inputs: [x, dy], outputs: [dw], scratch, attrs, features } = context;
-    if (!takesMatrices(features, x, dy) && winogradFilterGradScratch({ tiled: dy.shape, filter: dw.shape, attrs }) !== undefined) {
-      return winogradFilterGrad(x, dy, dw, scratch, attrs);
-    }
+    const plan = minimalPlan(x, dy, attrs, features);
+    if (plan !== undefined) return winogradFilterGrad(plan, x, dy, dw, scratch, attrs);
     return [...rowsLaunches(context), ...tilesLaunches(context)];
   },
 };

@@ -6,7 +6,8 @@ import type { ConvAttrs } from '../support/conv.ts';
 import { takesMatrices, tiledProduct } from './matrices.ts';
 import { inScratch, padChannels, padded, paddedBytes, paddedImages, padsChannels } from './pad-channels.ts';
 import { statisticsLaunches, statisticsScratch } from './norm.ts';
-import { accurate, quick, winogradLaunches, winogradScratch } from './winograd.ts';
+import type { Plan } from './winograd.ts';
+import { accurate, quick, winogradLaunches, winogradPlan, winogradScratch, winogradWork } from './winograd.ts';
 
 /** SIMD width of a software adapter: threads of a workgroup of the `rows` kernels. */
 const LANES = 8;
@@ -120,22 +121,49 @@ function forwardLaunches(
   ];
 }
 
+type Method = typeof quick;
+
+/** How a convolution or its gradient by the input is filtered minimally, if no matrix units do it: `tiled` is y, or dx. */
+function minimalPlan(
+  operands: readonly TensorType[], tiled: TensorType, attrs: ConvAttrs, method: Method, features?: GpuFeatures,
+): Plan | undefined {
+  if (takesMatrices(features, ...operands)) return undefined;
+  return winogradPlan({ tiled: tiled.shape, filter: operands[1].shape, attrs }, method);
+}
+
+/** The method and FLOP of what `minimalPlan` plans. */
+const workBy = (method: Method): NonNullable<Lowering<ConvAttrs, WebgpuLaunch>['work']> => ([input, w], [output], attrs, features) => {
+  const plan = minimalPlan([input, w], output, attrs, method, features);
+  return plan && winogradWork(plan);
+};
+
+/** Bytes of scratch of a forward convolution. Matrix units, if the adapter turns out to have them, need none of it. */
+function forwardScratch(x: TensorType, w: TensorType, y: TensorType, attrs: ConvAttrs, method: Method): number[] {
+  const plan = minimalPlan([x, w], y, attrs, method);
+  return plan === undefined ? paddingScratch(x, w) : winogradScratch(plan);
+}
+
 export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' | 'relu' }, WebgpuLaunch> = {
-  scratch: ([x, w], [y], attrs) => winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, quick) ?? paddingScratch(x, w),
+  scratch: ([x, w], [y], attrs) => forwardScratch(x, w, y, attrs, quick),
+  work: workBy(quick),
   launches({ inputs: [x, w, bias], outputs: [y], scratch, attrs, features }) {
     const relu = attrs.activation === 'relu';
-    if (takesMatrices(features, x, w) || winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, quick) === undefined) {
-      return forwardLaunches(x, w, bias, y, attrs, relu, scratch, features);
-    }
-    return winogradLaunches({ input: x, filter: w, bias, output: y, scratch, attrs, relu, gradient: false, method: quick, label: 'conv2d' });
+    const plan = minimalPlan([x, w], y, attrs, quick, features);
+    if (plan === undefined) return forwardLaunches(x, w, bias, y, attrs, relu, scratch, features);
+    return winogradLaunches({ plan, input: x, filter: w, bias, output: y, scratch, attrs, relu, gradient: false, label: 'conv2d' });
   },
 };
 
 export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape: Shape }, WebgpuLaunch> = {
-  scratch: ([, w], [dx], attrs) => winogradScratch({ tiled: dx.shape, filter: w.shape, attrs }, quick) ?? [],
+  scratch([dy, w], [dx], attrs) {
+    const plan = minimalPlan([dy, w], dx, attrs, quick);
+    return plan === undefined ? [] : winogradScratch(plan);
+  },
+  work: workBy(quick),
   launches({ inputs: [dy, w], outputs: [dx], scratch, attrs, features }) {
-    if (!takesMatrices(features, dy, w) && winogradScratch({ tiled: dx.shape, filter: w.shape, attrs }, quick) !== undefined) {
-      return winogradLaunches({ input: dy, filter: w, output: dx, scratch, attrs, gradient: true, method: quick, label: 'conv2dInputGrad' });
+    const plan = minimalPlan([dy, w], dx, attrs, quick, features);
+    if (plan !== undefined) {
+      return winogradLaunches({ plan, input: dy, filter: w, output: dx, scratch, attrs, gradient: true, label: 'conv2dInputGrad' });
     }
     const [, inH, inW, channels] = dx.shape;
     const [strideH, strideW] = attrs.stride;
@@ -178,12 +206,13 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
 
 /** A convolution, then the mean and variance of each of its channels. */
 export const conv2dStatsLowering: Lowering<ConvAttrs, WebgpuLaunch> = {
-  scratch: ([x, w], [y], attrs) =>
-    [statisticsScratch(y), ...(winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, accurate) ?? paddingScratch(x, w))],
+  scratch: ([x, w], [y], attrs) => [statisticsScratch(y), ...forwardScratch(x, w, y, attrs, accurate)],
+  work: workBy(accurate),
   launches({ inputs: [x, w, bias], outputs: [y, mean, variance], scratch: [partial, ...scratch], attrs, features }) {
-    const convolution = takesMatrices(features, x, w) || winogradScratch({ tiled: y.shape, filter: w.shape, attrs }, accurate) === undefined
+    const plan = minimalPlan([x, w], y, attrs, accurate, features);
+    const convolution = plan === undefined
       ? forwardLaunches(x, w, bias, y, attrs, false, scratch, features)
-      : winogradLaunches({ input: x, filter: w, bias, output: y, scratch, attrs, gradient: false, method: accurate, label: 'conv2d' });
+      : winogradLaunches({ plan, input: x, filter: w, bias, output: y, scratch, attrs, gradient: false, label: 'conv2d' });
     return [...convolution, ...statisticsLaunches(y, mean, variance, partial)];
   },
 };

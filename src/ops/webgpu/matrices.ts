@@ -1,5 +1,5 @@
 /** Tiles that the hardware kernels compute by matrix units (shaders/tile_matrices.wgsl), where the GPU has them and operands are float16. */
-import type { GpuFeatures, Placed } from '../../device/types.ts';
+import type { GpuFeatures, Placed, TensorType } from '../../device/types.ts';
 import type { Extent, TileChoice } from './tiles.ts';
 import { chooseAmong, tiled } from './tiles.ts';
 
@@ -35,7 +35,7 @@ export interface PanelOrder {
 }
 
 /** Whether the product of these operands is one for matrix units. */
-export function takesMatrices(features: GpuFeatures | undefined, ...operands: readonly Placed[]): boolean {
+export function takesMatrices(features: GpuFeatures | undefined, ...operands: readonly TensorType[]): boolean {
   return features?.matrices !== undefined && operands.every(({ dtype }) => dtype === 'float16');
 }
 

@@ -9,12 +9,16 @@ import type { Placed, Scratch, Shape, WebgpuLaunch } from '../../device/types.ts
 import { isVectorizable } from '../../device/types.ts';
 import { boundOffset, images, linearGrid, read, readWrite, storageType, texture, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
+import type { ConvWork } from '../support/winograd.ts';
+import { filtersBeforeStatistics, minimalWork } from '../support/winograd.ts';
 import { tiled } from './tiles.ts';
 
 /** Bytes of transformed blocks, on both sides of the products, that are in scratch at a time: larger images take several passes. */
 const PASS_BYTES = 8 * 1024 * 1024;
 /** Blocks of a pass are a multiple of what a workgroup takes. */
 const PASS_BLOCKS = 64;
+/** What every adapter can bind: transformed filters of 1024 to 1024 channels by F(4x4) are 151 MB, direct convolution binds a quarter. */
+const BINDING_BYTES = 128 * 1024 * 1024;
 /** Threads of a workgroup of the `rows` kernel, along rows. */
 const LANES = 8;
 
@@ -29,7 +33,8 @@ interface Sizes {
   readonly attrs: ConvAttrs;
 }
 
-interface Plan {
+/** How a convolution is done by minimal filtering. */
+export interface Plan {
   readonly planes: number;
   /** Replacements in the transforms' shaders: outputs of a block along an axis, inputs that they see. */
   readonly transforms: { readonly M: number; readonly N: number };
@@ -38,27 +43,32 @@ interface Plan {
   readonly down: number;
   readonly across: number;
   readonly perPass: number;
+  /** The filter's channels in and out. */
+  readonly c: number;
+  readonly k: number;
 }
 
 /**
- * A way of filtering: `tile` is m, the outputs of a block along an axis. Costs were measured on llvmpipe at every 3x3 layer of
- * Inception-BN, batch 2, in units of a multiply-add of the direct kernel: of a multiply-add of the products, of a block and channel's
- * transforms, and of all that is done once for a pair of
- * filter and channel.
+ * A way of filtering: `tile` is m, the outputs of a block along an axis. Costs are in units of a multiply-add of the direct kernel: of a
+ * multiply-add of the products, of a block and channel's transforms, and of all that is done once for a pair of filter and channel. They
+ * were measured on llvmpipe at every 3x3 layer of Inception-BN, batch 2, and decide for every adapter: what is computed follows from
+ * shapes alone.
  */
 interface Method {
   readonly tile: number;
   readonly product: number;
   readonly block: number;
   readonly pair: number;
+  /** Whether its rounding serves for so many pixels; always where absent. */
+  readonly serves?: (tiled: Shape) => boolean;
 }
 
 /** For inference and for the gradient by the input. */
 export const quick: Method = { tile: 4, product: 1.3, block: 1000, pair: 700 };
 /** Ahead of batch statistics and ReLU in training: its errors are no larger than direct convolution's (tools/winograd.ts --errors). */
-export const accurate: Method = { tile: 2, product: 1.3, block: 380, pair: 300 };
+export const accurate: Method = { tile: 2, product: 1.3, block: 380, pair: 300, serves: filtersBeforeStatistics };
 /** Products are written, and added to from pass to pass, for each pair of filter and channel. */
-const filterGradient: Method = { tile: 4, product: 1.25, block: 1000, pair: 800 };
+export const filterGradient: Method = { tile: 4, product: 1.25, block: 1000, pair: 800 };
 
 const planesOf = ({ tile }: Method): number => (tile + 2) ** 2;
 
@@ -68,35 +78,35 @@ function pays(method: Method, blocks: number, pixels: number, c: number, k: numb
   return blocks * (planesOf(method) * product * c * k + block * (c + k)) + pair * c * k < 0.9 * 9 * pixels * c * k;
 }
 
-function planOf({ tiled, filter, attrs: { stride, dilation } }: Sizes, method: Method): Plan | undefined {
+/** How these sizes are filtered minimally, or undefined where the convolution is done directly. */
+export function winogradPlan({ tiled, filter, attrs: { stride, dilation } }: Sizes, method: Method): Plan | undefined {
   const [k, r, s, c] = filter;
   if (r !== 3 || s !== 3 || [...stride, ...dilation].some((v) => v !== 1)) return undefined;
-  if (c % 4 !== 0 || k % 4 !== 0) return undefined;
+  if (c % 4 !== 0 || k % 4 !== 0 || method.serves?.(tiled) === false) return undefined;
   const [n, h, w] = tiled;
+  const planes = planesOf(method);
   const down = ceil(h, method.tile);
   const across = ceil(w, method.tile);
   const all = n * down * across;
   if (!pays(method, all, n * h * w, c, k)) return undefined;
-  const fits = Math.floor(PASS_BYTES / (4 * planesOf(method) * (c + k)) / PASS_BLOCKS) * PASS_BLOCKS;
-  const transforms = { M: method.tile, N: method.tile + 2 };
-  return { planes: planesOf(method), transforms, all, down, across, perPass: Math.min(Math.max(PASS_BLOCKS, fits), ceil(all, 4) * 4) };
+  const fits = Math.floor(PASS_BYTES / (4 * planes * (c + k)) / PASS_BLOCKS) * PASS_BLOCKS;
+  const perPass = Math.min(Math.max(PASS_BLOCKS, fits), ceil(all, 4) * 4);
+  if (4 * planes * Math.max(c * k, perPass * Math.max(c, k)) > BINDING_BYTES) return undefined;
+  return { planes, transforms: { M: method.tile, N: method.tile + 2 }, all, down, across, perPass, c, k };
 }
 
-/** Bytes of transformed filters, inputs and products, or undefined where a convolution or its input gradient is not done in this way. */
-export function winogradScratch(sizes: Sizes, method: Method): number[] | undefined {
-  const plan = planOf(sizes, method);
-  if (plan === undefined) return undefined;
-  const [k, , , c] = sizes.filter;
-  return [k * c, plan.perPass * Math.max(c, k), plan.perPass * Math.max(c, k)].map((elements) => 4 * plan.planes * elements);
+/** Bytes of transformed filters, inputs and products of a convolution or its input gradient. */
+export function winogradScratch({ planes, perPass, c, k }: Plan): number[] {
+  return [k * c, perPass * Math.max(c, k), perPass * Math.max(c, k)].map((elements) => 4 * planes * elements);
 }
 
-/** Bytes of transformed inputs, gradients and sums, or undefined where a filter gradient is not done in this way. */
-export function winogradFilterGradScratch(sizes: Sizes): number[] | undefined {
-  const plan = planOf(sizes, filterGradient);
-  if (plan === undefined) return undefined;
-  const [k, , , c] = sizes.filter;
-  return [plan.perPass * c, plan.perPass * k, k * c].map((elements) => 4 * plan.planes * elements);
+/** Bytes of transformed inputs, gradients and sums of a filter gradient. */
+export function winogradFilterGradScratch({ planes, perPass, c, k }: Plan): number[] {
+  return [perPass * c, perPass * k, k * c].map((elements) => 4 * planes * elements);
 }
+
+/** The method and its FLOP, in any direction. */
+export const winogradWork = ({ transforms, all, c, k }: Plan): ConvWork => minimalWork(transforms.M, all, c, k);
 
 /** A pass over blocks: the words of shaders/winograd_uniforms.wgsl. */
 interface Pass extends Plan {
@@ -236,6 +246,7 @@ function products(
 }
 
 interface ConvolutionParts {
+  readonly plan: Plan;
   /** x, or dy in the gradient by the input. */
   readonly input: Placed;
   readonly filter: Placed;
@@ -246,15 +257,13 @@ interface ConvolutionParts {
   readonly attrs: ConvAttrs;
   readonly relu?: boolean;
   readonly gradient: boolean;
-  readonly method: Method;
   readonly label: string;
 }
 
-/** Only for what `winogradScratch` gives bytes for. */
+/** A convolution or its gradient by the input, planned over the pixels of `output`. */
 export function winogradLaunches(parts: ConvolutionParts): WebgpuLaunch[] {
-  const { input, filter, bias, output, scratch, attrs, relu, gradient, method, label } = parts;
-  const plan = planOf({ tiled: output.shape, filter: filter.shape, attrs }, method)!;
-  const [filters, , , channels] = filter.shape;
+  const { plan, input, filter, bias, output, scratch, attrs, relu, gradient, label } = parts;
+  const { k: filters, c: channels } = plan;
   // In the gradient by the input, filters are what is summed over.
   const [depth, width] = gradient ? [filters, channels] : [channels, filters];
   const [u, v, m] = scratch;
@@ -289,13 +298,13 @@ export function winogradLaunches(parts: ConvolutionParts): WebgpuLaunch[] {
   return launches;
 }
 
-/** Only for what `winogradFilterGradScratch` gives bytes for. Passes add to the sums in order. */
-export function winogradFilterGrad(x: Placed, dy: Placed, dw: Placed, scratch: readonly Scratch[], attrs: ConvAttrs): WebgpuLaunch[] {
-  const plan = planOf({ tiled: dy.shape, filter: dw.shape, attrs }, filterGradient)!;
-  const [filters, , , channels] = dw.shape;
+/** The gradient by the filter, planned over the pixels of dy. Passes add to the sums in order. */
+export function winogradFilterGrad(
+  plan: Plan, x: Placed, dy: Placed, dw: Placed, scratch: readonly Scratch[], attrs: ConvAttrs,
+): WebgpuLaunch[] {
+  const { k: filters, c: channels, perPass } = plan;
   const [v, w, s] = scratch;
   const label = 'conv2dFilterGrad';
-  const { perPass } = plan;
   const sums: Steps = [channels, 1, filters * channels];
   return [
     ...passesOf(plan).flatMap((pass) => [
