@@ -138,6 +138,31 @@ test('an op of one\'s own with a wrong kernel is named; one without a reference 
   assert.equal(found.unchecked, ['testSame']);
 });
 
+test('the first result that departs is kept, and its evidence, however many departures of other kinds are before it', async () => {
+  const infer = ([x]: readonly { shape: readonly number[]; dtype: 'float32' }[]) => [{ shape: x.shape, dtype: 'float32' as const }];
+  const copy = ({ inputs: [x], outputs: [y] }: LowerContext<Attrs>): CpuLaunch =>
+    ({ kernel: 'copyFlat', tiles: 1, args: [{ address: x }, { address: y }, x.channels * 4, x.channels * 4] });
+  const tramples = defineOp<Attrs>({
+    name: 'testTramples', inputs: ['x'], infer: infer as never, reference: ([x]) => [x.data],
+    kernels: { cpu: { launches: (c: LowerContext<Attrs>): CpuLaunch[] =>
+      [copy(c), { kernel: 'fill', tiles: 1, args: [{ address: c.inputs[0] }, 1, 1, c.inputs[0].stride, 7, 1] }] } },
+  });
+  const triple = defineOp<Attrs>({
+    name: 'testTriple', inputs: ['x'], infer: infer as never, reference: ([x]) => [x.data.map((v) => 3 * v)],
+    kernels: { cpu: { launches: (c: LowerContext<Attrs>): CpuLaunch[] => [copy(c)] } },
+  });
+  const step = compile((x: Tensor) => {
+    const spoilt = x.add(1);
+    const first = apply1(tramples, [spoilt]);
+    const readers = Array.from({ length: 110 }, (_, i) => spoilt.mul(i + 2));
+    return [first, ...readers, apply1(triple, [x])];
+  }, { device: cpu });
+  const { departures, evidence } = await checkStep(step, [tensor(Float32Array.of(1, 2, 3))]);
+  assert.is(departures.filter(({ kind }) => kind === 'input').length, 100);
+  assert.equal(departures.filter(({ kind }) => kind === 'result').map(({ op }) => op), ['testTriple']);
+  assert.is(evidence?.op, 'testTriple');
+});
+
 test('the signal stops between two steps', async () => {
   const step = compile((x: Tensor) => x.exp().add(1).square(), { device: cpu });
   const controller = new AbortController();
