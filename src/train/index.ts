@@ -15,7 +15,7 @@ export * from './optimizer.ts';
 export * from './predict-run.ts';
 export * from './preprocess.ts';
 export * from './run-config.ts';
-export { openRunDevice } from './run-device.ts';
+export { closeRunDevice, openRunDevice } from './run-device.ts';
 export { RunDirectory } from './run-directory.ts';
 export { folderDefaults, modelNames, phantomDefaults, resolveOptions } from './run-options.ts';
 export type { ResolvedOptions, RunOptions } from './run-options.ts';
