@@ -7,7 +7,7 @@ import { FormatError } from '../errors.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
 import { hostArray } from '../graph/leaves.ts';
 import type { Attrs } from '../graph/node.ts';
-import { rowsAndChannels } from '../graph/plan.ts';
+import { rowsAndChannels } from '../graph/layout.ts';
 import type { HostArray, HostDType, HostElements } from '../nn/host-array.ts';
 import { getOp, registeredOps } from '../fovea.ts';
 import type { Evidence } from './check-step.ts';
