@@ -8,6 +8,7 @@ export * from './evaluate.ts';
 export * from './evaluate-run.ts';
 export * from './fingerprint.ts';
 export * from './fit.ts';
+export * from './fit-types.ts';
 export * from './history.ts';
 export * from './metrics.ts';
 export * from './network.ts';

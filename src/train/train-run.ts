@@ -9,7 +9,7 @@ import { baselineNames, logisticBaseline } from './baselines.ts';
 import { metricsOf } from './evaluate.ts';
 import { fingerprintOf, requireSameFingerprint } from './fingerprint.ts';
 import { fit } from './fit.ts';
-import type { BatchReport, FitResult, FitState } from './fit.ts';
+import type { BatchReport, FitResult, FitState } from './fit-types.ts';
 import { fitOptionsOf } from './fit-options.ts';
 import type { EpochRecord } from './history.ts';
 import type { ConstantMetrics, Metrics } from './metrics.ts';
