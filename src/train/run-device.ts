@@ -2,6 +2,7 @@
 import { device as openDevice } from '../device/index.ts';
 import type { Device } from '../device/types.ts';
 import { DeviceError } from '../errors.ts';
+import { requireFloat16 } from '../graph/float16.ts';
 import type { RunOptions } from './run-options.ts';
 
 /** How many runs use a device: all that ask for it by one name get the same. */
@@ -18,9 +19,11 @@ export async function openRunDevice(
 ): Promise<Device> {
   const opened = await openFastest(device, threads, log);
   users.set(opened, (users.get(opened) ?? 0) + 1);
-  if (mixed && !opened.supports('float16')) {
+  try {
+    if (mixed) requireFloat16(opened, 'mixed precision', '; train in float32, or on another device');
+  } catch (error) {
     closeRunDevice(opened);
-    throw new DeviceError(`mixed precision needs a WebGPU adapter with shader-f16, which ${opened.name} is not; train in float32, or on another device`);
+    throw error;
   }
   return opened;
 }

@@ -18,7 +18,8 @@ import type { Op, Sample } from '../../src/graph/op.ts';
 import { registeredOps } from '../../src/graph/op.ts';
 import { checkForward, float16Samples } from '../../src/testing/check-op.ts';
 import type { LayoutName } from '../../src/testing/inputs.ts';
-import { binaryExpressions, unaryExpressions } from '../../src/ops/scalar-expressions.ts';
+import { binaryExpressions } from '../../src/ops/binary-expressions.ts';
+import { unaryExpressions } from '../../src/ops/unary-expressions.ts';
 import { runners } from '../support/runners.ts';
 import { skip } from '../support/skip.ts';
 import { openWebgpu } from '../support/webgpu.ts';
@@ -89,7 +90,7 @@ test('the cpu device has no float16 and says so', async () => {
   const x = wrap(Float32Array.of(1), [1], 'float32');
   await evaluate([x.cast('float16').add(1).cast('float32').value], cpu).then(() => assert.unreachable(), (error: Error) => {
     assert.ok(error instanceof DeviceError);
-    assert.match(error.message, /op "cast" gives float16, which cpu .* does not have: it is for WebGPU adapters with shader-f16/);
+    assert.match(error.message, /op "cast" gives float16, which needs a WebGPU adapter with shader-f16, which cpu .* is not/);
   });
   assert.throws(() => compile((a: Tensor) => a.matmul(a), { mixed: true, device: cpu, name: 'step' }),
     /"step": mixed precision needs a WebGPU adapter with shader-f16, which cpu .* is not/);
