@@ -102,8 +102,8 @@ export const wgslFaults: readonly Fault[] = [
     find: 'const PARTS = STEPS / 4u;', replace: 'const PARTS = STEPS / 8u;', test: hardware('conv2d'),
   },
   {
-    name: 'wgsl-share-neighbour', what: 'every row of threads takes the values of the subgroup\'s first', file: 'shaders/tile_registers.wgsl',
-    find: 'let neighbour = (ty - firstRow) * ${RM}u;', replace: 'let neighbour = 0u;', test: subgroups,
+    name: 'wgsl-share-row', what: 'all rows of a thread take the value of the first', file: 'shaders/tile_registers.wgsl',
+    find: 'subgroupShuffle(mine, neighbour + $iu)', replace: 'subgroupShuffle(mine, neighbour)', test: subgroups,
   },
   {
     name: 'wgsl-share-last-value', what: 'the last value that a subgroup loads is the one before it', file: 'shaders/tile_registers.wgsl',
