@@ -47,7 +47,9 @@ function steps(on: Device, { batch, side, width, recompute }: Form): { train: Tr
   };
 }
 
+// Suites are declared after all that is awaited: uvu starts on its own.
 const cpu = await device('cpu');
+const webgpu = await openWebgpu();
 const plans = named('planned');
 const MiB = 2 ** 20;
 for (const [name, on] of [
@@ -70,7 +72,6 @@ for (const [name, on] of [
 }
 plans.run();
 
-const webgpu = await openWebgpu();
 for (const [name, target, reason] of [['cpu', cpu, undefined], ['webgpu', webgpu.device, webgpu.reason]] as const) {
   const suite = suiteUnless(reason, name);
   for (const recompute of [false, true]) {
