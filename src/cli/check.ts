@@ -104,11 +104,15 @@ Example:
       const device = await openRunDevice(options, (line) => terminal.err(`${line}\n`));
       try {
         const results = await replayEvidence(evidence, device);
-        const rows = results.map(({ at, got, expected, allowed, ratio }, i) =>
-          [`${i}`, type(evidence.outputs[i]), position(evidence.outputs[i].shape, at), `${got}`, `${expected}`, allowed.toPrecision(3), ratio.toPrecision(3)]);
+        const rows = results.map(({ at, got, expected, allowed, ratio }, i) => {
+          const output = evidence.outputs[i];
+          return [`${i}`, type(output), position(output.shape, at), `${got}`, `${expected}`, allowed.toPrecision(3), ratio.toPrecision(3)];
+        });
         const head = ['output', 'type', 'worst element', 'got', 'expected', 'allowed error', 'error / allowed'];
         terminal.out(`${evidence.op} ${JSON.stringify(evidence.attrs)} on ${device.name}\n${await renderTable({ head, rows })}\n`);
-        if (results.some(({ ratio }) => !(ratio <= 1))) throw new DeviceError(`${evidence.op} departs from the float64 reference on ${device.name}`);
+        if (results.some(({ ratio }) => !(ratio <= 1))) {
+          throw new DeviceError(`${evidence.op} departs from the float64 reference on ${device.name}`);
+        }
       } finally {
         closeRunDevice(device);
       }

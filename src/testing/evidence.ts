@@ -41,7 +41,9 @@ const place = v.object({ offset: count, stride: count }, 'expected an offset and
 const dtype = v.picklist(Object.keys(bytesPerElement) as DType[], 'expected a dtype');
 const placesSchema = v.object({
   inputs: v.array(place, 'expected places'),
-  outputs: v.array(v.object({ shape: v.array(count, 'expected a shape'), dtype, place, over: v.optional(count) }, 'expected an output'), 'expected outputs'),
+  outputs: v.array(
+    v.object({ shape: v.array(count, 'expected a shape'), dtype, place, over: v.optional(count) }, 'expected an output'), 'expected outputs',
+  ),
 }, 'expected places of inputs and outputs');
 const attrsSchema = v.record(v.string(), v.unknown(), 'expected attributes by name');
 
@@ -82,7 +84,8 @@ export function decodeEvidence(bytes: Uint8Array, file: string): Evidence {
   try {
     types = op.infer(inputs, attrs);
   } catch (error) {
-    return fail(`attrs: ${op.name} does not take inputs of ${inputs.map(typeText).join(', ') || 'nothing'} with these: ${(error as Error).message}`, { cause: error });
+    const given = inputs.map(typeText).join(', ') || 'nothing';
+    return fail(`attrs: ${op.name} does not take inputs of ${given} with these: ${(error as Error).message}`, { cause: error });
   }
   const [given, due] = [outputs, types].map((list) => list.map(typeText).join(', '));
   if (given !== due) fail(`places.outputs: ${given || 'none'}, where ${op.name} gives ${due}`);

@@ -15,7 +15,10 @@ import { openWebgpu, suiteUnless } from '../support/webgpu.ts';
 const FILLER = 77;
 const eps = 2 ** -23;
 
-/** 25 x 65 blocks, a number that does not divide by four, of which a pass takes 1600; those at the edges are cut, of x and of y. Padding on two sides alone. */
+/**
+ * 25 x 65 blocks, a number that does not divide by four, of which a pass takes 1600; those at the edges are cut, of x and of y. Padding on
+ * two sides alone.
+ */
 const x: Shape = [1, 99, 259, 32];
 const filter: Shape = [40, 3, 3, 32];
 const y: Shape = [1, 98, 258, 40];

@@ -111,7 +111,8 @@ test('its inputs go to a file and back, and it can be run again from them', asyn
   assert.is(bad[0].got, evidence!.got[0][bad[0].at]);
   const good = await replayEvidence(again, cpu);
   assert.ok(good[0].ratio <= 1);
-  throws(() => decodeEvidence(encodeEvidence({ ...evidence!, op: 'nonsense' }), 'x.safetensors'), FormatError, /x\.safetensors: op: no op named "nonsense"/);
+  throws(() => decodeEvidence(encodeEvidence({ ...evidence!, op: 'nonsense' }), 'x.safetensors'), FormatError,
+    /^x\.safetensors: op: no op named "nonsense"/);
   throws(() => decodeEvidence(new Uint8Array(4), 'x.safetensors'), FormatError, /x\.safetensors/);
 });
 
@@ -119,7 +120,8 @@ test('a file of evidence that is damaged is refused, with its name and the field
   const place = { offset: 1, stride: 4 };
   const x = { shape: [2, 3], dtype: 'float32' as const, data: Float64Array.of(1, 2, 3, 4, 5, 6) };
   const bytes = encodeEvidence({
-    op: 'softmax', attrs: { axis: 1 }, inputs: [{ ...x, place }], outputs: [{ shape: [2, 3], dtype: 'float32', place }], got: [x.data], expected: [x.data],
+    op: 'softmax', attrs: { axis: 1 }, inputs: [{ ...x, place }], outputs: [{ shape: [2, 3], dtype: 'float32', place }],
+    got: [x.data], expected: [x.data],
   });
   assert.is(decodeEvidence(bytes, 'x').op, 'softmax');
   const { tensors, metadata } = readSafetensors(bytes, { file: 'x' });
@@ -145,7 +147,8 @@ test('a file of evidence that is damaged is refused, with its name and the field
   const without = new Map([...tensors].filter(([name]) => name !== 'got.0'));
   throws(() => decodeEvidence(writeSafetensors(without, metadata), 'x'), FormatError, /^x: no tensor "got\.0"/);
   const turned = new Map([...tensors, ['got.0', { ...tensors.get('got.0')!, shape: [3, 2] }]] as const);
-  throws(() => decodeEvidence(writeSafetensors(turned, metadata), 'x'), FormatError, /^x: got\.0: float32 \[3, 2\], where float32 \[2, 3\] was expected/);
+  throws(() => decodeEvidence(writeSafetensors(turned, metadata), 'x'), FormatError,
+    /^x: got\.0: float32 \[3, 2\], where float32 \[2, 3\] was expected/);
   refused('op', 'conv2d', /^x\.safetensors: attrs: conv2d does not take inputs of float32 \[2, 3\] with these: /);
 });
 
@@ -153,7 +156,8 @@ test('evidence of float16 comes back as it was', () => {
   const place = { offset: 0, stride: 3 };
   const type = { shape: [1, 3], dtype: 'float16' as const };
   const data = Float64Array.of(0.5, -3, 65504);
-  const evidence = { op: 'add', attrs: {}, inputs: [{ ...type, data, place }, { ...type, data, place }], outputs: [{ ...type, place }], got: [data], expected: [data] };
+  const input = { ...type, data, place };
+  const evidence = { op: 'add', attrs: {}, inputs: [input, input], outputs: [{ ...type, place }], got: [data], expected: [data] };
   assert.equal(decodeEvidence(encodeEvidence(evidence), 'x'), evidence);
 });
 

@@ -66,7 +66,8 @@ test('names are unique; both devices have many, and every kind of kernel has som
 test('only a test that ran and failed counts as having seen a fault', () => {
   const end = (output: string, code: number | null = 1, hung = false) => verdictOf({ output, code, hung, seconds: 1 });
   const failed = '• ✘   (1 / 2)\n\n   FAIL  "conv2d on cpu: forward"\n    conv2d [1]: element 3 is 2, expected 1  (is)\n\n    at x.ts:1:1\n';
-  assert.equal(end(failed), { verdict: 'caught', failure: { test: 'conv2d on cpu: forward', message: 'conv2d [1]: element 3 is 2, expected 1  (is)' } });
+  const failure = { test: 'conv2d on cpu: forward', message: 'conv2d [1]: element 3 is 2, expected 1  (is)' };
+  assert.equal(end(failed), { verdict: 'caught', failure });
   assert.is(end('   FAIL  tiles  "a "b" c"\n    no\n').failure?.test, 'a "b" c');
   assert.is(end('Error [ERR_MODULE_NOT_FOUND]: Cannot find module').verdict, 'no test failed');
   assert.is(end('', null).verdict, 'no test failed');
@@ -83,7 +84,8 @@ test("what a real file of tests prints is understood: a failed one's name and me
     const head = `import { suite } from '${uvu('uvu')}';\nimport * as assert from '${uvu('uvu/assert')}';\n`;
     const run = (text: string): Ended => {
       writeFileSync(file, head + text);
-      const { status: code, stdout, stderr } = spawnSync(process.execPath, [file], { encoding: 'utf8', env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' } });
+      const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' };
+      const { status: code, stdout, stderr } = spawnSync(process.execPath, [file], { encoding: 'utf8', env });
       return { code, output: stdout + stderr, hung: false, seconds: 1 };
     };
     const tests = "const test = suite('tiles');\ntest('one', () => {});\ntest('two', () => assert.is(1, 2, 'not the same'));\ntest.run();";
@@ -105,7 +107,8 @@ test('the record keeps what other runs found, in the order of the list', () => {
     record(file, faults, [entryOf(b, 'NOT caught', 1.23), entryOf(c, 'caught', 2, { test: 'a|b', message: 'm' })]);
     record(file, faults, [entryOf(a, 'caught', 3, { test: 't', message: 'x'.repeat(500) }), entryOf(b, 'caught', 4, { test: 't', message: 'm' })]);
     const entries = JSON.parse(readFileSync(`${file}.json`, 'utf8')) as Entry[];
-    assert.equal(entries.map(({ name, verdict, seconds }) => [name, verdict, seconds]), [[a.name, 'caught', 3], [b.name, 'caught', 4], [c.name, 'caught', 2]]);
+    assert.equal(entries.map(({ name, verdict, seconds }) => [name, verdict, seconds]),
+      [[a.name, 'caught', 3], [b.name, 'caught', 4], [c.name, 'caught', 2]]);
     const table = readFileSync(`${file}.md`, 'utf8');
     assert.match(table, /^# Faults seeded into kernels: 3 of 3 caught\n/);
     assert.match(table, /\| a\\\|b \| 2 \|/);
