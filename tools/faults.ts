@@ -43,8 +43,9 @@ interface Result {
   readonly output: string;
 }
 
-/** Process groups that run, to be killed with this process. */
+/** Process groups that run, to be killed with this process, and trees, to be removed. */
 const running = new Set<number>();
+const trees = new Set<Tree>();
 
 function run(cwd: string, args: readonly string[], env: Record<string, string>, limit: number): Promise<Ended> {
   const begun = performance.now();
@@ -74,6 +75,7 @@ class Tree {
   readonly path = mkdtempSync(join(tmpdir(), 'fovea-faults-'));
 
   constructor() {
+    trees.add(this);
     for (const name of copied) cpSync(join(root, name), join(this.path, name), { recursive: true });
     for (const name of linked) if (existsSync(join(root, name))) symlinkSync(join(root, name), join(this.path, name));
   }
@@ -97,6 +99,7 @@ class Tree {
   }
 
   remove(): void {
+    trees.delete(this);
     rmSync(this.path, { recursive: true, force: true });
   }
 }
@@ -186,6 +189,7 @@ async function main(words: readonly string[], { jobs, list, out }: { jobs: strin
 for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
   process.on(signal, () => {
     for (const pid of running) process.kill(-pid, 'SIGKILL');
+    for (const tree of trees) tree.remove();
     process.exit(code);
   });
 }

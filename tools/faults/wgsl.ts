@@ -10,7 +10,7 @@ const hardware = (...ops: string[]) => kernels('webgpu', ...ops);
 const passes: FaultTest = { file: 'test/device/webgpu-winograd.test.ts', runner: 'webgpu' };
 
 /** Values exchanged within subgroups, on an adapter that has these. */
-const subgroups: FaultTest = { file: 'test/device/webgpu-tuning.test.ts', runner: 'webgpu', needs: 'within subgroups' };
+const subgroups: FaultTest = { file: 'test/device/webgpu-tuning.test.ts', ops: ['conv2d'], runner: 'webgpu', needs: 'within subgroups' };
 
 export const wgslFaults: readonly Fault[] = [
   // convolution, software adapters
