@@ -1,4 +1,4 @@
-// time limit: 300 s
+// time limit: 600 s
 /**
  * All ways to compute one network against each other: fused and as recorded, plain and relaxed WASM, kernels for software and for
  * hardware adapters, over networks that are drawn from a seed: convolutions with bias, batch normalization, ReLU, pooling,
