@@ -1,7 +1,7 @@
 /**
  * Compiles kernels/wasm/*.ts with AssemblyScript into src/generated/wasm-simd.ts and wasm-relaxed.ts (base64 in a module, so that
  * bundlers need no loader). Every exported function of these files is a kernel, found by its name; files under lib/ are theirs to
- * share. Elementwise kernels are written first, from src/ops/scalar-expressions.ts and the one template.
+ * share. Elementwise kernels are written first, from src/ops/unary-expressions.ts, binary-expressions.ts and the one template.
  *
  * `node tools/build-wasm.mjs [--force]`, or `import { buildWasm }` from tools/generate.mjs: `await buildWasm()` does nothing when
  * sources and compiler are unchanged. It returns the names of the files written.

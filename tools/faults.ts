@@ -5,9 +5,12 @@
  *   node --import tsx tools/faults.ts conv wgsl-pool       those with one of the words in name or file
  *   node --import tsx tools/faults.ts --list               names, what is wrong, and the test
  *   node --import tsx tools/faults.ts --jobs 2             two at a time
+ *   node --import tsx tools/faults.ts --out FILE           keeps what was found in FILE.json and FILE.md, beside what other runs found
  *
- * All of it happens in temporary copies of the tree. Each test is run without a fault first. A fault is caught where its test fails
- * or hangs; one that does not compile proves nothing and counts as a failure, as does one that nothing sees. Exit code 0: all caught.
+ * All of it happens in temporary copies of the tree. Each test is run without a fault first. A fault is caught where a test ran and
+ * failed. One that does not compile, or with which the file ends or runs out of time before a test has failed, proves nothing and counts
+ * as a failure, as does one that nothing sees. One for an adapter that is not there is not tried, and said so. Exit code 0: all tried
+ * were caught.
  */
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -18,6 +21,9 @@ import { Command } from 'commander';
 import { clock, renderTable } from '../src/cli/terminal.ts';
 import type { Fault, FaultTest } from './faults/fault.ts';
 import { commandOf, environmentOf, withFault } from './faults/fault.ts';
+import { entryOf, record } from './faults/record.ts';
+import type { Ended, Failure, Verdict } from './faults/verdict.ts';
+import { skipped, verdictOf } from './faults/verdict.ts';
 import { wasmFaults } from './faults/wasm.ts';
 import { wgslFaults } from './faults/wgsl.ts';
 
@@ -25,28 +31,21 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const copied = ['src', 'kernels', 'shaders', 'test', 'tools', 'package.json', 'tsconfig.json'];
 const linked = ['node_modules', '.cache'];
 
-/** Seconds for a test without a fault; with one, five times what that took, and at least a minute. */
+/** Seconds for a test without a fault; with one, five times what that took, and at least four minutes: drivers compile what has changed anew. */
 const LIMIT = 300;
-
-interface Ended {
-  readonly code: number | null;
-  readonly output: string;
-  readonly hung: boolean;
-  readonly seconds: number;
-}
-
-type Verdict = 'caught' | 'caught: hangs' | 'NOT caught' | 'does not compile' | 'fails without the fault';
 
 interface Result {
   readonly fault: Fault;
   readonly verdict: Verdict;
+  readonly failure?: Failure;
   readonly seconds: number;
   /** What the test said, where that needs looking at. */
   readonly output: string;
 }
 
-/** Process groups that run, to be killed with this process. */
+/** Process groups that run, to be killed with this process, and trees, to be removed. */
 const running = new Set<number>();
+const trees = new Set<Tree>();
 
 function run(cwd: string, args: readonly string[], env: Record<string, string>, limit: number): Promise<Ended> {
   const begun = performance.now();
@@ -76,6 +75,7 @@ class Tree {
   readonly path = mkdtempSync(join(tmpdir(), 'fovea-faults-'));
 
   constructor() {
+    trees.add(this);
     for (const name of copied) cpSync(join(root, name), join(this.path, name), { recursive: true });
     for (const name of linked) if (existsSync(join(root, name))) symlinkSync(join(root, name), join(this.path, name));
   }
@@ -99,6 +99,7 @@ class Tree {
   }
 
   remove(): void {
+    trees.delete(this);
     rmSync(this.path, { recursive: true, force: true });
   }
 }
@@ -118,22 +119,20 @@ async function tryFault(tree: Tree, fault: Fault): Promise<Result> {
   const begun = performance.now();
   const seconds = (): number => (performance.now() - begun) / 1000;
   if (before.code !== 0) return { fault, verdict: 'fails without the fault', seconds: before.seconds, output: before.output };
+  const absent = fault.test.needs === undefined ? undefined : skipped(before.output, fault.test.needs);
+  if (absent !== undefined) return { fault, verdict: 'not tried', seconds: 0, output: absent };
   try {
     tree.put(fault.file, withFault(readFileSync(join(root, fault.file), 'utf8'), fault));
     const generated = await tree.generate();
     if (generated.code !== 0) return { fault, verdict: 'does not compile', seconds: seconds(), output: generated.output };
-    const { code, hung, output } = await tree.test(fault.test, Math.max(60, 5 * before.seconds));
-    const verdict: Verdict = hung ? 'caught: hangs'
-      : code === 0 ? 'NOT caught'
-      : /createComputePipeline failed|src\/generated was out of date/.test(output) ? 'does not compile'
-      : 'caught';
-    return { fault, verdict, seconds: seconds(), output };
+    const ended = await tree.test(fault.test, Math.max(240, 5 * before.seconds));
+    return { fault, ...verdictOf(ended), seconds: seconds(), output: ended.output };
   } finally {
     tree.restore(fault.file);
   }
 }
 
-async function main(words: readonly string[], { jobs, list }: { jobs: string; list?: boolean }): Promise<number> {
+async function main(words: readonly string[], { jobs, list, out }: { jobs: string; list?: boolean; out?: string }): Promise<number> {
   const all = [...wasmFaults, ...wgslFaults];
   const faults = all.filter(({ name, file }) => words.length === 0 || words.some((word) => name.includes(word) || file.includes(word)));
   if (faults.length === 0) {
@@ -163,10 +162,11 @@ async function main(words: readonly string[], { jobs, list }: { jobs: string; li
       for (let fault = waiting.shift(); fault !== undefined; fault = waiting.shift()) {
         const result = await tryFault(tree, fault);
         results.push(result);
+        if (out !== undefined) record(out, all, results.map((r) => entryOf(r.fault, r.verdict, r.seconds, r.failure)));
         const left = ((performance.now() - begun) / 1000 / results.length) * (faults.length - results.length);
         console.log(`${results.length}/${faults.length}  ${result.verdict.padEnd(12)} ${fault.name}  ${result.seconds.toFixed(1)} s  `
           + `(${clock(left)} left)`);
-        if (!result.verdict.startsWith('caught')) console.log(result.output.trim().slice(-2000).replace(/^/gm, '     | '));
+        if (result.verdict !== 'caught') console.log(result.output.trim().slice(-2000).replace(/^/gm, '     | '));
       }
     } finally {
       tree.remove();
@@ -176,10 +176,12 @@ async function main(words: readonly string[], { jobs, list }: { jobs: string; li
 
   const order = (r: Result): number => faults.indexOf(r.fault);
   const rows = results.sort((a, b) => order(a) - order(b))
-    .map(({ fault: { name, what, test }, verdict }) => [name, what, test.ops?.join(', ') ?? test.file, verdict]);
+    .map(({ fault: { name, what, test }, verdict, failure }) => [name, what, failure?.test ?? test.file, verdict]);
   console.log(await renderTable({ head: ['fault', 'what is wrong', 'seen by', 'verdict'], rows }));
-  const missed = results.filter(({ verdict }) => !verdict.startsWith('caught'));
-  console.log(`${results.length - missed.length} of ${results.length} faults caught, in ${clock((performance.now() - begun) / 1000)}`);
+  const tried = results.filter(({ verdict }) => verdict !== 'not tried');
+  const missed = tried.filter(({ verdict }) => verdict !== 'caught');
+  console.log(`${tried.length - missed.length} of ${tried.length} faults caught, in ${clock((performance.now() - begun) / 1000)}`
+    + (tried.length < results.length ? `; ${results.length - tried.length} not tried` : ''));
   for (const { fault, verdict } of missed) console.log(`${verdict}: ${fault.name}: ${commandOf(fault.test)}`);
   return missed.length > 0 ? 1 : 0;
 }
@@ -187,12 +189,14 @@ async function main(words: readonly string[], { jobs, list }: { jobs: string; li
 for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
   process.on(signal, () => {
     for (const pid of running) process.kill(-pid, 'SIGKILL');
+    for (const tree of trees) tree.remove();
     process.exit(code);
   });
 }
 const program = new Command('faults').argument('[words...]', 'only faults with one of these in name or file')
   .description('Seed faults into kernels and see that the tests see them.')
-  .option('--jobs <n>', 'faults at a time', '1').option('--list', 'show them and run nothing');
+  .option('--jobs <n>', 'faults at a time', '1').option('--list', 'show them and run nothing')
+  .option('--out <file>', 'keep what was found in FILE.json and FILE.md');
 program.parse();
 try {
   process.exitCode = await main(program.args, program.opts());

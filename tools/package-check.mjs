@@ -57,7 +57,7 @@ function contents({ files, bytes }, manifest) {
   const bin = Object.values(manifest.bin ?? {}).map((path) => path.replace(/^\.\//, ''));
   const absent = bin.find((path) => !files.includes(path));
   if (absent !== undefined) return `"bin" names ${absent}, which is not in the tarball`;
-  const known = /^(dist|shaders|kernels)\/|^(README\.md|LICENSE|NOTICE|package\.json)$/;
+  const known = /^(dist|shaders|kernels\/wasm)\/|^(README\.md|LICENSE|NOTICE|package\.json)$/;
   const stray = files.find((file) => !known.test(file));
   return stray === undefined ? undefined : `the tarball has ${stray}`;
 }

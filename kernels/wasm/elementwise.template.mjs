@@ -1,6 +1,6 @@
 /**
  * Writes the elementwise kernels: out[i] = f(x[i], y[i]) with any strides, zero ones (broadcasting) and negative ones included.
- * f is a v128 expression of src/ops/scalar-expressions.ts.
+ * f is a v128 expression of src/ops/unary-expressions.ts or binary-expressions.ts.
  *
  * The outer axes are walked row by row, the inner one four elements at a time; an operand that stands still along the inner axis
  * is spread into 16 bytes of scratch and read from there again and again, so that there is one inner loop for all cases. What is
@@ -85,7 +85,8 @@ export function ${name}(args: usize, tile: i32, scratch: usize): void {
 
 /** AssemblyScript source of all elementwise kernels: `add`, `addInt`, `exp`, `identity`, ... */
 export async function elementwiseSource(root) {
-  const { unaryExpressions, binaryExpressions, whereExpression } = await load(join(root, 'src/ops/scalar-expressions.ts'));
+  const { unaryExpressions } = await load(join(root, 'src/ops/unary-expressions.ts'));
+  const { binaryExpressions, whereExpression } = await load(join(root, 'src/ops/binary-expressions.ts'));
   const parts = [kernel('ew_identity', 'x', 1)];
   for (const [name, e] of Object.entries(unaryExpressions)) parts.push(kernel(`ew_${name}`, e.wasm, 1, e.parameters));
   for (const [name, e] of Object.entries(binaryExpressions)) {

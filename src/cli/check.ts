@@ -7,7 +7,7 @@ import { decodeEvidence, replayEvidence } from '../testing/evidence.ts';
 import type { CheckRunOptions, CheckRunResult } from '../train/check-run.ts';
 import { checkRun } from '../train/check-run.ts';
 import { nodeFiles, readBytes } from '../train/files.ts';
-import { openRunDevice } from '../train/run-device.ts';
+import { closeRunDevice, openRunDevice } from '../train/run-device.ts';
 import { asFlag, parseOptions } from '../train/run-options.ts';
 import type { Context } from './context.ts';
 import { addRunOptions, runOptionsOf } from './options.ts';
@@ -102,11 +102,19 @@ Example:
       const options = parseOptions(runOptionsOf(given), asFlag);
       const evidence = decodeEvidence(await readBytes(await nodeFiles(), file), file);
       const device = await openRunDevice(options, (line) => terminal.err(`${line}\n`));
-      const results = await replayEvidence(evidence, device);
-      const rows = results.map(({ at, got, expected, allowed, ratio }, i) =>
-        [`${i}`, type(evidence.outputs[i]), position(evidence.outputs[i].shape, at), `${got}`, `${expected}`, allowed.toPrecision(3), ratio.toPrecision(3)]);
-      const head = ['output', 'type', 'worst element', 'got', 'expected', 'allowed error', 'error / allowed'];
-      terminal.out(`${evidence.op} ${JSON.stringify(evidence.attrs)} on ${device.name}\n${await renderTable({ head, rows })}\n`);
-      if (results.some(({ ratio }) => !(ratio <= 1))) throw new DeviceError(`${evidence.op} departs from the float64 reference on ${device.name}`);
+      try {
+        const results = await replayEvidence(evidence, device);
+        const rows = results.map(({ at, got, expected, allowed, ratio }, i) => {
+          const output = evidence.outputs[i];
+          return [`${i}`, type(output), position(output.shape, at), `${got}`, `${expected}`, allowed.toPrecision(3), ratio.toPrecision(3)];
+        });
+        const head = ['output', 'type', 'worst element', 'got', 'expected', 'allowed error', 'error / allowed'];
+        terminal.out(`${evidence.op} ${JSON.stringify(evidence.attrs)} on ${device.name}\n${await renderTable({ head, rows })}\n`);
+        if (results.some(({ ratio }) => !(ratio <= 1))) {
+          throw new DeviceError(`${evidence.op} departs from the float64 reference on ${device.name}`);
+        }
+      } finally {
+        closeRunDevice(device);
+      }
     });
 }

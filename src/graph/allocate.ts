@@ -1,5 +1,6 @@
 import { PhiloxStream } from '../random/philox.ts';
-import type { Root, Step } from './plan.ts';
+import type { Root } from './layout.ts';
+import type { Step } from './plan.ts';
 
 const align = (bytes: number, to: number): number => Math.ceil(bytes / to) * to;
 

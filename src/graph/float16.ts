@@ -3,8 +3,8 @@
  * when it is stored. So an op's own `infer` and `reference` know float32 alone; what its `float16` declares is added here.
  */
 import { roundToHalf } from '../device/half.ts';
-import type { DType, TensorType } from '../device/types.ts';
-import { DTypeError } from '../errors.ts';
+import type { DType, Device, TensorType } from '../device/types.ts';
+import { DTypeError, DeviceError } from '../errors.ts';
 import type { Attrs } from './node.ts';
 import type { HostTensor, Op, Sample } from './op.ts';
 
@@ -30,6 +30,12 @@ export const givesFloat16 = (op: Op, output: number): boolean => has(op.float16?
 
 export function isFloat(dtype: DType): boolean {
   return dtype === 'float32' || dtype === 'float16';
+}
+
+/** @throws DeviceError where the device has no float16, for `what` needs it; `advice` says what else can be done */
+export function requireFloat16(device: Device, what: string, advice = ''): void {
+  if (device.supports('float16')) return;
+  throw new DeviceError(`${what} needs a WebGPU adapter with shader-f16, which ${device.name} is not${advice}`);
 }
 
 /** The dtype in which outputs that may be float16 are stored. */

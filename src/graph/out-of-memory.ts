@@ -1,7 +1,8 @@
 import type { Device, TensorType } from '../device/types.ts';
 import { OutOfMemoryError } from '../errors.ts';
 import { arenaOf } from './arena.ts';
-import type { Plan, Root } from './plan.ts';
+import type { Root } from './layout.ts';
+import type { Plan } from './plan.ts';
 import type { Planned, ProgramMemory } from './planned.ts';
 
 /** Refuses what is known not to fit before anything is allocated, naming the node and the caller's line where one value is too large. */

@@ -4,11 +4,13 @@ import { copyLaunch } from '../device/copy.ts';
 import { DeviceError, GraphError, OutOfMemoryError } from '../errors.ts';
 import type { Arena } from './arena.ts';
 import { arenaOf } from './arena.ts';
+import { requireFloat16 } from './float16.ts';
+import type { Layout, Root } from './layout.ts';
 import type { Leaf } from './leaves.ts';
 import { fromDeviceData, isLeaf, toDeviceData } from './leaves.ts';
 import type { Node } from './node.ts';
 import { assertFits, explain } from './out-of-memory.ts';
-import type { Layout, Plan, Root, Step } from './plan.ts';
+import type { Plan, Step } from './plan.ts';
 import type { HostTensor } from './op.ts';
 import type { Planned, ProgramMemory, ProgramSpec } from './planned.ts';
 import { costOf, kernelsOf, planProgram } from './planned.ts';
@@ -345,13 +347,12 @@ async function readPlaced(device: Device, placed: Placed): Promise<Float64Array>
   return data;
 }
 
-/** Refuses values of a dtype that the device does not have, by the op that gives the first of them. */
+/** Refuses float16 values where the device has none, by the op that gives the first of them. */
 function assertStorable({ layouts }: Plan, device: Device): void {
   for (const { node, dtype } of layouts.keys()) {
-    if (device.supports(dtype)) continue;
+    if (dtype !== 'float16') continue;
     const what = isLeaf(node) ? node.label : `op "${node.op.name}"`;
-    throw new DeviceError(`${what} gives ${dtype}, which ${device.name} does not have: it is for WebGPU adapters with shader-f16`
-      + (node.site ? ` (called at ${node.site})` : ''));
+    requireFloat16(device, `${what} gives float16, which`, node.site ? ` (called at ${node.site})` : '');
   }
 }
 

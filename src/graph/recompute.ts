@@ -2,7 +2,8 @@ import { Node } from './node.ts';
 import type { Value } from './node.ts';
 import { getOp } from './op.ts';
 import type { Schedule } from './order.ts';
-import type { Plan, Root } from './plan.ts';
+import type { Root } from './layout.ts';
+import type { Plan } from './plan.ts';
 import { positionOf, setPosition } from './rewrite.ts';
 
 /** A graph that is scheduled and planned. */

@@ -1,4 +1,4 @@
-/** Elementwise functions of two operands with numpy's broadcasting: one kernel a device, filled in from scalar-expressions.ts. */
+/** Elementwise functions of two operands with numpy's broadcasting: one kernel a device, filled in from binary-expressions.ts. */
 import type { DType, Shape, TensorType } from '../device/types.ts';
 import { DTypeError } from '../errors.ts';
 import type { HostTensor, Sample, SampleInput } from '../graph/op.ts';
@@ -9,7 +9,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { elementwise } from './cpu/elementwise.ts';
 import * as gpu from './webgpu/elementwise.ts';
 import { sumTo } from './reduce.ts';
-import { binaryExpressions } from './scalar-expressions.ts';
+import { binaryExpressions } from './binary-expressions.ts';
 import type { BinaryGradient, ScalarAttrs } from './scalar-expressions.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { bool, f32, i32 } from './support/samples.ts';

@@ -1,4 +1,4 @@
-/** Elementwise functions of one operand: one kernel a device, filled in from scalar-expressions.ts. */
+/** Elementwise functions of one operand: one kernel a device, filled in from unary-expressions.ts. */
 import type { TensorType } from '../device/types.ts';
 import type { HostTensor, Sample } from '../graph/op.ts';
 import { getOp } from '../graph/op.ts';
@@ -7,8 +7,9 @@ import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { elementwise } from './cpu/elementwise.ts';
 import * as gpu from './webgpu/elementwise.ts';
-import { unaryExpressions } from './scalar-expressions.ts';
-import type { ScalarAttrs, UnaryExpression, UnaryName } from './scalar-expressions.ts';
+import type { ScalarAttrs, UnaryExpression } from './scalar-expressions.ts';
+import { unaryExpressions } from './unary-expressions.ts';
+import type { UnaryName } from './unary-expressions.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { checkDType } from './support/shapes.ts';
 import { bool, f32 } from './support/samples.ts';

@@ -8,7 +8,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { whereLowering } from './cpu/elementwise.ts';
 import * as gpu from './webgpu/elementwise.ts';
 import { sumTo } from './reduce.ts';
-import { whereExpression } from './scalar-expressions.ts';
+import { whereExpression } from './binary-expressions.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { bool, f32, i32 } from './support/samples.ts';
 import { broadcastIndex, broadcastShapes, checkDType, named } from './support/shapes.ts';

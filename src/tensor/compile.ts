@@ -1,8 +1,9 @@
 import { defaultDevice } from '../device/index.ts';
 import type { DeviceBuffer, Device, HostData, TensorType } from '../device/types.ts';
 import { bytesPerElement, sizeOf } from '../device/types.ts';
-import { DeviceError, FoveaError, GraphError, OptionError, OutOfMemoryError } from '../errors.ts';
+import { FoveaError, GraphError, OptionError, OutOfMemoryError } from '../errors.ts';
 import { evaluate, evaluateNow, exclusively, settleNow } from '../graph/evaluate.ts';
+import { requireFloat16 } from '../graph/float16.ts';
 import { Leaf, fromDeviceData, isLeaf } from '../graph/leaves.ts';
 import type { LeafSource } from '../graph/leaves.ts';
 import { Value, topologicalOrder } from '../graph/node.ts';
@@ -81,7 +82,7 @@ export function compile<A extends readonly Tree[], R extends Tree>(
   fn: (...args: A) => R, options: CompileOptions = {},
 ): CompiledFunction<A, R> {
   const name = options.name ?? (fn.name || 'compiled function');
-  if (options.mixed && options.device) assertMixed(options.device, name);
+  if (options.mixed && options.device) requireFloat16(options.device, `"${name}": mixed precision`);
   const entries = new Map<string, Promise<Entry>>();
   const made: Entry[] = [];
   let disposed = false;
@@ -192,7 +193,7 @@ async function traceSpec(
   await settleNow(trace.cells, options.device);
   await evaluateCaptured([...values, ...assignments.map((a) => a.value)], firstNode, trace);
   const device = options.device ?? trace.cells.find((c) => c.device)?.device ?? (await defaultDevice());
-  if (options.mixed) assertMixed(device, name);
+  if (options.mixed) requireFloat16(device, `"${name}": mixed precision`);
   const { fuse, recompute, mixed } = options;
   return { spec: { device, requested: values, assignments, inputs, fuse, recompute, mixed }, results: results.structure };
 }
@@ -232,11 +233,6 @@ async function fitting(leaves: readonly Argument[], trace: (leaves: readonly Arg
     if (error instanceof FoveaError) return '';
     throw error;
   }
-}
-
-function assertMixed(device: Device, name: string): void {
-  if (device.supports('float16')) return;
-  throw new DeviceError(`"${name}": mixed precision needs a WebGPU adapter with shader-f16, which ${device.name} is not`);
 }
 
 /** Values computed outside the trace become constants of the Program: evaluated once, now. */

@@ -82,7 +82,7 @@ export interface StepCheck {
   readonly ops: readonly OpFindings[];
   /** Ops without a reference: run, not checked. */
   readonly unchecked: readonly string[];
-  /** In schedule order: the first is the one to look at. */
+  /** In schedule order: the first is the one to look at. The first hundred, and the first of kind `result`, if any, however late. */
   readonly departures: readonly Departure[];
   /** Of the first result that departs. */
   readonly evidence?: Evidence;
@@ -104,7 +104,7 @@ export async function checkStep<A extends readonly Tree[], R extends Tree>(
   return checker?.result ?? new Checker(undefined, options).result;
 }
 
-/** Names of departures that are kept at most; the first matters. */
+/** Departures that are kept at most, and beside them the first result that departs: evidence is of that one. */
 const MOST_DEPARTURES = 100;
 
 class Checker {
@@ -215,7 +215,8 @@ class Checker {
   #depart(
     where: Omit<Departure, 'at' | 'got' | 'expected' | 'allowed'>, { data, dtype }: Result, reference: Float64Array, bound: number | Float64Array, from = 0,
   ): void {
-    if (this.#departures.length >= MOST_DEPARTURES) return;
+    const firstResult = where.kind === 'result' && this.#evidence === undefined;
+    if (this.#departures.length >= MOST_DEPARTURES && !firstResult) return;
     const { at, got, expected } = compare(data, reference, bound, dtype);
     const allowed = typeof bound === 'number' ? bound : bound[at];
     const types = (list: readonly TensorType[]): TensorType[] => list.map(({ shape, dtype }) => ({ shape, dtype }));

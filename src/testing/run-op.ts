@@ -5,7 +5,7 @@ import { DeviceError } from '../errors.ts';
 import { fromDeviceData, hostArray, toDeviceData } from '../graph/leaves.ts';
 import type { Attrs } from '../graph/node.ts';
 import type { HostTensor, Op } from '../graph/op.ts';
-import { rowsAndChannels } from '../graph/plan.ts';
+import { rowsAndChannels } from '../graph/layout.ts';
 
 /** Where a value begins and how far its rows are apart, in elements. Default: at the start of its memory, contiguous. */
 export interface Place {

@@ -1,11 +1,13 @@
 /** The next step of a run, held to the float64 reference or to a second device, op by op. Node only. */
+import type { Device } from '../device/types.ts';
 import type { StepCheck } from '../testing/check-step.ts';
 import { encodeEvidence } from '../testing/evidence.ts';
 import { checkFit } from './fit.ts';
 import { fitOptionsOf } from './fit-options.ts';
 import { openResumed } from './resumed.ts';
+import type { RunData } from './run-data.ts';
 import { openData } from './run-data.ts';
-import { openRunDevice } from './run-device.ts';
+import { closeRunDevice, openRunDevice } from './run-device.ts';
 import { RunDirectory } from './run-directory.ts';
 import type { RunOptions, Spelling } from './run-options.ts';
 import { resolveOptions } from './run-options.ts';
@@ -53,9 +55,11 @@ export async function checkRun(request: CheckRunOptions): Promise<CheckRunResult
     : await openResumed(request.resume, { options: request.options, spell }, log);
   const options = resumed?.options ?? await resolveOptions(request.options ?? {}, spell);
   const device = await openRunDevice(options, log);
-  const second = against === undefined ? undefined : await openRunDevice({ device: against }, log);
-  const data = await openData(options, { onProgress: hooks.onData, signal, toTrain: true });
+  let second: Device | undefined;
+  let data: RunData | undefined;
   try {
+    second = against === undefined ? undefined : await openRunDevice({ device: against }, log);
+    data = await openData(options, { onProgress: hooks.onData, signal, toTrain: true });
     const found = await checkFit(await fitOptionsOf(options, data, device, resumed), { against: second, onStep: hooks.onStep, signal });
     const { batch, size } = options;
     if (found.evidence === undefined) return { ...found, batch, size };
@@ -66,6 +70,8 @@ export async function checkRun(request: CheckRunOptions): Promise<CheckRunResult
     const saved = { file: directory.file(name), device: options.device === 'auto' ? device.kind : options.device };
     return { ...found, batch, size, saved };
   } finally {
-    data.dataset.close();
+    data?.dataset.close();
+    if (second) closeRunDevice(second);
+    closeRunDevice(device);
   }
 }

@@ -1,4 +1,5 @@
 /** What a run would do: parts, device, memory, and time, from one timed step on images of noise. */
+import type { Device } from '../device/types.ts';
 import { PhiloxStream } from '../random/philox.ts';
 import type { Batch } from '../data/loader.ts';
 import { classCounts } from '../data/dataset.ts';
@@ -11,9 +12,9 @@ import { buildModel } from './models.ts';
 import { createNetwork } from './network.ts';
 import { createOptimizer } from './optimizer.ts';
 import { localWindow } from './preprocess.ts';
-import type { PartCounts } from './run-data.ts';
+import type { DataListing, PartCounts } from './run-data.ts';
 import { countParts, describeRejected, listData, requireTwoClasses } from './run-data.ts';
-import { openRunDevice } from './run-device.ts';
+import { closeRunDevice, openRunDevice } from './run-device.ts';
 import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
 import { resolveOptions } from './run-options.ts';
 import { EvaluationStep, TrainStep } from './step.ts';
@@ -45,9 +46,18 @@ export interface DryRunResult {
 /** @throws OptionError, DataError, DeviceError, as `trainRun` would before it starts */
 export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: string) => void; spell?: Spelling } = {}): Promise<DryRunResult> {
   const options = await resolveOptions(given, spell);
-  const { labelled, split, rejected, warnings, simulated } = await listData(options);
-  requireTwoClasses(labelled, split);
+  const listing = await listData(options);
+  requireTwoClasses(listing.labelled, listing.split);
   const device = await openRunDevice(options, log);
+  try {
+    return await measure(options, listing, device);
+  } finally {
+    closeRunDevice(device);
+  }
+}
+
+async function measure(options: ResolvedOptions, listing: DataListing, device: Device): Promise<DryRunResult> {
+  const { labelled, split, rejected, warnings, simulated } = listing;
   const { size, batch, seed, optimizer, momentum, weightDecay, epochs } = options;
   const network = createNetwork(buildModel(options, labelled.classes.length), [size, size, 3], { seed });
   // Figures that do not matter to time or memory; a window as wide as the data would have.

@@ -1,6 +1,6 @@
 /** What a run's options mean to `fit`. */
 import type { Device } from '../device/types.ts';
-import type { FitOptions } from './fit.ts';
+import type { FitOptions } from './fit-types.ts';
 import { buildModel } from './models.ts';
 import type { NormalizationKind } from './preprocess.ts';
 import type { Resumed } from './resumed.ts';

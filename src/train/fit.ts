@@ -4,138 +4,36 @@
  */
 import type { Dataset } from '../data/dataset.ts';
 import { classCounts } from '../data/dataset.ts';
-import type { LoaderOptions, TrainBatch } from '../data/loader.ts';
+import type { TrainBatch } from '../data/loader.ts';
 import { TrainLoader } from '../data/loader.ts';
-import type { SamplerKind, SamplerOptions } from '../data/sampler.ts';
 import { Sampler } from '../data/sampler.ts';
 import { device as openDevice } from '../device/index.ts';
 import type { Device } from '../device/types.ts';
 import { DataError, OptionError, TrainingError } from '../errors.ts';
 import type { HostArray } from '../nn/host-array.ts';
-import type { InitializeOptions, ParameterArrays } from '../nn/parameters.ts';
+import type { ParameterArrays } from '../nn/parameters.ts';
 import { readVariables } from '../nn/parameters.ts';
-import type { ModelSymbol } from '../nn/symbol.ts';
 import { LossScale } from '../optim/loss-scale.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import { fixed } from '../optim/schedules.ts';
 import type { Schedule } from '../optim/schedules.ts';
-import type { ClassWeights } from './class-weights.ts';
 import { resolveClassWeights } from './class-weights.ts';
 import { metricsOf, predictLogits } from './evaluate.ts';
+import type { FitOptions, FitResult, FitStart } from './fit-types.ts';
 import { planRun } from './fits.ts';
 import type { EpochRecord } from './history.ts';
 import { EpochProgress, bestEpoch } from './history.ts';
 import { constantMetrics } from './metrics.ts';
 import type { Network } from './network.ts';
 import { createNetwork } from './network.ts';
-import type { OptimizerChoice } from './optimizer.ts';
 import { createOptimizer } from './optimizer.ts';
-import type { Augmentation, Normalization, NormalizationKind } from './preprocess.ts';
+import type { Normalization } from './preprocess.ts';
 import { measureNormalization, checkAugmentation } from './preprocess.ts';
 import type { TrainingSnapshot } from './snapshot.ts';
 import { under } from './snapshot.ts';
-import type { BootstrapOptions } from './statistics.ts';
 import type { StepResult } from './step.ts';
 import { EvaluationStep, TrainStep } from './step.ts';
 import type { CheckStepOptions, StepCheck } from '../testing/check-step.ts';
-
-export interface FitOptions {
-  /** The network; its softmax head, if it has one, gives way to the weighted loss. */
-  readonly symbol: ModelSymbol;
-  readonly data: Dataset;
-  /** Dataset indices of the training part. */
-  readonly train: ArrayLike<number>;
-  /** Dataset indices of the validation part; without it the last epoch counts as the best. */
-  readonly validation?: ArrayLike<number>;
-  readonly epochs: number;
-  readonly batch: number;
-  /** Default SGD with momentum 0.9. */
-  readonly optimizer?: OptimizerChoice;
-  /** A rate, or one by time. Default 0.05. */
-  readonly learningRate?: number | Schedule;
-  /** Default 'none'. */
-  readonly classWeights?: ClassWeights;
-  /** Default 'none': every sample once an epoch. */
-  readonly sampler?: SamplerKind;
-  readonly samplerOptions?: Pick<SamplerOptions, 'annealed' | 'epochSize' | 'remainder'>;
-  /** Default 'none'. */
-  readonly augmentation?: Augmentation;
-  /** A way of normalising, with figures taken from the training part, or figures. Default 'channel'. */
-  readonly normalization?: NormalizationKind | Normalization;
-  /** First values of the parameters: an initializer, or a checkpoint's arrays. */
-  readonly initialize?: Omit<InitializeOptions, 'seed'>;
-  /** An integer from 0 to 2^31 - 1; default 0. */
-  readonly seed?: number;
-  /** Default 'auto'. */
-  readonly device?: string | Device;
-  /** Computes cheap values of the forward pass again in the backward pass, for less memory; bits stay. Default false. */
-  readonly recompute?: boolean;
-  /** Mixed precision with a dynamic loss scale; needs a device with float16. Default false. Validation is in float32 either way. */
-  readonly mixed?: boolean;
-  readonly loader?: LoaderOptions;
-  readonly bootstrap?: BootstrapOptions;
-  /** Where to go on from: a snapshot of a run with these same options. */
-  readonly resume?: TrainingSnapshot;
-  /** When aborted, the step under way is finished and `fit` returns with `interrupted`. */
-  readonly signal?: AbortSignal;
-  readonly callbacks?: FitCallbacks;
-}
-
-/** Each may return a promise, which is awaited. */
-export interface FitCallbacks {
-  /** All is made, nothing has run. */
-  onStart?(start: FitStart, run: FitState): unknown;
-  onBatch?(batch: BatchReport): unknown;
-  /** Of the validation after an epoch. */
-  onValidation?(done: number, total: number): unknown;
-  onEpoch?(record: EpochRecord, run: FitState): unknown;
-  /** The signal was aborted; the step is finished. */
-  onInterrupt?(run: FitState): unknown;
-}
-
-export interface FitStart {
-  readonly network: Network;
-  readonly device: Device;
-  readonly normalization: Normalization;
-  readonly classWeights: readonly number[];
-  /** Updates that were done before, in a resumed run. */
-  readonly updates: number;
-}
-
-export interface BatchReport {
-  /** From 1. */
-  readonly epoch: number;
-  /** From 1, of `steps`. */
-  readonly step: number;
-  readonly steps: number;
-  readonly batch: number;
-  /** Of the step before; NaN at first. */
-  readonly loss: number;
-  /** Mean of the epoch so far; NaN at first. */
-  readonly objective: number;
-}
-
-/** What can be kept of a run between two steps. */
-export interface FitState {
-  readonly history: readonly EpochRecord[];
-  readonly best: EpochRecord | undefined;
-  /** All that `resume` needs. */
-  snapshot(): Promise<TrainingSnapshot>;
-  /** Parameters and moving statistics, as they lie in memory. */
-  parameters(): Promise<ParameterArrays>;
-}
-
-export interface FitResult extends FitState {
-  readonly network: Network;
-  readonly device: Device;
-  readonly normalization: Normalization;
-  readonly classWeights: readonly number[];
-  readonly interrupted: boolean;
-  /** Logits of samples of a dataset by the network as it is now, in inference mode. */
-  predict(data: Dataset, indices: ArrayLike<number>): Promise<Float32Array>;
-  /** Frees the parameters and all that was compiled. The device stays open. */
-  dispose(): void;
-}
 
 /**
  * Trains a network.

@@ -56,10 +56,17 @@ async function list(options: ResolvedOptions, classes?: readonly string[]): Prom
   return fewer ? openFolder(data, { ...request, classes }) : listing;
 }
 
+/** What `listData` found. */
+export interface DataListing {
+  readonly labelled: Labelled;
+  readonly split: Split;
+  readonly rejected: readonly Rejected[];
+  readonly warnings: readonly string[];
+  readonly simulated: boolean;
+}
+
 /** Labels and patients without a pixel read: what a dry run looks at. */
-export async function listData(options: ResolvedOptions): Promise<{
-  labelled: Labelled; split: Split; rejected: readonly Rejected[]; warnings: readonly string[]; simulated: boolean;
-}> {
+export async function listData(options: ResolvedOptions): Promise<DataListing> {
   if (options.data !== phantomData) {
     const listing = await list(options);
     const split = splitData(listing, options);

@@ -9,7 +9,7 @@ import { baselineNames, logisticBaseline } from './baselines.ts';
 import { metricsOf } from './evaluate.ts';
 import { fingerprintOf, requireSameFingerprint } from './fingerprint.ts';
 import { fit } from './fit.ts';
-import type { BatchReport, FitResult, FitState } from './fit.ts';
+import type { BatchReport, FitResult, FitState } from './fit-types.ts';
 import { fitOptionsOf } from './fit-options.ts';
 import type { EpochRecord } from './history.ts';
 import type { ConstantMetrics, Metrics } from './metrics.ts';
@@ -22,7 +22,7 @@ import type { RunConfig } from './run-config.ts';
 import { encodeConfig, foveaVersion } from './run-config.ts';
 import type { RunData } from './run-data.ts';
 import { countParts, describeRejected, digestData, openData } from './run-data.ts';
-import { openRunDevice } from './run-device.ts';
+import { closeRunDevice, openRunDevice } from './run-device.ts';
 import { RunDirectory } from './run-directory.ts';
 import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
 import { resolveOptions } from './run-options.ts';
@@ -97,13 +97,15 @@ export async function trainRun(request: TrainRunOptions): Promise<TrainRunResult
   const resumed = request.resume === undefined ? undefined : await openResumed(request.resume, request, log);
   const options = resumed?.options ?? await resolveOptions(request.options ?? {}, spell);
   const device = await openRunDevice(options, log);
-  const data = await openData(options, { onProgress: hooks.onData, signal, toTrain: true });
+  let data: RunData | undefined;
   try {
+    data = await openData(options, { onProgress: hooks.onData, signal, toTrain: true });
     for (const warning of data.warnings) log(`warning: ${warning}`);
     if (data.rejected.length > 0) log(`warning: ${describeRejected(data.rejected)}`);
     return await new TrainingRun(request, options, device, data, resumed).run();
   } finally {
-    data.dataset.close();
+    data?.dataset.close();
+    closeRunDevice(device);
   }
 }
 

@@ -10,7 +10,7 @@ import type { Network } from './network.ts';
 import { createNetwork } from './network.ts';
 import type { RunConfig } from './run-config.ts';
 import { decodeConfig } from './run-config.ts';
-import { openRunDevice } from './run-device.ts';
+import { closeRunDevice, openRunDevice } from './run-device.ts';
 import { RunDirectory } from './run-directory.ts';
 import type { RunOptions } from './run-options.ts';
 import { EvaluationStep } from './step.ts';
@@ -28,6 +28,7 @@ export class TrainedNetwork {
   readonly network: Network;
   readonly device: Device;
   readonly #step: EvaluationStep;
+  #disposed = false;
 
   private constructor(config: RunConfig, epoch: number, network: Network, device: Device) {
     this.config = config;
@@ -63,8 +64,11 @@ export class TrainedNetwork {
   }
 
   dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
     this.#step.dispose();
     this.network.dispose();
+    closeRunDevice(this.device);
   }
 
   [Symbol.dispose](): void {

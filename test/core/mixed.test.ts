@@ -107,7 +107,7 @@ test('a graph without matrix ops stays as it is', () => {
   assert.is(mixed([y.value])[0], y.value);
 });
 
-test('a step of Inception-BN, batch 32 at 224, is planned in little more than half the memory', async () => {
+test('a step of Inception-BN, batch 32 at 224, is planned in 0.6 GB', async () => {
   const planned: number[] = [];
   for (const half of [false, true]) {
     const planning = planningDevice();
@@ -122,13 +122,13 @@ test('a step of Inception-BN, batch 32 at 224, is planned in little more than ha
     }, { device: planning, mixed: half });
     const memory = await step.prepare(
       tensor(new Uint8Array(32 * 224 * 224 * 3), [32, 224, 224, 3], 'uint8'), tensor(new Int32Array(32)), tensor(0.1));
-    assert.ok(memory.planned <= 1.15 * memory.bound);
+    console.log(`planned bytes: ${half ? 'mixed' : 'float32'} ${memory.planned}, alive at the worst step ${memory.bound}`);
+    assert.ok(memory.planned <= 1.05 * memory.bound);
     planned.push(memory.planned);
     step.dispose();
   }
-  console.log(`planned bytes: float32 ${planned[0]}, mixed ${planned[1]}`);
-  // Places of maxima take a byte either way.
-  assert.ok(planned[1] < 0.57 * planned[0], `${planned[1]} of ${planned[0]}`);
+  // Half of the 1.2 GB that float32 may take.
+  assert.ok(planned[1] <= 0.6e9, `${planned[1]} bytes, ${planned[0]} in float32`);
 });
 
 test('a loss scale refuses options out of range, and steps that are not compiled', () => {

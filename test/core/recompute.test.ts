@@ -17,6 +17,7 @@ interface Trained {
   readonly losses: readonly number[];
   readonly parameters: readonly number[];
   readonly planned: number;
+  readonly bound: number;
   readonly launches: number;
 }
 
@@ -38,11 +39,11 @@ async function train(on: Device, recompute: boolean): Promise<Trained> {
     const labels = Int32Array.from({ length: batch }, () => stream.int(2));
     losses.push(await (await step(wrap(pixels, [batch, side, side, 3], 'uint8'), wrap(labels, [batch], 'int32'))).item());
   }
-  const [{ memory: { planned }, launchCount: launches }] = step.programs;
+  const [{ memory: { planned, bound }, launchCount: launches }] = step.programs;
   const parameters: number[] = [];
   for (const v of trainable) parameters.push(...await v.data() as Float32Array);
   step.dispose();
-  return { losses, parameters, planned, launches };
+  return { losses, parameters, planned, bound, launches };
 }
 
 for (const [name, target, reason] of [['cpu', await device('cpu'), undefined], ['webgpu', webgpu.device, webgpu.reason]] as const) {
@@ -54,7 +55,9 @@ for (const [name, target, reason] of [['cpu', await device('cpu'), undefined], [
     assert.ok(new Set(kept.losses).size === 5 && kept.losses.every(Number.isFinite), kept.losses.join(' '));
     assert.ok(again.parameters.every((v, i) => Object.is(v, kept.parameters[i])), 'parameters differ');
     assert.ok(again.launches > kept.launches, 'nothing is computed twice');
-    assert.ok(again.planned < 0.85 * kept.planned, `${again.planned} bytes with, ${kept.planned} without recomputation`);
+    console.log(`${name}: ${again.planned} bytes with, ${kept.planned} without recomputation; alive at the worst step ${again.bound} and ${kept.bound}`);
+    // No packing of what is kept otherwise could do with so little. test/models/memory.test.ts has the limits of the whole network, in bytes.
+    assert.ok(again.planned < kept.bound, `${again.planned} bytes with, ${kept.bound} alive at the worst step without recomputation`);
   });
   test(`batch norm without a convolution before it is computed again from its statistics on ${name}`, async () => {
     const gamma = variable(Float32Array.from({ length: 8 }, (_, i) => 0.5 + i / 8), [8]);

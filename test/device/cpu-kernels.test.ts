@@ -61,6 +61,8 @@ const cases: Case[] = [
   // the smaller tile of minimal filtering: odd sizes, columns cut, a last panel and a last run of blocks that are short
   ...convolution([3, 15, 17, 36], [76, 3, 3, 36], 1, same(1)),
   ...convolution([2, 15, 13, 37], [33, 3, 3, 37], 1, [0, 1, 1, 0]),
+  // both tiles with padding above that is not that on the left, and a number of blocks that leaves a group of rows short
+  ...convolution([2, 18, 21, 36], [40, 3, 3, 36], 1, [0, 1, 1, 0]),
   ...convolution([2, 21, 19, 24], [30, 3, 3, 24], 2, same(1)),
   ...convolution([1, 9, 9, 70], [12, 3, 3, 70], 2, same(1)),
   ...convolution([5, 11, 11, 70], [50, 1, 1, 70], 1, same(0)),

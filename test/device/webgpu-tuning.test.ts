@@ -1,5 +1,8 @@
 // time limit: 120 s
-/** Variants of the WebGPU kernels give equal bits, so choosing among them by time changes none; what is chosen is kept, and found again. */
+/**
+ * Variants of the WebGPU kernels give equal bits, so choosing among them by time changes none; what is chosen is kept, and found again.
+ * FOVEA_OPS chooses ops by name (conv2d, conv2dInputGrad, conv2dFilterGrad), FOVEA_SUBGROUP_ADAPTER an adapter with subgroups.
+ */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +24,10 @@ const { device, reason } = await openWebgpu({ ...hardware, tuning: 'off' });
 const withSubgroups = await openWebgpu({ adapter: process.env.FOVEA_SUBGROUP_ADAPTER ?? 'lavapipe', kernels: 'hardware', tuning: 'off' });
 const test = suiteUnless(reason, 'webgpu tuning');
 const subgroupTest = suiteUnless(withSubgroups.reason, 'subgroups');
+
+const chosen = process.env.FOVEA_OPS?.split(',');
+const ops = { forward: 'conv2d', inputGrad: 'conv2dInputGrad', filterGrad: 'conv2dFilterGrad' } as const;
+const directions = (Object.keys(ops) as (keyof typeof ops)[]).filter((direction) => chosen?.includes(ops[direction]) ?? true);
 
 interface Case {
   readonly name: string;
@@ -72,7 +79,7 @@ const cases: Omit<Case, 'on'>[] = [
   { name: 'a product', x: [1, 12, 12, 132], w: [132, 1, 1, 132] },
 ];
 
-for (const direction of ['forward', 'inputGrad', 'filterGrad']) {
+for (const direction of directions) {
   for (const c of cases) {
     test(`${direction}, ${c.name}: every tile gives the same bits`, async () => {
       const { launches, result } = launchesOf(direction, { ...c, on: device });
@@ -93,7 +100,7 @@ for (const direction of ['forward', 'inputGrad', 'filterGrad']) {
 /** Of no use to minimal filtering, whose products are not exchanged. */
 const strided = { name: 'strided', x: [2, 9, 9, 36], w: [68, 3, 3, 36], stride: 2 };
 
-for (const direction of ['forward', 'inputGrad', 'filterGrad']) {
+for (const direction of directions) {
   subgroupTest(`${direction}: values exchanged within subgroups give the same bits`, async () => {
     const on = withSubgroups.device;
     assert.ok((on.features?.subgroup ?? 0) > 1, on.why);

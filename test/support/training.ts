@@ -1,7 +1,7 @@
 /** Small data and networks on which training can be watched. */
 import { memoryDataset } from '../../src/data/dataset.ts';
 import type { Dataset } from '../../src/data/dataset.ts';
-import type { FitOptions } from '../../src/train/fit.ts';
+import type { FitOptions } from '../../src/train/fit-types.ts';
 import { inceptionBNSmall } from '../../src/models/index.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
 

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { device } from '../../src/device/index.ts';
 import type { CpuArg, CpuLaunch, LowerContext, Lowering } from '../../src/device/types.ts';
 import { FormatError } from '../../src/errors.ts';
+import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { compile, defineOp, apply1, grad, softmaxCrossEntropy, tensor } from '../../src/index.ts';
 import { getOp } from '../../src/graph/op.ts';
 import type { Attrs } from '../../src/graph/node.ts';
@@ -110,8 +111,54 @@ test('its inputs go to a file and back, and it can be run again from them', asyn
   assert.is(bad[0].got, evidence!.got[0][bad[0].at]);
   const good = await replayEvidence(again, cpu);
   assert.ok(good[0].ratio <= 1);
-  throws(() => decodeEvidence(encodeEvidence({ ...evidence!, op: 'nonsense' }), 'x.safetensors'), Error, /no op named "nonsense"/);
+  throws(() => decodeEvidence(encodeEvidence({ ...evidence!, op: 'nonsense' }), 'x.safetensors'), FormatError,
+    /^x\.safetensors: op: no op named "nonsense"/);
   throws(() => decodeEvidence(new Uint8Array(4), 'x.safetensors'), FormatError, /x\.safetensors/);
+});
+
+test('a file of evidence that is damaged is refused, with its name and the field', () => {
+  const place = { offset: 1, stride: 4 };
+  const x = { shape: [2, 3], dtype: 'float32' as const, data: Float64Array.of(1, 2, 3, 4, 5, 6) };
+  const bytes = encodeEvidence({
+    op: 'softmax', attrs: { axis: 1 }, inputs: [{ ...x, place }], outputs: [{ shape: [2, 3], dtype: 'float32', place }],
+    got: [x.data], expected: [x.data],
+  });
+  assert.is(decodeEvidence(bytes, 'x').op, 'softmax');
+  const { tensors, metadata } = readSafetensors(bytes, { file: 'x' });
+  const refused = (key: string, value: string, pattern: RegExp): void =>
+    throws(() => decodeEvidence(writeSafetensors(tensors, new Map([...metadata, [key, value]])), 'x.safetensors'), FormatError, pattern);
+  refused('attrs', '{"axis"', /^x\.safetensors: attrs: not JSON/);
+  refused('attrs', '7', /^x\.safetensors: attrs: expected attributes by name, got 7/);
+  refused('places', '{', /^x\.safetensors: places: not JSON/);
+  refused('places', 'null', /^x\.safetensors: places: expected places of inputs and outputs, got null/);
+  const places = (change: (places: any) => unknown, pattern: RegExp): void => {
+    const value = JSON.parse(metadata.get('places')!) as unknown;
+    change(value);
+    refused('places', JSON.stringify(value), pattern);
+  };
+  places((p) => delete p.outputs, /places\.outputs: .*got nothing/);
+  places((p) => (p.inputs[0].offset = -1), /places\.inputs\.0\.offset: expected a count, got -1/);
+  places((p) => (p.inputs[0].stride = 2), /places\.inputs\.0\.place\.stride: expected 3 or more, got 2/);
+  places((p) => p.inputs.pop(), /places\.inputs: 0 places, and there is a tensor "input\.0"/);
+  places((p) => p.inputs.push(place), /no tensor "input\.1"/);
+  places((p) => (p.outputs[0].dtype = 'float'), /places\.outputs\.0\.dtype: expected a dtype, got "float"/);
+  places((p) => (p.outputs[0].shape = [3, 2]), /places\.outputs: float32 \[3, 2\], where softmax gives float32 \[2, 3\]/);
+  places((p) => (p.outputs[0].over = 1), /places\.outputs\.0\.over: expected one of 1 inputs, got 1/);
+  const without = new Map([...tensors].filter(([name]) => name !== 'got.0'));
+  throws(() => decodeEvidence(writeSafetensors(without, metadata), 'x'), FormatError, /^x: no tensor "got\.0"/);
+  const turned = new Map([...tensors, ['got.0', { ...tensors.get('got.0')!, shape: [3, 2] }]] as const);
+  throws(() => decodeEvidence(writeSafetensors(turned, metadata), 'x'), FormatError,
+    /^x: got\.0: float32 \[3, 2\], where float32 \[2, 3\] was expected/);
+  refused('op', 'conv2d', /^x\.safetensors: attrs: conv2d does not take inputs of float32 \[2, 3\] with these: /);
+});
+
+test('evidence of float16 comes back as it was', () => {
+  const place = { offset: 0, stride: 3 };
+  const type = { shape: [1, 3], dtype: 'float16' as const };
+  const data = Float64Array.of(0.5, -3, 65504);
+  const input = { ...type, data, place };
+  const evidence = { op: 'add', attrs: {}, inputs: [input, input], outputs: [{ ...type, place }], got: [data], expected: [data] };
+  assert.equal(decodeEvidence(encodeEvidence(evidence), 'x'), evidence);
 });
 
 test('a kernel that writes over a value that is needed later is found where that is read', async () => {
@@ -136,6 +183,31 @@ test('an op of one\'s own with a wrong kernel is named; one without a reference 
   const found = await checkStep(step, [tensor(Float32Array.of(1, 2, 3))]);
   assert.equal(found.departures.map(({ op, at, got, expected }) => [op, at, got, expected]), [['testTwice', 2, 4, 8]]);
   assert.equal(found.unchecked, ['testSame']);
+});
+
+test('the first result that departs is kept, and its evidence, however many departures of other kinds are before it', async () => {
+  const infer = ([x]: readonly { shape: readonly number[]; dtype: 'float32' }[]) => [{ shape: x.shape, dtype: 'float32' as const }];
+  const copy = ({ inputs: [x], outputs: [y] }: LowerContext<Attrs>): CpuLaunch =>
+    ({ kernel: 'copyFlat', tiles: 1, args: [{ address: x }, { address: y }, x.channels * 4, x.channels * 4] });
+  const tramples = defineOp<Attrs>({
+    name: 'testTramples', inputs: ['x'], infer: infer as never, reference: ([x]) => [x.data],
+    kernels: { cpu: { launches: (c: LowerContext<Attrs>): CpuLaunch[] =>
+      [copy(c), { kernel: 'fill', tiles: 1, args: [{ address: c.inputs[0] }, 1, 1, c.inputs[0].stride, 7, 1] }] } },
+  });
+  const triple = defineOp<Attrs>({
+    name: 'testTriple', inputs: ['x'], infer: infer as never, reference: ([x]) => [x.data.map((v) => 3 * v)],
+    kernels: { cpu: { launches: (c: LowerContext<Attrs>): CpuLaunch[] => [copy(c)] } },
+  });
+  const step = compile((x: Tensor) => {
+    const spoilt = x.add(1);
+    const first = apply1(tramples, [spoilt]);
+    const readers = Array.from({ length: 110 }, (_, i) => spoilt.mul(i + 2));
+    return [first, ...readers, apply1(triple, [x])];
+  }, { device: cpu });
+  const { departures, evidence } = await checkStep(step, [tensor(Float32Array.of(1, 2, 3))]);
+  assert.is(departures.filter(({ kind }) => kind === 'input').length, 100);
+  assert.equal(departures.filter(({ kind }) => kind === 'result').map(({ op }) => op), ['testTriple']);
+  assert.is(evidence?.op, 'testTriple');
 });
 
 test('the signal stops between two steps', async () => {

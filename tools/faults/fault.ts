@@ -22,6 +22,8 @@ export interface FaultTest {
   readonly ops?: readonly string[];
   /** The device concerned (`FOVEA_RUNNERS`). */
   readonly runner: 'cpu' | 'webgpu';
+  /** Words in the names of the tests that see it: where the file skips these, for want of an adapter, the fault is not tried. */
+  readonly needs?: string;
 }
 
 /** The op suite for some ops. */

@@ -131,7 +131,7 @@ export const wasmFaults: readonly Fault[] = [
   },
   {
     name: 'winograd-small-pad', what: 'the padding of the left side is taken above', file: 'kernels/wasm/winograd-small.ts',
-    find: '* 2 - int(args, TOP), w0', replace: '* 2 - int(args, LEFT), w0', test: cpu('conv2dStats'),
+    find: '* 2 - int(args, TOP), w0', replace: '* 2 - int(args, LEFT), w0', test: big('conv2dStats'),
   },
   {
     name: 'winograd-small-below', what: 'rows of an odd height are written below the image', file: 'kernels/wasm/winograd-small.ts',

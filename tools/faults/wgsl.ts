@@ -9,6 +9,9 @@ const hardware = (...ops: string[]) => kernels('webgpu', ...ops);
 /** Minimal filtering in all directions and with both kinds of kernels. */
 const passes: FaultTest = { file: 'test/device/webgpu-winograd.test.ts', runner: 'webgpu' };
 
+/** Values exchanged within subgroups, on an adapter that has these. */
+const subgroups: FaultTest = { file: 'test/device/webgpu-tuning.test.ts', ops: ['conv2d'], runner: 'webgpu', needs: 'within subgroups' };
+
 export const wgslFaults: readonly Fault[] = [
   // convolution, software adapters
   {
@@ -97,6 +100,18 @@ export const wgslFaults: readonly Fault[] = [
   {
     name: 'wgsl-tile-parts', what: 'half of a panel\'s steps are loaded', file: 'shaders/tile.wgsl',
     find: 'const PARTS = STEPS / 4u;', replace: 'const PARTS = STEPS / 8u;', test: hardware('conv2d'),
+  },
+  {
+    name: 'wgsl-share-row', what: 'all rows of a thread take the value of the first', file: 'shaders/tile_registers.wgsl',
+    find: 'subgroupShuffle(mine, neighbour + $iu)', replace: 'subgroupShuffle(mine, neighbour)', test: subgroups,
+  },
+  {
+    name: 'wgsl-share-last-value', what: 'the last value that a subgroup loads is the one before it', file: 'shaders/tile_registers.wgsl',
+    find: 'THREAD_ROWS * ${RM}u - 1u)', replace: 'THREAD_ROWS * ${RM}u - 2u)', test: subgroups,
+  },
+  {
+    name: 'wgsl-probe-subgroups', what: 'the neighbour that is asked for is the one after the next', file: 'shaders/probe_subgroups.wgsl',
+    find: '(place + 1u) % size', replace: '(place + 2u) % size', test: subgroups,
   },
   {
     name: 'wgsl-texel-row', what: 'a row of a texture is taken for half as wide', file: 'shaders/texel.wgsl',

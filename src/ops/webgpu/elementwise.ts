@@ -3,8 +3,9 @@ import type { DType, Lowering, Placed, WebgpuLaunch } from '../../device/types.t
 import { sizeOf } from '../../device/types.ts';
 import { DeviceError } from '../../errors.ts';
 import { boundOffset, linearGrid, sameMemory, storageType } from '../../device/webgpu/launch.ts';
-import { binaryExpressions, unaryExpressions, whereExpression } from '../scalar-expressions.ts';
+import { binaryExpressions, whereExpression } from '../binary-expressions.ts';
 import type { BinaryExpression, UnaryExpression } from '../scalar-expressions.ts';
+import { unaryExpressions } from '../unary-expressions.ts';
 import { placedStrides } from '../support/strides.ts';
 import { joinAxes } from './strided.ts';
 
@@ -123,7 +124,7 @@ export function elementwiseLaunch(out: Placed, operands: readonly Placed[], opti
   return stridedLaunch(out.shape, strided(out), operands.map(strided), options);
 }
 
-/** The lowering of an op that scalar-expressions.ts has under its name; `parameters` names the attributes that it takes. */
+/** The lowering of an op that the tables of expressions have under its name; `parameters` names the attributes that it takes. */
 export function elementwise<A>(name: string, parameters: readonly string[] = []): Lowering<A, WebgpuLaunch> {
   const unary = (unaryExpressions as Readonly<Record<string, UnaryExpression>>)[name];
   const binary: BinaryExpression | undefined = binaryExpressions[name];
