@@ -13,7 +13,7 @@ import type { RowWork } from './pace.ts';
 import { Paces } from './pace.ts';
 import { probe } from './probes.ts';
 import { kernelProblems, spread } from './problems.ts';
-import { leastMilliseconds, limitsOf } from './roofline.ts';
+import { isProven, leastMilliseconds, limitsOf } from './roofline.ts';
 import type { StepVariant } from './step.ts';
 import { checkedSteps, lossCheck, stepContestant, stepContestantName, stepFlop, stepName, stepProblem } from './step.ts';
 import type { Target } from './targets.ts';
@@ -242,5 +242,7 @@ function withLimit(entry: Entry, flop: number, bytes: number, targets: readonly 
   if (own === undefined || bytes === 0) return entry;
   const memory = isSoftware(own.device) ? probes.findLast((p) => p.device.startsWith('cpu'))?.device : undefined;
   const limits = limitsOf(probes, own.device.name, memory);
-  return limits === undefined ? entry : { ...entry, attainable: leastMilliseconds(limits, entry.facts?.flop ?? flop, bytes) };
+  if (limits === undefined) return entry;
+  const done = entry.facts?.flop ?? flop;
+  return { ...entry, attainable: leastMilliseconds(limits, done, bytes), ...(!isProven(limits, done, bytes) && { unproven: true }) };
 }

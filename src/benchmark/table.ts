@@ -44,8 +44,14 @@ function kernelLine(row: Row, entry: Entry, first: boolean): string[] {
   const reference = row.entries.find((e) => isOurs(e) && e.milliseconds.length > 0);
   return [
     name, entry.contestant, short(ms), percent(spread(entry.milliseconds)), shown, short(row.bytes / ms / 1e6),
-    entry.attainable === undefined ? '-' : percent(entry.attainable / ms), reference === undefined ? '-' : short(ms / median(reference.milliseconds)),
+    entry.attainable === undefined ? '-' : `${percent(entry.attainable / ms)}${entry.unproven ? ' ?' : ''}`, reference === undefined ? '-' : short(ms / median(reference.milliseconds)),
   ];
+}
+
+/** What a question mark in `kernelTable` and `summaryTable` means, where there is one. */
+export function kernelNotes(rows: readonly Row[]): string[] {
+  if (!rows.some((r) => r.entries.some((e) => e.unproven))) return [];
+  return ['?: of a peak whose probe does not count (no share of clock times lanes is known, or it is below 0.9): no limit of the machine'];
 }
 
 /** A row on one line, for those who watch a log. */
@@ -122,7 +128,7 @@ export function goalTable(report: Report): TextTable {
  * mean over rows.
  */
 export function summaryTable(rows: readonly Row[]): TextTable {
-  const lines = new Map<string, { label: string[]; ratios: number[]; attained: number[] }>();
+  const lines = new Map<string, { label: string[]; ratios: number[]; attained: number[]; unproven: boolean }>();
   for (const row of rows) {
     const what = row.group === 'step' ? row.name : row.name.split(' ')[0];
     for (const ours of row.entries) {
@@ -131,18 +137,22 @@ export function summaryTable(rows: readonly Row[]): TextTable {
         if (entry.milliseconds.length === 0 || (entry !== ours && isOurs(entry) && !isVariant(entry, ours))) continue;
         const label = [row.device, what, ours.contestant, entry === ours ? 'its own limit' : entry.contestant];
         const key = label.join('|');
-        const line = lines.get(key) ?? { label, ratios: [], attained: [] };
+        const line = lines.get(key) ?? { label, ratios: [], attained: [], unproven: false };
         lines.set(key, line);
         line.ratios.push(median(entry.milliseconds) / median(ours.milliseconds));
-        if (entry === ours && entry.attainable !== undefined) line.attained.push(entry.attainable / median(entry.milliseconds));
+        if (entry !== ours || entry.attainable === undefined) continue;
+        line.attained.push(entry.attainable / median(entry.milliseconds));
+        line.unproven ||= entry.unproven === true;
       }
     }
   }
   return {
     head: ['device', 'what', 'ours', 'against', 'times as fast (geometric mean)', 'least', 'rows'],
-    rows: [...lines.values()].flatMap(({ label, ratios, attained }) => {
-      const values = label[3] === 'its own limit' ? attained : ratios;
-      return values.length === 0 ? [] : [[...label, short(geometricMean(values)), short(Math.min(...values)), String(values.length)]];
+    rows: [...lines.values()].flatMap(({ label, ratios, attained, unproven }) => {
+      const own = label[3] === 'its own limit';
+      const values = own ? attained : ratios;
+      const shown = (x: number): string => `${short(x)}${own && unproven ? ' ?' : ''}`;
+      return values.length === 0 ? [] : [[...label, shown(geometricMean(values)), shown(Math.min(...values)), String(values.length)]];
     }),
   };
 }

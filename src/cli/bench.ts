@@ -6,7 +6,7 @@ import { parseBenchmarkOptions } from '../benchmark/options.ts';
 import { readReport, writeReport } from '../benchmark/report-file.ts';
 import { runBenchmark } from '../benchmark/run.ts';
 import {
-  changeTable, goalTable, kernelTable, probeNotes, probeTable, rowLine, startTable, stepNotes, stepTable, summaryTable,
+  changeTable, goalTable, kernelNotes, kernelTable, probeNotes, probeTable, rowLine, startTable, stepNotes, stepTable, summaryTable,
 } from '../benchmark/table.ts';
 import { BenchmarkError } from '../errors.ts';
 import { asFlag } from '../train/run-options.ts';
@@ -85,6 +85,7 @@ async function run(given: Record<string, unknown>, { terminal, signal, benchmark
       terminal.out(`${probeNotes(report).join('\n')}\n`);
     }
     await show(terminal, kernelTable(report.rows));
+    for (const note of kernelNotes(report.rows)) terminal.out(`${note}\n`);
     await show(terminal, stepTable(report.rows));
     for (const note of stepNotes(report)) terminal.out(`${note}\n`);
     await show(terminal, startTable(report.rows));

@@ -1,14 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { charts } from '../../src/benchmark/charts.ts';
 import { compareReports } from '../../src/benchmark/compare.ts';
 import { distinct, inceptionBNLayers, inceptionV3Layers, multiplyAdds } from '../../src/benchmark/layers.ts';
 import { tooSlow } from '../../src/benchmark/contest.ts';
 import { goalsOf } from '../../src/benchmark/goals.ts';
 import { Paces } from '../../src/benchmark/pace.ts';
 import { kernelProblems, spread } from '../../src/benchmark/problems.ts';
-import { attainable, leastMilliseconds, limitsOf } from '../../src/benchmark/roofline.ts';
+import { attainable, isProven, leastMilliseconds, limitsOf } from '../../src/benchmark/roofline.ts';
 import { lossCheck } from '../../src/benchmark/step.ts';
+import { kernelNotes, kernelTable, summaryTable } from '../../src/benchmark/table.ts';
 import type { DeviceFacts, Probe, Report, Row } from '../../src/benchmark/types.ts';
 import { readSymbol } from '../../src/formats/index.ts';
 import { inceptionBN } from '../../src/models/index.ts';
@@ -76,10 +78,31 @@ test('the roofline: compute above the ridge, bytes below it', () => {
     one('a', 'clock', 3, 'GHz'), one('a', 'multiply-add', 50, 'GFLOP/s'), one('a', 'read', 9, 'GB/s'), one('a', 'copy', 11, 'GB/s'),
     one('b', 'multiply-add', 70, 'GFLOP/s'), one('b', 'copy', 2, 'GB/s'),
   ];
-  assert.equal(limitsOf(probes, 'a'), { peak: 50, bandwidth: 11 });
-  assert.equal(limitsOf(probes, 'b'), { peak: 70, bandwidth: 2 });
-  assert.equal(limitsOf(probes, 'b', 'a'), { peak: 70, bandwidth: 11 });
+  assert.equal(limitsOf(probes, 'a'), { peak: 50, bandwidth: 11, proven: false });
+  assert.equal(limitsOf(probes, 'b'), { peak: 70, bandwidth: 2, proven: false });
+  assert.equal(limitsOf(probes, 'b', 'a'), { peak: 70, bandwidth: 11, proven: false });
   assert.is(limitsOf(probes, 'c'), undefined);
+  for (const counts of [true, false]) assert.is(limitsOf(probes.map((p) => ({ ...p, counts })), 'a')!.proven, counts);
+  // A peak that is not proven says nothing where it decides; where bytes decide, it does not matter.
+  assert.is(isProven({ ...limits, proven: false }, 1000, 10), false);
+  assert.is(isProven({ ...limits, proven: true }, 1000, 10), true);
+  assert.is(isProven({ ...limits, proven: false }, 10, 10), true);
+});
+
+test('what no proven limit allows is marked in the tables, explained below them, and has no bar in the chart', () => {
+  const report = (unproven: boolean): Report => ({
+    format: 1, machine: {}, options: {}, devices: [], peers: [], failures: [], probes: [],
+    rows: [{
+      group: 'conv', device: 'cpu', name: 'conv2d 7x7', layers: [], flop: 1e9, bytes: 1,
+      entries: [{ contestant: 'fovea, 1 thread', milliseconds: [10], attainable: 5, ...(unproven && { unproven: true }) }],
+    }],
+  });
+  const shown = (unproven: boolean): string[] => {
+    const { rows } = report(unproven);
+    return [kernelTable(rows).rows[0][6], summaryTable(rows).rows[0][4], String(kernelNotes(rows).length), String(charts(report(unproven)).has('attained.svg'))];
+  };
+  assert.equal(shown(true), ['50 % ?', '0.50 ?', '1', 'false']);
+  assert.equal(shown(false), ['50 %', '0.50', '0', 'true']);
 });
 
 test('slower is what is both slower by more than 5 % and apart in its quartiles', () => {
