@@ -1,6 +1,6 @@
 /** `fovea bench` and `fovea bench compare` */
 import type { Command } from 'commander';
-import { compareReports } from '../benchmark/compare.ts';
+import { compareReports, notThere } from '../benchmark/compare.ts';
 import { writeCharts } from '../benchmark/charts.ts';
 import { parseBenchmarkOptions } from '../benchmark/options.ts';
 import { readReport, writeReport } from '../benchmark/report-file.ts';
@@ -48,7 +48,7 @@ Examples:
 `)
     .action((given: Record<string, unknown>) => run(given, context));
   bench.command('compare')
-    .description('Say what got slower from one file of --out to another; exit code 1 where something did.')
+    .description('Say what got slower or was lost from one file of --out to another; exit code 1 where something was.')
     .argument('<before>')
     .argument('<after>')
     .addHelpText('after', `
@@ -109,10 +109,17 @@ async function show(terminal: Terminal, table: TextTable): Promise<void> {
 }
 
 async function compare(before: string, after: string, terminal: Terminal): Promise<void> {
-  const changes = compareReports(await readReport(before), await readReport(after));
-  if (changes.length === 0) throw new BenchmarkError(`${before} and ${after} have no row in common`);
+  const { changes, lost, warnings } = compareReports(await readReport(before), await readReport(after));
+  for (const warning of warnings) terminal.err(`warning: ${warning}\n`);
+  if (changes.length === 0 && lost.every((l) => l.why === notThere)) throw new BenchmarkError(`${before} and ${after} have no row in common`);
   const counted = (verdict: string): number => changes.filter((c) => c.verdict === verdict).length;
   await show(terminal, changeTable(changes.filter((c) => c.verdict !== 'same')));
-  terminal.out(`${counted('slower')} slower, ${counted('faster')} faster, ${counted('same')} the same\n`);
-  if (counted('slower') > 0) throw new BenchmarkError(`${counted('slower')} of ${changes.length} got slower; the worst: ${changes[0].row}`);
+  for (const { device, row, contestant, why } of lost) terminal.out(`lost: ${device}: ${row}, ${contestant}: ${why}\n`);
+  const [slower, gone] = [counted('slower'), lost.length];
+  terminal.out(`${slower} slower, ${counted('faster')} faster, ${counted('same')} the same${gone > 0 ? `, ${gone} lost` : ''}\n`);
+  const said = [
+    ...(slower > 0 ? [`${slower} of ${changes.length} got slower; the worst: ${changes.find((c) => c.verdict === 'slower')!.row}`] : []),
+    ...(gone > 0 ? [`${gone} lost; the first: ${lost[0].row}`] : []),
+  ];
+  if (said.length > 0) throw new BenchmarkError(said.join('; '));
 }

@@ -110,12 +110,35 @@ test('slower is what is both slower by more than 5 % and apart in its quartiles'
     format: 1, machine: {}, options: {}, devices: [], peers: [], failures: [], probes: [],
     rows: [{ group: 'conv', device: 'cpu', name: 'conv2d', layers: [], flop: 1, bytes: 1, entries: [{ contestant, milliseconds }] }],
   });
-  const verdict = (before: number[], after: number[]): string => compareReports(report(before), report(after))[0].verdict;
+  const verdict = (before: number[], after: number[]): string => compareReports(report(before), report(after)).changes[0].verdict;
   assert.is(verdict([10, 10, 10, 10], [11, 11, 11, 11]), 'slower');
   assert.is(verdict([11, 11, 11, 11], [10, 10, 10, 10]), 'faster');
   assert.is(verdict([10, 10, 10, 10], [10.4, 10.4, 10.4, 10.4]), 'same');
   assert.is(verdict([8, 9, 11, 14], [9, 10, 12, 15]), 'same');
-  assert.equal(compareReports(report([1], 'tfjs-wasm'), report([2], 'tfjs-wasm')), []);
+  assert.equal(compareReports(report([1], 'tfjs-wasm'), report([2], 'tfjs-wasm')).changes, []);
+});
+
+test('compared is what is of the same work: batches are refused, machines and kernels are warned of, what is gone is lost', () => {
+  const ours = 'fovea, 1 thread';
+  const report = (given: Partial<Report> = {}, entries: Row['entries'] = [{ contestant: ours, milliseconds: [10, 10] }]): Report => ({
+    format: 1, machine: { processor: 'a', cores: 2, model: 1 }, options: { batch: 4 }, peers: [], failures: [], probes: [],
+    devices: [{ name: 'cpu', contestant: ours, threads: 1, kind: 'cpu', software: false, fingerprint: { relaxedSimd: true, kernels: '1' }, openSeconds: 0 }],
+    rows: [{ group: 'conv', device: 'cpu', name: 'conv2d 7x7', layers: [], flop: 1, bytes: 1, entries }], ...given,
+  });
+  assert.throws(() => compareReports(report(), report({ options: { batch: 1 } })), /the kernels are of other batches: --batch is 4 before and 1 after/);
+  const warnings = (given: Partial<Report>): readonly string[] => compareReports(report(), report(given)).warnings;
+  assert.equal(warnings({}), []);
+  assert.equal(warnings({ machine: { processor: 'a', cores: 4, model: 2 } }), ['model differs: 1 before, 2 after', 'cores differs: 2 before, 4 after']);
+  const [device] = report().devices;
+  assert.equal(warnings({ devices: [{ ...device, fingerprint: { relaxedSimd: false, kernels: '2' } }] }), [
+    'relaxedSimd of fovea, 1 thread on cpu differs: true before, false after',
+  ]);
+  assert.equal(warnings({ machine: {} }), [], 'what a file does not tell is not held against it');
+  const lost = (after: Report): string[] => compareReports(report(), after).lost.map((l) => `${l.row}, ${l.contestant}: ${l.why}`);
+  assert.equal(lost(report()), []);
+  assert.equal(lost(report({ rows: [] })), ['conv2d 7x7, fovea, 1 thread: not in the file']);
+  assert.equal(lost(report({}, [{ contestant: ours, milliseconds: [], failed: 'wrong' }])), ['conv2d 7x7, fovea, 1 thread: failed: wrong']);
+  assert.equal(lost(report({}, [{ contestant: ours, milliseconds: [], absent: 'no room' }])), ['conv2d 7x7, fovea, 1 thread: no room']);
 });
 
 test('the goals: met, missed and not measured, from the rows of the run alone', () => {

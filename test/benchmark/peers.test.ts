@@ -121,6 +121,20 @@ test('compare: a row that got slower is named, with exit code 1; a faster one is
   assert.match(out, /1 slower, 1 faster, 0 the same/);
   assert.match(err, /1 of 2 got slower; the worst: conv2d 7x7/);
   assert.is((await bench(['compare', before, before])).code, 0);
+  // A row whose ratio is the largest, but whose quartiles overlap, is not the one that got slower.
+  const uncertain = { group: 'norm', device: 'cpu', name: 'norm 1', layers: [], flop: 1, bytes: 1 } as const;
+  const entry = (...milliseconds: number[]): Entry => ({ contestant: 'fovea, 1 thread', milliseconds });
+  await writeReport(before, { ...report(10, 10), rows: [...report(10, 10).rows, { ...uncertain, entries: [entry(1, 2, 9)] }] });
+  await writeReport(after, { ...report(12, 5), rows: [...report(12, 5).rows, { ...uncertain, entries: [entry(2, 9, 9)] }] });
+  assert.match((await bench(['compare', before, after])).err, /1 of 3 got slower; the worst: conv2d 7x7/);
+  await writeReport(after, report(10, 10));
+  const gone = await bench(['compare', before, after]);
+  assert.is(gone.code, 1);
+  assert.match(gone.out, /lost: cpu: norm 1, fovea, 1 thread: not in the file\n0 slower, 0 faster, 2 the same, 1 lost/);
+  assert.match(gone.err, /1 lost; the first: norm 1/);
+  await writeReport(after, { ...report(10, 10), rows: [] });
+  assert.match((await bench(['compare', before, after])).err, /no row in common/);
+  await writeReport(before, report(10, 10));
   await writeReport(after, report(9, 5));
   assert.is((await bench(['compare', before, after])).code, 0);
 });
