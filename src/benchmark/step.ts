@@ -119,13 +119,14 @@ export async function stepContestant(target: Target, problem: StepProblem, width
     await step.plan(...arguments_);
     mark();
     // Traces and plans again: what is left of its time is allocation, encoding and compilation.
-    const { planned, bound, variables, own } = await step.prepare(...arguments_);
+    const { planned, bound, variables, own, staging } = await step.prepare(...arguments_);
     mark();
     await once();
     mark();
     const [plan, prepare, first] = marks.slice(1).map((at, i) => (at - marks[i]) / 1000);
     const compilations = counters.compilations - before.compilations;
     const peak = counters.peakBytes - before.bytesAllocated;
+    const textures = counters.textureBytes - before.textureBytes;
     // Large enough for all on the device: Programs bind to it while they warm up, and in no run that counts.
     arena.ensure(others);
     let busy = 0;
@@ -152,7 +153,7 @@ export async function stepContestant(target: Target, problem: StepProblem, width
         step: {
           start: { open: openSeconds, plan, compile: Math.max(0, prepare - plan), first }, compilations, launches: step.programs[0].launchCount,
           mainThreadMs: busy / counted, ...(device.kind === 'webgpu' && { encodeMs: encoding / counted }),
-          memory: { arena: planned, bound, variables, own, peak }, rss: process.memoryUsage.rss(),
+          memory: { arena: planned, bound, variables, own, peak, staging, textures }, rss: process.memoryUsage.rss(),
         },
       }),
       dispose,

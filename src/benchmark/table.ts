@@ -113,14 +113,24 @@ function stepEntries(rows: readonly Row[]): [name: string, row: Row, entry: Entr
 /** Why an entry has no times. */
 const outOf = ({ absent, failed }: Entry): string => (failed === undefined ? absent ?? '-' : 'failed');
 
-/** The goals, met or missed by the figures of the run. */
+/** The goals, met or missed by the figures of the run; what was missed is explained by a limit measured in it, or open. */
 export function goalTable(report: Report): TextTable {
   return {
-    head: ['goal', 'at least', 'measured', '', 'rows'],
-    rows: goalsOf(report).map((g) => [
-      g.what, short(g.goal), g.value === undefined ? '-' : short(g.value), g.note === undefined ? g.verdict : `${g.verdict} (${g.note})`, String(g.rows),
-    ]),
+    head: ['goal', 'wanted', 'measured', '', 'rows'],
+    rows: goalsOf(report).map((g) => {
+      const verdict = g.bound === undefined ? g.verdict : `${g.verdict}, ${g.bound.explained ? 'explained' : 'open'}`;
+      return [
+        g.what, `${g.atMost ? 'at most' : 'at least'} ${short(g.goal)}`, g.value === undefined ? '-' : short(g.value),
+        g.note === undefined ? verdict : `${verdict} (${g.note})`, String(g.rows),
+      ];
+    }),
   };
+}
+
+/** Of each goal that was missed what the run shows of its bound, a line each. Explained is only what the rows' own rooflines forbid. */
+export function goalNotes(report: Report): string[] {
+  return goalsOf(report).flatMap(({ what, value, bound }) => (bound === undefined ? []
+    : [`${bound.explained ? 'explained' : 'open'}: ${what}: ${short(value!)}; ${bound.shows.join('; ') || 'nothing in this run bounds it'}`]));
 }
 
 /**

@@ -89,7 +89,11 @@ export interface StepFacts {
   /** Of it, the encoding of launches in JavaScript, without the driver's `submit`; undefined where nothing is encoded. */
   readonly encodeMs?: number;
   /** Bytes: the arena as planned, its bound by liveness, variables, what the Program owns; the device's own count at its peak. */
-  readonly memory: { readonly arena: number; readonly bound: number; readonly variables: number; readonly own: number; readonly peak: number };
+  readonly memory: {
+    readonly arena: number; readonly bound: number; readonly variables: number; readonly own: number; readonly peak: number;
+    /** What the Program uploads through; and, within the peak, textures of software adapters, which plans leave out. Not in older files. */
+    readonly staging?: number; readonly textures?: number;
+  };
   /** Bytes of the whole process, after the step. */
   readonly rss: number;
 }

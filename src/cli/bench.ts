@@ -6,7 +6,7 @@ import { parseBenchmarkOptions } from '../benchmark/options.ts';
 import { readReport, writeReport } from '../benchmark/report-file.ts';
 import { runBenchmark } from '../benchmark/run.ts';
 import {
-  changeTable, goalTable, kernelNotes, kernelTable, probeNotes, probeTable, rowLine, startTable, stepNotes, stepTable, summaryTable,
+  changeTable, goalNotes, goalTable, kernelNotes, kernelTable, probeNotes, probeTable, rowLine, startTable, stepNotes, stepTable, summaryTable,
 } from '../benchmark/table.ts';
 import { BenchmarkError } from '../errors.ts';
 import { asFlag } from '../train/run-options.ts';
@@ -91,6 +91,7 @@ async function run(given: Record<string, unknown>, { terminal, signal, benchmark
     await show(terminal, startTable(report.rows));
     await show(terminal, summaryTable(report.rows));
     await show(terminal, goalTable(report));
+    for (const note of goalNotes(report)) terminal.out(`${note}\n`);
     for (const failure of report.failures) terminal.out(`failed: ${failure}\n`);
     if (out !== undefined) {
       await writeReport(out, report);

@@ -6,12 +6,13 @@ import { compareReports } from '../../src/benchmark/compare.ts';
 import { distinct, inceptionBNLayers, inceptionV3Layers, multiplyAdds } from '../../src/benchmark/layers.ts';
 import { tooSlow } from '../../src/benchmark/contest.ts';
 import { goalsOf } from '../../src/benchmark/goals.ts';
+import type { Goal } from '../../src/benchmark/goals.ts';
 import { Paces } from '../../src/benchmark/pace.ts';
 import { kernelProblems, spread } from '../../src/benchmark/problems.ts';
 import { attainable, isProven, leastMilliseconds, limitsOf } from '../../src/benchmark/roofline.ts';
 import { lossCheck } from '../../src/benchmark/step.ts';
-import { kernelNotes, kernelTable, summaryTable } from '../../src/benchmark/table.ts';
-import type { DeviceFacts, Probe, Report, Row } from '../../src/benchmark/types.ts';
+import { goalNotes, goalTable, kernelNotes, kernelTable, summaryTable } from '../../src/benchmark/table.ts';
+import type { DeviceFacts, Probe, Report, Row, StepFacts } from '../../src/benchmark/types.ts';
 import { readSymbol } from '../../src/formats/index.ts';
 import { inceptionBN } from '../../src/models/index.ts';
 import { attributesOf } from '../../src/nn/symbol-graph.ts';
@@ -141,42 +142,123 @@ test('compared is what is of the same work: batches are refused, machines and ke
   assert.equal(lost(report({}, [{ contestant: ours, milliseconds: [], absent: 'no room' }])), ['conv2d 7x7, fovea, 1 thread: no room']);
 });
 
+const entryOf = (contestant: string, ms: number, more: Partial<Row['entries'][number]> = {}): Row['entries'][number] => ({ contestant, milliseconds: [ms], ...more });
+const rowOf = (group: Row['group'], device: string, name: string, layer: string, entries: Row['entries'], more: Partial<Row> = {}): Row =>
+  ({ group, device, name, layers: [layer], flop: 8e9, bytes: 1, entries, ...more });
+const stepOf = (device: string, batch: number, entries: Row['entries'], side = 224): Row =>
+  rowOf('step', device, `inception-bn ${side}x${side}, batch ${batch}`, '', entries, { flop: 0, bytes: 0, batch });
+
+interface Run {
+  readonly counts?: boolean;
+  readonly adapter?: string;
+  readonly software?: boolean;
+}
+
+function reportOf(rows: Row[], { counts = true, adapter = 'llvmpipe', software = true }: Run = {}): Report {
+  const device = (contestant: string, threads: number, kind: string): DeviceFacts =>
+    ({ name: `${kind} ${threads}`, contestant, threads, kind, software: kind === 'webgpu' && software, fingerprint: { adapter }, openSeconds: 0 });
+  const probes = [1, 2].flatMap((threads): Probe[] => [
+    { device: `cpu ${threads}`, what: 'multiply-add', value: 50 * threads, unit: 'GFLOP/s', share: counts ? 0.95 : 0.5, counts, milliseconds: [] },
+    { device: `cpu ${threads}`, what: 'copy', value: 10, unit: 'GB/s', milliseconds: [] },
+  ]);
+  const devices = [device('fovea, 1 thread', 1, 'cpu'), device('fovea, 2 threads', 2, 'cpu'), device('fovea', 1, 'webgpu')];
+  return { format: 1, machine: {}, options: {}, peers: [], failures: [], probes, rows, devices };
+}
+
+const goalOf = (pattern: RegExp, rows: Row[], run?: Run): Goal => goalsOf(reportOf(rows, run)).find((g) => pattern.test(g.what))!;
+
 test('the goals: met, missed and not measured, from the rows of the run alone', () => {
-  const entry = (contestant: string, ms: number): Row['entries'][number] => ({ contestant, milliseconds: [ms] });
-  const row = (group: Row['group'], device: string, name: string, layer: string, entries: Row['entries']): Row =>
-    ({ group, device, name, layers: [layer], flop: 8e9, bytes: 1, entries });
-  const device = (contestant: string, threads: number, kind: string, adapter = ''): DeviceFacts =>
-    ({ name: `${kind} ${threads}`, contestant, threads, kind, software: kind === 'webgpu', fingerprint: { adapter }, openSeconds: 0 });
-  const probe = (counts: boolean): Probe[] => [
-    { device: 'cpu 2', what: 'multiply-add', value: 100, unit: 'GFLOP/s', share: counts ? 0.95 : 0.5, counts, milliseconds: [] },
-    { device: 'cpu 2', what: 'copy', value: 10, unit: 'GB/s', milliseconds: [] },
-  ];
-  const report = (rows: Row[], counts = true, adapter = 'llvmpipe'): Report => ({
-    format: 1, machine: {}, options: {}, peers: [], failures: [], probes: probe(counts), rows,
-    devices: [device('fovea, 1 thread', 1, 'cpu'), device('fovea, 2 threads', 2, 'cpu'), device('fovea', 1, 'webgpu', adapter)],
-  });
-  const verdicts = (...of: Parameters<typeof report>): string[] => goalsOf(report(...of)).map((g) => g.verdict);
-  const none = Array<string>(7).fill('not measured');
-  assert.equal(verdicts([]), none);
+  assert.ok(goalsOf(reportOf([])).every((g) => g.verdict === 'not measured' && g.bound === undefined));
   const rows = [
-    ...Array.from({ length: 5 }, (_, i) => row('gemm', 'cpu', `matmul ${i}`, '', [entry('fovea, 1 thread', 1), entry('fovea, 2 threads', 100)])),
-    ...Array.from({ length: 44 }, (_, i) => row('conv', 'cpu', `conv2d 3 ${i}`, 'inception-bn a', [entry('fovea, 2 threads', 1), entry('tfjs-wasm', 4)])),
-    row('conv', 'cpu', 'conv2d 4', 'inception-bn b', [entry('fovea, 2 threads', 1), entry('tfjs-wasm', 1.9)]),
+    ...Array.from({ length: 5 }, (_, i) => rowOf('gemm', 'cpu', `matmul ${i}`, '', [entryOf('fovea, 1 thread', 1), entryOf('fovea, 2 threads', 100)])),
+    ...Array.from({ length: 44 }, (_, i) => rowOf('conv', 'cpu', `conv2d 3 ${i}`, 'inception-bn a', [entryOf('fovea, 2 threads', 1), entryOf('tfjs-wasm', 4)])),
+    rowOf('conv', 'cpu', 'conv2d 4', 'inception-bn b', [entryOf('fovea, 2 threads', 1), entryOf('tfjs-wasm', 1.9)]),
     // Neither other networks' layers nor other ops count, nor peers without times.
-    row('conv', 'cpu', 'conv2d 5', 'inception-v3 c', [entry('fovea, 2 threads', 1), entry('tfjs-wasm', 0.1)]),
-    row('conv', 'cpu', 'conv2dStats 3', 'inception-bn a', [entry('fovea, 2 threads', 1), entry('tfjs-wasm', 0.1)]),
-    row('conv', 'cpu', 'conv2d 6', 'inception-bn d', [entry('fovea, 2 threads', 1), { contestant: 'tfjs-wasm', milliseconds: [], failed: 'wrong' }]),
-    row('step', 'cpu', 'inception-bn 224x224, batch 2', '', [entry('fovea, 2 threads', 100), entry('MXNet, 1 thread', 10), entry('MXNet, 2 threads', 55)]),
-    row('step', 'webgpu', 'inception-bn 224x224, batch 2', '', [entry('fovea', 1), entry('tfjs-webgpu', 9)]),
-    row('step', 'webgpu', 'inception-bn 64x64, batch 2', '', [entry('fovea', 1), entry('tfjs-webgpu', 900)]),
+    rowOf('conv', 'cpu', 'conv2d 5', 'inception-v3 c', [entryOf('fovea, 2 threads', 1), entryOf('tfjs-wasm', 0.1)]),
+    rowOf('conv', 'cpu', 'conv2dStats 3', 'inception-bn a', [entryOf('fovea, 2 threads', 1), entryOf('tfjs-wasm', 0.1)]),
+    rowOf('conv', 'cpu', 'conv2d 6', 'inception-bn d', [entryOf('fovea, 2 threads', 1), { contestant: 'tfjs-wasm', milliseconds: [], failed: 'wrong' }]),
+    stepOf('webgpu', 2, [entryOf('fovea', 1), entryOf('tfjs-webgpu', 9)]),
+    stepOf('webgpu', 4, [entryOf('fovea', 1), entryOf('tfjs-webgpu', 12)]),
+    stepOf('webgpu', 2, [entryOf('fovea', 1), entryOf('tfjs-webgpu', 900)], 64),
   ];
-  assert.equal(verdicts(rows), ['met', 'met', 'missed', 'met', 'missed', 'not measured', 'missed']);
-  assert.equal(goalsOf(report(rows)).slice(0, 3).map((g) => [g.value!.toFixed(2), g.rows]), [['0.80', 5], ['3.93', 45], ['1.90', 45]]);
+  const said = (pattern: RegExp, of = rows, run?: Run): (string | number | undefined)[] => {
+    const { verdict, value, rows: count, note } = goalOf(pattern, of, run);
+    return [verdict, value?.toFixed(2), count, note];
+  };
+  assert.equal(said(/^GEMM/), ['met', '0.80', 5, undefined]);
+  assert.equal(said(/over tfjs-wasm/), ['met', '3.93', 45, undefined]);
+  assert.equal(said(/least layer/), ['missed', '1.90', 45, undefined]);
+  assert.equal(said(/step on llvmpipe/), ['missed', '9.00', 2, 'batch 2, batch 4']);
+  assert.is(said(/step on llvmpipe/, rows, { adapter: 'a card' })[0], 'not measured');
   // A part of the layers has a figure, and no verdict.
-  const [, part] = goalsOf(report(rows.slice(0, 8)));
-  assert.equal([part.verdict, part.value!.toFixed(1), part.note], ['not measured', '4.0', '3 of 45 rows alone']);
-  assert.is(verdicts(rows, false)[0], 'not measured');
-  assert.is(verdicts(rows, true, 'a card')[6], 'not measured');
+  assert.equal(said(/over tfjs-wasm/, rows.slice(0, 8)), ['not measured', '4.00', 3, '3 of 45 rows alone']);
+  assert.equal(said(/^GEMM/, rows, { counts: false }), ['not measured', '0.80', 5, "the peak's probe reached 0.50 of clock times lanes, 0.9 is needed"]);
+});
+
+test('the goals of steps: on the cpu of 16 images or more, by the least of the rows, which are named; on a GPU against the best of PyTorch', () => {
+  const cpu = (batch: number, mxnet: number): Row =>
+    stepOf('cpu', batch, [entryOf('fovea, 2 threads', 100), entryOf('MXNet, 1 thread', 10), entryOf('MXNet, 2 threads', mxnet)]);
+  assert.is(goalOf(/MXNet/, [cpu(2, 90)]).verdict, 'not measured');
+  assert.equal([goalOf(/MXNet/, [cpu(2, 90), cpu(16, 55), cpu(32, 65)])].map((g) => [g.verdict, g.value, g.note]), [['met', 0.55, 'batch 16, batch 32']]);
+  assert.is(goalsOf(reportOf([cpu(16, 55), cpu(32, 65)])).find((g) => g.what === 'the same, stretch')!.verdict, 'missed');
+  const gpu = stepOf('webgpu', 128, [
+    entryOf('fovea', 100), entryOf('fovea, mixed', 50), entryOf('PyTorch, cuda', 40), entryOf('PyTorch, cuda, bfloat16', 20), entryOf('tfjs-webgpu', 900),
+  ]);
+  const card = { adapter: 'a card', software: false };
+  assert.equal([/best of PyTorch/, /GPU, over tfjs/].map((what) => goalOf(what, [gpu], card)).map((g) => [g.verdict, g.value]), [['missed', 0.4], ['missed', 9]]);
+  assert.is(goalOf(/best of PyTorch/, [gpu]).verdict, 'not measured');
+});
+
+test('what is missed is explained where the rows\' own proven rooflines forbid it, else open, with what the run shows', () => {
+  const gemm = (attainable: number, unproven = false): Row[] => Array.from({ length: 5 }, (_, i) => rowOf('gemm', 'cpu', `matmul ${i}`, '', [
+    entryOf('fovea, 1 thread', 300, { attainable: 240 }), entryOf('fovea, 2 threads', 160, { attainable, ...(unproven && { unproven: true }) }),
+  ]));
+  // 0.5 of the peak is reached; the roofline allows 0.8, or 0.7.
+  const bound = (...of: Parameters<typeof gemm>): Goal['bound'] => goalOf(/^GEMM/, gemm(...of)).bound;
+  assert.is(bound(100)!.explained, false);
+  assert.is(bound(115)!.explained, true);
+  assert.is(bound(115, true)!.explained, false);
+  assert.equal(bound(100)!.shows, [
+    'if every row took what the roofline allows its method, it would be 0.800', 'achieved over attainable 0.80 on 1 thread, 0.63 on 2 threads',
+    'multiply-add probe 50.0 GFLOP/s on 1 thread, 100 GFLOP/s on 2 threads (2.00 times)',
+  ]);
+  const step = goalOf(/MXNet/, [stepOf('cpu', 16, [entryOf('fovea, 2 threads', 3000), entryOf('MXNet, 2 threads', 1000)])]);
+  assert.is(step.bound!.explained, false);
+  assert.match(step.bound!.shows.at(-1)!, /batch 16: 3\.00e\+3 ms, direct convolution alone at that peak 1\.\d+e\+3/);
+  const lines = goalNotes(reportOf(gemm(115)));
+  assert.is(lines.length, 1);
+  assert.match(lines[0], /^explained: GEMM on the cpu.*: 0\.50; if every row/);
+  assert.match(goalTable(reportOf(gemm(100))).rows[0].join('|'), /at least 0\.75\|0\.50\|missed, open\|5/);
+});
+
+test('convolutions are held to 0.7 of what is attainable, steps of 32 images to the goals of memory', () => {
+  const count = kernelProblems(1).filter((p) => p.group === 'conv').length;
+  const conv = (last: number): Row[] => Array.from({ length: count }, (_, i) =>
+    rowOf('conv', 'cpu', `conv2d ${i}`, '', [entryOf('fovea, 2 threads', 1, { attainable: i === 0 ? last : 0.8 })]));
+  const both = (rows: Row[], run?: Run): string[] => {
+    const goals = goalsOf(reportOf(rows, run));
+    const at = goals.findIndex((g) => g.what.startsWith('convolutions on the cpu'));
+    return goals.slice(at, at + 2).map((g) => g.verdict);
+  };
+  assert.equal(both(conv(0.8)), ['met', 'met']);
+  assert.equal(both(conv(0.6)), ['met', 'missed']);
+  assert.equal(both(conv(0.6).slice(1)), ['not measured', 'not measured']);
+  assert.equal(both(conv(0.8), { counts: false }), ['not measured', 'not measured']);
+  const facts = (memory: Partial<StepFacts['memory']>): Row['entries'][number]['facts'] => ({ step: {
+    start: { open: 0, plan: 0, compile: 0, first: 0 }, compilations: 1, launches: 1, mainThreadMs: 1, rss: 1,
+    memory: { arena: 0.9e9, bound: 0.88e9, variables: 0.1e9, own: 0.1e9, peak: 1.1e9, ...memory },
+  } });
+  const memory = (of: Partial<StepFacts['memory']>, batch = 32, recompute = ''): string[] => {
+    const goals = goalsOf(reportOf([stepOf('cpu', batch, [entryOf(`fovea, 2 threads${recompute}`, 1, { facts: facts(of) })])]));
+    return goals.slice(goals.findIndex((g) => g.what.startsWith('memory'))).map((g) => g.verdict);
+  };
+  assert.equal(memory({}), ['met', 'met', 'not measured', 'met']);
+  assert.equal(memory({}, 16), Array(4).fill('not measured'));
+  assert.equal(memory({}, 32, ', recompute'), ['met', 'not measured', 'missed', 'met']);
+  assert.equal(memory({}, 32, ', mixed'), Array(4).fill('not measured'));
+  assert.equal(memory({ peak: 1.3e9 }), ['met', 'missed', 'not measured', 'missed']);
+  assert.equal(memory({ peak: 1.3e9, textures: 0.2e9 }), ['met', 'met', 'not measured', 'met'], 'textures of software adapters are beside');
+  assert.equal(memory({ bound: 0.8e9 }), ['missed', 'met', 'not measured', 'met']);
 });
 
 test('two steps are held to one rule, by which a wrong gradient and a wrong first loss fail', () => {
