@@ -217,6 +217,7 @@ function ofPeak(rows: readonly Row[], probes: readonly Probe[], device: DeviceFa
 function doubt(probes: readonly Probe[], { name }: DeviceFacts): string | undefined {
   const probe = probes.find((p) => p.device === name && p.what === 'multiply-add');
   if (probe === undefined || probe.counts === true) return undefined;
+  if (probe.share !== undefined && probe.share >= 0.9) return "the cores were not free for the peak's probe";
   return probe.share === undefined ? "the peak's probe has no share of clock times lanes"
     : `the peak's probe reached ${probe.share.toFixed(2)} of clock times lanes, 0.9 is needed`;
 }

@@ -152,11 +152,12 @@ async function probeAll(targets: readonly Target[], { quick, runs }: BenchmarkOp
   const probes: Probe[] = [];
   const streamBytes = (quick ? 32 : 128) << 20;
   for (const { device, threads } of targets) {
-    const clock = probes.findLast((p) => p.what === 'clock')?.value;
+    const clocks = probes.filter((p) => p.what === 'clock').map((p) => p.value);
+    const [clock, fastest] = [clocks.at(-1), clocks.length > 0 ? Math.max(...clocks) : undefined];
     const most = Math.max(...targets.map((t) => t.threads));
     const processor = isSoftware(device) && clock !== undefined ? { clock, threads: most } : undefined;
     log(`probing ${device.name}`);
-    probes.push(...await probe(device, threads, { runs, streamBytes, processor }));
+    probes.push(...await probe(device, threads, { runs, streamBytes, processor, fastest }));
   }
   return probes;
 }

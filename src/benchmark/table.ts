@@ -15,7 +15,7 @@ export function probeTable({ probes }: Pick<Report, 'probes'>): TextTable {
     head: ['device', 'probe', 'fastest', 'of clock x lanes', 'counts'],
     rows: probes.map((p) => [
       p.device, p.what, `${short(p.value)} ${p.unit}`, p.share === undefined ? '-' : p.share.toFixed(2),
-      p.counts === undefined ? (p.note === undefined ? '-' : 'unproven') : p.counts ? 'yes' : 'no, below 0.9',
+      p.counts === undefined ? (p.note === undefined ? '-' : 'unproven') : p.counts ? 'yes' : (p.share ?? 0) < 0.9 ? 'no, below 0.9' : 'no',
     ]),
   };
 }
