@@ -127,7 +127,7 @@ export interface PeerOptions {
   readonly threads: readonly number[];
   /** Python interpreters, each with MXNet or PyTorch. */
   readonly python: readonly string[];
-  /** Part of the adapter's name that our webgpu device has. */
+  /** As it was asked for, `webgpu:NAME`, by which the first of our webgpu devices was found; undefined: by the same preference. */
   readonly adapter: string | undefined;
   readonly log: (line: string) => void;
 }
