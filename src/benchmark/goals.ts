@@ -81,7 +81,7 @@ function asked(report: Report): Asked[] {
   const mxnet = over(large, processor, (name) => name === `MXNet, ${processor?.contestant.slice('fovea, '.length)}`);
   const count = (group: Row['group']): number => kernelProblems(1).filter((p) => p.group === group).length;
   const convolutions = ([['the cpu, all threads', processor], ['webgpu', adapter]] as const).flatMap(([name, device]): Asked[] => {
-    const figures = on(rows.filter((r) => r.group === 'conv' && !isHalf(r)), device).flatMap((row) => attained(row, device!));
+    const figures = on(rows.filter((r) => r.group === 'conv'), device).flatMap((row) => attained(row, device!));
     const one = { goal: 0.7, figures, all: count('conv'), device, withheld: device && doubt(probes, device) };
     return [
       { ...one, what: `convolutions on ${name}, all directions, of what is attainable`, of: geometricMean },
@@ -209,7 +209,7 @@ function attained(row: Row, { contestant }: DeviceFacts): Figure[] {
 
 function ofPeak(rows: readonly Row[], probes: readonly Probe[], device: DeviceFacts | undefined): Figure[] {
   const limits = device && limitsOf(probes, device.name);
-  return limits === undefined ? [] : rows.filter((r) => r.group === 'gemm' && !isHalf(r)).flatMap((row) =>
+  return limits === undefined ? [] : rows.filter((r) => r.group === 'gemm').flatMap((row) =>
     measured(row.entries, (name) => name === device!.contestant).map((e) => figure(row, row.flop / median(e.milliseconds) / 1e6 / limits.peak, e)));
 }
 
@@ -223,4 +223,3 @@ function doubt(probes: readonly Probe[], { name }: DeviceFacts): string | undefi
 }
 
 const totalOf = ({ arena, variables, own, staging = 0 }: StepFacts['memory']): number => arena + variables + own + staging;
-const isHalf = ({ name }: Row): boolean => name.endsWith(' float16');

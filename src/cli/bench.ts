@@ -2,16 +2,19 @@
 import type { Command } from 'commander';
 import { compareReports, notThere } from '../benchmark/compare.ts';
 import { writeCharts } from '../benchmark/charts.ts';
+import type { BenchmarkOptions } from '../benchmark/options.ts';
 import { parseBenchmarkOptions } from '../benchmark/options.ts';
 import { readReport, writeReport } from '../benchmark/report-file.ts';
 import { runBenchmark } from '../benchmark/run.ts';
 import {
   changeTable, goalNotes, goalTable, kernelNotes, kernelTable, probeNotes, probeTable, rowLine, startTable, stepNotes, stepTable, summaryTable,
 } from '../benchmark/table.ts';
+import type { Report } from '../benchmark/types.ts';
 import { BenchmarkError } from '../errors.ts';
 import { asFlag } from '../train/run-options.ts';
 import type { TextTable } from '../train/tables.ts';
 import type { Context } from './context.ts';
+import { interrupted } from './context.ts';
 import { outputFile } from './output-file.ts';
 import { Progress, clock, renderTable } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
@@ -62,8 +65,9 @@ async function run(given: Record<string, unknown>, { terminal, signal, benchmark
   const options = parseBenchmarkOptions(given, asFlag);
   const out = await outputFile(options.out);
   const progress = new Progress(terminal);
+  let sofar: Report | undefined;
   try {
-    const report = await runBenchmark(options, {
+    const running = runBenchmark(options, {
       signal, peers: benchmarkPeers,
       log: (line) => {
         progress.clear();
@@ -72,37 +76,49 @@ async function run(given: Record<string, unknown>, { terminal, signal, benchmark
       onEstimate: (rows, seconds) => terminal.err(`${rows} rows, likely to take ${clock(seconds)}; the estimate learns as it goes\n`),
       onRow: (what, { done, total, secondsLeft }) => void progress.show('rows', done, total, ` | ${clock(secondsLeft)} left | ${what}`),
       // A run of hours that ends early has left what it measured.
-      onResult: async (row, sofar, { done, total, secondsLeft }) => {
+      onResult: async (row, all, { done, total, secondsLeft }) => {
+        sofar = all;
         if (!terminal.watched) terminal.err(`${done}/${total}, ${clock(secondsLeft)} left: ${rowLine(row)}\n`);
-        if (out !== undefined) await writeReport(out, sofar);
+        if (out !== undefined) await writeReport(out, all);
       },
     });
+    const report = await running.catch((error: unknown) => {
+      // Hours that end early have measured something: it is shown and written like a whole run.
+      if (!signal.aborted || sofar === undefined) throw error;
+      return sofar;
+    });
     progress.clear();
-    const { machine } = report;
-    terminal.out(`${machine.processor}, ${machine.cores} cores, Node ${machine.node}; medians, +- half the distance of the quartiles\n`);
-    if (report.probes.length > 0) {
-      await show(terminal, probeTable(report));
-      terminal.out(`${probeNotes(report).join('\n')}\n`);
-    }
-    await show(terminal, kernelTable(report.rows));
-    for (const note of kernelNotes(report.rows)) terminal.out(`${note}\n`);
-    await show(terminal, stepTable(report.rows));
-    for (const note of stepNotes(report)) terminal.out(`${note}\n`);
-    await show(terminal, startTable(report.rows));
-    await show(terminal, summaryTable(report.rows));
-    await show(terminal, goalTable(report));
-    for (const note of goalNotes(report)) terminal.out(`${note}\n`);
-    for (const failure of report.failures) terminal.out(`failed: ${failure}\n`);
-    if (out !== undefined) {
-      await writeReport(out, report);
-      terminal.out(`${out}\n`);
-    }
-    if (options.charts !== undefined) for (const file of await writeCharts(options.charts, report)) terminal.out(`${file}\n`);
+    await finish(report, options, out, terminal);
+    if (signal.aborted) throw interrupted(`${report.rows.length} rows were measured`);
     const { failures } = report;
     if (failures.length > 0) throw new BenchmarkError(`${failures.length} entries do not count; the first: ${failures[0]}`);
   } finally {
     progress.clear();
   }
+}
+
+/** Tables, file and charts of what was measured. */
+async function finish(report: Report, { charts }: BenchmarkOptions, out: string | undefined, terminal: Terminal): Promise<void> {
+  const { machine } = report;
+  terminal.out(`${machine.processor}, ${machine.cores} cores, Node ${machine.node}; medians, +- half the distance of the quartiles\n`);
+  if (report.probes.length > 0) {
+    await show(terminal, probeTable(report));
+    terminal.out(`${probeNotes(report).join('\n')}\n`);
+  }
+  await show(terminal, kernelTable(report.rows));
+  for (const note of kernelNotes(report.rows)) terminal.out(`${note}\n`);
+  await show(terminal, stepTable(report.rows));
+  for (const note of stepNotes(report)) terminal.out(`${note}\n`);
+  await show(terminal, startTable(report.rows));
+  await show(terminal, summaryTable(report.rows));
+  await show(terminal, goalTable(report));
+  for (const note of goalNotes(report)) terminal.out(`${note}\n`);
+  for (const failure of report.failures) terminal.out(`failed: ${failure}\n`);
+  if (out !== undefined) {
+    await writeReport(out, report);
+    terminal.out(`${out}\n`);
+  }
+  if (charts !== undefined) for (const file of await writeCharts(charts, report)) terminal.out(`${file}\n`);
 }
 
 async function show(terminal: Terminal, table: TextTable): Promise<void> {

@@ -1,5 +1,5 @@
 // time limit: 180 s
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -140,6 +140,37 @@ test('a run on the cpu: outputs checked, a table, a file with raw samples and th
   const compared = await fovea('bench', 'compare', file, file);
   assert.is(compared.code, 0, compared.err);
   assert.match(compared.out, /0 slower, 0 faster, 2 the same/);
+});
+
+test('an interrupted run shows and writes what it measured, with exit code 130; a malformed file is refused by its field', async () => {
+  const file = join(folder, 'stopped.json');
+  const controller = new AbortController();
+  let out = '';
+  let err = '';
+  const terminal = { out: (text: string) => void (out += text), watched: false, err: (text: string) => {
+    err += text;
+    if (text.startsWith('1/')) controller.abort();
+  } };
+  const args = ['bench', '--device', 'cpu', '--threads', '1', '--only', 'softmax', '--runs', '2', '--no-probes', '--out', file];
+  const code = await runProgram(args, { terminal, signal: controller.signal });
+  assert.is(code, 130, err);
+  assert.match(err, /interrupted; 1 rows? w/);
+  assert.match(out, /softmaxCrossEntropy 4x2/);
+  const { rows } = await readReport(file);
+  assert.is(rows.length, 1);
+  const whole = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  const refused = async (change: object, pattern: RegExp): Promise<void> => {
+    const bad = join(folder, 'bad.json');
+    writeFileSync(bad, JSON.stringify({ ...whole, ...change }));
+    const { code: failed, err: why } = await fovea('bench', 'compare', bad, file);
+    assert.is(failed, 1);
+    assert.match(why, pattern);
+    assert.not.match(why, /\n\s+at /);
+  };
+  await refused({ options: undefined }, /bad\.json: "options": .*a file that fovea bench --out wrote was expected/);
+  await refused({ probes: {} }, /"probes": /);
+  await refused({ rows: [{ ...rows[0], entries: [{ contestant: 'a', milliseconds: ['1'] }] }] }, /"rows\[0\]\.entries\[0\]\.milliseconds\[0\]": Expected number/);
+  await refused({ format: 2 }, /"format" is 2, expected 1/);
 });
 
 test('training steps: one network on one and two threads, losses alike, with memory, start and main thread; charts', async () => {
