@@ -1,6 +1,6 @@
 /** Training steps of Inception-BN: f32, cross-entropy, SGD with momentum; the problem for all, and our own contestant. */
 import { performance as nodePerformance } from 'node:perf_hooks';
-import { BenchmarkError } from '../errors.ts';
+import { BenchmarkError, DeviceError } from '../errors.ts';
 import { compile, grad, wrap } from '../fovea.ts';
 import { writeSymbol } from '../formats/mxnet-symbol.ts';
 import type { Arena } from '../graph/arena.ts';
@@ -127,10 +127,13 @@ function lossOf(network: ModelSymbol, variables: ReadonlyMap<string, Variable>, 
 /**
  * The step on a device of ours, by `compile`. The loss of every step is read, so all work is done when the clock stops. It is begun and
  * its first step made before others are on the device, so that times of the start and the peak of memory are its own.
+ *
+ * @throws DeviceError for mixed precision on a device without float16
  */
 export async function stepContestant(target: Target, problem: StepProblem, width: number, variant: StepVariant): Promise<Contestant> {
   const { device, contestant, openSeconds } = target;
   const { learningRate, momentum, parameters } = problem;
+  if (variant === 'mixed' && !device.supports('float16')) throw new DeviceError(`${device.name} has no float16 (shader-f16)`);
   const network = networkOf(width);
   const { counters } = device;
   const arena = arenaOf(device);

@@ -199,6 +199,10 @@ test('ours are held to two steps by the float64 reference: one whose learning ra
   const device = await cpu({ threads: 1 });
   const target = { name: device.name, contestant: 'fovea, 1 thread', device, threads: 1, openSeconds: 0 };
   assert.is(await referenceFailure(target, 'plain'), undefined);
+  const { bytesAllocated } = device.counters;
+  const refusal = await stepContestant(target, problem, 0.125, 'mixed').then(() => '', (error: Error) => error.message);
+  assert.match(refusal, /has no float16/);
+  assert.is(device.counters.bytesAllocated, bytesAllocated, 'what is refused holds nothing');
   const ours = await stepContestant(target, problem, 0.125, 'plain');
   await ours.run(2);
   const [losses] = await ours.result();
