@@ -11,6 +11,7 @@ import type { HostData } from '../../src/device/types.ts';
 import { sizeOf } from '../../src/device/types.ts';
 import { offerAdapter } from './adapter.ts';
 import { convolutionOf } from './convolution.ts';
+import { versionOf } from './install.ts';
 import type { Engine } from './isolated.ts';
 
 type Mode = 'cpu' | 'webasm' | 'webgpu';
@@ -84,15 +85,17 @@ const sources = {
 export async function open({ mode, adapter }: { mode: Mode; adapter?: string }): Promise<Engine | AbsentPeer> {
   const name = `gpu.js, ${mode}`;
   let GPU: new (options: object) => GpuJs;
+  let version: string;
   try {
     if (mode === 'webgpu') await offerAdapter(adapter);
     ({ GPU } = (await import('gpu.js')) as unknown as { GPU: typeof GPU });
+    version = versionOf('gpu.js');
   } catch (error) {
     return { name, absent: `npm install (${(error as Error).message.split('\n')[0]})` };
   }
   const threads: Peer['versions'] = mode === 'webasm' ? { threads: availableParallelism() } : {};
   return {
-    name, ops: Object.keys(sources), slowness: 150, beside: mode === 'webgpu' ? 'webgpu' : 'cpu', versions: { 'gpu.js': '2.24', ...threads },
+    name, ops: Object.keys(sources), slowness: 150, beside: mode === 'webgpu' ? 'webgpu' : 'cpu', versions: { 'gpu.js': version, ...threads },
     async enter(problem, values) {
       if (problem.kind === 'step') return { absent: 'no autograd' };
       const source = sources[problem.op as keyof typeof sources];

@@ -19,7 +19,8 @@ export async function openPeers(options: PeerOptions): Promise<(Peer | AbsentPee
     open('tfjs-webgpu', 'tfjs-webgpu.ts', { adapter }), open('gpu.js, webgpu', 'gpu-js.ts', { mode: 'webgpu', adapter }),
   ];
   return [
-    ...(beside.includes('cpu') ? [...await Promise.all(cpu()), ...await pythonPeers(options)] : []),
+    ...(beside.includes('cpu') ? await Promise.all(cpu()) : []),
     ...(beside.includes('webgpu') ? [...await Promise.all(webgpu()), jaxJsWebgpu] : []),
+    ...await pythonPeers(options),
   ];
 }

@@ -1,8 +1,8 @@
-/** jax-js with its WebAssembly backend: products, and convolutions in all directions by its own autograd, compiled with its jit. */
+/** jax-js with its WebAssembly backend: products and convolutions forward, compiled with its jit. Its gradients are not compared. */
 import { timed } from '../../src/benchmark/contest.ts';
 import type { AbsentPeer, Contestant } from '../../src/benchmark/types.ts';
 import { channelsFirst, channelsLast, convolutionOf } from './convolution.ts';
-import { installCommand, load, locate } from './install.ts';
+import { installCommand, load, locate, versionOf } from './install.ts';
 import type { Engine } from './isolated.ts';
 
 interface JaxArray {
@@ -18,8 +18,7 @@ interface Jax {
   init(): Promise<string[]>;
   defaultDevice(name: string): void;
   jit(fn: (...args: JaxArray[]) => JaxArray): ((...args: JaxArray[]) => JaxArray) & { dispose?(): void };
-  vjp(fn: (...args: JaxArray[]) => JaxArray, args: readonly JaxArray[]): [JaxArray, ((y: JaxArray) => JaxArray[]) & { dispose?(): void }];
-  readonly numpy: { array(values: Float32Array): JaxArray; matmul(a: JaxArray, b: JaxArray): JaxArray; zeros(shape: readonly number[]): JaxArray };
+  readonly numpy: { array(values: Float32Array): JaxArray; matmul(a: JaxArray, b: JaxArray): JaxArray };
   readonly nn: { relu(x: JaxArray): JaxArray };
   readonly lax: { convWithGeneralPadding(x: JaxArray, w: JaxArray, strides: readonly number[], padding: readonly (readonly number[])[]): JaxArray };
 }
@@ -36,7 +35,7 @@ export async function open(): Promise<Engine | AbsentPeer> {
   jax.defaultDevice('wasm');
   const { numpy: np, lax } = jax;
   return {
-    name, beside: 'cpu', ops: ['matmul', 'conv2d'], slowness: 30, versions: { 'jax-js': '0.1.25' },
+    name, beside: 'cpu', ops: ['matmul', 'conv2d'], slowness: 30, versions: { 'jax-js': versionOf(packageName) },
     async enter(problem, values) {
       if (problem.kind === 'step') return { absent: 'not compared: no network of its own' };
       const make = (data: ArrayLike<number>, shape: readonly number[]): JaxArray => np.array(Float32Array.from(data)).reshape(shape);

@@ -9,14 +9,23 @@ import { BenchmarkError } from '../../src/errors.ts';
 /** How requests and answers travel. */
 export interface Wire {
   send(child: ChildProcess, request: object): void;
+  /** `take` gets an answer, or an Error for what is none: what came after it would answer the wrong request. */
   onAnswer(child: ChildProcess, take: (answer: unknown) => void): void;
 }
 
 /** Lines of JSON on stdin and stdout. */
 export const lines: Wire = {
   send: (child, request) => void child.stdin!.write(`${JSON.stringify(request)}\n`),
-  onAnswer: (child, take) => void createInterface({ input: child.stdout! }).on('line', (line) => take(JSON.parse(line))),
+  onAnswer: (child, take) => void createInterface({ input: child.stdout! }).on('line', (line) => take(parsed(line))),
 };
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return new BenchmarkError(`answered what is no JSON: ${line.slice(0, 80)}`);
+  }
+}
 
 /** Node's own messages between processes. */
 export const messages: Wire = {
@@ -79,7 +88,12 @@ class Running<Answer> {
     this.#wire = wire;
     child.stderr?.on('data', (text: Buffer) => (this.#complaints = `${this.#complaints}${text}`.slice(-2000)));
     child.stdin?.on('error', () => undefined);
-    wire.onAnswer(child, (answer) => this.#waiting.shift()?.resolve(answer as Answer));
+    wire.onAnswer(child, (answer) => {
+      if (answer instanceof Error) {
+        this.#fail(answer.message);
+        this.kill();
+      } else this.#waiting.shift()?.resolve(answer as Answer);
+    });
     child.on('error', (error) => this.#fail(error.message));
     child.on('close', (code, signal) => this.#fail(`ended with ${signal ?? code}: ${this.#complaints.trim().split('\n').at(-1) ?? ''}`));
   }

@@ -12,16 +12,42 @@ const engines = [
   { module: 'torch', script: 'torch_peer.py', install: 'pip install torch' },
 ] as const;
 
-/** Both engines, at each number of threads, from whichever interpreter has them. */
-export async function pythonPeers({ python, threads }: PeerOptions): Promise<(Peer | AbsentPeer)[]> {
+/** What a script runs on, and in which name that shows. */
+interface Mode {
+  readonly name: string;
+  readonly beside: Peer['beside'];
+  readonly threads: number;
+  /** The script's arguments. */
+  readonly arguments: readonly string[];
+  /** Steps alone. */
+  readonly steps?: true;
+}
+
+/** PyTorch on NVIDIA's GPUs, by cuDNN. */
+const cuda: readonly Mode[] = [
+  { name: 'cuda', beside: 'webgpu', threads: 1, arguments: ['cuda', 'float32'] },
+  { name: 'cuda, bfloat16', beside: 'webgpu', threads: 1, arguments: ['cuda', 'bfloat16'], steps: true },
+];
+
+/** Beside the cpu both engines at each number of threads, beside webgpu PyTorch with CUDA, from whichever interpreter has them. */
+export async function pythonPeers({ beside, python, threads }: PeerOptions): Promise<(Peer | AbsentPeer)[]> {
+  const onCpu = threads.map((count): Mode =>
+    ({ name: `${count} thread${count === 1 ? '' : 's'}`, beside: 'cpu', threads: count, arguments: ['cpu', 'float32'] }));
+  return [
+    ...(beside.includes('cpu') ? await open(python, engines, '', onCpu) : []),
+    ...(beside.includes('webgpu') ? await open(python, engines.slice(1), ', cuda', cuda) : []),
+  ];
+}
+
+async function open(python: readonly string[], from: readonly (typeof engines)[number][], where: string, modes: readonly Mode[]): Promise<(Peer | AbsentPeer)[]> {
   const peers: (Peer | AbsentPeer)[] = [];
-  for (const { module, script, install } of engines) {
+  for (const { module, script, install } of from) {
     const how = `${install}, then --python PATH of that interpreter`;
     let why = how;
     for (const interpreter of python) {
       const opened: Peer[] = [];
       try {
-        for (const count of threads) opened.push(await openPeer(interpreter, script, count));
+        for (const mode of modes) opened.push(await openPeer(interpreter, script, mode));
       } catch (error) {
         for (const peer of opened) await peer.dispose();
         why = `${how}; ${interpreter}: ${(error as Error).message}`;
@@ -31,7 +57,7 @@ export async function pythonPeers({ python, threads }: PeerOptions): Promise<(Pe
       why = '';
       break;
     }
-    if (why !== '') peers.push({ name: module === 'mxnet' ? 'MXNet' : 'PyTorch', absent: why });
+    if (why !== '') peers.push({ name: `${module === 'mxnet' ? 'MXNet' : 'PyTorch'}${where}`, absent: why });
   }
   return peers;
 }
@@ -45,9 +71,9 @@ interface Answer {
   readonly losses?: number[];
 }
 
-async function openPeer(interpreter: string, script: string, threads: number): Promise<Peer> {
+async function openPeer(interpreter: string, script: string, { name: mode, beside, threads, arguments: given, steps }: Mode): Promise<Peer> {
   const env = { ...process.env, OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) };
-  const start = (): ReturnType<typeof spawn> => spawn(interpreter, [fileURLToPath(new URL(`python/${script}`, import.meta.url))], { stdio: 'pipe', env });
+  const start = (): ReturnType<typeof spawn> => spawn(interpreter, [fileURLToPath(new URL(`python/${script}`, import.meta.url)), ...given], { stdio: 'pipe', env });
   const server = new PeerProcess<Answer>(start, lines, { call: 'hello' });
   const abandon = (): void => server.end();
   let hello: Answer;
@@ -57,9 +83,10 @@ async function openPeer(interpreter: string, script: string, threads: number): P
     abandon();
     throw error;
   }
-  const name = `${hello.name}, ${threads} thread${threads === 1 ? '' : 's'}`;
+  const name = `${hello.name}, ${mode}`;
+  const ops = steps ? ['step'] : ['matmul', 'conv2d', 'conv2dInputGrad', 'conv2dFilterGrad', 'step'];
   return {
-    name, beside: 'cpu', ops: ['matmul', 'conv2d', 'conv2dInputGrad', 'conv2dFilterGrad', 'step'], slowness: 2, versions: { ...hello.versions, threads },
+    name, beside, ops, slowness: 2, versions: { ...hello.versions, threads },
     async enter(problem, values) {
       const stated = problem.kind === 'step' ? stepRequest(problem) : kernelRequest(problem, values);
       if (stated === undefined || !(await server.ask({ call: 'prepare', problem: stated })).able) return { absent: 'not compared' };

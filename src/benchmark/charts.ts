@@ -69,12 +69,12 @@ function threadsChart([row]: readonly Row[], report: Report): string | undefined
   });
 }
 
-/** How much of what the roofline allows each op attains: geometric means over its shapes. */
+/** How much of what the roofline allows each op attains: geometric means over its shapes. What no proven limit allows has no bar. */
 function attainedChart(report: Report): string | undefined {
   const shares = new Map<string, number[]>();
   for (const row of report.rows) {
     for (const e of row.entries) {
-      if (e.attainable === undefined || e.milliseconds.length === 0) continue;
+      if (e.attainable === undefined || e.unproven || e.milliseconds.length === 0) continue;
       const name = `${row.device}, ${row.name.split(' ')[0]}, ${e.contestant.replace(/^fovea,? ?/, '')}`.replace(/, $/, '');
       shares.set(name, [...(shares.get(name) ?? []), e.attainable / median(e.milliseconds)]);
     }

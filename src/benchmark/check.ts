@@ -1,6 +1,6 @@
 /**
  * What outputs should be: the float64 reference, of the whole output where that is quick, of a sample of its elements for products
- * and convolutions. Held to the one rule of tolerance (testing/tolerance.ts).
+ * and convolutions, whose whole outputs are held to each other. Held to the one rule of tolerance (testing/tolerance.ts).
  */
 import type { HostData, Shape, TensorType } from '../device/types.ts';
 import { sizeOf } from '../device/types.ts';
@@ -8,8 +8,9 @@ import { BenchmarkError } from '../errors.ts';
 import { getOp } from '../fovea.ts';
 import { statistics } from '../ops/support/statistics.ts';
 import type { ConvAttrs } from '../ops/support/conv.ts';
+import type { Comparison } from '../testing/tolerance.ts';
 import { bounds, compare, constantOf, float32Epsilon, rootMeanSquare } from '../testing/tolerance.ts';
-import type { ResultCheck } from './contest.ts';
+import type { Check, Outcome } from './contest.ts';
 import { generator, hostTensor } from './values.ts';
 import type { KernelProblem } from './types.ts';
 
@@ -22,28 +23,63 @@ interface Expectation {
   readonly bound: number;
 }
 
-/** Elements of each convolution and product that are looked at. */
+/** Elements of each convolution and product that are looked at: so many at random, beside the corners and the ends of each axis. */
 const SAMPLES = 96;
+const SAMPLES_AT_END = 8;
 
-/** A check of outputs of the problem. @throws BenchmarkError, by the check, naming contestant, element and both values */
-export function checkOf(problem: KernelProblem, values: readonly HostData[]): ResultCheck {
-  const expected = isSampled(problem) ? sampled(problem, values) : whole(problem, values);
+/** Results of more elements are not compared as a whole. */
+const WHOLE = 1 << 23;
+
+/** A check of outputs of the problem. @throws BenchmarkError, by `one`, naming contestant, element and both values */
+export function checkOf(problem: KernelProblem, values: readonly HostData[]): Check {
+  const exact = isSampled(problem) ? exactOf(problem, values) : undefined;
+  const expected = exact === undefined ? whole(problem, values) : [sampled(problem, exact)];
   const outputs = outputTypes(problem);
-  return (results, who) => {
-    for (const { output, elements, values: want, bound } of expected) {
-      const got = results[output];
-      // Peers give the first output alone; the others are extras of ours.
-      if (got === undefined && output > 0) continue;
-      const size = sizeOf(outputs[output].shape);
-      if (got?.length !== size) throw new BenchmarkError(`${problem.name}, ${who}: output ${output} has ${got?.length} elements, expected ${size}`);
-      const { ratio, at, got: wrong, expected: right } = compare(elements ? elements.map((i) => got[i]) : got, want, bound);
-      if (!(ratio <= 1)) {
-        throw new BenchmarkError(`${problem.name}, ${who}: element ${elements?.[at] ?? at} of output ${output} is ${wrong}, expected ${right} `
-          + `(${ratio.toPrecision(3)} times what rounding allows)`);
+  const wrong = (who: string, element: number, output: number, { got, expected: right, ratio }: Comparison): string =>
+    `${problem.name}, ${who}: element ${element} of output ${output} is ${got}, expected ${right} (${ratio.toPrecision(3)} times what rounding allows)`;
+  return {
+    one(results, who) {
+      for (const { output, elements, values: want, bound } of expected) {
+        const got = results[output];
+        // Peers give the first output alone; the others are extras of ours.
+        if (got === undefined && output > 0) continue;
+        const size = sizeOf(outputs[output].shape);
+        if (got?.length !== size) throw new BenchmarkError(`${problem.name}, ${who}: output ${output} has ${got?.length} elements, expected ${size}`);
+        const found = compare(elements ? elements.map((i) => got[i]) : got, want, bound, outputs[output].dtype);
+        if (!(found.ratio <= 1)) throw new BenchmarkError(wrong(who, elements?.[found.at] ?? found.at, output, found));
+      }
+      if (problem.op === 'conv2dStats' && results.length > 1) checkStatistics(problem, results, who);
+    },
+    // What was compared with the reference as a whole need not be compared again.
+    ...(exact !== undefined && sizeOf(outputs[0].shape) <= WHOLE && outputs[0].dtype === 'float32' && {
+      among: (outcomes) => apart(outcomes, expected[0].bound, (who, element, got) => {
+        const found = compare([got], Float64Array.of(exact(element).value), expected[0].bound);
+        return found.ratio <= 1 ? undefined : wrong(who, element, 0, found);
+      }),
+    }),
+  };
+}
+
+/** Elements in which a result is further from the first one than both may err: the reference says which of the two is wrong. */
+function apart(outcomes: readonly Outcome[], bound: number, judge: (who: string, element: number, got: number) => string | undefined): Map<string, string> {
+  const wrong = new Map<string, string>();
+  let left = [...outcomes];
+  while (left.length > 1) {
+    const [first, ...others] = left;
+    const base = Float64Array.from(first.results[0]);
+    for (const { who, results: [got] } of others) {
+      const { ratio, at } = compare(got, base, 2 * bound);
+      if (ratio <= 1) continue;
+      for (const [name, value] of [[first.who, base[at]], [who, got[at]]] as const) {
+        const why = judge(name, at, value);
+        if (why !== undefined) wrong.set(name, why);
       }
     }
-    if (problem.op === 'conv2dStats' && results.length > 1) checkStatistics(problem, results, who);
-  };
+    // One that is itself wrong is no measure for the others.
+    if (!wrong.has(first.who)) break;
+    left = left.filter((o) => !wrong.has(o.who));
+  }
+  return wrong;
 }
 
 export function outputTypes({ op, inputs, attrs }: KernelProblem): TensorType[] {
@@ -64,27 +100,48 @@ function whole({ op: name, inputs, attrs }: KernelProblem, values: readonly Host
 /** Pairs of elements, of the first and second input, whose products one output element sums. */
 type Terms = (element: number, visit: (a: number, b: number) => void) => void;
 
-function sampled(problem: KernelProblem, [a, b, bias]: readonly HostData[]): Expectation[] {
+/** An element as it should be, and the summed magnitudes of its terms. */
+type Exact = (element: number) => { readonly value: number; readonly magnitude: number };
+
+function exactOf(problem: KernelProblem, [a, b, bias]: readonly HostData[]): Exact {
+  const [{ shape }] = outputTypes(problem);
+  const terms = termsOf(problem, shape);
+  const channels = shape[shape.length - 1];
+  return (element) => {
+    let value = bias?.[element % channels] ?? 0;
+    let magnitude = Math.abs(value);
+    terms(element, (at, by) => {
+      const product = a[at] * b[by];
+      value += product;
+      magnitude += Math.abs(product);
+    });
+    return { value: problem.attrs.activation === 'relu' ? Math.max(value, 0) : value, magnitude };
+  };
+}
+
+function sampled(problem: KernelProblem, exact: Exact): Expectation {
   const [{ shape }] = outputTypes(problem);
   const op = getOp(problem.op);
   const random = generator(7);
-  const elements = Array.from({ length: SAMPLES }, () => Math.floor(random() * sizeOf(shape)));
-  const terms = termsOf(problem, shape);
-  const values = new Float64Array(SAMPLES);
-  const magnitudes = new Float64Array(SAMPLES);
-  const channels = shape[shape.length - 1];
-  elements.forEach((element, i) => {
-    values[i] = bias?.[element % channels] ?? 0;
-    magnitudes[i] = Math.abs(values[i]);
-    terms(element, (at, by) => {
-      const product = a[at] * b[by];
-      values[i] += product;
-      magnitudes[i] += Math.abs(product);
-    });
-    if (problem.attrs.activation === 'relu') values[i] = Math.max(values[i], 0);
-  });
+  const at = (length: number): number => Math.floor(random() * length);
+  const anywhere = Array.from({ length: SAMPLES }, () => at(sizeOf(shape)));
+  const elements = [...anywhere, ...ends(shape, at)];
+  const found = elements.map(exact);
   const n = op.reductionLength!(problem.inputs, problem.attrs);
-  return [{ output: 0, elements, values, bound: constantOf(op) * float32Epsilon * Math.sqrt(n) * rootMeanSquare(magnitudes) }];
+  // At the ends padding takes terms away: what is allowed goes by elements anywhere.
+  const magnitudes = Float64Array.from(found.slice(0, SAMPLES), (f) => f.magnitude);
+  return {
+    output: 0, elements, values: Float64Array.from(found, (f) => f.value),
+    bound: constantOf(op) * float32Epsilon * Math.sqrt(n) * rootMeanSquare(magnitudes),
+  };
+}
+
+/** The corners, and some elements of the last image, row, column and channel, where blocks of kernels have their remainders. */
+function ends(shape: Shape, at: (length: number) => number): number[] {
+  const element = (place: readonly number[]): number => place.reduce((sum, i, axis) => sum * shape[axis] + i, 0);
+  const corners = Array.from({ length: 2 ** shape.length }, (_, bits) => element(shape.map((n, axis) => ((bits >> axis) & 1 ? n - 1 : 0))));
+  const last = shape.flatMap((n, axis) => Array.from({ length: SAMPLES_AT_END }, () => element(shape.map((m, other) => (other === axis ? n - 1 : at(m))))));
+  return [...new Set([...corners, ...last])];
 }
 
 function termsOf({ op, inputs: [first, second], attrs }: KernelProblem, shape: Shape): Terms {

@@ -16,6 +16,22 @@ export interface ContestOptions {
 
 export type ResultCheck = (results: readonly ArrayLike<number>[], who: string) => void;
 
+/** Results of a contestant that passed its own check. */
+export interface Outcome {
+  readonly who: string;
+  readonly results: readonly ArrayLike<number>[];
+}
+
+export interface Check {
+  /** Throws where results are wrong by themselves. */
+  readonly one: ResultCheck;
+  /** Of results beside each other: whose are wrong, and why. */
+  readonly among?: (outcomes: readonly Outcome[]) => ReadonlyMap<string, string>;
+}
+
+/** Bytes of results that are held for `among`; who comes after is checked by itself alone. */
+const HELD = 1 << 30;
+
 /** Milliseconds of each of so many runs, one after another. */
 export async function timed(times: number, run: () => Promise<void> | void): Promise<number[]> {
   const milliseconds: number[] = [];
@@ -59,11 +75,20 @@ export async function within<T>(seconds: number, work: () => Promise<T>, abandon
  * Compares the contestants' results, then times them in turns: other work on the machine meets all alike. One that throws, whose
  * results are wrong or that is too slow leaves an entry that says so, without times; the others go on.
  *
- * @param check throws where a result is wrong: a kernel that computes nothing is fast
+ * @param check says where a result is wrong: a kernel that computes nothing is fast
  */
-export async function contest(contestants: readonly Contestant[], check: ResultCheck, options: ContestOptions): Promise<Entry[]> {
+export async function contest(contestants: readonly Contestant[], check: Check, options: ContestOptions): Promise<Entry[]> {
   const attempts = contestants.map((contestant) => new Attempt(contestant, options));
-  for (const attempt of attempts) await attempt.warmUp(check);
+  const outcomes: Outcome[] = [];
+  let room = HELD;
+  for (const attempt of attempts) {
+    const results = await attempt.warmUp(check.one);
+    if (results === undefined || check.among === undefined) continue;
+    room -= 4 * results.reduce((sum, r) => sum + r.length, 0);
+    if (room >= 0) outcomes.push({ who: attempt.name, results });
+  }
+  const wrong = check.among?.(outcomes.splice(0));
+  for (const attempt of attempts) attempt.fail(wrong?.get(attempt.name));
   for (let more = true; more;) {
     more = false;
     for (const attempt of attempts) if (await attempt.turn()) more = true;
@@ -100,18 +125,28 @@ class Attempt {
     this.#options = options;
   }
 
-  async warmUp(check: ResultCheck): Promise<void> {
+  get name(): string {
+    return this.#contestant.name;
+  }
+
+  fail(why: string | undefined): void {
+    if (why !== undefined) this.#end = { failed: why };
+  }
+
+  /** Its results, where they are right. */
+  async warmUp(check: ResultCheck): Promise<Outcome['results'] | undefined> {
     const { warmUps, runs, limit } = this.#options;
     for (let i = 0; i < warmUps && this.#end === undefined; i++) await this.#run(1);
     const results = await this.#held(() => this.#contestant.result());
-    if (results === undefined) return;
+    if (results === undefined) return undefined;
     try {
       check(results, this.#contestant.name);
     } catch (error) {
       this.#end = { failed: firstLine(error) };
-      return;
+      return undefined;
     }
     this.#runs = runsWithin({ runs, limit: limit - this.#spent / 1000 }, this.#last!);
+    return results;
   }
 
   /** True where there are more to come. */

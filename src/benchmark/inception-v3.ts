@@ -1,4 +1,4 @@
-/** The convolutions and poolings of Inception v3 at 299 x 299 (Szegedy et al. 2015), as MXNet's example has them. */
+/** The convolutions of Inception v3 at 299 x 299 (Szegedy et al. 2015), as MXNet's example has them. */
 
 /** Side of the image, channels, filters, kernel height and width, stride, padding of height and width, how often. */
 export type ConvolutionRow = readonly [number, number, number, number, number, number, number, number, number];

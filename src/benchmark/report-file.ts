@@ -1,9 +1,24 @@
 /** The JSON file of a run, read and written. */
+import * as v from 'valibot';
 import { FormatError } from '../errors.ts';
 import { nodeFiles, readText, writeWhole } from '../train/files.ts';
 import type { Report } from './types.ts';
+import { groups } from './types.ts';
 
 const digits = 5;
+
+/** What is read of a file must be there; the rest may be, in files of other versions too. */
+const figures = v.array(v.number());
+const words = v.record(v.string(), v.union([v.string(), v.number(), v.boolean()]));
+const schema = v.looseObject({
+  machine: words, options: v.record(v.string(), v.unknown()), peers: v.array(v.looseObject({ name: v.string() })), failures: v.array(v.string()),
+  devices: v.array(v.looseObject({ name: v.string(), kind: v.string(), fingerprint: words })),
+  probes: v.array(v.looseObject({ device: v.string(), what: v.string(), value: v.number(), unit: v.string(), milliseconds: figures })),
+  rows: v.array(v.looseObject({
+    group: v.picklist(groups), device: v.string(), name: v.string(), layers: v.array(v.string()), flop: v.number(), bytes: v.number(),
+    entries: v.array(v.looseObject({ contestant: v.string(), milliseconds: figures })),
+  })),
+});
 
 /** Writes a report; numbers keep five digits, which is more than any clock has. */
 export async function writeReport(file: string, report: Report): Promise<void> {
@@ -28,9 +43,11 @@ export async function readReport(file: string): Promise<Report> {
   if (report?.format !== 1) {
     throw new FormatError(`${file}: "format" is ${JSON.stringify(report?.format)}, expected 1: a file that fovea bench --out wrote`);
   }
-  const whole = Array.isArray(report.rows) && report.rows.every((row) =>
-    typeof row?.name === 'string' && Array.isArray(row.entries)
-    && row.entries.every((e: { milliseconds?: unknown } | undefined) => Array.isArray(e?.milliseconds)));
-  if (!whole) throw new FormatError(`${file}: "rows" should be a list of rows with entries and their milliseconds`);
+  const checked = v.safeParse(schema, report, { abortEarly: true });
+  if (!checked.success) {
+    const [issue] = checked.issues;
+    const at = (issue.path ?? []).map(({ key }) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('').slice(1);
+    throw new FormatError(`${file}: "${at}": ${issue.message.replace(/^Invalid [^:]*: /, '')}: a file that fovea bench --out wrote was expected`);
+  }
   return report;
 }

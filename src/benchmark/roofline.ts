@@ -6,6 +6,8 @@ export interface Limits {
   readonly peak: number;
   /** GB/s: the best of reading, writing and copying. */
   readonly bandwidth: number;
+  /** Whether the peak may stand for the machine's: its probe counts. What follows from one that does not is a figure of no weight. */
+  readonly proven: boolean;
 }
 
 /**
@@ -13,17 +15,23 @@ export interface Limits {
  * whose `memory` probes count for it too.
  */
 export function limitsOf(probes: readonly Probe[], device: string, memory?: string): Limits | undefined {
-  const peak = probes.find((p) => p.device === device && p.what === 'multiply-add')?.value;
+  const compute = probes.find((p) => p.device === device && p.what === 'multiply-add');
   const streams = probes.filter((p) => (p.device === device || p.device === memory) && p.unit === 'GB/s').map((p) => p.value);
-  return peak === undefined || streams.length === 0 ? undefined : { peak, bandwidth: Math.max(...streams) };
+  if (compute === undefined || streams.length === 0) return undefined;
+  return { peak: compute.value, bandwidth: Math.max(...streams), proven: compute.counts === true };
 }
 
 /** GFLOP/s that a kernel of this intensity can reach: min(peak, FLOP / byte x bandwidth). */
-export function attainable({ peak, bandwidth }: Limits, flop: number, bytes: number): number {
+export function attainable({ peak, bandwidth }: Pick<Limits, 'peak' | 'bandwidth'>, flop: number, bytes: number): number {
   return Math.min(peak, (flop / bytes) * bandwidth);
 }
 
 /** Least milliseconds of so many FLOP and bytes. The same rule as `attainable`, and it holds for kernels without FLOP too. */
-export function leastMilliseconds({ peak, bandwidth }: Limits, flop: number, bytes: number): number {
+export function leastMilliseconds({ peak, bandwidth }: Pick<Limits, 'peak' | 'bandwidth'>, flop: number, bytes: number): number {
   return Math.max(flop / peak, bytes / bandwidth) / 1e6;
+}
+
+/** Whether the least time of so many FLOP and bytes follows from a proven limit: the peak's probe counts, or the bytes alone take longer. */
+export function isProven({ peak, bandwidth, proven }: Limits, flop: number, bytes: number): boolean {
+  return proven || bytes / bandwidth >= flop / peak;
 }

@@ -13,9 +13,9 @@ import type { RowWork } from './pace.ts';
 import { Paces } from './pace.ts';
 import { probe } from './probes.ts';
 import { kernelProblems, spread } from './problems.ts';
-import { leastMilliseconds, limitsOf } from './roofline.ts';
+import { isProven, leastMilliseconds, limitsOf } from './roofline.ts';
 import type { StepVariant } from './step.ts';
-import { checkedSteps, lossCheck, stepContestant, stepContestantName, stepFlop, stepName, stepProblem } from './step.ts';
+import { checkedSteps, lossCheck, referenceFailure, stepContestant, stepContestantName, stepFlop, stepName, stepProblem, variants } from './step.ts';
 import type { Target } from './targets.ts';
 import { openTargets } from './targets.ts';
 import type { AbsentPeer, Contestant, Entry, KernelProblem, Peer, PeerSource, Probe, Problem, Report, Row } from './types.ts';
@@ -50,7 +50,7 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
   if (targets.length === 0) throw new BenchmarkError('no device to measure');
   const kinds = [...new Set(targets.map((t) => t.device.kind as Kind))];
   const peers: readonly (Peer | AbsentPeer)[] = !options.peers || hooks.peers === undefined ? [] : await hooks.peers({
-    beside: kinds, threads, python: options.python ?? [], adapter: adapterOf(targets), log,
+    beside: kinds, threads, python: options.python ?? [], adapter: targets.find((t) => t.device.kind === 'webgpu')?.adapter, log,
   });
   try {
     for (const peer of peers) if ('absent' in peer) log(`${peer.name}: absent (${peer.absent})`);
@@ -59,13 +59,14 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
     const failures: string[] = [];
     const report: Report = {
       format: 1, machine: machineOf(), options: { ...options, threads },
-      devices: targets.map(({ device, contestant, threads: count, openSeconds }) =>
-        ({ name: device.name, contestant, threads: count, kind: device.kind, software: isSoftware(device), fingerprint: device.fingerprint, openSeconds })),
+      devices: targets.map(({ name, device, contestant, threads: count, openSeconds }) =>
+        ({ name, contestant, threads: count, kind: device.kind, software: isSoftware(device), fingerprint: device.fingerprint, openSeconds })),
       peers: peers.map((p) => ('absent' in p ? p : { name: p.name, versions: p.versions, ops: p.ops })), failures, probes, rows,
     };
     const work = plansOf(options).flatMap((plan) => kinds.map((kind) => ({ plan, kind, asked: workAsked(plan, kind, options, targets, probes) })));
     if (work.length === 0) throw new BenchmarkError(`nothing to measure: no row of ${options.only.join(', ')} has "${options.filter}" in it`);
     const all: Contest = { ...hooks, options, targets, peers, probes, paces: new Paces() };
+    const references: References = new Map();
     const progress = (done: number): Progress =>
       ({ done, total: work.length, secondsLeft: work.slice(done).reduce((sum, { kind, asked }) => sum + secondsOf(asked, kind, all), 0) });
     hooks.onEstimate?.(work.length, progress(0).secondsLeft);
@@ -73,7 +74,7 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
       hooks.signal?.throwIfAborted();
       hooks.onRow?.(`${plan.name}, ${kind}`, progress(done));
       const started = performance.now();
-      const row = await measure(plan.make(), kind, asked, all);
+      const row = await held(await measure(plan.make(), kind, asked, all), targets, references);
       all.paces.learn(asked, row.entries, (performance.now() - started) / 1000);
       for (const { contestant, failed } of row.entries) {
         if (failed === undefined) continue;
@@ -91,11 +92,6 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
 }
 
 const isSoftware = (device: Device): boolean => (device as { software?: boolean }).software === true;
-
-function adapterOf(targets: readonly Target[]): string | undefined {
-  const gpu = targets.find((t) => t.device.kind === 'webgpu')?.device;
-  return gpu && isSoftware(gpu) ? String(gpu.fingerprint.adapter).split('-')[0] : undefined;
-}
 
 /** A row to come. Problems are made when their turn comes: a batch of images and 11 M parameters are not kept. */
 interface RowPlan {
@@ -123,10 +119,10 @@ function plansOf({ only, filter = '', batch, stepBatch, side, width, shapes }: B
 const unprobed = { cpu: { peak: 100, bandwidth: 20 }, webgpu: { peak: 50, bandwidth: 10 } } as const;
 
 function workAsked({ op, flop, bytes }: RowPlan, kind: Kind, options: BenchmarkOptions, targets: readonly Target[], probes: readonly Probe[]): RowWork {
-  const { device } = targets.findLast((t) => t.device.kind === kind)!;
+  const { name } = targets.findLast((t) => t.device.kind === kind)!;
   const step = op === 'step';
   return {
-    op, least: leastMilliseconds(limitsOf(probes, device.name) ?? unprobed[kind], flop, bytes), runs: options.runs + warmUps[step ? 'step' : 'kernel'],
+    op, least: leastMilliseconds(limitsOf(probes, name) ?? unprobed[kind], flop, bytes), runs: options.runs + warmUps[step ? 'step' : 'kernel'],
     limit: step ? options.stepLimit : options.limit,
   };
 }
@@ -137,8 +133,8 @@ const GUESS = { cpu: { ours: 3, peer: 8 }, webgpu: { ours: 10, peer: 50 } } as c
 /** Seconds that a row is likely to take. */
 function secondsOf(asked: RowWork, kind: Kind, { targets, peers, paces, options }: Contest): number {
   let seconds = paces.besides;
-  const ways = asked.op === 'step' ? variantsOf(options).length : 1;
-  for (const { contestant, device } of targets) if (device.kind === kind) seconds += ways * paces.secondsOfRow(contestant, asked, GUESS[kind].ours);
+  const ways = (device: Device): number => (asked.op === 'step' ? variantsOf(options, device).filter((v) => v !== 'mixed' || device.supports('float16')).length : 1);
+  for (const { contestant, device } of targets) if (device.kind === kind) seconds += ways(device) * paces.secondsOfRow(contestant, asked, GUESS[kind].ours);
   for (const peer of peers) {
     if ('absent' in peer || peer.beside !== kind || !peer.ops.includes(asked.op)) continue;
     seconds += paces.secondsOfRow(peer.name, asked, peer.slowness ?? GUESS[kind].peer);
@@ -146,17 +142,20 @@ function secondsOf(asked: RowWork, kind: Kind, { targets, peers, paces, options 
   return seconds;
 }
 
-const variantsOf = ({ recompute }: BenchmarkOptions): StepVariant[] => ['plain', ...(recompute === true ? ['recompute' as const] : [])];
+/** Mixed precision is WebGPU's: adapters that lack float16 are named, the cpu never has it. */
+const variantsOf = ({ recompute }: BenchmarkOptions, { kind }: Device): StepVariant[] =>
+  ['plain', ...(recompute === true ? ['recompute' as const] : []), ...(kind === 'webgpu' ? ['mixed' as const] : [])];
 
 async function probeAll(targets: readonly Target[], { quick, runs }: BenchmarkOptions, log: (line: string) => void): Promise<Probe[]> {
   const probes: Probe[] = [];
   const streamBytes = (quick ? 32 : 128) << 20;
-  for (const { device, threads } of targets) {
-    const clock = probes.findLast((p) => p.what === 'clock')?.value;
+  for (const { name, device, threads } of targets) {
+    const clocks = probes.filter((p) => p.what === 'clock').map((p) => p.value);
+    const [clock, fastest] = [clocks.at(-1), clocks.length > 0 ? Math.max(...clocks) : undefined];
     const most = Math.max(...targets.map((t) => t.threads));
     const processor = isSoftware(device) && clock !== undefined ? { clock, threads: most } : undefined;
-    log(`probing ${device.name}`);
-    probes.push(...await probe(device, threads, { runs, streamBytes, processor }));
+    log(`probing ${name}`);
+    probes.push(...(await probe(device, threads, { runs, streamBytes, processor, fastest })).map((p) => ({ ...p, device: name })));
   }
   return probes;
 }
@@ -183,7 +182,7 @@ async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contes
       const { contestant, device } = target;
       if (problem.kind === 'kernel') entered.push(await enter(contestant, () => kernelContestant(contestant, device, problem, values)));
       else {
-        for (const variant of variantsOf(options)) {
+        for (const variant of variantsOf(options, device)) {
           entered.push(await enter(stepContestantName(contestant, variant), () => stepContestant(target, problem, options.width, variant)));
         }
       }
@@ -202,8 +201,36 @@ async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contes
     };
   } finally {
     // A peer that fell over has nothing left to give back.
-    for (const one of entered) if ('run' in one) await Promise.resolve(one.dispose()).catch(() => undefined);
+    for (const one of entered) if ('run' in one) await leave(one);
   }
+}
+
+/** Seconds in which a contestant must have given back what it holds. */
+const LEAVING = 5;
+
+async function leave(contestant: Contestant): Promise<void> {
+  const dispose = async (): Promise<void> => contestant.dispose();
+  await (contestant.abandon === undefined ? dispose() : within(LEAVING, dispose, () => contestant.abandon!())).catch(() => undefined);
+}
+
+/** What the float64 reference has to say of each of our steps, by contestant. */
+type References = Map<string, string | undefined>;
+
+/** A row of steps in which ours count only where a small step of theirs is right. After the row: it would make the first start look quick. */
+async function held(row: Row, targets: readonly Target[], references: References): Promise<Row> {
+  if (row.group !== 'step') return row;
+  const entries: Entry[] = [];
+  for (const entry of row.entries) {
+    const { contestant, milliseconds } = entry;
+    const own = targets.flatMap((target) => (Object.keys(variants) as StepVariant[]).map((variant) => ({ target, variant })))
+      .find(({ target, variant }) => target.device.kind === row.device && stepContestantName(target.contestant, variant) === contestant);
+    if (own !== undefined && milliseconds.length > 0 && !references.has(contestant)) {
+      references.set(contestant, await referenceFailure(own.target, own.variant));
+    }
+    const failed = references.get(contestant);
+    entries.push(failed === undefined || milliseconds.length === 0 ? entry : { contestant, milliseconds: [], failed });
+  }
+  return { ...row, entries };
 }
 
 /** One of ours. A layer that a device has no room or kernel for is no reason to stop. */
@@ -241,6 +268,8 @@ function withLimit(entry: Entry, flop: number, bytes: number, targets: readonly 
   const own = targets.find((t) => t.contestant === entry.contestant);
   if (own === undefined || bytes === 0) return entry;
   const memory = isSoftware(own.device) ? probes.findLast((p) => p.device.startsWith('cpu'))?.device : undefined;
-  const limits = limitsOf(probes, own.device.name, memory);
-  return limits === undefined ? entry : { ...entry, attainable: leastMilliseconds(limits, entry.facts?.flop ?? flop, bytes) };
+  const limits = limitsOf(probes, own.name, memory);
+  if (limits === undefined) return entry;
+  const done = entry.facts?.flop ?? flop;
+  return { ...entry, attainable: leastMilliseconds(limits, done, bytes), ...(!isProven(limits, done, bytes) && { unproven: true }) };
 }

@@ -15,7 +15,7 @@ export function probeTable({ probes }: Pick<Report, 'probes'>): TextTable {
     head: ['device', 'probe', 'fastest', 'of clock x lanes', 'counts'],
     rows: probes.map((p) => [
       p.device, p.what, `${short(p.value)} ${p.unit}`, p.share === undefined ? '-' : p.share.toFixed(2),
-      p.counts === undefined ? (p.note === undefined ? '-' : 'unproven') : p.counts ? 'yes' : 'no, below 0.9',
+      p.counts === undefined ? (p.note === undefined ? '-' : 'unproven') : p.counts ? 'yes' : (p.share ?? 0) < 0.9 ? 'no, below 0.9' : 'no',
     ]),
   };
 }
@@ -44,8 +44,14 @@ function kernelLine(row: Row, entry: Entry, first: boolean): string[] {
   const reference = row.entries.find((e) => isOurs(e) && e.milliseconds.length > 0);
   return [
     name, entry.contestant, short(ms), percent(spread(entry.milliseconds)), shown, short(row.bytes / ms / 1e6),
-    entry.attainable === undefined ? '-' : percent(entry.attainable / ms), reference === undefined ? '-' : short(ms / median(reference.milliseconds)),
+    entry.attainable === undefined ? '-' : `${percent(entry.attainable / ms)}${entry.unproven ? ' ?' : ''}`, reference === undefined ? '-' : short(ms / median(reference.milliseconds)),
   ];
+}
+
+/** What a question mark in `kernelTable` and `summaryTable` means, where there is one. */
+export function kernelNotes(rows: readonly Row[]): string[] {
+  if (!rows.some((r) => r.entries.some((e) => e.unproven))) return [];
+  return ['?: of a peak whose probe does not count (no share of clock times lanes is known, or it is below 0.9): no limit of the machine'];
 }
 
 /** A row on one line, for those who watch a log. */
@@ -107,14 +113,24 @@ function stepEntries(rows: readonly Row[]): [name: string, row: Row, entry: Entr
 /** Why an entry has no times. */
 const outOf = ({ absent, failed }: Entry): string => (failed === undefined ? absent ?? '-' : 'failed');
 
-/** The goals, met or missed by the figures of the run. */
+/** The goals, met or missed by the figures of the run; what was missed is explained by a limit measured in it, or open. */
 export function goalTable(report: Report): TextTable {
   return {
-    head: ['goal', 'at least', 'measured', '', 'rows'],
-    rows: goalsOf(report).map((g) => [
-      g.what, short(g.goal), g.value === undefined ? '-' : short(g.value), g.note === undefined ? g.verdict : `${g.verdict} (${g.note})`, String(g.rows),
-    ]),
+    head: ['goal', 'wanted', 'measured', '', 'rows'],
+    rows: goalsOf(report).map((g) => {
+      const verdict = g.bound === undefined ? g.verdict : `${g.verdict}, ${g.bound.explained ? 'explained' : 'open'}`;
+      return [
+        g.what, `${g.atMost ? 'at most' : 'at least'} ${short(g.goal)}`, g.value === undefined ? '-' : short(g.value),
+        g.note === undefined ? verdict : `${verdict} (${g.note})`, String(g.rows),
+      ];
+    }),
   };
+}
+
+/** Of each goal that was missed what the run shows of its bound, a line each. Explained is only what the rows' own rooflines forbid. */
+export function goalNotes(report: Report): string[] {
+  return goalsOf(report).flatMap(({ what, value, bound }) => (bound === undefined ? []
+    : [`${bound.explained ? 'explained' : 'open'}: ${what}: ${short(value!)}; ${bound.shows.join('; ') || 'nothing in this run bounds it'}`]));
 }
 
 /**
@@ -122,7 +138,7 @@ export function goalTable(report: Report): TextTable {
  * mean over rows.
  */
 export function summaryTable(rows: readonly Row[]): TextTable {
-  const lines = new Map<string, { label: string[]; ratios: number[]; attained: number[] }>();
+  const lines = new Map<string, { label: string[]; ratios: number[]; attained: number[]; unproven: boolean }>();
   for (const row of rows) {
     const what = row.group === 'step' ? row.name : row.name.split(' ')[0];
     for (const ours of row.entries) {
@@ -131,18 +147,22 @@ export function summaryTable(rows: readonly Row[]): TextTable {
         if (entry.milliseconds.length === 0 || (entry !== ours && isOurs(entry) && !isVariant(entry, ours))) continue;
         const label = [row.device, what, ours.contestant, entry === ours ? 'its own limit' : entry.contestant];
         const key = label.join('|');
-        const line = lines.get(key) ?? { label, ratios: [], attained: [] };
+        const line = lines.get(key) ?? { label, ratios: [], attained: [], unproven: false };
         lines.set(key, line);
         line.ratios.push(median(entry.milliseconds) / median(ours.milliseconds));
-        if (entry === ours && entry.attainable !== undefined) line.attained.push(entry.attainable / median(entry.milliseconds));
+        if (entry !== ours || entry.attainable === undefined) continue;
+        line.attained.push(entry.attainable / median(entry.milliseconds));
+        line.unproven ||= entry.unproven === true;
       }
     }
   }
   return {
     head: ['device', 'what', 'ours', 'against', 'times as fast (geometric mean)', 'least', 'rows'],
-    rows: [...lines.values()].flatMap(({ label, ratios, attained }) => {
-      const values = label[3] === 'its own limit' ? attained : ratios;
-      return values.length === 0 ? [] : [[...label, short(geometricMean(values)), short(Math.min(...values)), String(values.length)]];
+    rows: [...lines.values()].flatMap(({ label, ratios, attained, unproven }) => {
+      const own = label[3] === 'its own limit';
+      const values = own ? attained : ratios;
+      const shown = (x: number): string => `${short(x)}${own && unproven ? ' ?' : ''}`;
+      return values.length === 0 ? [] : [[...label, shown(geometricMean(values)), shown(Math.min(...values)), String(values.length)]];
     }),
   };
 }

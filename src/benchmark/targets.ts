@@ -5,12 +5,16 @@ import { FoveaError } from '../errors.ts';
 import { openRunDevice } from '../train/run-device.ts';
 
 export interface Target {
-  /** `fovea, 2 threads`, `fovea`. */
+  /** The device's; with what was asked for where several would have one name. */
+  readonly name: string;
+  /** `fovea, 2 threads`, `fovea`; `fovea, lavapipe` where there are several adapters. */
   readonly contestant: string;
   readonly device: Device;
   /** Of the cpu device; 1 elsewhere. */
   readonly threads: number;
   readonly openSeconds: number;
+  /** The name in `webgpu:NAME`, by which others find the same adapter. */
+  readonly adapter?: string | undefined;
 }
 
 export interface TargetOptions {
@@ -25,12 +29,14 @@ export interface TargetOptions {
 /** Opens them; one that is absent is said and left out. */
 export async function openTargets({ devices, threads, relaxed, log }: TargetOptions): Promise<Target[]> {
   const targets: Target[] = [];
-  const add = async (contestant: string, count: number, open: () => Promise<Device>): Promise<void> => {
+  const several = new Set(devices.filter((name) => name !== 'cpu')).size > 1;
+  const add = async (contestant: string, count: number, open: () => Promise<Device>, adapter?: string): Promise<void> => {
     const started = performance.now();
     const device = await open();
-    targets.push({ contestant, device, threads: count, openSeconds: (performance.now() - started) / 1000 });
+    const name = targets.some((t) => t.name === device.name) ? `${device.name}, ${adapter ?? 'webgpu'}` : device.name;
+    targets.push({ name, contestant, device, threads: count, openSeconds: (performance.now() - started) / 1000, adapter });
   };
-  for (const name of devices) {
+  for (const name of new Set(devices)) {
     try {
       if (name === 'cpu') {
         for (const count of threads) {
@@ -38,7 +44,8 @@ export async function openTargets({ devices, threads, relaxed, log }: TargetOpti
             relaxed ? openRunDevice({ device: 'cpu', threads: count }) : openDevice('cpu', { threads: count, relaxedSimd: false }));
         }
       } else {
-        await add('fovea', 1, () => openDevice(name));
+        const adapter = name.slice('webgpu:'.length) || undefined;
+        await add(several ? `fovea, ${adapter ?? 'webgpu'}` : 'fovea', 1, () => openDevice(name), adapter);
       }
     } catch (error) {
       if (!(error instanceof FoveaError)) throw error;

@@ -89,7 +89,11 @@ export interface StepFacts {
   /** Of it, the encoding of launches in JavaScript, without the driver's `submit`; undefined where nothing is encoded. */
   readonly encodeMs?: number;
   /** Bytes: the arena as planned, its bound by liveness, variables, what the Program owns; the device's own count at its peak. */
-  readonly memory: { readonly arena: number; readonly bound: number; readonly variables: number; readonly own: number; readonly peak: number };
+  readonly memory: {
+    readonly arena: number; readonly bound: number; readonly variables: number; readonly own: number; readonly peak: number;
+    /** What the Program uploads through; and, within the peak, textures of software adapters, which plans leave out. Not in older files. */
+    readonly staging?: number; readonly textures?: number;
+  };
   /** Bytes of the whole process, after the step. */
   readonly rss: number;
 }
@@ -123,7 +127,7 @@ export interface PeerOptions {
   readonly threads: readonly number[];
   /** Python interpreters, each with MXNet or PyTorch. */
   readonly python: readonly string[];
-  /** Part of the adapter's name that our webgpu device has. */
+  /** As it was asked for, `webgpu:NAME`, by which the first of our webgpu devices was found; undefined: by the same preference. */
   readonly adapter: string | undefined;
   readonly log: (line: string) => void;
 }
@@ -141,6 +145,8 @@ export interface Entry {
   readonly failed?: string;
   /** Least milliseconds by the roofline, of our own contestants. */
   readonly attainable?: number;
+  /** Attainable follows from a peak whose probe does not count: it is shown with a question mark, and explains nothing. */
+  readonly unproven?: true;
   readonly facts?: Facts;
 }
 

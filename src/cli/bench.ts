@@ -1,17 +1,20 @@
 /** `fovea bench` and `fovea bench compare` */
 import type { Command } from 'commander';
-import { compareReports } from '../benchmark/compare.ts';
+import { compareReports, notThere } from '../benchmark/compare.ts';
 import { writeCharts } from '../benchmark/charts.ts';
+import type { BenchmarkOptions } from '../benchmark/options.ts';
 import { parseBenchmarkOptions } from '../benchmark/options.ts';
 import { readReport, writeReport } from '../benchmark/report-file.ts';
 import { runBenchmark } from '../benchmark/run.ts';
 import {
-  changeTable, goalTable, kernelTable, probeNotes, probeTable, rowLine, startTable, stepNotes, stepTable, summaryTable,
+  changeTable, goalNotes, goalTable, kernelNotes, kernelTable, probeNotes, probeTable, rowLine, startTable, stepNotes, stepTable, summaryTable,
 } from '../benchmark/table.ts';
+import type { Report } from '../benchmark/types.ts';
 import { BenchmarkError } from '../errors.ts';
 import { asFlag } from '../train/run-options.ts';
 import type { TextTable } from '../train/tables.ts';
 import type { Context } from './context.ts';
+import { interrupted } from './context.ts';
 import { outputFile } from './output-file.ts';
 import { Progress, clock, renderTable } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
@@ -48,7 +51,7 @@ Examples:
 `)
     .action((given: Record<string, unknown>) => run(given, context));
   bench.command('compare')
-    .description('Say what got slower from one file of --out to another; exit code 1 where something did.')
+    .description('Say what got slower or was lost from one file of --out to another; exit code 1 where something was.')
     .argument('<before>')
     .argument('<after>')
     .addHelpText('after', `
@@ -62,8 +65,9 @@ async function run(given: Record<string, unknown>, { terminal, signal, benchmark
   const options = parseBenchmarkOptions(given, asFlag);
   const out = await outputFile(options.out);
   const progress = new Progress(terminal);
+  let sofar: Report | undefined;
   try {
-    const report = await runBenchmark(options, {
+    const running = runBenchmark(options, {
       signal, peers: benchmarkPeers,
       log: (line) => {
         progress.clear();
@@ -72,30 +76,20 @@ async function run(given: Record<string, unknown>, { terminal, signal, benchmark
       onEstimate: (rows, seconds) => terminal.err(`${rows} rows, likely to take ${clock(seconds)}; the estimate learns as it goes\n`),
       onRow: (what, { done, total, secondsLeft }) => void progress.show('rows', done, total, ` | ${clock(secondsLeft)} left | ${what}`),
       // A run of hours that ends early has left what it measured.
-      onResult: async (row, sofar, { done, total, secondsLeft }) => {
+      onResult: async (row, all, { done, total, secondsLeft }) => {
+        sofar = all;
         if (!terminal.watched) terminal.err(`${done}/${total}, ${clock(secondsLeft)} left: ${rowLine(row)}\n`);
-        if (out !== undefined) await writeReport(out, sofar);
+        if (out !== undefined) await writeReport(out, all);
       },
     });
+    const report = await running.catch((error: unknown) => {
+      // Hours that end early have measured something: it is shown and written like a whole run.
+      if (!signal.aborted || sofar === undefined) throw error;
+      return sofar;
+    });
     progress.clear();
-    const { machine } = report;
-    terminal.out(`${machine.processor}, ${machine.cores} cores, Node ${machine.node}; medians, +- half the distance of the quartiles\n`);
-    if (report.probes.length > 0) {
-      await show(terminal, probeTable(report));
-      terminal.out(`${probeNotes(report).join('\n')}\n`);
-    }
-    await show(terminal, kernelTable(report.rows));
-    await show(terminal, stepTable(report.rows));
-    for (const note of stepNotes(report)) terminal.out(`${note}\n`);
-    await show(terminal, startTable(report.rows));
-    await show(terminal, summaryTable(report.rows));
-    await show(terminal, goalTable(report));
-    for (const failure of report.failures) terminal.out(`failed: ${failure}\n`);
-    if (out !== undefined) {
-      await writeReport(out, report);
-      terminal.out(`${out}\n`);
-    }
-    if (options.charts !== undefined) for (const file of await writeCharts(options.charts, report)) terminal.out(`${file}\n`);
+    await finish(report, options, out, terminal);
+    if (signal.aborted) throw interrupted(`${report.rows.length} rows were measured`);
     const { failures } = report;
     if (failures.length > 0) throw new BenchmarkError(`${failures.length} entries do not count; the first: ${failures[0]}`);
   } finally {
@@ -103,15 +97,46 @@ async function run(given: Record<string, unknown>, { terminal, signal, benchmark
   }
 }
 
+/** Tables, file and charts of what was measured. */
+async function finish(report: Report, { charts }: BenchmarkOptions, out: string | undefined, terminal: Terminal): Promise<void> {
+  const { machine } = report;
+  terminal.out(`${machine.processor}, ${machine.cores} cores, Node ${machine.node}; medians, +- half the distance of the quartiles\n`);
+  if (report.probes.length > 0) {
+    await show(terminal, probeTable(report));
+    terminal.out(`${probeNotes(report).join('\n')}\n`);
+  }
+  await show(terminal, kernelTable(report.rows));
+  for (const note of kernelNotes(report.rows)) terminal.out(`${note}\n`);
+  await show(terminal, stepTable(report.rows));
+  for (const note of stepNotes(report)) terminal.out(`${note}\n`);
+  await show(terminal, startTable(report.rows));
+  await show(terminal, summaryTable(report.rows));
+  await show(terminal, goalTable(report));
+  for (const note of goalNotes(report)) terminal.out(`${note}\n`);
+  for (const failure of report.failures) terminal.out(`failed: ${failure}\n`);
+  if (out !== undefined) {
+    await writeReport(out, report);
+    terminal.out(`${out}\n`);
+  }
+  if (charts !== undefined) for (const file of await writeCharts(charts, report)) terminal.out(`${file}\n`);
+}
+
 async function show(terminal: Terminal, table: TextTable): Promise<void> {
   if (table.rows.length > 0) terminal.out(`${await renderTable(table)}\n`);
 }
 
 async function compare(before: string, after: string, terminal: Terminal): Promise<void> {
-  const changes = compareReports(await readReport(before), await readReport(after));
-  if (changes.length === 0) throw new BenchmarkError(`${before} and ${after} have no row in common`);
+  const { changes, lost, warnings } = compareReports(await readReport(before), await readReport(after));
+  for (const warning of warnings) terminal.err(`warning: ${warning}\n`);
+  if (changes.length === 0 && lost.every((l) => l.why === notThere)) throw new BenchmarkError(`${before} and ${after} have no row in common`);
   const counted = (verdict: string): number => changes.filter((c) => c.verdict === verdict).length;
   await show(terminal, changeTable(changes.filter((c) => c.verdict !== 'same')));
-  terminal.out(`${counted('slower')} slower, ${counted('faster')} faster, ${counted('same')} the same\n`);
-  if (counted('slower') > 0) throw new BenchmarkError(`${counted('slower')} of ${changes.length} got slower; the worst: ${changes[0].row}`);
+  for (const { device, row, contestant, why } of lost) terminal.out(`lost: ${device}: ${row}, ${contestant}: ${why}\n`);
+  const [slower, gone] = [counted('slower'), lost.length];
+  terminal.out(`${slower} slower, ${counted('faster')} faster, ${counted('same')} the same${gone > 0 ? `, ${gone} lost` : ''}\n`);
+  const said = [
+    ...(slower > 0 ? [`${slower} of ${changes.length} got slower; the worst: ${changes.find((c) => c.verdict === 'slower')!.row}`] : []),
+    ...(gone > 0 ? [`${gone} lost; the first: ${lost[0].row}`] : []),
+  ];
+  if (said.length > 0) throw new BenchmarkError(said.join('; '));
 }

@@ -1,5 +1,5 @@
 // time limit: 180 s
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -10,10 +10,12 @@ import { kernelContestant } from '../../src/benchmark/kernel.ts';
 import { kernelProblems } from '../../src/benchmark/problems.ts';
 import { readReport } from '../../src/benchmark/report-file.ts';
 import { quantile, spread } from '../../src/benchmark/statistics.ts';
+import { referenceFailure, referenceLosses, stepContestant, stepProblem } from '../../src/benchmark/step.ts';
 import type { Contestant, KernelProblem } from '../../src/benchmark/types.ts';
 import { hostTensor, inputValues } from '../../src/benchmark/values.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import { cpu } from '../../src/device/cpu/index.ts';
+import type { DeviceBuffer } from '../../src/device/types.ts';
 import { getOp } from '../../src/fovea.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fovea-bench-'));
@@ -48,12 +50,41 @@ test('sampled checks are the reference, in every direction, at every stride and 
     const values = inputValues(problem);
     const right = getOp(op).reference!(inputs.map((t, i) => hostTensor(t, values[i])), attrs, outputTypes(problem));
     const check = checkOf(problem, values);
-    check(right, 'the reference');
+    check.one(right, 'the reference');
     const wrong = right.map((y) => y.map((v) => v * 1.01 + 0.01));
-    assert.throws(() => check(wrong, 'a wrong one'), /a wrong one: element \d+ of output 0 is .*, expected/);
-    assert.throws(() => check([right[0].subarray(1)], 'a short one'), /elements, expected/);
+    assert.throws(() => check.one(wrong, 'a wrong one'), /a wrong one: element \d+ of output 0 is .*, expected/);
+    assert.throws(() => check.one([right[0].subarray(1)], 'a short one'), /elements, expected/);
+    // The corners are always looked at.
+    for (const at of [0, right[0].length - 1]) {
+      const bent = right[0].with(at, right[0][at] + 1);
+      assert.throws(() => check.one([bent], 'bent at a corner'), new RegExp(`element ${at} of output 0`));
+    }
   }
   for (const op of wanted.slice(0, 4)) assert.ok([...chosen.keys()].filter((k) => k.startsWith(`${op} `)).length >= 4, [...chosen.keys()].join('; '));
+});
+
+test('whole outputs are held to each other: who is wrong in one element that nobody looked at is named, first or not', () => {
+  const problem = kernelProblems(1).find((p) => p.name === 'matmul 256x256x256')!;
+  const values = inputValues(problem);
+  const [right] = getOp('matmul').reference!(problem.inputs.map((t, i) => hostTensor(t, values[i])), problem.attrs, outputTypes(problem));
+  const { one, among } = checkOf(problem, values);
+  const passes = (y: Float64Array): boolean => {
+    try {
+      one([y], '');
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  const at = Array.from(right.keys()).find((i) => passes(right.with(i, right[i] + 1)))!;
+  const [good, bad] = [[right], [right.with(at, right[at] + 1)]];
+  const wrong = (...results: Float64Array[][]): string[] => [...among!(results.map((r, i) => ({ who: `no. ${i}`, results: r })))].map(([, why]) => why);
+  assert.equal(wrong(good, good, good), []);
+  for (const [i, of] of [[bad, good, good], [good, bad, good], [good, good, bad]].entries()) {
+    assert.is(wrong(...of).length, 1);
+    assert.match(wrong(...of)[0], new RegExp(`no\\. ${i}: element ${at} of output 0 is`));
+  }
+  assert.is(wrong(bad, bad, good).length, 2);
 });
 
 test('a contest times none with wrong outputs, slow contestants run less, and turns of five', async () => {
@@ -62,13 +93,17 @@ test('a contest times none with wrong outputs, slow contestants run less, and tu
     name, dispose: () => undefined, result: async () => [[value]], run: (times) => timed(times, () => void order.push(name)),
   });
   const check = ([result]: readonly ArrayLike<number>[], who: string): void => assert.is(result[0], 1, who);
-  const entries = await contest([make('a', 1), make('b', 1)], check, { runs: 7, warmUps: 1, limit: 60 });
+  const entries = await contest([make('a', 1), make('b', 1)], { one: check }, { runs: 7, warmUps: 1, limit: 60 });
   assert.equal(order.join(''), 'ab' + 'aaaaabbbbb' + 'aabb');
   assert.equal(entries.map((e) => e.milliseconds.length), [7, 7]);
-  const [right, wrong] = await contest([make('a', 1), make('b', 2)], check, { runs: 1, warmUps: 1, limit: 60 });
+  const [right, wrong] = await contest([make('a', 1), make('b', 2)], { one: check }, { runs: 1, warmUps: 1, limit: 60 });
   assert.is(right.milliseconds.length, 1);
   assert.equal(wrong.milliseconds, []);
   assert.match(wrong.failed!, 'b');
+  // Results beside each other: who is named has no times.
+  const among = (outcomes: readonly { who: string }[]): Map<string, string> => new Map([[outcomes[0].who, 'alone']]);
+  const [odd, even] = await contest([make('a', 1), make('b', 1)], { one: check, among }, { runs: 1, warmUps: 1, limit: 60 });
+  assert.equal([odd.failed, odd.milliseconds, even.milliseconds.length], ['alone', [], 1]);
   assert.is(runsWithin({ runs: 20, limit: 60 }, 100), 20);
   assert.is(runsWithin({ runs: 20, limit: 60 }, 10_000), 6);
   assert.is(runsWithin({ runs: 20, limit: 60 }, 1e6), 1);
@@ -107,6 +142,37 @@ test('a run on the cpu: outputs checked, a table, a file with raw samples and th
   assert.match(compared.out, /0 slower, 0 faster, 2 the same/);
 });
 
+test('an interrupted run shows and writes what it measured, with exit code 130; a malformed file is refused by its field', async () => {
+  const file = join(folder, 'stopped.json');
+  const controller = new AbortController();
+  let out = '';
+  let err = '';
+  const terminal = { out: (text: string) => void (out += text), watched: false, err: (text: string) => {
+    err += text;
+    if (text.startsWith('1/')) controller.abort();
+  } };
+  const args = ['bench', '--device', 'cpu', '--threads', '1', '--only', 'softmax', '--runs', '2', '--no-probes', '--out', file];
+  const code = await runProgram(args, { terminal, signal: controller.signal });
+  assert.is(code, 130, err);
+  assert.match(err, /interrupted; 1 rows? w/);
+  assert.match(out, /softmaxCrossEntropy 4x2/);
+  const { rows } = await readReport(file);
+  assert.is(rows.length, 1);
+  const whole = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  const refused = async (change: object, pattern: RegExp): Promise<void> => {
+    const bad = join(folder, 'bad.json');
+    writeFileSync(bad, JSON.stringify({ ...whole, ...change }));
+    const { code: failed, err: why } = await fovea('bench', 'compare', bad, file);
+    assert.is(failed, 1);
+    assert.match(why, pattern);
+    assert.not.match(why, /\n\s+at /);
+  };
+  await refused({ options: undefined }, /bad\.json: "options": .*a file that fovea bench --out wrote was expected/);
+  await refused({ probes: {} }, /"probes": /);
+  await refused({ rows: [{ ...rows[0], entries: [{ contestant: 'a', milliseconds: ['1'] }] }] }, /"rows\[0\]\.entries\[0\]\.milliseconds\[0\]": Expected number/);
+  await refused({ format: 2 }, /"format" is 2, expected 1/);
+});
+
 test('training steps: one network on one and two threads, losses alike, with memory, start and main thread; charts', async () => {
   const file = join(folder, 'step.json');
   const { code, out, err } = await fovea('bench', '--device', 'cpu', '--threads', '1,2', '--only', 'step', '--step-batch', '4', '--side', '64',
@@ -125,6 +191,34 @@ test('training steps: one network on one and two threads, losses alike, with mem
     assert.match(out, name);
     assert.match(readFileSync(join(folder, 'charts', name), 'utf8'), /^<svg [\s\S]*<\/svg>\n$/);
   }
+});
+
+test('ours are held to two steps by the float64 reference: one whose learning rate is another, fails', async () => {
+  const problem = stepProblem({ batch: 4, side: 64, width: 0.125 });
+  const [first, second] = referenceLosses(problem, 0.125);
+  const device = await cpu({ threads: 1 });
+  const target = { name: device.name, contestant: 'fovea, 1 thread', device, threads: 1, openSeconds: 0 };
+  assert.is(await referenceFailure(target, 'plain'), undefined);
+  const { bytesAllocated } = device.counters;
+  const refusal = await stepContestant(target, problem, 0.125, 'mixed').then(() => '', (error: Error) => error.message);
+  assert.match(refusal, /has no float16/);
+  assert.is(device.counters.bytesAllocated, bytesAllocated, 'what is refused holds nothing');
+  const ours = await stepContestant(target, problem, 0.125, 'plain');
+  await ours.run(2);
+  const [losses] = await ours.result();
+  const [a, b] = [losses[0], losses[1]];
+  assert.ok(Math.abs(a / first - 1) < 1e-4 && Math.abs((a - b) / (first - second) - 1) < 0.05, `${a}, ${b}; expected ${first}, ${second}`);
+  await ours.dispose();
+  const wrong = { ...target, device: new Proxy(device, {
+    get(of, key) {
+      const value = Reflect.get(of, key, of);
+      // The images that it is given are half as bright.
+      if (key === 'write') return (buffer: DeviceBuffer, at: number, data: ArrayBufferView) => of.write(buffer, at, data instanceof Uint8Array ? data.map((x) => x >> 1) : data);
+      return typeof value === 'function' ? value.bind(of) : value;
+    },
+  }) };
+  assert.match((await referenceFailure(wrong, 'plain'))!, /by the float64 reference: the losses of two steps are/);
+  device.dispose();
 });
 
 test('bad options are one line and exit code 2; without peers there is no option for them', async () => {

@@ -1,9 +1,11 @@
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isolated } from '../../bench/peers/isolated.ts';
+import { PeerProcess, lines } from '../../bench/peers/process.ts';
 import { outputTypes } from '../../src/benchmark/check.ts';
 import { contest, timed } from '../../src/benchmark/contest.ts';
 import { kernelProblems } from '../../src/benchmark/problems.ts';
@@ -83,6 +85,35 @@ test('a peer that was ended enters again, in a new process', async () => {
   assert.match((broken as AbsentPeer).absent, /no-such-file/);
 });
 
+test('a line that is no JSON fails the request by name and ends the process; the next request starts another', async () => {
+  const script = "console.log('welcome'); process.stdin.on('data', () => console.log('{}'))";
+  const peer = new PeerProcess<object>(() => spawn(process.execPath, ['-e', script], { stdio: 'pipe' }), lines, { call: 'hello' });
+  const failure = async (): Promise<string> => peer.ask({ call: 'run' }).then(() => '', (error: Error) => error.message);
+  assert.is(await failure(), 'answered what is no JSON: welcome');
+  assert.is(peer.running, false);
+  assert.is(await failure(), 'answered what is no JSON: welcome');
+  peer.end();
+});
+
+test('who does not leave is abandoned after some seconds', async () => {
+  const peer: Peer = {
+    name: 'stays', beside: 'cpu', versions: {}, ops: ['softmaxCrossEntropy'], abandon: () => undefined, dispose: () => undefined,
+    enter: async ({ name }) => {
+      let gone = false;
+      return {
+        name: 'stays', run: (times) => timed(times, () => undefined), result: async () => [Float32Array.from(results[name])],
+        dispose: () => new Promise<void>((done) => void setTimeout(() => gone || done(), 60_000).unref()), abandon: () => void (gone = true),
+      };
+    },
+  };
+  const started = performance.now();
+  const { code, err } = await bench(
+    ['--device', 'cpu', '--threads', '1', '--filter', 'softmaxCrossEntropy 4x2', '--runs', '1', '--no-probes'], () => Promise.resolve([peer]),
+  );
+  assert.is(code, 0, err);
+  assert.ok(performance.now() - started < 30_000);
+});
+
 test('a contest ends the slow one at its limit, keeps the turns that it had, and stops at once when the signal says so', async () => {
   const abandoned: string[] = [];
   const make = (name: string, ms: (run: number) => number): Contestant => {
@@ -93,7 +124,7 @@ test('a contest ends the slow one at its limit, keeps the turns that it had, and
   const options = { runs: 10, warmUps: 1, limit: 0.4 };
   const [quick, late, never] = await contest([
     make('quick', () => 1), make('late', (run) => (run < 8 ? 1 : 1e9)), make('never', () => 1e9),
-  ], () => undefined, options);
+  ], { one: () => undefined }, options);
   assert.is(quick.milliseconds.length, 10);
   assert.is(late.milliseconds.length, 5);
   assert.equal([never.milliseconds, never.absent], [[], 'too slow: 0.40 s a run or more, limit 0.4 s a row']);
@@ -101,7 +132,7 @@ test('a contest ends the slow one at its limit, keeps the turns that it had, and
   const controller = new AbortController();
   setTimeout(() => controller.abort(), 50);
   let name = '';
-  await contest([make('last', () => 1e9)], () => undefined, { ...options, limit: 60, signal: controller.signal }).catch((error: Error) => (name = error.name));
+  await contest([make('last', () => 1e9)], { one: () => undefined }, { ...options, limit: 60, signal: controller.signal }).catch((error: Error) => (name = error.name));
   assert.equal([name, abandoned.at(-1)], ['AbortError', 'last']);
 });
 
@@ -121,6 +152,20 @@ test('compare: a row that got slower is named, with exit code 1; a faster one is
   assert.match(out, /1 slower, 1 faster, 0 the same/);
   assert.match(err, /1 of 2 got slower; the worst: conv2d 7x7/);
   assert.is((await bench(['compare', before, before])).code, 0);
+  // A row whose ratio is the largest, but whose quartiles overlap, is not the one that got slower.
+  const uncertain = { group: 'norm', device: 'cpu', name: 'norm 1', layers: [], flop: 1, bytes: 1 } as const;
+  const entry = (...milliseconds: number[]): Entry => ({ contestant: 'fovea, 1 thread', milliseconds });
+  await writeReport(before, { ...report(10, 10), rows: [...report(10, 10).rows, { ...uncertain, entries: [entry(1, 2, 9)] }] });
+  await writeReport(after, { ...report(12, 5), rows: [...report(12, 5).rows, { ...uncertain, entries: [entry(2, 9, 9)] }] });
+  assert.match((await bench(['compare', before, after])).err, /1 of 3 got slower; the worst: conv2d 7x7/);
+  await writeReport(after, report(10, 10));
+  const gone = await bench(['compare', before, after]);
+  assert.is(gone.code, 1);
+  assert.match(gone.out, /lost: cpu: norm 1, fovea, 1 thread: not in the file\n0 slower, 0 faster, 2 the same, 1 lost/);
+  assert.match(gone.err, /1 lost; the first: norm 1/);
+  await writeReport(after, { ...report(10, 10), rows: [] });
+  assert.match((await bench(['compare', before, after])).err, /no row in common/);
+  await writeReport(before, report(10, 10));
   await writeReport(after, report(9, 5));
   assert.is((await bench(['compare', before, after])).code, 0);
 });

@@ -15,6 +15,11 @@ import os
 import sys
 import time
 
+# Libraries may print, some of them while they are imported: import this file ahead of them. What they say goes to stderr, answers alone to
+# stdout.
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+
 
 def decode(array):
     return base64.b64decode(array["data"])
@@ -26,9 +31,6 @@ def encode(raw, shape):
 
 def serve(hello, prepare):
     """prepare(problem) gives (run, result), functions without arguments, or None; run returns when the work is done."""
-    # Libraries may print: what they say goes to stderr, answers alone to stdout.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
     work = None
     for line in sys.stdin:
         try:

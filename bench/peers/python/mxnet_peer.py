@@ -1,10 +1,10 @@
 """MXNet 1.9 with oneDNN: convolution, its gradients, products, and training steps of a network given as symbol JSON."""
 import os
 
+from lines import decode, encode, serve
+
 import mxnet as mx
 import numpy as np
-
-from lines import decode, encode, serve
 
 
 def array(given, axes=None):

@@ -1,20 +1,37 @@
-"""PyTorch, channels-last: convolution, its gradients, products, and training steps of a network given as MXNet's symbol JSON."""
+"""
+PyTorch, channels-last: convolution, its gradients, products, and training steps of a network given as MXNet's symbol JSON. Arguments: the
+device, cpu or cuda, and the precision, float32 (TF32 off) or bfloat16 (autocast; steps alone).
+"""
 import ast
 import copy
 import json
 import os
+import sys
+
+from lines import decode, encode, serve
 
 import torch
 import torch.nn.functional as F
 
-from lines import decode, encode, serve
-
+device, precision = (sys.argv[1:] + ["cpu", "float32"][len(sys.argv) - 1:])[:2]
 threads = int(os.environ["OMP_NUM_THREADS"])
 torch.set_num_threads(threads)
+if device == "cuda":
+    if not torch.cuda.is_available():
+        sys.exit("torch.cuda.is_available() is false")
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+
+
+def finish():
+    """The work is done when the clock stops."""
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 def tensor(given):
-    return torch.frombuffer(bytearray(decode(given)), dtype=torch.float32).reshape(given["shape"])
+    return torch.frombuffer(bytearray(decode(given)), dtype=torch.float32).reshape(given["shape"]).to(device)
 
 
 def nchw(given):
@@ -23,15 +40,17 @@ def nchw(given):
 
 
 def answer(y):
-    y = y.detach()
+    y = y.detach().cpu()
     out = bytearray(y.numel() * 4)
     torch.frombuffer(out, dtype=torch.float32).copy_(y.reshape(-1))
     return encode(out, y.shape)
 
 
 def hello():
+    library = {"oneDNN": torch.backends.mkldnn.is_available()} if device == "cpu" else {
+        "cuDNN": str(torch.backends.cudnn.version()), "gpu": torch.cuda.get_device_name()}
     return {"name": "PyTorch", "threads": threads, "versions": {
-        "torch": torch.__version__, "oneDNN": torch.backends.mkldnn.is_available(), "layout": "channels-last"}}
+        "torch": torch.__version__, "layout": "channels-last", "precision": precision, **library}}
 
 
 def prepare(problem):
@@ -52,6 +71,7 @@ def timed(compute, layout):
     def run():
         with torch.no_grad():
             held["y"] = compute()
+        finish()
 
     return run, lambda: answer(layout(held["y"]))
 
@@ -71,11 +91,11 @@ def convolution(kind, problem):
     if kind == "conv2dInputGrad":
         dy, w = (nchw(t) for t in problem["inputs"])
         n, h, wide, c = problem["image"]
-        x = torch.zeros(n, h, wide, c).permute(0, 3, 1, 2)
+        x = torch.zeros(n, h, wide, c, device=device).permute(0, 3, 1, 2)
         mask, which = [True, False, False], 0
     else:
         x, dy = (nchw(t) for t in problem["inputs"])
-        w = torch.zeros(problem["filter"]).permute(0, 3, 1, 2)
+        w = torch.zeros(problem["filter"], device=device).permute(0, 3, 1, 2)
         mask, which = [False, True, False], 1
     backward = torch.ops.aten.convolution_backward
     return timed(lambda: backward(dy, x, w, None, stride, pad, dilation, False, [0, 0], 1, mask)[which], nhwc)
@@ -136,7 +156,7 @@ OPERATORS = {
 
 def step(problem):
     network = Network(problem["symbol"], problem["arguments"], problem["auxiliary"]).to(memory_format=torch.channels_last)
-    images, labels = nchw(problem["images"]), torch.tensor(problem["labels"])
+    images, labels = nchw(problem["images"]), torch.tensor(problem["labels"], device=device)
     losses = []
 
     def trainer(model):
@@ -144,7 +164,8 @@ def step(problem):
 
         def run():
             optimizer.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(model(images), labels)
+            with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+                loss = F.cross_entropy(model(images), labels)
             loss.backward()
             optimizer.step()
             return loss.item()
