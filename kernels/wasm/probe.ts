@@ -1,8 +1,9 @@
 /**
  * What the machine can do at most, for the roofline of the benchmark: multiply-adds without memory, a chain of dependent additions for
- * the clock, and streams over arrays that no cache holds. Each tile is the same work on its own part; results are stored so that no
+ * the clock, streams over arrays that no cache holds, and the register tile of products without what feeds it. Each tile is the same work on its own part; results are stored so that no
  * compiler leaves them out.
  */
+import { MR, NR, RUN_BYTES, rowsTimesPanel } from './lib/gemm';
 import { addr, int, madd, zero4 } from './lib/simd';
 
 /**
@@ -84,4 +85,24 @@ export function probeCopy(args: usize, tile: i32, scratch: usize): void {
     v128.store(to + i, v128.load(from + i, 32), 32);
     v128.store(to + i, v128.load(from + i, 48), 48);
   }
+}
+
+/** Terms of the products that `probeProduct` repeats: those of a block in matmul.ts. */
+const DEPTH: i32 = 256;
+
+/**
+ * The register tile of products (lib/gemm.ts) again and again on operands that stay in the first cache: rows of 1/2, a panel of 1/4, so
+ * that every sum is 32. What packing and memory cost a product is what it takes longer than this. Arguments: 0 rounds, 1 out (16 bytes a
+ * tile).
+ */
+export function probeProduct(args: usize, tile: i32, scratch: usize): void {
+  const rows = scratch + RUN_BYTES;
+  const panel = rows + ((<usize>(MR * DEPTH)) << 2);
+  const c = panel + ((<usize>(NR * DEPTH)) << 2);
+  for (let p = rows; p < panel; p += 16) v128.store(p, f32x4.splat(0.5));
+  for (let p = panel; p < c; p += 16) v128.store(p, f32x4.splat(0.25));
+  store<usize>(scratch, 0);
+  for (let i = 0; i < MR; i++) store<usize>(scratch + ((<usize>(i + 1)) << 2), rows + ((<usize>(i * DEPTH)) << 2));
+  for (let n = int(args, 0); n > 0; n--) rowsTimesPanel(scratch, 1, DEPTH, panel, 0, c, NR << 2, MR, NR, 0);
+  v128.store(addr(args, 1) + ((<usize>tile) << 4), v128.load(c));
 }

@@ -133,20 +133,20 @@ class Attempt {
     if (why !== undefined) this.#end = { failed: why };
   }
 
-  /** Its results, where they are right. */
+  /** Its results, where they are the problem's and right. */
   async warmUp(check: ResultCheck): Promise<Outcome['results'] | undefined> {
     const { warmUps, runs, limit } = this.#options;
     for (let i = 0; i < warmUps && this.#end === undefined; i++) await this.#run(1);
     const results = await this.#held(() => this.#contestant.result());
     if (results === undefined) return undefined;
     try {
-      check(results, this.#contestant.name);
+      if (!this.#contestant.yardstick) check(results, this.#contestant.name);
     } catch (error) {
       this.#end = { failed: firstLine(error) };
       return undefined;
     }
     this.#runs = runsWithin({ runs, limit: limit - this.#spent / 1000 }, this.#last!);
-    return results;
+    return this.#contestant.yardstick ? undefined : results;
   }
 
   /** True where there are more to come. */

@@ -7,6 +7,7 @@ import { bytesTouched } from '../ops/support/cost.ts';
 import { checkOf, outputTypes } from './check.ts';
 import { contest, firstLine, tooSlow, within, TooSlow } from './contest.ts';
 import { kernelContestant } from './kernel.ts';
+import { microKernelContestant, microKernelName } from './micro-kernel.ts';
 import { machineOf } from './machine.ts';
 import type { BenchmarkOptions } from './options.ts';
 import type { RowWork } from './pace.ts';
@@ -180,8 +181,13 @@ async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contes
   try {
     for (const target of targets) {
       const { contestant, device } = target;
-      if (problem.kind === 'kernel') entered.push(await enter(contestant, () => kernelContestant(contestant, device, problem, values)));
-      else {
+      if (problem.kind === 'kernel') {
+        entered.push(await enter(contestant, () => kernelContestant(contestant, device, problem, values)));
+        if (problem.group === 'gemm' && kind === 'cpu') {
+          const name = microKernelName(contestant);
+          entered.push(await enter(name, () => microKernelContestant(name, device, target.threads, workOf(problem).flop)));
+        }
+      } else {
         for (const variant of variantsOf(options, device)) {
           entered.push(await enter(stepContestantName(contestant, variant), () => stepContestant(target, problem, options.width, variant)));
         }

@@ -61,6 +61,8 @@ export interface Contestant {
   dispose(): void | Promise<void>;
   /** What there is to say beside times, asked for when all is measured. */
   facts?(): Promise<Facts>;
+  /** A limit that takes turns with the others: its results are not the problem's, and `result` throws where they are wrong. */
+  readonly yardstick?: true;
   /**
    * Ends it at once, whatever it is doing. Contestants of other engines have it and are held to the limit; ours run in this very process,
    * where nothing ends a computation.

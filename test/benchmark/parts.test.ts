@@ -170,7 +170,7 @@ const goalOf = (pattern: RegExp, rows: Row[], run?: Run): Goal => goalsOf(report
 test('the goals: met, missed and not measured, from the rows of the run alone', () => {
   assert.ok(goalsOf(reportOf([])).every((g) => g.verdict === 'not measured' && g.bound === undefined));
   const rows = [
-    ...Array.from({ length: 5 }, (_, i) => rowOf('gemm', 'cpu', `matmul ${i}`, '', [entryOf('fovea, 1 thread', 1), entryOf('fovea, 2 threads', 100)])),
+    ...Array.from({ length: 5 }, (_, i) => rowOf('gemm', 'cpu', `matmul ${i}`, '', [entryOf('fovea, 1 thread', 1), entryOf('fovea, 2 threads', 100), entryOf('micro-kernel, 2 threads', 80)])),
     ...Array.from({ length: 44 }, (_, i) => rowOf('conv', 'cpu', `conv2d 3 ${i}`, 'inception-bn a', [entryOf('fovea, 2 threads', 1), entryOf('tfjs-wasm', 4)])),
     rowOf('conv', 'cpu', 'conv2d 4', 'inception-bn b', [entryOf('fovea, 2 threads', 1), entryOf('tfjs-wasm', 1.9)]),
     // Neither other networks' layers nor other ops count, nor peers without times.
@@ -192,7 +192,6 @@ test('the goals: met, missed and not measured, from the rows of the run alone', 
   assert.is(said(/step on llvmpipe/, rows, { adapter: 'a card' })[0], 'not measured');
   // A part of the layers has a figure, and no verdict.
   assert.equal(said(/over tfjs-wasm/, rows.slice(0, 8)), ['not measured', '4.00', 3, '3 of 45 rows alone']);
-  assert.equal(said(/^GEMM/, rows, { counts: false }), ['not measured', '0.80', 5, "the peak's probe reached 0.50 of clock times lanes, 0.9 is needed"]);
 });
 
 test('the goals of steps: on the cpu of 16 images or more, by the least of the rows, which are named; on a GPU against the best of PyTorch', () => {
@@ -211,9 +210,9 @@ test('the goals of steps: on the cpu of 16 images or more, by the least of the r
 
 test('what is missed is explained where the rows\' own proven rooflines forbid it, else open, with what the run shows', () => {
   const gemm = (attainable: number, unproven = false): Row[] => Array.from({ length: 5 }, (_, i) => rowOf('gemm', 'cpu', `matmul ${i}`, '', [
-    entryOf('fovea, 1 thread', 300, { attainable: 240 }), entryOf('fovea, 2 threads', 160, { attainable, ...(unproven && { unproven: true }) }),
+    entryOf('fovea, 1 thread', 300, { attainable: 240 }), entryOf('fovea, 2 threads', 160, { attainable, ...(unproven && { unproven: true }) }), entryOf('micro-kernel, 2 threads', 80),
   ]));
-  // 0.5 of the peak is reached; the roofline allows 0.8, or 0.7.
+  // 0.5 of the micro-kernel's speed is reached; the roofline allows 0.8, or 0.7.
   const bound = (...of: Parameters<typeof gemm>): Goal['bound'] => goalOf(/^GEMM/, gemm(...of)).bound;
   assert.is(bound(100)!.explained, false);
   assert.is(bound(115)!.explained, true);
