@@ -1,6 +1,6 @@
 // z[i] = EXPR(x[i], y[i], c[i]) with every operand addressed by its own strides, so that broadcasting, transposing, reversing and
 // cutting are this kernel with a plain copy for EXPR. The one template: operands, types and expression are filled in
-// (ops/webgpu/elementwise.ts, ops/scalar-expressions.ts). T is f32, i32 or u32, or its vec4 where the last axis allows it.
+// (ops/webgpu/elementwise.ts, ops/unary-expressions.ts, ops/binary-expressions.ts). T is f32, i32 or u32, or its vec4 where the last axis allows it.
 // Axes are joined where all operands allow it and come innermost first; usually one or two are left.
 // Workgroup 64, one element or vector a thread; grid ceil(total / 64) folded into x and y.
 

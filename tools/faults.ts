@@ -8,7 +8,7 @@
  *   node --import tsx tools/faults.ts --out FILE           keeps what was found in FILE.json and FILE.md, beside what other runs found
  *
  * All of it happens in temporary copies of the tree. Each test is run without a fault first. A fault is caught where a test ran and
- * failed. One that does not compile, or with which the file ends or runs out of time before a test has failed, proves nothing and counts
+ * failed. One that does not compile, with which the file runs out of time or ends before a test has failed, proves nothing and counts
  * as a failure, as does one that nothing sees. One for an adapter that is not there is not tried, and said so. Exit code 0: all tried
  * were caught.
  */

@@ -1,7 +1,7 @@
 /**
  * What the machine can do at most, for the roofline of the benchmark: multiply-adds without memory, a chain of dependent additions for
- * the clock, streams over arrays that no cache holds, and the register tile of products without what feeds it. Each tile is the same work on its own part; results are stored so that no
- * compiler leaves them out.
+ * the clock, streams over arrays that no cache holds, and the register tile of products without what feeds it. Each tile is the same
+ * work on its own part; results are stored so that no compiler leaves them out.
  */
 import { MR, NR, RUN_BYTES, rowsTimesPanel } from './lib/gemm';
 import { addr, int, madd, zero4 } from './lib/simd';

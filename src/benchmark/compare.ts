@@ -90,8 +90,8 @@ function differences(before: Report, after: Report): string[] {
   for (const one of before.devices) {
     const other = after.devices.find((d) => d.kind === one.kind && d.contestant === one.contestant);
     for (const [key, value] of Object.entries(one.fingerprint)) {
-      // New kernels are what a comparison is for.
-      if (key !== 'kernels') note(`${key} of ${one.contestant} on ${one.kind}`, value, other?.fingerprint[key]);
+      // New kernels and lowerings are what a comparison is for.
+      if (key !== 'kernels' && key !== 'lowerings') note(`${key} of ${one.contestant} on ${one.kind}`, value, other?.fingerprint[key]);
     }
   }
   return warnings;

@@ -2,10 +2,9 @@
 import type { Device, Placed } from '../device/types.ts';
 import { BenchmarkError } from '../errors.ts';
 import { timed } from './contest.ts';
+import { PIECES } from './probes.ts';
 import type { Contestant } from './types.ts';
 
-/** Pieces that each thread gets. */
-const PIECES = 16;
 /** FLOP of a round of probeProduct, kernels/wasm/probe.ts: 4 rows, 8 columns, 256 terms. */
 const ROUND = 2 * 4 * 8 * 256;
 /** What each of its sums is. */

@@ -45,7 +45,7 @@ interface Memory {
 }
 
 /** Pieces that each thread gets: enough that one which wakes late does not decide. */
-const PIECES = 16;
+export const PIECES = 16;
 
 /** Bytes of a probe's results: a float for each of the shader's threads. */
 const REGION = 1 << 18;

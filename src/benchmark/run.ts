@@ -231,7 +231,10 @@ async function held(row: Row, targets: readonly Target[], references: References
     const own = targets.flatMap((target) => (Object.keys(variants) as StepVariant[]).map((variant) => ({ target, variant })))
       .find(({ target, variant }) => target.device.kind === row.device && stepContestantName(target.contestant, variant) === contestant);
     if (own !== undefined && milliseconds.length > 0 && !references.has(contestant)) {
-      references.set(contestant, await referenceFailure(own.target, own.variant));
+      references.set(contestant, await referenceFailure(own.target, own.variant).catch((error: unknown) => {
+        if (!(error instanceof FoveaError)) throw error;
+        return firstLine(error);
+      }));
     }
     const failed = references.get(contestant);
     entries.push(failed === undefined || milliseconds.length === 0 ? entry : { contestant, milliseconds: [], failed });

@@ -7,7 +7,7 @@
  * - WGSL expressions hold for `T` = f32 and for `T` = vec4<f32> alike: constants are written `T(...)`, parameters are of type T.
  *   A bool is 0.0 or 1.0.
  * - wasm expressions compute four lanes; a bool lane is 0 or 1 as float32. They may call `exp4`, `log4`, `pow4`, `tanh4`, `sin4`
- *   and `cos4` of kernels/wasm/math.ts; parameters are v128 splats.
+ *   and `cos4` of kernels/wasm/lib/math.ts; parameters are v128 splats.
  */
 import type { Tensor } from '../tensor/tensor.ts';
 

@@ -89,10 +89,10 @@ export function decodeEvidence(bytes: Uint8Array, file: string): Evidence {
   }
   const [given, due] = [outputs, types].map((list) => list.map(typeText).join(', '));
   if (given !== due) fail(`places.outputs: ${given || 'none'}, where ${op.name} gives ${due}`);
-  [...inputs.map((t, i) => ({ ...t, at: `places.inputs.${i}` })), ...outputs.map((t, i) => ({ ...t, at: `places.outputs.${i}` }))]
+  [...inputs.map((t, i) => ({ ...t, at: `places.inputs.${i}` })), ...outputs.map((t, i) => ({ ...t, at: `places.outputs.${i}.place` }))]
     .forEach(({ shape, place: { stride }, at }) => {
       const { channels } = rowsAndChannels(shape);
-      if (stride < channels) fail(`${at}.place.stride: expected ${channels} or more, got ${stride}`);
+      if (stride < channels) fail(`${at}.stride: expected ${channels} or more, got ${stride}`);
     });
   outputs.forEach(({ over }, i) => {
     if (over !== undefined && over >= inputs.length) fail(`places.outputs.${i}.over: expected one of ${inputs.length} inputs, got ${over}`);

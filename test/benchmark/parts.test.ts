@@ -123,7 +123,7 @@ test('compared is what is of the same work: batches are refused, machines and ke
   const ours = 'fovea, 1 thread';
   const report = (given: Partial<Report> = {}, entries: Row['entries'] = [{ contestant: ours, milliseconds: [10, 10] }]): Report => ({
     format: 1, machine: { processor: 'a', cores: 2, model: 1 }, options: { batch: 4 }, peers: [], failures: [], probes: [],
-    devices: [{ name: 'cpu', contestant: ours, threads: 1, kind: 'cpu', software: false, fingerprint: { relaxedSimd: true, kernels: '1' }, openSeconds: 0 }],
+    devices: [{ name: 'cpu', contestant: ours, threads: 1, kind: 'cpu', software: false, fingerprint: { relaxedSimd: true, kernels: '1', lowerings: '1' }, openSeconds: 0 }],
     rows: [{ group: 'conv', device: 'cpu', name: 'conv2d 7x7', layers: [], flop: 1, bytes: 1, entries }], ...given,
   });
   assert.throws(() => compareReports(report(), report({ options: { batch: 1 } })), /the kernels are of other batches: --batch is 4 before and 1 after/);
@@ -131,7 +131,7 @@ test('compared is what is of the same work: batches are refused, machines and ke
   assert.equal(warnings({}), []);
   assert.equal(warnings({ machine: { processor: 'a', cores: 4, model: 2 } }), ['model differs: 1 before, 2 after', 'cores differs: 2 before, 4 after']);
   const [device] = report().devices;
-  assert.equal(warnings({ devices: [{ ...device, fingerprint: { relaxedSimd: false, kernels: '2' } }] }), [
+  assert.equal(warnings({ devices: [{ ...device, fingerprint: { relaxedSimd: false, kernels: '2', lowerings: '2' } }] }), [
     'relaxedSimd of fovea, 1 thread on cpu differs: true before, false after',
   ]);
   assert.equal(warnings({ machine: {} }), [], 'what a file does not tell is not held against it');

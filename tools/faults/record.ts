@@ -1,5 +1,5 @@
 /** The record of runs: FILE.json, which later runs of other faults add to, and the same as a table, FILE.md. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { Fault } from './fault.ts';
 import { commandOf } from './fault.ts';
 import type { Failure, Verdict } from './verdict.ts';
@@ -30,17 +30,20 @@ export function record(file: string, faults: readonly Fault[], fresh: readonly E
   const before = existsSync(json) ? (JSON.parse(readFileSync(json, 'utf8')) as Entry[]) : [];
   const known = new Map([...before, ...fresh].map((entry) => [entry.name, entry]));
   const entries = faults.map(({ name }) => known.get(name)).filter((entry) => entry !== undefined);
-  writeFileSync(json, `${JSON.stringify(entries, undefined, 2)}\n`);
+  // Renamed when it is whole: a run that is stopped leaves the record readable.
+  writeFileSync(`${json}.new`, `${JSON.stringify(entries, undefined, 2)}\n`);
+  renameSync(`${json}.new`, json);
   writeFileSync(`${file}.md`, markdown(entries));
 }
 
 export function markdown(entries: readonly Entry[]): string {
   const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
   const caught = entries.filter(({ verdict }) => verdict === 'caught').length;
+  const tried = entries.filter(({ verdict }) => verdict !== 'not tried').length;
   const rows = entries.map(({ name, kernel, what, verdict, failure, seconds }) =>
     `| ${[name, kernel, what, verdict, failure?.test ?? '', String(seconds)].map(cell).join(' | ')} |`);
   return [
-    `# Faults seeded into kernels: ${caught} of ${entries.length} caught`, '',
+    `# Faults seeded into kernels: ${caught} of ${tried} caught`, '',
     '| fault | kernel | what is wrong | verdict | the test that failed | s |', '|---|---|---|---|---|---|', ...rows, '',
   ].join('\n');
 }

@@ -4,6 +4,7 @@ import type { Device } from '../types.ts';
 import type { FoundAdapter, GpuLike } from './adapter.ts';
 import { findAdapter } from './adapter.ts';
 import { WebgpuDevice } from './device.ts';
+import type { Probed } from './probe.ts';
 import { probe, PROBED_FEATURES } from './probe.ts';
 import type { TuningMode, TuningStore } from './tuner.ts';
 
@@ -63,6 +64,15 @@ async function request({ adapter, name }: FoundAdapter, softwareKernels: boolean
   }
 }
 
+/** An adapter gives one device, so the one for trying things comes from another of the same kind; what goes wrong there costs features alone. */
+async function probeAside(options: WebgpuOptions, found: FoundAdapter): Promise<Probed> {
+  try {
+    return await probe(await request(await findAdapter(options), false), found.adapter.info);
+  } catch (error) {
+    return { features: {}, words: [`subgroups and matrix units not tried: ${(error as Error).message}`] };
+  }
+}
+
 const modes: readonly TuningMode[] = ['table', 'measure', 'off'];
 
 /**
@@ -75,8 +85,8 @@ export async function webgpu(options: WebgpuOptions = {}): Promise<WebgpuDeviceI
   }
   const found = await findAdapter(options);
   const softwareKernels = (options.kernels ?? (found.software ? 'software' : 'hardware')) === 'software';
-  // An adapter gives one device, so the one for trying things comes from another of the same kind.
-  const probed = softwareKernels ? undefined : await probe(await request(await findAdapter(options), false), found.adapter.info);
+  const promising = !softwareKernels && PROBED_FEATURES.some((feature) => found.adapter.features.has(feature));
+  const probed = promising ? await probeAside(options, found) : undefined;
   const device = await request(found, softwareKernels);
   const mode = options.tuning ?? (found.software ? 'table' : 'measure');
   const store = mode === 'measure' ? options.tuningStore ?? await defaultStore() : undefined;

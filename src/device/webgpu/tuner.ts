@@ -63,6 +63,7 @@ export class Tuner {
   #kept: Choices | undefined;
   /** Keys that could not be measured: they have the default and are not tried again. */
   readonly #failed = new Set<string>();
+  #learning: Promise<void> = Promise.resolve();
   /** Variants timed since the device was made. */
   measurements = 0;
 
@@ -79,7 +80,11 @@ export class Tuner {
 
   /** The launches with their variants chosen, in the same order. Never rejects: what cannot be measured has the default. */
   async choose(launches: readonly WebgpuLaunch[]): Promise<WebgpuLaunch[]> {
-    if (this.#mode === 'measure') await this.#learn(launches);
+    if (this.#mode === 'measure') {
+      // One at a time: Programs that are built side by side measure nothing twice.
+      this.#learning = this.#learning.then(() => this.#learn(launches)).catch((error: Error) => this.#log(`choices are not kept: ${error.message}`));
+      await this.#learning;
+    }
     return launches.map((launch) => (launch.variants === undefined ? launch : withVariant(launch, this.#known(launch) ?? launch.variants[0])));
   }
 
@@ -92,7 +97,10 @@ export class Tuner {
 
   /** Measures what is not known of the launches, as far as the time goes. */
   async #learn(launches: readonly WebgpuLaunch[]): Promise<void> {
-    this.#kept ??= await this.#store?.load(this.#adapter) ?? {};
+    if (this.#kept === undefined) {
+      this.#kept = {};
+      this.#kept = await this.#store?.load(this.#adapter) ?? this.#kept;
+    }
     const unknown = new Map(launches.filter((l) => l.variants !== undefined && this.#known(l) === undefined).map((l) => [tuningKey(l), l]));
     for (const key of this.#failed) unknown.delete(key);
     if (unknown.size === 0) return;
@@ -116,7 +124,7 @@ export class Tuner {
     if (done < unknown.size) {
       this.#log(`${unknown.size - done} of ${unknown.size} kinds of launches keep their default for now: ${BUDGET_MS / 1000} s are up`);
     }
-    await this.#store?.save(this.#adapter, this.#kept);
+    if (done > 0) await this.#store?.save(this.#adapter, this.#kept);
   }
 
   /**

@@ -11,7 +11,7 @@ import {
   winogradSplits, winogradWork,
 } from './winograd.ts';
 
-/** Columns of a panel, and rows of a register tile in the build where it has fewest: kernels/wasm/lib/gemm.ts. */
+/** Columns of a panel, rows of a register tile: kernels/wasm/lib/gemm.ts. */
 const NR = 8;
 const MR = 4;
 /** Launches with fewer tiles leave threads idle: tiles shrink until there are this many. */
