@@ -94,7 +94,7 @@ export interface LowerContext<A> {
 export type CpuArg = number | { readonly f32: number } | { readonly address: Placed | Scratch };
 
 /**
- * One WASM kernel over `tiles` independent tiles. Threads claim tiles by an atomic counter; a barrier follows each launch.
+ * One WASM kernel over `tiles` independent tiles. Threads take tiles by an atomic counter; the next launch begins when all are done.
  * The kernel is `(args: usize, tile: i32, scratch: usize) => void` and reads its words with `load<i32>(args + 4 * i)`.
  */
 export interface CpuLaunch {

@@ -310,7 +310,7 @@ class CpuDevice implements Device {
       const timesBytes = (count + 1) * 8;
       const timesAddress = times ? this.#allocator.allocate(timesBytes, 'launch times') : 0;
       try {
-        await this.#walk({ commands: executable.address, begin: 0, end: count, times: timesAddress }, executable);
+        await this.#walk({ commands: executable.address, count, times: timesAddress }, executable);
         if (times) times.set(new Float64Array(this.#memory.buffer, timesAddress, count + 1));
       } finally {
         if (times) this.#allocator.release(timesAddress, timesBytes);
@@ -318,9 +318,9 @@ class CpuDevice implements Device {
     });
   }
 
-  async #walk(range: Walk, executable: CpuExecutable): Promise<void> {
+  async #walk(run: Walk, executable: CpuExecutable): Promise<void> {
     try {
-      await this.#pool!.walk(range);
+      await this.#pool!.walk(run);
     } catch (error) {
       if (this.#disposed) throw error;
       const at = new Int32Array(this.#memory.buffer)[(CONTROL_ADDRESS + control.current) >> 2];

@@ -2,7 +2,7 @@
 export const SCRATCH_BYTES = 1 << 20;
 
 /** Byte offsets in the control block. */
-export const control = { generation: 0, phase: 192, current: 320, program: 384, bytes: 512 } as const;
+export const control = { generation: 0, current: 320, commands: 384, end: 388, times: 392, bytes: 512 } as const;
 
 /** Bytes below this are the compiler's (constants of the kernels) and the control block's. */
 export const CONTROL_ADDRESS = 65536 - control.bytes;
@@ -15,4 +15,4 @@ export const ALIGNMENT = 256;
 export const COMMAND_BYTES = 16;
 
 /** Exports of the module that are no kernels. */
-export const notKernels: ReadonlySet<string> = new Set(['memory', 'table', 'walk', 'sleep', 'awaitWork']);
+export const notKernels: ReadonlySet<string> = new Set(['memory', 'table', 'walk', 'begin', 'launch', 'sleep', 'awaitWork']);

@@ -1,38 +1,37 @@
 /**
- * The thread pool. Workers live inside WASM: they wait on a word of shared memory, walk the commands it points to, and wait again.
- * The main thread only writes that word and hears of the end by a message. A worker's program is a string, so that no bundler has
+ * The thread pool. Workers live inside WASM: they wait on a word of shared memory, take tiles of the run's launches, and wait again.
+ * The main thread hands out the first launch and hears of the end by a message from whoever has done the last tile. A worker's program is a string, so that no bundler has
  * to know of a second file.
  */
 import { DeviceError } from '../../errors.ts';
-import { CONTROL_ADDRESS, control } from './layout.ts';
+import { COMMAND_BYTES, CONTROL_ADDRESS, control } from './layout.ts';
 
 /** What runs in a worker, in Node (evaluated) and in browsers (from a Blob); plain JavaScript, no imports. */
 const source = `
 const node = typeof require === 'function';
 const port = node ? require('node:worker_threads').parentPort : self;
 const start = (data) => {
-  const { module, memory, kernels, thread, threads, base, scratch, words } = data;
-  const { exports } = new WebAssembly.Instance(module, { env: { memory, now: () => performance.now() } });
+  const { module, memory, kernels, base, scratch } = data;
+  const { exports } = new WebAssembly.Instance(module, { env: { memory, now: () => performance.timeOrigin + performance.now() } });
   const first = exports.table.grow(kernels.length + 1);
   const sleeper = first + kernels.length;
   kernels.forEach((name, i) => exports.table.set(first + i, exports[name]));
   exports.table.set(sleeper, exports.sleep);
-  const shared = new Int32Array(memory.buffer, base, words.length >> 2);
-  const program = words.program >> 2;
   port.postMessage({ ready: first });
   let seen = 0;
   for (;;) {
     seen = exports.awaitWork(base, seen, sleeper);
-    const commands = shared[program], begin = shared[program + 1], end = shared[program + 2], times = shared[program + 3];
-    exports.walk(base, commands, begin, end, thread, threads, scratch, times, sleeper);
-    if (thread === 0) port.postMessage({ done: seen });
+    if (exports.walk(base, scratch, sleeper)) port.postMessage({ done: true });
   }
 };
 if (node) port.once('message', start);
 else self.onmessage = (event) => start(event.data);
 `;
 
-type Message = { ready?: number; done?: number };
+type Message = { ready?: number; done?: boolean };
+
+/** Milliseconds by a clock that all threads share. */
+const now = (): number => performance.timeOrigin + performance.now();
 
 /** The few methods that Node's and the browsers' workers share here, under one name each. */
 interface Thread {
@@ -74,19 +73,18 @@ async function spawn(onMessage: (m: Message) => void, onError: (e: Error) => voi
   return { post: (data) => worker.postMessage(data), ref: nothing, unref: nothing, terminate: () => worker.terminate() };
 }
 
-/** A range of commands to walk; `times` is the address of (end + 1) doubles, or 0. */
+/** Commands to walk: the address of the first, how many; `times` is the address of (count + 1) doubles, or 0. */
 export interface Walk {
   readonly commands: number;
-  readonly begin: number;
-  readonly end: number;
+  readonly count: number;
   readonly times: number;
 }
 
 export interface Pool {
   /** Table index of the first kernel; the others follow in the order of their names. */
   readonly firstKernel: number;
-  /** Walks the range on all threads; one call at a time. */
-  walk(range: Walk): Promise<void>;
+  /** Walks them on all threads; one call at a time. */
+  walk(run: Walk): Promise<void>;
   terminate(): void;
 }
 
@@ -94,12 +92,11 @@ export interface Pool {
 export async function startPool(
   module: WebAssembly.Module, memory: WebAssembly.Memory, kernels: readonly string[], scratch: readonly number[],
 ): Promise<Pool> {
-  const threads = scratch.length;
   let failed: Error | undefined;
   let ended = false;
   let settle: { resolve(): void; reject(e: Error): void } | undefined;
   const shared = new Int32Array(memory.buffer, CONTROL_ADDRESS, control.bytes >> 2);
-  const words = { length: control.bytes, program: control.program };
+  const { begin } = new WebAssembly.Instance(module, { env: { memory, now } }).exports as unknown as { begin(base: number): number };
   const pool: Thread[] = [];
   const fail = (error: Error): void => {
     if (ended || failed) return;
@@ -128,23 +125,25 @@ export async function startPool(
     };
     spawn(onMessage, onError).then((t) => {
       pool[thread] = t;
-      t.post({ module, memory, kernels, thread, threads, base: CONTROL_ADDRESS, scratch: address, words });
+      t.post({ module, memory, kernels, base: CONTROL_ADDRESS, scratch: address });
     }, onError);
   })));
   for (const t of pool) t.unref();
   return {
     firstKernel,
-    walk(range) {
+    walk({ commands, count, times }) {
       if (failed) return Promise.reject(failed);
       return new Promise<void>((resolve, reject) => {
+        shared[control.commands >> 2] = commands;
+        shared[control.end >> 2] = commands + count * COMMAND_BYTES;
+        shared[control.times >> 2] = times;
+        if (begin(CONTROL_ADDRESS)) {
+          resolve();
+          return;
+        }
         settle = { resolve, reject };
         // A run that is not awaited by the event loop's own means must still keep the process alive.
         pool[0].ref();
-        const word = control.program >> 2;
-        shared[word] = range.commands;
-        shared[word + 1] = range.begin;
-        shared[word + 2] = range.end;
-        shared[word + 3] = range.times;
         Atomics.add(shared, control.generation >> 2, 1);
         Atomics.notify(shared, control.generation >> 2);
       });
@@ -164,29 +163,25 @@ export async function startPool(
  */
 export function startInline(module: WebAssembly.Module, memory: WebAssembly.Memory, kernels: readonly string[],
   scratch: number): Pool {
-  const instance = new WebAssembly.Instance(module, { env: { memory, now: () => performance.now() } });
-  const exports = instance.exports as unknown as {
-    table: WebAssembly.Table;
-    walk(base: number, commands: number, begin: number, end: number, thread: number, threads: number, scratch: number,
-      times: number, sleeper: number): void;
-  };
+  const instance = new WebAssembly.Instance(module, { env: { memory, now } });
+  const exports = instance.exports as unknown as { table: WebAssembly.Table; launch(command: number, scratch: number): void };
   const firstKernel = exports.table.grow(kernels.length);
   kernels.forEach((name, i) => exports.table.set(firstKernel + i, instance.exports[name]));
   const current = (CONTROL_ADDRESS + control.current) >> 2;
   let ended = false;
   return {
     firstKernel,
-    async walk({ commands, begin, end, times }) {
-      let slice = performance.now();
-      if (times !== 0) new Float64Array(memory.buffer, times, end + 1)[begin] = slice;
-      for (let i = begin; i < end; i++) {
+    async walk({ commands, count, times }) {
+      let slice = now();
+      if (times !== 0) new Float64Array(memory.buffer, times, 1)[0] = slice;
+      for (let i = 0; i < count; i++) {
         if (ended) throw new DeviceError('cpu device: disposed while a run was pending');
         new Int32Array(memory.buffer)[current] = i;
-        exports.walk(CONTROL_ADDRESS, commands, i, i + 1, 0, 1, scratch, 0, 0);
-        if (times !== 0) new Float64Array(memory.buffer, times, end + 1)[i + 1] = performance.now();
-        if (performance.now() - slice > 20) {
+        exports.launch(commands + i * COMMAND_BYTES, scratch);
+        if (times !== 0) new Float64Array(memory.buffer, times, count + 1)[i + 1] = now();
+        if (now() - slice > 20) {
           await new Promise((resolve) => setTimeout(resolve, 0));
-          slice = performance.now();
+          slice = now();
         }
       }
     },
