@@ -310,8 +310,7 @@ export const wasmFaults: readonly Fault[] = [
     find: 'if (atomic.add<i32>(control + DONE, 1) < tiles - 1) continue;', replace: 'if (t < tiles - 1) continue;', test: big('conv2d'),
   },
   {
-    name: 'threads-first-tile', what: 'every launch of more than one tile leaves its first one out', file: 'kernels/wasm/threads.ts',
-    find: '(LIMIT - load<u32>(command, 4))', replace: '(LIMIT - load<u32>(command, 4) + (load<u32>(command, 4) > 1 ? 1 : 0))',
-    test: big('conv2d'),
+    name: 'threads-first-tile', what: 'tiles are counted from one', file: 'kernels/wasm/threads.ts',
+    find: 't = tiles - <i32>(LIMIT - count);', replace: 't = tiles - <i32>(LIMIT - count) + 1;', test: big('conv2d'),
   },
 ];
