@@ -103,7 +103,10 @@ function asked(report: Report): Asked[] {
       device: processor,
     },
     { what: 'the same, least layer', goal: 2, figures: wasm, of: least, all: layers, device: processor },
-    { what: `training step on the cpu, ${batches.cpu} images or more, over MXNet with oneDNN`, goal: 0.5, figures: mxnet, of: least, device: processor, named: true },
+    {
+      what: `training step on the cpu, ${batches.cpu} images or more, over MXNet with oneDNN`, goal: 0.5, figures: mxnet, of: least,
+      device: processor, named: true,
+    },
     { what: 'the same, stretch', goal: 0.6, figures: mxnet, of: least, device: processor, named: true },
     {
       what: "convolution forward on llvmpipe, Inception-BN's layers, over tfjs-webgpu", goal: 3, figures: over(forward, llvmpipe, isTfjs),
@@ -161,12 +164,15 @@ function evidence(rows: readonly Row[], { kind, name }: DeviceFacts, { devices, 
     return peak === undefined ? [] : [{ device, peak }];
   });
   const [first, last] = [peaks[0], peaks.at(-1)];
-  const steps = last === undefined ? [] : rows.flatMap((row) => measured(row.entries, (contestant) => row.group === 'step' && contestant === last.device.contestant)
-    .map((e) => `${row.name}: ${median(e.milliseconds).toPrecision(3)} ms, direct convolution alone at that peak ${(directFlop(row.batch!) / last.peak.value / 1e6).toPrecision(3)}`));
+  const direct = (row: Row): string => (directFlop(row.batch!) / last!.peak.value / 1e6).toPrecision(3);
+  const steps = last === undefined ? [] : rows.filter((row) => row.group === 'step').flatMap((row) =>
+    measured(row.entries, (contestant) => contestant === last.device.contestant).map(({ milliseconds }) =>
+      `${row.name}: ${median(milliseconds).toPrecision(3)} ms, direct convolution alone at that peak ${direct(row)}`));
+  const probed = peaks.map(({ device, peak }) => `${peak.value.toPrecision(3)} GFLOP/s ${of(device)}`).join(', ');
   const scaling = peaks.length < 2 ? '' : ` (${(last!.peak.value / first.peak.value).toFixed(2)} times)`;
   return [
     ...(shares.length === 0 ? [] : [`achieved over attainable ${shares.join(', ')}`]),
-    ...(peaks.length === 0 ? [] : [`multiply-add probe ${peaks.map(({ device, peak }) => `${peak.value.toPrecision(3)} GFLOP/s ${of(device)}`).join(', ')}${scaling}`]),
+    ...(peaks.length === 0 ? [] : [`multiply-add probe ${probed}${scaling}`]),
     ...steps,
   ];
 }
