@@ -39,7 +39,9 @@ export async function pythonPeers({ beside, python, threads }: PeerOptions): Pro
   ];
 }
 
-async function open(python: readonly string[], from: readonly (typeof engines)[number][], where: string, modes: readonly Mode[]): Promise<(Peer | AbsentPeer)[]> {
+async function open(
+  python: readonly string[], from: readonly (typeof engines)[number][], where: string, modes: readonly Mode[],
+): Promise<(Peer | AbsentPeer)[]> {
   const peers: (Peer | AbsentPeer)[] = [];
   for (const { module, script, install } of from) {
     const how = `${install}, then --python PATH of that interpreter`;
@@ -73,7 +75,8 @@ interface Answer {
 
 async function openPeer(interpreter: string, script: string, { name: mode, beside, threads, arguments: given, steps }: Mode): Promise<Peer> {
   const env = { ...process.env, OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) };
-  const start = (): ReturnType<typeof spawn> => spawn(interpreter, [fileURLToPath(new URL(`python/${script}`, import.meta.url)), ...given], { stdio: 'pipe', env });
+  const path = fileURLToPath(new URL(`python/${script}`, import.meta.url));
+  const start = (): ReturnType<typeof spawn> => spawn(interpreter, [path, ...given], { stdio: 'pipe', env });
   const server = new PeerProcess<Answer>(start, lines, { call: 'hello' });
   const abandon = (): void => server.end();
   let hello: Answer;

@@ -134,7 +134,8 @@ const GUESS = { cpu: { ours: 3, peer: 8 }, webgpu: { ours: 10, peer: 50 } } as c
 /** Seconds that a row is likely to take. */
 function secondsOf(asked: RowWork, kind: Kind, { targets, peers, paces, options }: Contest): number {
   let seconds = paces.besides;
-  const ways = (device: Device): number => (asked.op === 'step' ? variantsOf(options, device).filter((v) => v !== 'mixed' || device.supports('float16')).length : 1);
+  const takes = (device: Device, v: StepVariant): boolean => v !== 'mixed' || device.supports('float16');
+  const ways = (device: Device): number => (asked.op === 'step' ? variantsOf(options, device).filter((v) => takes(device, v)).length : 1);
   for (const { contestant, device } of targets) if (device.kind === kind) seconds += ways(device) * paces.secondsOfRow(contestant, asked, GUESS[kind].ours);
   for (const peer of peers) {
     if ('absent' in peer || peer.beside !== kind || !peer.ops.includes(asked.op)) continue;

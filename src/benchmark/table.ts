@@ -44,7 +44,8 @@ function kernelLine(row: Row, entry: Entry, first: boolean): string[] {
   const reference = row.entries.find((e) => isOurs(e) && e.milliseconds.length > 0);
   return [
     name, entry.contestant, short(ms), percent(spread(entry.milliseconds)), shown, short(row.bytes / ms / 1e6),
-    entry.attainable === undefined ? '-' : `${percent(entry.attainable / ms)}${entry.unproven ? ' ?' : ''}`, reference === undefined ? '-' : short(ms / median(reference.milliseconds)),
+    entry.attainable === undefined ? '-' : `${percent(entry.attainable / ms)}${entry.unproven ? ' ?' : ''}`,
+    reference === undefined ? '-' : short(ms / median(reference.milliseconds)),
   ];
 }
 

@@ -169,7 +169,8 @@ test('an interrupted run shows and writes what it measured, with exit code 130; 
   };
   await refused({ options: undefined }, /bad\.json: "options": .*a file that fovea bench --out wrote was expected/);
   await refused({ probes: {} }, /"probes": /);
-  await refused({ rows: [{ ...rows[0], entries: [{ contestant: 'a', milliseconds: ['1'] }] }] }, /"rows\[0\]\.entries\[0\]\.milliseconds\[0\]": Expected number/);
+  const entries = [{ contestant: 'a', milliseconds: ['1'] }];
+  await refused({ rows: [{ ...rows[0], entries }] }, /"rows\[0\]\.entries\[0\]\.milliseconds\[0\]": Expected number/);
   await refused({ format: 2 }, /"format" is 2, expected 1/);
 });
 

@@ -100,7 +100,8 @@ test('what no proven limit allows is marked in the tables, explained below them,
   });
   const shown = (unproven: boolean): string[] => {
     const { rows } = report(unproven);
-    return [kernelTable(rows).rows[0][6], summaryTable(rows).rows[0][4], String(kernelNotes(rows).length), String(charts(report(unproven)).has('attained.svg'))];
+    const drawn = charts(report(unproven)).has('attained.svg');
+    return [kernelTable(rows).rows[0][6], summaryTable(rows).rows[0][4], String(kernelNotes(rows).length), String(drawn)];
   };
   assert.equal(shown(true), ['50 % ?', '0.50 ?', '1', 'false']);
   assert.equal(shown(false), ['50 %', '0.50', '0', 'true']);
@@ -123,7 +124,9 @@ test('compared is what is of the same work: batches are refused, machines and ke
   const ours = 'fovea, 1 thread';
   const report = (given: Partial<Report> = {}, entries: Row['entries'] = [{ contestant: ours, milliseconds: [10, 10] }]): Report => ({
     format: 1, machine: { processor: 'a', cores: 2, model: 1 }, options: { batch: 4 }, peers: [], failures: [], probes: [],
-    devices: [{ name: 'cpu', contestant: ours, threads: 1, kind: 'cpu', software: false, fingerprint: { relaxedSimd: true, kernels: '1', lowerings: '1' }, openSeconds: 0 }],
+    devices: [{
+      name: 'cpu', contestant: ours, threads: 1, kind: 'cpu', software: false, fingerprint: { relaxedSimd: true, kernels: '1', lowerings: '1' }, openSeconds: 0,
+    }],
     rows: [{ group: 'conv', device: 'cpu', name: 'conv2d 7x7', layers: [], flop: 1, bytes: 1, entries }], ...given,
   });
   assert.throws(() => compareReports(report(), report({ options: { batch: 1 } })), /the kernels are of other batches: --batch is 4 before and 1 after/);
@@ -142,7 +145,8 @@ test('compared is what is of the same work: batches are refused, machines and ke
   assert.equal(lost(report({}, [{ contestant: ours, milliseconds: [], absent: 'no room' }])), ['conv2d 7x7, fovea, 1 thread: no room']);
 });
 
-const entryOf = (contestant: string, ms: number, more: Partial<Row['entries'][number]> = {}): Row['entries'][number] => ({ contestant, milliseconds: [ms], ...more });
+const entryOf = (contestant: string, ms: number, more: Partial<Row['entries'][number]> = {}): Row['entries'][number] =>
+  ({ contestant, milliseconds: [ms], ...more });
 const rowOf = (group: Row['group'], device: string, name: string, layer: string, entries: Row['entries'], more: Partial<Row> = {}): Row =>
   ({ group, device, name, layers: [layer], flop: 8e9, bytes: 1, entries, ...more });
 const stepOf = (device: string, batch: number, entries: Row['entries'], side = 224): Row =>
@@ -170,7 +174,9 @@ const goalOf = (pattern: RegExp, rows: Row[], run?: Run): Goal => goalsOf(report
 test('the goals: met, missed and not measured, from the rows of the run alone', () => {
   assert.ok(goalsOf(reportOf([])).every((g) => g.verdict === 'not measured' && g.bound === undefined));
   const rows = [
-    ...Array.from({ length: 5 }, (_, i) => rowOf('gemm', 'cpu', `matmul ${i}`, '', [entryOf('fovea, 1 thread', 1), entryOf('fovea, 2 threads', 100), entryOf('micro-kernel, 2 threads', 80)])),
+    ...Array.from({ length: 5 }, (_, i) => rowOf('gemm', 'cpu', `matmul ${i}`, '', [
+      entryOf('fovea, 1 thread', 1), entryOf('fovea, 2 threads', 100), entryOf('micro-kernel, 2 threads', 80),
+    ])),
     ...Array.from({ length: 44 }, (_, i) => rowOf('conv', 'cpu', `conv2d 3 ${i}`, 'inception-bn a', [entryOf('fovea, 2 threads', 1), entryOf('tfjs-wasm', 4)])),
     rowOf('conv', 'cpu', 'conv2d 4', 'inception-bn b', [entryOf('fovea, 2 threads', 1), entryOf('tfjs-wasm', 1.9)]),
     // Neither other networks' layers nor other ops count, nor peers without times.
@@ -204,13 +210,15 @@ test('the goals of steps: on the cpu of 16 images or more, by the least of the r
     entryOf('fovea', 100), entryOf('fovea, mixed', 50), entryOf('PyTorch, cuda', 40), entryOf('PyTorch, cuda, bfloat16', 20), entryOf('tfjs-webgpu', 900),
   ]);
   const card = { adapter: 'a card', software: false };
-  assert.equal([/best of PyTorch/, /GPU, over tfjs/].map((what) => goalOf(what, [gpu], card)).map((g) => [g.verdict, g.value]), [['missed', 0.4], ['missed', 9]]);
+  const said = [/best of PyTorch/, /GPU, over tfjs/].map((what) => goalOf(what, [gpu], card)).map((g) => [g.verdict, g.value]);
+  assert.equal(said, [['missed', 0.4], ['missed', 9]]);
   assert.is(goalOf(/best of PyTorch/, [gpu]).verdict, 'not measured');
 });
 
 test('what is missed is explained where the rows\' own proven rooflines forbid it, else open, with what the run shows', () => {
   const gemm = (attainable: number, unproven = false): Row[] => Array.from({ length: 5 }, (_, i) => rowOf('gemm', 'cpu', `matmul ${i}`, '', [
-    entryOf('fovea, 1 thread', 300, { attainable: 240 }), entryOf('fovea, 2 threads', 160, { attainable, ...(unproven && { unproven: true }) }), entryOf('micro-kernel, 2 threads', 80),
+    entryOf('fovea, 1 thread', 300, { attainable: 240 }), entryOf('fovea, 2 threads', 160, { attainable, ...(unproven && { unproven: true }) }),
+    entryOf('micro-kernel, 2 threads', 80),
   ]));
   // 0.5 of the micro-kernel's speed is reached; the roofline allows 0.8, or 0.7.
   const bound = (...of: Parameters<typeof gemm>): Goal['bound'] => goalOf(/^GEMM/, gemm(...of)).bound;
@@ -274,7 +282,9 @@ test('losses are held to those that most engines have, by which a wrong gradient
   assert.equal(Object.keys(found), ['another', 'too large', 'none']);
   assert.is(found.another, 'another: the losses of two steps are 0.70200, 0.68200, expected 0.70000, 0.68000');
   // Ours are outvoted by engines, not by their number.
-  const odd = failures(four, { 'fovea, 1 thread': [0.8, 0.7], 'fovea, 2 threads': [0.8, 0.7], 'fovea, 2 threads, recompute': [0.8, 0.7], MXNet: [0.7, 0.68], PyTorch: [0.7, 0.68] });
+  const odd = failures(four, {
+    'fovea, 1 thread': [0.8, 0.7], 'fovea, 2 threads': [0.8, 0.7], 'fovea, 2 threads, recompute': [0.8, 0.7], MXNet: [0.7, 0.68], PyTorch: [0.7, 0.68],
+  });
   assert.equal(Object.keys(odd), ['fovea, 1 thread', 'fovea, 2 threads', 'fovea, 2 threads, recompute']);
   assert.equal(Object.keys(failures(four, { fovea: [0.7, 0.68], 'fovea, mixed': [0.7, 0.7], MXNet: [0.9, 0.8] })), ['fovea, mixed', 'MXNet']);
   assert.throws(() => lossCheck(four).one([[NaN, NaN]], 'no number'), /no number/);

@@ -132,7 +132,8 @@ test('a contest ends the slow one at its limit, keeps the turns that it had, and
   const controller = new AbortController();
   setTimeout(() => controller.abort(), 50);
   let name = '';
-  await contest([make('last', () => 1e9)], { one: () => undefined }, { ...options, limit: 60, signal: controller.signal }).catch((error: Error) => (name = error.name));
+  const stopped = contest([make('last', () => 1e9)], { one: () => undefined }, { ...options, limit: 60, signal: controller.signal });
+  await stopped.catch((error: Error) => (name = error.name));
   assert.equal([name, abandoned.at(-1)], ['AbortError', 'last']);
 });
 

@@ -1,7 +1,7 @@
 /**
  * The thread pool. Workers live inside WASM: they wait on a word of shared memory, take tiles of the run's launches, and wait again.
- * The main thread hands out the first launch and hears of the end by a message from whoever has done the last tile. A worker's program is a string, so that no bundler has
- * to know of a second file.
+ * The main thread hands out the first launch and hears of the end by a message from whoever has done the last tile. A worker's program
+ * is a string, so that no bundler has to know of a second file.
  */
 import { DeviceError } from '../../errors.ts';
 import { COMMAND_BYTES, CONTROL_ADDRESS, control } from './layout.ts';
