@@ -138,7 +138,7 @@ test('a file of evidence that is damaged is refused, with its name and the field
   };
   places((p) => delete p.outputs, /places\.outputs: .*got nothing/);
   places((p) => (p.inputs[0].offset = -1), /places\.inputs\.0\.offset: expected a count, got -1/);
-  places((p) => (p.inputs[0].stride = 2), /places\.inputs\.0\.place\.stride: expected 3 or more, got 2/);
+  places((p) => (p.inputs[0].stride = 2), /places\.inputs\.0\.stride: expected 3 or more, got 2/);
   places((p) => p.inputs.pop(), /places\.inputs: 0 places, and there is a tensor "input\.0"/);
   places((p) => p.inputs.push(place), /no tensor "input\.1"/);
   places((p) => (p.outputs[0].dtype = 'float'), /places\.outputs\.0\.dtype: expected a dtype, got "float"/);

@@ -80,7 +80,8 @@ export class Tuner {
 
   /** The launches with their variants chosen, in the same order. Never rejects: what cannot be measured has the default. */
   async choose(launches: readonly WebgpuLaunch[]): Promise<WebgpuLaunch[]> {
-    if (this.#mode === 'measure') {
+    // What has no variants need not wait: so is what a trial builds, in the midst of it.
+    if (this.#mode === 'measure' && launches.some((launch) => launch.variants !== undefined)) {
       // One at a time: Programs that are built side by side measure nothing twice.
       this.#learning = this.#learning.then(() => this.#learn(launches)).catch((error: Error) => this.#log(`choices are not kept: ${error.message}`));
       await this.#learning;
