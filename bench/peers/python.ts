@@ -25,8 +25,10 @@ interface Mode {
 
 /** PyTorch on NVIDIA's GPUs, by cuDNN. */
 const cuda: readonly Mode[] = [
-  { name: 'cuda', beside: 'webgpu', threads: 1, arguments: ['cuda', 'float32'] },
-  { name: 'cuda, bfloat16', beside: 'webgpu', threads: 1, arguments: ['cuda', 'bfloat16'], steps: true },
+  { name: 'cuda', beside: 'webgpu', threads: 1, arguments: ['cuda', 'float32', 'eager'] },
+  ...(['float32', 'tf32', 'bfloat16'] as const).map((precision): Mode => ({
+    name: `cuda, graph${precision === 'float32' ? '' : `, ${precision}`}`, beside: 'webgpu', threads: 1, arguments: ['cuda', precision, 'graph'], steps: true,
+  })),
 ];
 
 /** Beside the cpu both engines at each number of threads, beside webgpu PyTorch with CUDA, from whichever interpreter has them. */
@@ -47,15 +49,16 @@ async function open(
     const how = `${install}, then --python PATH of that interpreter`;
     let why = how;
     for (const interpreter of python) {
-      const opened: Peer[] = [];
-      try {
-        for (const mode of modes) opened.push(await openPeer(interpreter, script, mode));
-      } catch (error) {
-        for (const peer of opened) await peer.dispose();
-        why = `${how}; ${interpreter}: ${(error as Error).message}`;
+      // Side by side: each takes seconds to load.
+      const opened = await Promise.allSettled(modes.map((mode) => openPeer(interpreter, script, mode)));
+      const there = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+      const failed = opened.find((one) => one.status === 'rejected');
+      if (failed !== undefined) {
+        for (const peer of there) await peer.dispose();
+        why = `${how}; ${interpreter}: ${(failed.reason as Error).message}`;
         continue;
       }
-      peers.push(...opened);
+      peers.push(...there);
       why = '';
       break;
     }

@@ -58,8 +58,8 @@ export const checkedSteps = 2;
 /** Pixels over which the last layers' statistics must go for the fall of the loss to be comparable. */
 const ENOUGH_PIXELS = 16;
 
-/** Whose figures pass through 16 bits. */
-const isMixed = (who: string): boolean => /, (mixed|bfloat16)$/.test(who);
+/** Whose figures pass through 16 bits, or the 19 of TF32. */
+const isMixed = (who: string): boolean => /, (mixed|bfloat16|tf32)$/.test(who);
 
 /**
  * Whether two contestants' losses of two steps are alike: the first step's within 0.1 %, and by how much the second, which has seen an

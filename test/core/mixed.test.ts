@@ -23,7 +23,7 @@ import { planningDevice } from '../support/planning-device.ts';
 import { spots, spotsFit } from '../support/training.ts';
 import { openWebgpu, suiteUnless } from '../support/webgpu.ts';
 
-const { device, reason } = await openWebgpu({ adapter: process.env.FOVEA_MIXED_ADAPTER ?? 'lavapipe' });
+const { device, reason } = await openWebgpu({ adapter: 'lavapipe' });
 const onDevice = suiteUnless(reason, 'mixed steps');
 
 /** A network with a convolution that is normalized, one that is not, a concatenation, a pool, and a linear layer. */

@@ -44,7 +44,7 @@ function tunerOf(trials: Trials, kept: Choices = {}): { tuner: Tuner; log: strin
   const log: string[] = [];
   const saved: Choices[] = [];
   const store = { load: async () => ({ ...kept }), save: async (_: string, choices: Choices) => { saved.push({ ...choices }); } };
-  return { tuner: new Tuner('measure', 'made up', store, trials, (line) => log.push(line)), log, saved };
+  return { tuner: new Tuner('measure', 'made up', store, trials, undefined, (line) => log.push(line)), log, saved };
 }
 
 test('the fastest is chosen and kept; pipelines of all are asked for before the first is timed', async () => {

@@ -1,7 +1,7 @@
 // time limit: 300 s
 /**
  * Products by matrix units, where the adapter has them: a convolution's three directions against the cpu device (which the suite holds to
- * the float64 reference) on the same float16 values, by several tiles, whose bits are equal. FOVEA_MATRIX_ADAPTER names the adapter.
+ * the float64 reference) on the same float16 values, by several tiles, whose bits are equal.
  */
 import * as assert from 'uvu/assert';
 import { cpu } from '../../src/device/cpu/index.ts';
@@ -89,7 +89,7 @@ for (const direction of Object.keys(directions)) {
   for (const c of cases) expected.set(`${direction}, ${c.name}`, (await run(reference, direction, c, 'float32', (all) => [all]))[0]);
 }
 reference.dispose();
-const { device, reason } = await openWebgpu({ adapter: process.env.FOVEA_MATRIX_ADAPTER ?? 'lavapipe', kernels: 'hardware', tuning: 'off' });
+const { device, reason } = await openWebgpu({ adapter: 'lavapipe', kernels: 'hardware', tuning: 'off' });
 const test = suiteUnless(reason ?? (device.features?.matrices === undefined ? `${device.name}: ${device.why}` : undefined), 'matrix units');
 
 for (const direction of Object.keys(directions)) {

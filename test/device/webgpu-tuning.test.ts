@@ -1,7 +1,7 @@
 // time limit: 120 s
 /**
  * Variants of the WebGPU kernels give equal bits, so choosing among them by time changes none; what is chosen is kept, and found again.
- * FOVEA_OPS chooses ops by name (conv2d, conv2dInputGrad, conv2dFilterGrad), FOVEA_SUBGROUP_ADAPTER an adapter with subgroups.
+ * FOVEA_OPS chooses ops by name (conv2d, conv2dInputGrad, conv2dFilterGrad).
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,11 +17,11 @@ import { fileStore } from '../../src/device/webgpu/tuning-file.ts';
 import { shaders } from '../../src/generated/sources.ts';
 import { conv2dFilterGradLowering } from '../../src/ops/webgpu/conv-filter-grad.ts';
 import { conv2dInputGradLowering, conv2dLowering } from '../../src/ops/webgpu/conv.ts';
-import { openWebgpu, suiteUnless } from '../support/webgpu.ts';
+import { adapterFor, openWebgpu, suiteUnless } from '../support/webgpu.ts';
 
-const hardware = { adapter: 'llvmpipe', kernels: 'hardware' } as const;
+const hardware = { adapter: adapterFor('llvmpipe'), kernels: 'hardware' } as const;
 const { device, reason } = await openWebgpu({ ...hardware, tuning: 'off' });
-const withSubgroups = await openWebgpu({ adapter: process.env.FOVEA_SUBGROUP_ADAPTER ?? 'lavapipe', kernels: 'hardware', tuning: 'off' });
+const withSubgroups = await openWebgpu({ adapter: 'lavapipe', kernels: 'hardware', tuning: 'off' });
 const test = suiteUnless(reason, 'webgpu tuning');
 const subgroupTest = suiteUnless(withSubgroups.reason, 'subgroups');
 
@@ -121,7 +121,7 @@ for (const direction of directions) {
 subgroupTest('variants are timed by timestamps, and the choice gives the same bits', async () => {
   const kept: Choices[] = [];
   const own = await webgpu({
-    adapter: process.env.FOVEA_SUBGROUP_ADAPTER ?? 'lavapipe', kernels: 'hardware', tuning: 'measure',
+    adapter: adapterFor('lavapipe'), kernels: 'hardware', tuning: 'measure',
     tuningStore: { load: async () => ({}), save: async (_, choices) => void kept.push({ ...choices }) },
   });
   try {

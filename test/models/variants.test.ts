@@ -25,6 +25,7 @@ import type { CompileOptions } from '../../src/tensor/compile.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { checkStep } from '../../src/testing/index.ts';
 import { skip } from '../support/skip.ts';
+import { adapterFor } from '../support/webgpu.ts';
 
 /** A way to compute: a device, and what else is tried on it. */
 interface Variant {
@@ -38,16 +39,16 @@ interface Variant {
 const variants: readonly Variant[] = [
   { name: 'plain SIMD', runner: 'cpu', open: () => cpu({ threads: 2, relaxedSimd: false }) },
   { name: 'relaxed SIMD', runner: 'cpu', open: () => cpu({ threads: 2, relaxedSimd: true }) },
-  { name: 'software kernels', runner: 'webgpu', open: () => webgpu({ adapter: 'llvmpipe', kernels: 'software' }) },
+  { name: 'software kernels', runner: 'webgpu', open: () => webgpu({ adapter: adapterFor('llvmpipe'), kernels: 'software' }) },
   {
     name: 'hardware kernels', runner: 'webgpu', tiles: 3,
-    open: () => webgpu({ adapter: 'llvmpipe', kernels: 'hardware', tuning: 'off' }),
+    open: () => webgpu({ adapter: adapterFor('llvmpipe'), kernels: 'hardware', tuning: 'off' }),
   },
 ];
 
 /** For the first network in mixed precision: where a kernel was not compiled before, that takes seconds. */
 const half: Variant = {
-  name: 'mixed precision', runner: 'webgpu', open: () => webgpu({ adapter: 'lavapipe', kernels: 'hardware', tuning: 'off' }),
+  name: 'mixed precision', runner: 'webgpu', open: () => webgpu({ adapter: adapterFor('lavapipe'), kernels: 'hardware', tuning: 'off' }),
 };
 /** The smallest tile whose values are exchanged within subgroups. */
 const exchanged = '64x64x16, 8x4 a thread, subgroups';

@@ -4,19 +4,23 @@ import { DeviceError, MissingPackageError } from '../../src/errors.ts';
 import { skip } from './skip.ts';
 
 /**
- * Opens the WebGPU device for a test file. Where there is none, `reason` says why and what to do, and `device` must not
+ * Opens the WebGPU device for a test file, on the adapter that FOVEA_ADAPTER names in place of the software adapter asked for. Where there is none, `reason` says why and what to do, and `device` must not
  * be touched: declare the tests with `suiteUnless(reason, name)`, which then skips them by name.
  */
 export async function openWebgpu(options: WebgpuOptions = { adapter: 'llvmpipe' }): Promise<
   { device: WebgpuDeviceInfo; reason?: string }
 > {
   try {
-    return { device: await webgpu(options) };
+    const { adapter } = options;
+    return { device: await webgpu({ ...options, adapter: adapter === undefined ? adapter : adapterFor(adapter) }) };
   } catch (error) {
     if (!(error instanceof DeviceError || error instanceof MissingPackageError)) throw error;
     return { device: undefined as unknown as WebgpuDeviceInfo, reason: error.message };
   }
 }
+
+/** The adapter that tests take in place of a software adapter: the one that FOVEA_ADAPTER names, so that a GPU's kernels can be tried. */
+export const adapterFor = (software: string): string => process.env.FOVEA_ADAPTER ?? software;
 
 /** A suite like uvu's; with a reason, its tests are reported as skipped instead of run. */
 export function suiteUnless(reason: string | undefined, name: string): Test {

@@ -1,6 +1,7 @@
 """
 PyTorch, channels-last: convolution, its gradients, products, and training steps of a network given as MXNet's symbol JSON. Arguments: the
-device, cpu or cuda, and the precision, float32 (TF32 off) or bfloat16 (autocast; steps alone).
+device, cpu or cuda; the precision, float32 (TF32 off), tf32 or bfloat16 (autocast; steps alone); and how steps run on cuda, eager or graph
+(captured once, replayed).
 """
 import ast
 import copy
@@ -13,14 +14,14 @@ from lines import decode, encode, serve
 import torch
 import torch.nn.functional as F
 
-device, precision = (sys.argv[1:] + ["cpu", "float32"][len(sys.argv) - 1:])[:2]
+device, precision, mode = (sys.argv[1:] + ["cpu", "float32", "eager"][len(sys.argv) - 1:])[:3]
 threads = int(os.environ["OMP_NUM_THREADS"])
 torch.set_num_threads(threads)
 if device == "cuda":
     if not torch.cuda.is_available():
         sys.exit("torch.cuda.is_available() is false")
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.benchmark = True
 
 
@@ -154,18 +155,58 @@ OPERATORS = {
 }
 
 
+def loss_of(model, images, labels):
+    with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+        return F.cross_entropy(model(images), labels)
+
+
+def captured(network, images, labels, problem):
+    """A step as a CUDA graph: as eager steps, but that the host queues one graph in place of some thousand kernels."""
+    optimizer = torch.optim.SGD(network.parameters(), lr=problem["rate"], momentum=problem["momentum"], fused=True)
+    before = copy.deepcopy(network.state_dict())
+
+    def once():
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(network, images, labels)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    # Capture wants what is made lazily, momentum for one, to be there; where the steps of this left parameters is undone afterwards.
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            once()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = once()
+    network.load_state_dict(before)
+    for state in optimizer.state.values():
+        state["momentum_buffer"].zero_()
+
+    def run():
+        graph.replay()
+        return loss.item()
+
+    return run
+
+
 def step(problem):
     network = Network(problem["symbol"], problem["arguments"], problem["auxiliary"]).to(memory_format=torch.channels_last)
     images, labels = nchw(problem["images"]), torch.tensor(problem["labels"], device=device)
     losses = []
+    if mode == "graph":
+        train = captured(network, images, labels, problem)
+        return lambda: losses.append(train()), lambda: {"losses": losses}
 
     def trainer(model):
         optimizer = torch.optim.SGD(model.parameters(), lr=problem["rate"], momentum=problem["momentum"], fused=True)
 
         def run():
             optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-                loss = F.cross_entropy(model(images), labels)
+            loss = loss_of(model, images, labels)
             loss.backward()
             optimizer.step()
             return loss.item()

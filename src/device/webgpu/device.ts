@@ -66,7 +66,7 @@ export class WebgpuDevice implements Device {
   readonly tuner: Tuner;
 
   constructor(
-    device: GPUDevice, found: FoundAdapter, softwareKernels: boolean, tuning: { readonly mode: TuningMode; readonly store?: TuningStore | undefined },
+    device: GPUDevice, found: FoundAdapter, softwareKernels: boolean, tuning: { readonly mode: TuningMode; readonly store?: TuningStore | undefined; readonly seconds?: number | undefined },
     probed?: Probed,
   ) {
     this.#device = device;
@@ -86,7 +86,7 @@ export class WebgpuDevice implements Device {
     this.#staging = new Staging(device, this.counters);
     // What was the fastest of one version's kernels says nothing about another's.
     const adapter = [found.name, found.driver, found.implementation, `kernels ${shaders}`].join(' | ');
-    this.tuner = new Tuner(tuning.mode, adapter, tuning.store, trialsOn(this, () => this.#host));
+    this.tuner = new Tuner(tuning.mode, adapter, tuning.store, trialsOn(this, () => this.#host), tuning.seconds);
     this.#host = {
       tuner: this.tuner,
       device,

@@ -29,6 +29,8 @@ export interface WebgpuOptions {
   readonly tuning?: TuningMode;
   /** Where measured choices are kept. Default: a file in the user's cache folder in Node, the device's own memory in a browser. */
   readonly tuningStore?: TuningStore;
+  /** Seconds that measuring may add to the making of one Program, default 4. What is left then has the default, and its turn with the next. */
+  readonly tuningSeconds?: number;
 }
 
 /** A WebGPU device with what choosing it found. */
@@ -83,6 +85,8 @@ export async function webgpu(options: WebgpuOptions = {}): Promise<WebgpuDeviceI
   if (options.tuning !== undefined && !modes.includes(options.tuning)) {
     throw new DeviceError(`tuning is ${JSON.stringify(options.tuning)}; expected one of ${modes.join(', ')}`);
   }
+  const { tuningSeconds: seconds } = options;
+  if (seconds !== undefined && !(seconds >= 0)) throw new DeviceError(`tuningSeconds is ${seconds}; expected a number of seconds, 0 or more`);
   const found = await findAdapter(options);
   const softwareKernels = (options.kernels ?? (found.software ? 'software' : 'hardware')) === 'software';
   const promising = !softwareKernels && PROBED_FEATURES.some((feature) => found.adapter.features.has(feature));
@@ -90,5 +94,5 @@ export async function webgpu(options: WebgpuOptions = {}): Promise<WebgpuDeviceI
   const device = await request(found, softwareKernels);
   const mode = options.tuning ?? (found.software ? 'table' : 'measure');
   const store = mode === 'measure' ? options.tuningStore ?? await defaultStore() : undefined;
-  return new WebgpuDevice(device, found, softwareKernels, { mode, store }, probed);
+  return new WebgpuDevice(device, found, softwareKernels, { mode, store, seconds }, probed);
 }

@@ -18,8 +18,8 @@ export interface TuningStore {
 /** `table`: what comes with the package, else the default. `measure`: also what is in the store, else measured. `off`: the default. */
 export type TuningMode = 'table' | 'measure' | 'off';
 
-/** Time that the variants of one Program may take to compile and measure; what is left then has the default, and its turn with the next. */
-const BUDGET_MS = 4000;
+/** Seconds that the variants of one Program may take to compile and measure; what is left then has the default, and its turn with the next. */
+export const TUNING_SECONDS = 4;
 
 type Variant = NonNullable<WebgpuLaunch['variants']>[number];
 
@@ -64,18 +64,26 @@ export class Tuner {
   /** Keys that could not be measured: they have the default and are not tried again. */
   readonly #failed = new Set<string>();
   #learning: Promise<void> = Promise.resolve();
-  /** Variants timed since the device was made. */
-  measurements = 0;
+  readonly #seconds: number;
+  /** Variants timed since the device was made, by key: milliseconds by name. */
+  readonly timings = new Map<string, Readonly<Record<string, number>>>();
 
   constructor(
-    mode: TuningMode, adapter: string, store: TuningStore | undefined, trials: Trials, log: (line: string) => void = console.warn,
+    mode: TuningMode, adapter: string, store: TuningStore | undefined, trials: Trials, seconds = TUNING_SECONDS,
+    log: (line: string) => void = console.warn,
   ) {
     this.#mode = mode;
+    this.#seconds = seconds;
     this.#adapter = adapter;
     this.#store = store;
     this.#trials = trials;
     this.#log = (line) => log(`fovea: tuning: ${line}`);
     this.#shipped = tuningTable.find((entry) => entry.adapter.test(adapter))?.choices ?? {};
+  }
+
+  /** How many variants were timed since the device was made. */
+  get measurements(): number {
+    return [...this.timings.values()].reduce((sum, times) => sum + Object.keys(times).length, 0);
   }
 
   /** The launches with their variants chosen, in the same order. Never rejects: what cannot be measured has the default. */
@@ -105,7 +113,7 @@ export class Tuner {
     const unknown = new Map(launches.filter((l) => l.variants !== undefined && this.#known(l) === undefined).map((l) => [tuningKey(l), l]));
     for (const key of this.#failed) unknown.delete(key);
     if (unknown.size === 0) return;
-    const until = performance.now() + BUDGET_MS;
+    const until = performance.now() + 1000 * this.#seconds;
     // All at once, since adapters compile in parallel; how that went is asked for when a launch has its turn.
     const compiled = [...unknown.values()].map((launch) =>
       this.#trials.compile(launch.variants!.map((v) => withVariant(launch, v))).then(() => undefined, (error: Error) => ({ error })));
@@ -115,7 +123,7 @@ export class Tuner {
       if (ready === 'late') break;
       try {
         if (ready !== undefined) throw ready.error;
-        this.#kept[key] = (await this.#fastest(launch)).name;
+        this.#kept[key] = (await this.#fastest(key, launch)).name;
       } catch (error) {
         this.#failed.add(key);
         this.#log(`${launch.shader} keeps its default (${key}): ${(error as Error).message}`);
@@ -123,7 +131,7 @@ export class Tuner {
       done++;
     }
     if (done < unknown.size) {
-      this.#log(`${unknown.size - done} of ${unknown.size} kinds of launches keep their default for now: ${BUDGET_MS / 1000} s are up`);
+      this.#log(`${unknown.size - done} of ${unknown.size} kinds of launches keep their default for now: ${this.#seconds} s are up`);
     }
     if (done > 0) await this.#store?.save(this.#adapter, this.#kept);
   }
@@ -132,15 +140,15 @@ export class Tuner {
    * The fastest of the variants that give the default's bits. All should, but whether a compiler contracts multiplications and additions
    * is its own affair in each of them.
    */
-  async #fastest(launch: WebgpuLaunch): Promise<Variant> {
+  async #fastest(key: string, launch: WebgpuLaunch): Promise<Variant> {
     const [first] = launch.variants!;
     const trial = await this.#trials.open(launch);
     try {
       const timed: { variant: Variant; ms: number }[] = [];
       for (const variant of launch.variants!) {
         timed.push({ variant, ms: await trial.time(withVariant(launch, variant)) });
-        this.measurements++;
       }
+      this.timings.set(key, Object.fromEntries(timed.map(({ variant, ms }) => [variant.name, ms])));
       timed.sort((a, b) => a.ms - b.ms);
       let expected: readonly Uint8Array[] | undefined;
       for (const { variant } of timed) {
