@@ -60,7 +60,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var sum = Tile();
   let first = (u.firstRow + group.z * u.runRows) * u.outW;
   let end = min(u.firstRow + (group.z + 1u) * u.runRows, u.rows) * u.outW;
-  for (var p0 = first; p0 < end; p0 += STEPS) {
+  // A turn past the last step, as in conv2d_forward_tiles.wgsl.
+  let turns = select(0u, (end - first + STEPS - 1u) / STEPS, end > first);
+  for (var turn = 0u; turn <= turns; turn++) {
+    let p0 = first + turn * STEPS;
     //#for l ${LA}
     var a$l = Panel4();
     if (p0 + stepA$l < end) {
@@ -95,17 +98,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       //#end
     }
     //#end
+    if (turn > 0u) { multiplyPanels(&sum, tx, ty); }
     workgroupBarrier();
-    //#for q 4
     //#for l ${LA}
-    left[leftAt(partA$l + $qu, stepA$l)] = a$l[$q];
+    storeLeft(partA$l, stepA$l, a$l);
     //#end
     //#for l ${LB}
-    right[rightAt(partB$l + $qu, stepB$l)] = b$l[$q];
-    //#end
+    storeRight(partB$l, stepB$l, b$l);
     //#end
     workgroupBarrier();
-    multiplyPanels(&sum, tx, ty);
   }
   putTile(&sum, tx, ty, lane, group);
 }

@@ -49,66 +49,78 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let tx = owner % ACROSS;
   let ty = owner / ACROSS;
   var sum = Tile();
+  // Values are on their way from memory while those before them are multiplied: a turn past the last has nothing to load.
+  var filled = false;
   //#if ${VEC}
-  for (var tap = 0u; tap < taps; tap++) {
+  for (var tap = 0u; tap <= taps; tap++) {
+    let loads = tap < taps;
     let dy = (tap / u.kernelW) * u.dilationH;
     let dx = (tap % u.kernelW) * u.dilationW;
     //#for l ${LA}
-    let inside$l = inRows$l && oy$l + dy < u.inH && ox$l + dx < u.inW;
+    let inside$l = loads && inRows$l && oy$l + dy < u.inH && ox$l + dx < u.inW;
     let source$l = u.xOffset + ((image$l + oy$l + dy) * u.inW + ox$l + dx) * u.xStride;
     //#end
-    for (var c0 = 0u; c0 < u.channels; c0 += STEPS) {
+    for (var c0 = 0u; c0 < select(STEPS, u.channels, loads); c0 += STEPS) {
       //#for l ${LA}
       var a$l = Panel4();
       if (inside$l && c0 + part$l < u.channels) { a$l = Panel4(x[(source$l + c0 + part$l) / 4u]); }
       //#end
       //#for l ${LB}
       var b$l = Panel4();
-      if (inColumns$l && c0 + term$l < u.channels) { b$l = Panel4(w[(u.wOffset + (own$l * taps + tap) * u.wStride + c0 + term$l) / 4u]); }
+      if (loads && inColumns$l && c0 + term$l < u.channels) {
+        b$l = Panel4(w[(u.wOffset + (own$l * taps + tap) * u.wStride + c0 + term$l) / 4u]);
+      }
       //#end
+      if (filled) { multiplyPanels(&sum, tx, ty); }
       workgroupBarrier();
-      //#for q 4
       //#for l ${LA}
-      left[leftAt(item$l, part$l + $qu)] = a$l[$q];
+      storeLeft(item$l, part$l, a$l);
       //#end
       //#for l ${LB}
-      right[rightAt(column$l, term$l + $qu)] = b$l[$q];
-      //#end
+      storeRight(column$l, term$l, b$l);
       //#end
       workgroupBarrier();
-      multiplyPanels(&sum, tx, ty);
+      filled = true;
     }
   }
   //#else
   let terms = taps * u.channels;
-  for (var k0 = 0u; k0 < terms; k0 += STEPS) {
-    workgroupBarrier();
-    for (var q = 0u; q < 4u; q++) {
-      //#for l ${LA}
-      {
-        let k = k0 + part$l + q;
-        let tap = k / u.channels;
-        let iy = oy$l + (tap / u.kernelW) * u.dilationH;
-        let ix = ox$l + (tap % u.kernelW) * u.dilationW;
-        var a = Panel();
-        if (inRows$l && k < terms && iy < u.inH && ix < u.inW) {
-          a = Panel(x[u.xOffset + ((image$l + iy) * u.inW + ix) * u.xStride + k - tap * u.channels]);
-        }
-        left[leftAt(item$l, part$l + q)] = a;
+  let turns = (terms + STEPS - 1u) / STEPS;
+  for (var turn = 0u; turn <= turns; turn++) {
+    //#for l ${LA}
+    var a$l = Panel4();
+    //#for q 4
+    {
+      let k = turn * STEPS + part$l + $qu;
+      let tap = k / u.channels;
+      let iy = oy$l + (tap / u.kernelW) * u.dilationH;
+      let ix = ox$l + (tap % u.kernelW) * u.dilationW;
+      if (inRows$l && k < terms && iy < u.inH && ix < u.inW) {
+        a$l[$q] = Panel(x[u.xOffset + ((image$l + iy) * u.inW + ix) * u.xStride + k - tap * u.channels]);
       }
-      //#end
-      //#for l ${LB}
-      {
-        let k = k0 + term$l + q;
-        let tap = k / u.channels;
-        var b = Panel();
-        if (inColumns$l && k < terms) { b = Panel(w[u.wOffset + (own$l * taps + tap) * u.wStride + k - tap * u.channels]); }
-        right[rightAt(column$l, term$l + q)] = b;
-      }
-      //#end
     }
+    //#end
+    //#end
+    //#for l ${LB}
+    var b$l = Panel4();
+    //#for q 4
+    {
+      let k = turn * STEPS + term$l + $qu;
+      let tap = k / u.channels;
+      if (inColumns$l && k < terms) { b$l[$q] = Panel(w[u.wOffset + (own$l * taps + tap) * u.wStride + k - tap * u.channels]); }
+    }
+    //#end
+    //#end
+    if (filled) { multiplyPanels(&sum, tx, ty); }
     workgroupBarrier();
-    multiplyPanels(&sum, tx, ty);
+    //#for l ${LA}
+    storeLeft(item$l, part$l, a$l);
+    //#end
+    //#for l ${LB}
+    storeRight(column$l, term$l, b$l);
+    //#end
+    workgroupBarrier();
+    filled = true;
   }
   //#end
   putTile(&sum, tx, ty, lane, group);

@@ -48,52 +48,54 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let tx = owner % ACROSS;
   let ty = owner / ACROSS;
   var sum = Tile();
-  for (var r = 0u; r < u.kernelH; r++) {
-    if ((classY + u.padTop + u.strideH * u.kernelH * u.dilationH - r * u.dilationH) % u.strideH != 0u) { continue; }
-    for (var s = 0u; s < u.kernelW; s++) {
-      if ((classX + u.padLeft + u.strideW * u.kernelW * u.dilationW - s * u.dilationW) % u.strideW != 0u) { continue; }
+  // A turn past the last tap, as in conv2d_forward_tiles.wgsl.
+  var filled = false;
+  for (var tap = 0u; tap <= taps; tap++) {
+    let loads = tap < taps;
+    let r = tap / u.kernelW;
+    let s = tap % u.kernelW;
+    let rowFits = (classY + u.padTop + u.strideH * u.kernelH * u.dilationH - r * u.dilationH) % u.strideH == 0u;
+    let columnFits = (classX + u.padLeft + u.strideW * u.kernelW * u.dilationW - s * u.dilationW) % u.strideW == 0u;
+    if (loads && !(rowFits && columnFits)) { continue; }
+    //#for l ${LA}
+    let oy$l = (iy$l + u.padTop - r * u.dilationH) / u.strideH;
+    let ox$l = (ix$l + u.padLeft - s * u.dilationW) / u.strideW;
+    let inside$l = loads && inRows$l && oy$l < u.outH && ox$l < u.outW;
+    let source$l = u.yOffset + ((image$l + oy$l) * u.outW + ox$l) * u.yStride;
+    //#end
+    for (var k0 = 0u; k0 < select(STEPS, u.filters, loads); k0 += STEPS) {
       //#for l ${LA}
-      let oy$l = (iy$l + u.padTop - r * u.dilationH) / u.strideH;
-      let ox$l = (ix$l + u.padLeft - s * u.dilationW) / u.strideW;
-      let inside$l = inRows$l && oy$l < u.outH && ox$l < u.outW;
-      let source$l = u.yOffset + ((image$l + oy$l) * u.outW + ox$l) * u.yStride;
+      let term$l = k0 + part$l;
+      var a$l = Panel4();
+      //#if ${VEC}
+      if (inside$l && term$l < u.filters) { a$l = Panel4(dy[(source$l + term$l) / 4u]); }
+      //#else
+      //#for q 4
+      if (inside$l && term$l + $qu < u.filters) { a$l[$q] = Panel(dy[source$l + term$l + $qu]); }
       //#end
-      let tap = r * u.kernelW + s;
-      for (var k0 = 0u; k0 < u.filters; k0 += STEPS) {
-        //#for l ${LA}
-        let term$l = k0 + part$l;
-        var a$l = Panel4();
-        //#if ${VEC}
-        if (inside$l && term$l < u.filters) { a$l = Panel4(dy[(source$l + term$l) / 4u]); }
-        //#else
-        //#for q 4
-        if (inside$l && term$l + $qu < u.filters) { a$l[$q] = Panel(dy[source$l + term$l + $qu]); }
-        //#end
-        //#end
-        //#end
-        //#for l ${LB}
-        let weights$l = u.wOffset + ((k0 + step$l) * taps + tap) * u.wStride + c$l;
-        var b$l = Panel4();
-        //#if ${VEC}
-        if (k0 + step$l < u.filters && c$l < u.channels) { b$l = Panel4(w[weights$l / 4u]); }
-        //#else
-        //#for q 4
-        if (k0 + step$l < u.filters && c$l + $qu < u.channels) { b$l[$q] = Panel(w[weights$l + $qu]); }
-        //#end
-        //#end
-        //#end
-        workgroupBarrier();
-        //#for q 4
-        //#for l ${LA}
-        left[leftAt(item$l, part$l + $qu)] = a$l[$q];
-        //#end
-        //#for l ${LB}
-        right[rightAt(column$l + $qu, step$l)] = b$l[$q];
-        //#end
-        //#end
-        workgroupBarrier();
-        multiplyPanels(&sum, tx, ty);
-      }
+      //#end
+      //#end
+      //#for l ${LB}
+      let weights$l = u.wOffset + ((k0 + step$l) * taps + tap) * u.wStride + c$l;
+      var b$l = Panel4();
+      //#if ${VEC}
+      if (loads && k0 + step$l < u.filters && c$l < u.channels) { b$l = Panel4(w[weights$l / 4u]); }
+      //#else
+      //#for q 4
+      if (loads && k0 + step$l < u.filters && c$l + $qu < u.channels) { b$l[$q] = Panel(w[weights$l + $qu]); }
+      //#end
+      //#end
+      //#end
+      if (filled) { multiplyPanels(&sum, tx, ty); }
+      workgroupBarrier();
+      //#for l ${LA}
+      storeLeft(item$l, part$l, a$l);
+      //#end
+      //#for l ${LB}
+      storeRight(column$l, step$l, b$l);
+      //#end
+      workgroupBarrier();
+      filled = true;
     }
   }
   putTile(&sum, tx, ty, lane, group);

@@ -6,12 +6,7 @@
 // kin, in which x and y are stored.
 // Workgroup 64, a thread for each kept element and run; grid ceil(outputs * splits / 64) folded into x and y.
 
-struct Uniforms {
-  keptLengths: vec4u, keptStrides: vec4u, yStrides: vec4u,
-  lengths: vec4u, strides: vec4u,
-  xStart: u32, yStart: u32, outputs: u32, count: u32, splits: u32, run: u32, splitStride: u32, scale: f32,
-}
-@group(0) @binding(0) var<uniform> u: Uniforms;
+//#include reduce_uniforms
 @group(0) @binding(1) var<storage, read> x: array<${X}>;
 @group(0) @binding(2) var<storage, read_write> y: array<${Y}>;
 

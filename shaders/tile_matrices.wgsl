@@ -15,6 +15,13 @@ const LEFT_PITCH = ROWS + 8u;
 var<workgroup> left: array<f16, LEFT_PITCH * STEPS>;
 fn leftAt(row: u32, step: u32) -> u32 { return step * LEFT_PITCH + row; }
 //#end
+// Four values as they were loaded.
+fn storeLeft(row: u32, step: u32, v: vec4h) {
+  let at = leftAt(row, step);
+  //#for q 4
+  left[at + $qu] = v[$q];
+  //#end
+}
 //#if ${RIGHT_BY_COLUMNS}
 const RIGHT_PITCH = STEPS + 8u;
 var<workgroup> right: array<f16, RIGHT_PITCH * COLUMNS>;
@@ -24,6 +31,13 @@ const RIGHT_PITCH = COLUMNS + 8u;
 var<workgroup> right: array<f16, RIGHT_PITCH * STEPS>;
 fn rightAt(column: u32, step: u32) -> u32 { return step * RIGHT_PITCH + column; }
 //#end
+// Four values as they were loaded.
+fn storeRight(column: u32, step: u32, v: vec4h) {
+  let at = rightAt(column, step);
+  //#for q 4
+  right[at + $qu] = v[$q];
+  //#end
+}
 // A matrix of each subgroup at a time, on the way to put().
 var<workgroup> results: array<f32, THREADS / ${LANES}u * ${M}u * ${N}u>;
 

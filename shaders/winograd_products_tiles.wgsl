@@ -35,7 +35,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let tx = lane % ACROSS;
   let ty = lane / ACROSS;
   var sum = Tile();
-  for (var d0 = 0u; d0 < u.depth; d0 += PARTS) {
+  // A turn past the last step, as in conv2d_forward_tiles.wgsl.
+  let turns = (u.depth + PARTS - 1u) / PARTS;
+  for (var turn = 0u; turn <= turns; turn++) {
+    let d0 = turn * PARTS;
     //#for l ${LA}
     var a$l = vec4f();
     if (row$l < u.rows && d0 + part$l < u.depth) { a$l = rows[fromA$l + d0 + part$l]; }
@@ -44,17 +47,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     var b$l = vec4f();
     if (column$l < u.columns && d0 + term$l < u.depth) { b$l = columns[fromB$l + d0 + term$l]; }
     //#end
+    if (turn > 0u) { multiplyPanels(&sum, tx, ty); }
     workgroupBarrier();
-    //#for q 4
     //#for l ${LA}
-    left[leftAt(item$l, part$l * 4u + $qu)] = a$l[$q];
+    storeLeft(item$l, part$l * 4u, a$l);
     //#end
     //#for l ${LB}
-    right[rightAt(place$l, term$l * 4u + $qu)] = b$l[$q];
-    //#end
+    storeRight(place$l, term$l * 4u, b$l);
     //#end
     workgroupBarrier();
-    multiplyPanels(&sum, tx, ty);
   }
   putTile(&sum, tx, ty, lane, group);
 }

@@ -174,8 +174,15 @@ class Planner {
     return positions && this.#fresh(value, { kind: 'output', position: positions[0] });
   }
 
+  /**
+   * In memory that an input needs no more. A variable's may be taken by what is assigned to it alone: moving statistics are averaged where
+   * they lie.
+   */
   #inPlace(node: Node, index: number, position: number, inputs: readonly Layout[]): Layout | undefined {
     const output = node.outputs[index];
+    const assigned = this.#assignments.filter((a) => a.value === output);
+    const isFree = ({ root, offset }: Layout): boolean => root.pinned === undefined
+      || (root.pinned.kind === 'variable' && offset === 0 && assigned.length === 1 && root.pinned.cell === assigned[0].cell);
     for (const [input, out] of node.op.inPlace?.(node.attrs) ?? []) {
       if (out !== index) continue;
       const layout = inputs[input];
@@ -184,7 +191,7 @@ class Planner {
         && storedAlike(source.dtype, output.dtype);
       const taken = node.outputs.some((v) => v !== output && this.#layouts.get(v)?.root === layout.root);
       const shared = inputs.some((other, i) => i !== input && other.root === layout.root && !sameLayout(other, layout));
-      if (!same || taken || shared || layout.root.pinned || !this.#isDead(layout.root, position)) continue;
+      if (!same || taken || shared || !isFree(layout) || !this.#isDead(layout.root, position)) continue;
       return { ...layout, shape: output.shape, dtype: output.dtype };
     }
     return undefined;

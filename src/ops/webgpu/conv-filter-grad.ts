@@ -16,8 +16,8 @@ type Attrs = ConvAttrs & { readonly filterShape: Shape };
 /** Side of the tiles by which runs are counted, whatever tile computes them. */
 const TILE = 64;
 
-/** Workgroups that a hardware adapter should have at least. */
-const ENOUGH_GROUPS = 256;
+/** Workgroups that a hardware adapter should have at least: an H200 has 132 processors, of which each wants several. */
+const ENOUGH_GROUPS = 1024;
 
 /** Pixels that a run should have at least. */
 const ENOUGH_PIXELS = 256;
@@ -149,7 +149,7 @@ function tilesLaunches({ inputs: [x, dy], outputs: [dw], scratch, attrs, feature
   const launches: WebgpuLaunch[] = [{
     adapter: 'hardware',
     shader: 'conv2d_filter_grad_tiles',
-    ...tiledProduct({ rows: filters, columns: sizeOf(dw.shape) / filters, count: runs, depth: perRun * outW, rowsAlong: 'y' }, [dy, x],
+    ...tiledProduct({ rows: filters, columns: sizeOf(dw.shape) / filters, count: runs, depth: perRun * outW, rowsAlong: 'y', mostRows: 64 }, [dy, x],
       { leftByRows: false, rightByColumns: false }, features, { VEC: vector ? 1 : 0, YVEC: yVector ? 1 : 0, ...types }),
     uniforms: runUniforms({ x, dy, dw, result }, attrs, { rows: n * outH, perRun, first: 0, last: runs, image: 0 }),
     bindings: [read(dy), read(x), write(result)],

@@ -1,7 +1,7 @@
 /** Tiles that the hardware kernels compute by matrix units (shaders/tile_matrices.wgsl), where the GPU has them and operands are float16. */
 import type { GpuFeatures, Placed, TensorType } from '../../device/types.ts';
-import type { Extent, TileChoice } from './tiles.ts';
-import { chooseAmong, tiled } from './tiles.ts';
+import type { Extent, PanelOrder, TileChoice } from './tiles.ts';
+import { chooseAmong, orderReplacements, tiled } from './tiles.ts';
 
 /** Results along rows and columns, and subgroups among which they are divided. */
 interface Tile {
@@ -11,15 +11,14 @@ interface Tile {
   readonly across: number;
 }
 
-/**
- * Small to large; a subgroup has 16x16, 32x32 or 32x64 results. At most 28 KB, with matrices of 16x16 and eight subgroups. Sizes as in
- * ggml's and CUTLASS's kernels; no GPU's has been measured.
- */
+/** Small to large; a subgroup has 16x16 to 64x64 results. At most 28 KB, with matrices of 16x16 and eight subgroups. Sizes as in ggml's and CUTLASS's. */
 const tiles: readonly Tile[] = [
   { rows: 32, columns: 32, down: 2, across: 2 },
   { rows: 64, columns: 64, down: 2, across: 2 },
   { rows: 128, columns: 64, down: 4, across: 2 },
+  { rows: 128, columns: 64, down: 2, across: 2 },
   { rows: 128, columns: 128, down: 4, across: 2 },
+  { rows: 128, columns: 128, down: 2, across: 2 },
 ];
 
 /** Steps of the sum that are staged at a time. */
@@ -27,12 +26,6 @@ const STEPS = 32;
 
 /** Threads that every adapter's workgroup may have. */
 const MOST_THREADS = 256;
-
-/** What a kernel's panels are like: whether the four values of a load follow each other along steps, or along rows and columns. */
-export interface PanelOrder {
-  readonly leftByRows: boolean;
-  readonly rightByColumns: boolean;
-}
 
 /** Whether the product of these operands is one for matrix units. */
 export function takesMatrices(features: GpuFeatures | undefined, ...operands: readonly TensorType[]): boolean {
@@ -52,7 +45,7 @@ function tiledByMatrices(
       name: `matrices ${rows}x${columns}x${STEPS}, ${down}x${across} subgroups`,
       replace: {
         ...replace, TILE: 'tile_matrices', MATRIX: 1, M, N, K, LANES: lanes, MR: rows / down / M, MC: columns / across / N,
-        LEFT_BY_ROWS: order.leftByRows ? 1 : 0, RIGHT_BY_COLUMNS: order.rightByColumns ? 1 : 0,
+        ...orderReplacements(order),
         ROWS: rows, COLUMNS: columns, STEPS, THREADS: threads, LA: (rows * STEPS) / 4 / threads, LB: (columns * STEPS) / 4 / threads,
       },
     };
@@ -64,5 +57,5 @@ export function tiledProduct(
   e: Extent, [left, right]: readonly [Placed, Placed], order: PanelOrder, features: GpuFeatures | undefined,
   replace: Readonly<Record<string, string | number>>,
 ): TileChoice {
-  return takesMatrices(features, left, right) ? tiledByMatrices(e, order, features!, replace) : tiled(e, replace, features);
+  return takesMatrices(features, left, right) ? tiledByMatrices(e, order, features!, replace) : tiled(e, order, replace, features);
 }

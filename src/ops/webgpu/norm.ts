@@ -10,14 +10,20 @@ interface NormAttrs {
   readonly fixGamma: boolean;
 }
 
-/** Rows that one thread sums, at least, and the most runs that a sum is cut into. */
-const RUN = 128;
-const MAX_SPLITS = 512;
+/**
+ * Rows that one thread sums, at least, the most runs that a sum is cut into, and threads of a workgroup that adds up a channel's (0: one
+ * thread does). Hardware wants hundreds of thousands of threads, software a few.
+ */
+const cuts = {
+  software: { run: 128, splits: 512, lanes: 0 },
+  hardware: { run: 32, splits: 8192, lanes: 64 },
+} as const;
+type Adapter = keyof typeof cuts;
 
-function splitsOf(x: TensorType): { rows: number; channels: number; run: number; splits: number } {
+function splitsOf(x: TensorType, adapter: Adapter): { rows: number; channels: number; run: number; splits: number } {
   const channels = x.shape[x.shape.length - 1];
   const rows = sizeOf(x.shape) / channels;
-  const run = Math.ceil(rows / Math.min(MAX_SPLITS, Math.max(1, Math.ceil(rows / RUN))));
+  const run = Math.ceil(rows / Math.min(cuts[adapter].splits, Math.max(1, Math.ceil(rows / cuts[adapter].run))));
   return { rows, channels, run, splits: Math.ceil(rows / run) };
 }
 
@@ -40,19 +46,18 @@ const canBeVector = (values: readonly (Placed | undefined)[]): boolean => values
 
 /** How a launch reads what it is given: software adapters through textures where they can, hardware from buffers. */
 interface Reading {
-  readonly adapter?: 'software' | 'hardware';
+  readonly adapter: Adapter;
   readonly load: typeof read;
   /** Rows that are covered: all, or as many as go through textures at a time. */
-  readonly window?: readonly [first: number, count: number];
+  readonly window: readonly [first: number, count: number];
 }
 
 /** A launch over elements or channels of `shape`, vectors of four where all that lie in it allow it. */
 function normLaunch(
   shader: string, shape: TensorType, roles: Roles, flags: Flags, threads: 'elements' | 'runs' | 'channels',
-  bindings: WebgpuLaunch['bindings'], replace: Readonly<Record<string, string | number>> = {}, vector = canBeVector(Object.values(roles)),
-  { adapter, load, window: [first, count] = [0, splitsOf(shape).rows] }: Reading = { load: read },
+  bindings: WebgpuLaunch['bindings'], replace: Readonly<Record<string, string | number>>, vector: boolean, { adapter, load, window: [first, count] }: Reading,
 ): WebgpuLaunch {
-  const { rows, channels, run, splits } = splitsOf(shape);
+  const { rows, channels, run, splits } = splitsOf(shape, adapter);
   const unit = vector ? 4 : 1;
   const at = (v: Placed | undefined): number => (v === undefined ? 0 : boundOffset(v) / unit);
   const stride = (v: Placed | undefined): number => (v === undefined ? 0 : v.stride / unit);
@@ -60,7 +65,8 @@ function normLaunch(
   const T = vector ? 'vec4f' : 'f32';
   const typeOf = (v: Placed | undefined): string => (v === undefined ? T : storageType(v, vector));
   const { x, dy, y, mean, variance, gamma, beta } = roles;
-  const launch: WebgpuLaunch = {
+  return {
+    adapter,
     shader,
     replace: {
       T, MASK: vector ? 'vec4<bool>' : 'bool', XT: typeOf(x), DYT: typeOf(dy), YT: typeOf(y), TEX: load === texture ? 1 : 0, ...replace,
@@ -71,18 +77,26 @@ function normLaunch(
       count, first / run,
     ],
     bindings,
-    grid: linearGrid(threads === 'elements' ? count * c : threads === 'runs' ? c * Math.ceil(count / run) : c),
+    grid: linearGrid(threads === 'elements' ? count * c : threads === 'runs' ? c * Math.ceil(count / run) : c * Math.max(1, cuts[adapter].lanes)),
     label: shader,
   };
-  return adapter === undefined ? launch : { ...launch, adapter };
+}
+
+/** What adds up all runs of each channel: by one thread, or by a workgroup. */
+function combineLaunches(
+  shader: string, shape: TensorType, roles: Roles, flags: Flags, bindings: WebgpuLaunch['bindings'], vector: boolean,
+): WebgpuLaunch[] {
+  return (['software', 'hardware'] as const).map((adapter) =>
+    normLaunch(shader, shape, roles, flags, 'channels', bindings, { LANES: cuts[adapter].lanes }, vector,
+      { adapter, load: read, window: [0, splitsOf(shape, adapter).rows] }));
 }
 
 /**
  * The launches of `make` for both kinds of adapter. What a software adapter reads through textures it takes in windows of whole runs of
  * rows, so that each value in `whole` keeps to TEXTURE_BYTES.
  */
-function perAdapter(vector: boolean, whole: readonly Placed[], make: (reading: Required<Reading>) => WebgpuLaunch): WebgpuLaunch[] {
-  const { rows, run } = splitsOf(whole[0]);
+function perAdapter(vector: boolean, whole: readonly Placed[], make: (reading: Reading) => WebgpuLaunch): WebgpuLaunch[] {
+  const { rows, run } = splitsOf(whole[0], 'software');
   const load = loadOf(vector, ...whole);
   const rowBytes = 4 * Math.max(...whole.map((v) => v.stride));
   const step = load === texture ? run * Math.max(1, Math.floor(TEXTURE_BYTES / rowBytes / run)) : rows;
@@ -95,7 +109,7 @@ function perAdapter(vector: boolean, whole: readonly Placed[], make: (reading: R
 
 /** Bytes for two partial results of every run. */
 export function statisticsScratch(x: TensorType): number {
-  const { channels, splits } = splitsOf(x);
+  const { channels, splits } = splitsOf(x, 'hardware');
   return 8 * channels * splits;
 }
 
@@ -109,7 +123,7 @@ export function statisticsLaunches(x: Placed, mean: Placed, variance: Placed, sc
       const part = rowsOf(x, ...reading.window);
       return normLaunch('norm_stats', x, { ...roles, x: part }, {}, 'runs', [reading.load(part), write(scratch)], {}, vector, reading);
     }),
-    normLaunch('norm_combine', x, roles, {}, 'channels', [read(scratch), write(mean), write(variance)]),
+    ...combineLaunches('norm_combine', x, roles, {}, [read(scratch), write(mean), write(variance)], vector),
   ];
 }
 
@@ -161,8 +175,8 @@ function gradient(relu: boolean, frozen: boolean): Lowering<NormAttrs, WebgpuLau
           const bindings = [...[grads, from, mean, variance, gamma, beta].map((v) => reading.load(v)), write(partial)];
           return normLaunch('norm_grad_sums', x, { ...inputs, dy: grads, x: from }, flags, 'runs', bindings, {}, vector, reading);
         }),
-        normLaunch('norm_grad_combine', x, { gamma: dgamma, beta: dbeta }, flags, 'channels',
-          [read(partial), write(sums), write(dgamma), write(dbeta)], {}, vector),
+        ...combineLaunches('norm_grad_combine', x, { gamma: dgamma, beta: dbeta }, flags,
+          [read(partial), write(sums), write(dgamma), write(dbeta)], vector),
         ...perAdapter(vector, [dy, x], (reading) => {
           const { load, window } = reading;
           const [grads, from, to] = [dy, x, dx].map((v) => rowsOf(v, ...window));

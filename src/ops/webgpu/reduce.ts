@@ -18,8 +18,8 @@ const combines: Readonly<Record<Combine, { readonly start: string; readonly comb
 };
 
 /** Terms below which a reduction stays in one run, and the most runs one is cut into. */
-const RUN = 256;
-const MAX_SPLITS = 1024;
+const RUN = 64;
+const MAX_SPLITS = 4096;
 
 export function splitsOf(count: number): number {
   return Math.min(MAX_SPLITS, Math.max(1, Math.ceil(count / RUN)));
@@ -96,7 +96,8 @@ export function reduceLaunches(
     grid: linearGrid(n),
     label,
   };
-  return [first, second];
+  // On hardware one thread after another would wait for memory so many times.
+  return [first, { ...second, adapter: 'software' }, { ...second, adapter: 'hardware', shader: 'reduce_runs', grid: linearGrid(64 * n) }];
 }
 
 /** Bytes of the partial results. */

@@ -34,7 +34,18 @@ export interface Extent {
   readonly depth: number;
   /** Rows of the product lie along the grid's x (default) or y. */
   readonly rowsAlong?: 'x' | 'y';
+  /** Of the default tile. */
+  readonly mostRows?: number;
 }
+
+/** What a kernel's panels are like: whether the four values of a load follow each other along steps, or along rows and columns. */
+export interface PanelOrder {
+  readonly leftByRows: boolean;
+  readonly rightByColumns: boolean;
+}
+
+export const orderReplacements = ({ leftByRows, rightByColumns }: PanelOrder): Record<string, number> =>
+  ({ LEFT_BY_ROWS: leftByRows ? 1 : 0, RIGHT_BY_COLUMNS: rightByColumns ? 1 : 0 });
 
 export type TileChoice = Pick<WebgpuLaunch, 'grid' | 'replace' | 'variants' | 'tuning'>;
 
@@ -56,7 +67,7 @@ const powerOfTwo = (n: number): number => Math.round(Math.log2(Math.max(1, n)));
  */
 export function chooseAmong<T extends Size>(e: Extent, choices: readonly T[], kernelOf: (tile: T) => Kernel): TileChoice {
   const groupsOf = (t: Size): number => Math.ceil(e.rows / t.rows) * Math.ceil(e.columns / t.columns) * e.count;
-  const fits = (t: Size): boolean => groupsOf(t) >= ENOUGH_GROUPS && e.rows > t.rows / 2 && e.columns > t.columns / 2;
+  const fits = (t: Size): boolean => t.rows <= (e.mostRows ?? Infinity) && groupsOf(t) >= ENOUGH_GROUPS && e.rows > t.rows / 2 && e.columns > t.columns / 2;
   const sized = (rows: number, columns: number): T | undefined => choices.find((t) => t.rows === rows && t.columns === columns);
   const [large, medium, small] = [sized(128, 64), sized(64, 64), choices[0]];
   const first = [large, medium].find((t) => t !== undefined && fits(t)) ??
@@ -72,16 +83,18 @@ export function chooseAmong<T extends Size>(e: Extent, choices: readonly T[], ke
 }
 
 /** Tiles that are added up in registers, by any adapter's kernels; `features` offers more of equal bits. */
-export function tiled(e: Extent, replace: Readonly<Record<string, string | number>>, { subgroup }: GpuFeatures = {}): TileChoice {
-  // Threads of a subgroup load the values of their rows, one each.
+export function tiled(
+  e: Extent, order: PanelOrder, replace: Readonly<Record<string, string | number>>, { subgroup }: GpuFeatures = {},
+): TileChoice {
+  // Threads of a subgroup load the values of their rows, a vector each.
   const exchanged = subgroup === undefined ? [] : shared.filter((t) => t.threadRows <= subgroup).map((t) => ({ ...t, share: subgroup }));
   return chooseAmong(e, [...tiles.map((t) => ({ ...t, share: 0 })), ...exchanged], (t) => {
     const threads = (t.rows / t.threadRows) * (t.columns / t.threadColumns);
     return {
       name: `${t.rows}x${t.columns}x${t.steps}, ${t.threadRows}x${t.threadColumns} a thread${t.share > 0 ? ', subgroups' : ''}`,
       replace: {
-        ...replace, TILE: 'tile_registers', MATRIX: 0,
-        ROWS: t.rows, COLUMNS: t.columns, STEPS: t.steps, THREADS: threads, RM: t.threadRows, NQ: t.threadColumns / 4,
+        ...replace, TILE: 'tile_registers', MATRIX: 0, ...orderReplacements(order),
+        ROWS: t.rows, COLUMNS: t.columns, STEPS: t.steps, THREADS: threads, MI: t.threadRows / 4, NQ: t.threadColumns / 4,
         LA: (t.rows * t.steps) / 4 / threads, LB: (t.columns * t.steps) / 4 / threads, SHARE: t.share,
       },
     };

@@ -13,8 +13,13 @@ import type { ConvWork } from '../support/winograd.ts';
 import { filtersBeforeStatistics, minimalWork } from '../support/winograd.ts';
 import { tiled } from './tiles.ts';
 
-/** Bytes of transformed blocks, on both sides of the products, that are in scratch at a time: larger images take several passes. */
-const PASS_BYTES = 8 * 1024 * 1024;
+/**
+ * Bytes of transformed blocks, on both sides of the products, that are in scratch at a time: larger images take several passes. As much as
+ * the caches hold, of a processor and of a GPU, which also needs that much to be busy.
+ */
+const PASS_BYTES = { software: 8 * 1024 * 1024, hardware: 64 * 1024 * 1024 } as const;
+type Adapter = keyof typeof PASS_BYTES;
+const adapters = ['software', 'hardware'] as const;
 /** Blocks of a pass are a multiple of what a workgroup takes. */
 const PASS_BLOCKS = 64;
 /** What every adapter can bind: transformed filters of 1024 to 1024 channels by F(4x4) are 151 MB, direct convolution binds a quarter. */
@@ -42,7 +47,7 @@ export interface Plan {
   readonly all: number;
   readonly down: number;
   readonly across: number;
-  readonly perPass: number;
+  readonly perPass: Readonly<Record<Adapter, number>>;
   /** The filter's channels in and out. */
   readonly c: number;
   readonly k: number;
@@ -89,20 +94,22 @@ export function winogradPlan({ tiled, filter, attrs: { stride, dilation } }: Siz
   const across = ceil(w, method.tile);
   const all = n * down * across;
   if (!pays(method, all, n * h * w, c, k)) return undefined;
-  const fits = Math.floor(PASS_BYTES / (4 * planes * (c + k)) / PASS_BLOCKS) * PASS_BLOCKS;
-  const perPass = Math.min(Math.max(PASS_BLOCKS, fits), ceil(all, 4) * 4);
-  if (4 * planes * Math.max(c * k, perPass * Math.max(c, k)) > BINDING_BYTES) return undefined;
+  const within = (bytes: number): number =>
+    Math.min(Math.max(PASS_BLOCKS, Math.floor(bytes / (4 * planes * (c + k)) / PASS_BLOCKS) * PASS_BLOCKS), ceil(all, 4) * 4);
+  const perPass = { software: within(PASS_BYTES.software), hardware: within(PASS_BYTES.hardware) };
+  if (4 * planes * Math.max(c * k, perPass.hardware * Math.max(c, k)) > BINDING_BYTES) return undefined;
   return { planes, transforms: { M: method.tile, N: method.tile + 2 }, all, down, across, perPass, c, k };
 }
 
 /** Bytes of transformed filters, inputs and products of a convolution or its input gradient. */
 export function winogradScratch({ planes, perPass, c, k }: Plan): number[] {
-  return [k * c, perPass * Math.max(c, k), perPass * Math.max(c, k)].map((elements) => 4 * planes * elements);
+  const blocks = perPass.hardware * Math.max(c, k);
+  return [k * c, blocks, blocks].map((elements) => 4 * planes * elements);
 }
 
 /** Bytes of transformed inputs, gradients and sums of a filter gradient. */
 export function winogradFilterGradScratch({ planes, perPass, c, k }: Plan): number[] {
-  return [perPass * c, perPass * k, k * c].map((elements) => 4 * planes * elements);
+  return [perPass.hardware * c, perPass.hardware * k, k * c].map((elements) => 4 * planes * elements);
 }
 
 /** The method and its FLOP, in any direction. */
@@ -114,11 +121,18 @@ interface Pass extends Plan {
   readonly count: number;
 }
 
-function passesOf(plan: Plan): Pass[] {
-  return Array.from({ length: ceil(plan.all, plan.perPass) }, (_, i) => {
-    const first = i * plan.perPass;
-    return { ...plan, first, count: Math.min(plan.perPass, ceil(plan.all - first, 4) * 4) };
+function passesOf(plan: Plan, adapter: Adapter): Pass[] {
+  const perPass = plan.perPass[adapter];
+  return Array.from({ length: ceil(plan.all, perPass) }, (_, i) => {
+    const first = i * perPass;
+    return { ...plan, first, count: Math.min(perPass, ceil(plan.all - first, 4) * 4) };
   });
+}
+
+/** What `make` makes of passes for both kinds of adapter: each takes its own ones. */
+function perPasses(plan: Plan, make: (pass: Pass, perPass: number) => WebgpuLaunch[]): WebgpuLaunch[] {
+  return adapters.flatMap((adapter) => passesOf(plan, adapter)
+    .flatMap((pass) => make(pass, plan.perPass[adapter]).filter((launch) => launch.adapter === adapter)));
 }
 
 /** How the transforms of one kind of adapter take what they see: elements from buffers, or four channels through textures. */
@@ -240,7 +254,7 @@ function products(
     },
     {
       ...launch(left, right, read), adapter: 'hardware', shader: 'winograd_products_tiles',
-      ...tiled({ rows: left.items, columns: right.items, count: planes, depth }, {}),
+      ...tiled({ rows: left.items, columns: right.items, count: planes, depth }, { leftByRows: true, rightByColumns: true }, {}),
     },
   ];
 }
@@ -278,10 +292,10 @@ export function winogradLaunches(parts: ConvolutionParts): WebgpuLaunch[] {
     grid: linearGrid((filters * channels) / by.unit),
     label: `${label}: transform filter`,
   }));
-  for (const pass of passesOf(plan)) {
+  launches.push(...perPasses(plan, (pass) => {
     // Blocks that only fill up the pass have no pixels.
     const [seen, image] = seenBy({ ...pass, count: Math.min(pass.count, plan.all - pass.first) }, output);
-    launches.push(
+    return [
       ...imageTransform('winograd_input', pass, { image: input, padding, steps: [depth, 1, pass.count * depth] }, v, `${label}: transform input`),
       ...products({ scratch: v, items: pass.count, step: width }, { scratch: u, items: width, step: 1 }, plan.planes, depth, depth, m,
         pass.count * width, false, label),
@@ -293,8 +307,8 @@ export function winogradLaunches(parts: ConvolutionParts): WebgpuLaunch[] {
         grid: linearGrid((seen.count * width) / by.unit),
         label: `${label}: transform output`,
       })),
-    );
-  }
+    ];
+  }));
   return launches;
 }
 
@@ -302,12 +316,12 @@ export function winogradLaunches(parts: ConvolutionParts): WebgpuLaunch[] {
 export function winogradFilterGrad(
   plan: Plan, x: Placed, dy: Placed, dw: Placed, scratch: readonly Scratch[], attrs: ConvAttrs,
 ): WebgpuLaunch[] {
-  const { k: filters, c: channels, perPass } = plan;
+  const { k: filters, c: channels } = plan;
   const [v, w, s] = scratch;
   const label = 'conv2dFilterGrad';
   const sums: Steps = [channels, 1, filters * channels];
   return [
-    ...passesOf(plan).flatMap((pass) => [
+    ...perPasses(plan, (pass, perPass) => [
       ...imageTransform('winograd_input', pass,
         { image: x, padding: [attrs.padding[0], attrs.padding[2]], steps: [1, perPass, perPass * channels] }, v, `${label}: transform input`),
       ...imageTransform('winograd_gradient', pass, { image: dy, steps: [1, perPass, perPass * filters] }, w, `${label}: transform gradient`),
