@@ -60,6 +60,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var sum = Tile();
   let first = (u.firstRow + group.z * u.runRows) * u.outW;
   let end = min(u.firstRow + (group.z + 1u) * u.runRows, u.rows) * u.outW;
+  // Where this thread's pixels of x lie, and how far apart those of one turn and the next do: divisions in the loop would take longer than
+  // the products of matrix units.
+  let aheadX = STEPS % u.outW;
+  let aheadY = (STEPS / u.outW) % u.outH;
+  let aheadImages = STEPS / u.outW / u.outH;
+  //#for l ${LB}
+  var px$l = (first + stepB$l) % u.outW;
+  var py$l = ((first + stepB$l) / u.outW) % u.outH;
+  var image$l = (first + stepB$l) / u.outW / u.outH;
+  //#end
   // A turn past the last step, as in conv2d_forward_tiles.wgsl.
   let turns = select(0u, (end - first + STEPS - 1u) / STEPS, end > first);
   for (var turn = 0u; turn <= turns; turn++) {
@@ -80,22 +90,27 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     //#for l ${LB}
     var b$l = Panel4();
     {
-      let p = p0 + stepB$l;
-      let row = p / u.outW;
-      let ox = (p - row * u.outW) * u.strideW;
-      let oy = (row % u.outH) * u.strideH;
-      let image = (row / u.outH) * u.inH;
+      let ox = px$l * u.strideW;
+      let oy = py$l * u.strideH;
+      let image = image$l * u.inH;
       //#if ${VEC}
-      if (p < end && inColumns$l && oy + fy$l < u.inH && ox + fx$l < u.inW) {
+      if (p0 + stepB$l < end && inColumns$l && oy + fy$l < u.inH && ox + fx$l < u.inW) {
         b$l = Panel4(x[(((image + oy + fy$l) * u.inW + ox + fx$l) * u.xStride + c$l) / 4u]);
       }
       //#else
       //#for q 4
-      if (p < end && inColumns$l_$q && oy + fy$l_$q < u.inH && ox + fx$l_$q < u.inW) {
+      if (p0 + stepB$l < end && inColumns$l_$q && oy + fy$l_$q < u.inH && ox + fx$l_$q < u.inW) {
         b$l[$q] = Panel(x[((image + oy + fy$l_$q) * u.inW + ox + fx$l_$q) * u.xStride + c$l_$q]);
       }
       //#end
       //#end
+      px$l += aheadX;
+      let nextRow = px$l >= u.outW;
+      px$l -= select(0u, u.outW, nextRow);
+      py$l += aheadY + select(0u, 1u, nextRow);
+      let nextImage = py$l >= u.outH;
+      py$l -= select(0u, u.outH, nextImage);
+      image$l += aheadImages + select(0u, 1u, nextImage);
     }
     //#end
     if (turn > 0u) { multiplyPanels(&sum, tx, ty); }

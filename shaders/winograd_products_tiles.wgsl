@@ -1,5 +1,4 @@
-// out[e][i][j] = sum over d of rows[e][i][d] * columns[e][j][d], plus what is there with `accumulate`: the products of minimal filtering,
-// one plane e for each place of the square. d is contiguous, in steps of four.
+// out[e][i][j] = sum over d of rows[e][i][d] * columns[e][j][d]: the products of minimal filtering, one plane e for each place of the square. d is contiguous, in steps of four.
 // For hardware adapters: a workgroup computes ROWS rows x COLUMNS columns of a plane (tile.wgsl), with panels of STEPS terms of the sum
 // staged in workgroup memory. Grid: ceil(rows / ROWS), ceil(columns / COLUMNS), planes.
 // Source: batched GEMM as in Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; tiles as conv2d_forward_tiles.wgsl.
@@ -14,7 +13,7 @@ fn put(group: vec3u, row: u32, column: u32, value: f32) {
   let j = group.y * COLUMNS + column;
   if (i >= u.rows || j >= u.columns) { return; }
   let at = group.z * u.plane + i * u.rowStep + j * u.columnStep;
-  if (u.accumulate != 0u) { out[at] += value; } else { out[at] = value; }
+  out[at] = value;
 }
 
 @compute @workgroup_size(${THREADS})

@@ -113,9 +113,9 @@ function contestant(name: string, gpu: GpuJs, kernel: GpuKernel, values: readonl
   let last: Float32Array | undefined;
   return {
     name,
-    run: (times) => timed(times, async () => {
+    run: (times, queued) => timed(times, async () => {
       last = await kernel(...values);
-    }),
+    }, queued),
     result: async () => [last!],
     async dispose() {
       kernel.destroy();

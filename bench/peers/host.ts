@@ -26,7 +26,7 @@ async function answer(request: HostRequest): Promise<HostAnswer> {
       contestant = entered;
       return {};
     }
-    case 'run': return { milliseconds: await contestant!.run(request.times) };
+    case 'run': return { milliseconds: await contestant!.run(request.times, request.queued) };
     case 'result': return { results: await contestant!.result() };
     case 'facts': return { facts: await contestant!.facts?.() };
     case 'leave': {

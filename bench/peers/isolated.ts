@@ -17,7 +17,7 @@ export interface PeerModule<Options = never> {
 export type HostRequest =
   | { readonly call: 'open' | 'result' | 'facts' | 'leave' }
   | { readonly call: 'enter'; readonly problem: Problem; readonly inputs: readonly HostData[] }
-  | { readonly call: 'run'; readonly times: number };
+  | { readonly call: 'run'; readonly times: number; readonly queued?: number | undefined };
 
 export interface HostAnswer extends Partial<Omit<Engine, 'enter'>> {
   readonly error?: string;
@@ -62,7 +62,7 @@ export async function isolated(name: string, file: URL, options: object): Promis
       if (absent !== undefined) return { absent };
       return {
         name: peer.name,
-        run: async (times) => (await ask({ call: 'run', times })).milliseconds!,
+        run: async (times, queued) => (await ask({ call: 'run', times, queued })).milliseconds!,
         result: async () => (await ask({ call: 'result' })).results!,
         facts: async () => (await ask({ call: 'facts' })).facts ?? {},
         dispose: async () => void (host.running && await ask({ call: 'leave' })),

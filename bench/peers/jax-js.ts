@@ -61,11 +61,11 @@ export async function open(): Promise<Engine | AbsentPeer> {
       let last: JaxArray | undefined;
       return {
         name,
-        run: (times) => timed(times, async () => {
+        run: (times, queued) => timed(times, async () => {
           last?.dispose();
           last = run(...inputs.map((x) => x.ref));
           await last.blockUntilReady();
-        }),
+        }, queued),
         result: async () => [layout(await last!.ref.data())],
         dispose() {
           for (const x of [...inputs, last]) x?.dispose();

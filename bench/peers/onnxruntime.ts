@@ -50,9 +50,9 @@ export async function open({ threads }: { threads: number }): Promise<Engine | A
       let last: OrtTensor | undefined;
       return {
         name,
-        run: (times) => timed(times, async () => {
+        run: (times, queued) => timed(times, async () => {
           last = (await session.run(tensors)).y;
-        }),
+        }, queued),
         result: async () => [layout(last!.data)],
         dispose: () => session.release(),
       } satisfies Contestant;

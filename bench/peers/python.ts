@@ -19,15 +19,17 @@ interface Mode {
   readonly threads: number;
   /** The script's arguments. */
   readonly arguments: readonly string[];
-  /** Steps alone. */
-  readonly steps?: true;
+  /** What it competes in; all where absent. */
+  readonly ops?: readonly string[];
 }
 
-/** PyTorch on NVIDIA's GPUs, by cuDNN. */
+const kernels = ['matmul', 'conv2d', 'conv2dInputGrad', 'conv2dFilterGrad'];
+
+/** PyTorch on NVIDIA's GPUs, by cuDNN. Its steps as CUDA graphs, which begin sooner than eager ones and compute the same. */
 const cuda: readonly Mode[] = [
-  { name: 'cuda', beside: 'webgpu', threads: 1, arguments: ['cuda', 'float32', 'eager'] },
-  ...(['float32', 'tf32', 'bfloat16'] as const).map((precision): Mode => ({
-    name: `cuda, graph${precision === 'float32' ? '' : `, ${precision}`}`, beside: 'webgpu', threads: 1, arguments: ['cuda', precision, 'graph'], steps: true,
+  { name: 'cuda', beside: 'webgpu', threads: 1, arguments: ['cuda', 'float32', 'eager'], ops: kernels },
+  ...(['bfloat16', 'tf32', 'float32'] as const).map((precision): Mode => ({
+    name: `cuda, graph${precision === 'float32' ? '' : `, ${precision}`}`, beside: 'webgpu', threads: 1, arguments: ['cuda', precision, 'graph'], ops: ['step'],
   })),
 ];
 
@@ -76,7 +78,7 @@ interface Answer {
   readonly losses?: number[];
 }
 
-async function openPeer(interpreter: string, script: string, { name: mode, beside, threads, arguments: given, steps }: Mode): Promise<Peer> {
+async function openPeer(interpreter: string, script: string, { name: mode, beside, threads, arguments: given, ops = [...kernels, 'step'] }: Mode): Promise<Peer> {
   const env = { ...process.env, OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) };
   const path = fileURLToPath(new URL(`python/${script}`, import.meta.url));
   const start = (): ReturnType<typeof spawn> => spawn(interpreter, [path, ...given], { stdio: 'pipe', env });
@@ -90,7 +92,6 @@ async function openPeer(interpreter: string, script: string, { name: mode, besid
     throw error;
   }
   const name = `${hello.name}, ${mode}`;
-  const ops = steps ? ['step'] : ['matmul', 'conv2d', 'conv2dInputGrad', 'conv2dFilterGrad', 'step'];
   return {
     name, beside, ops, slowness: 2, versions: { ...hello.versions, threads },
     async enter(problem, values) {
@@ -99,7 +100,7 @@ async function openPeer(interpreter: string, script: string, { name: mode, besid
       const step = problem.kind === 'step';
       return {
         name,
-        run: async (times) => (await server.ask({ call: 'run', times })).milliseconds,
+        run: async (times, queued = 1) => (await server.ask({ call: 'run', times, queued })).milliseconds,
         async result() {
           const { losses, data } = await server.ask({ call: 'result' });
           const bytes = Buffer.from(data ?? '', 'base64');

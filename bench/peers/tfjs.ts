@@ -58,11 +58,10 @@ export function tfContestant(
   let last: TfTensor | undefined;
   return {
     name,
-    run: (times) => timed(times, async () => {
+    run: (times, queued) => timed(times, () => {
       last?.dispose();
       last = compute();
-      await flush(last);
-    }),
+    }, queued, () => flush(last!)),
     result: async () => [layout(await last!.data())],
     dispose() {
       for (const t of [...inputs, last]) t?.dispose();

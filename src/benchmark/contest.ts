@@ -9,6 +9,8 @@ export interface ContestOptions {
   readonly runs: number;
   /** Runs before the check of results. */
   readonly warmUps: number;
+  /** How many are begun before one waits for the last of them, default 1: a GPU is asked for the next while it computes, as training does. */
+  readonly queued?: number;
   /** Seconds that one contestant may take in all; slow ones make fewer runs, and those that can be abandoned none past it. */
   readonly limit: number;
   readonly signal?: AbortSignal;
@@ -32,13 +34,14 @@ export interface Check {
 /** Bytes of results that are held for `among`; who comes after is checked by itself alone. */
 const HELD = 1 << 30;
 
-/** Milliseconds of each of so many runs, one after another. */
-export async function timed(times: number, run: () => Promise<void> | void): Promise<number[]> {
+/** Milliseconds of a run, so many times: each of `queued` runs in a row, after which `finish` waits for the last. */
+export async function timed(times: number, run: () => Promise<void> | void, queued = 1, finish?: () => Promise<void>): Promise<number[]> {
   const milliseconds: number[] = [];
   for (let i = 0; i < times; i++) {
     const start = performance.now();
-    await run();
-    milliseconds.push(performance.now() - start);
+    for (let n = 0; n < queued; n++) await run();
+    await finish?.();
+    milliseconds.push((performance.now() - start) / queued);
   }
   return milliseconds;
 }
@@ -135,8 +138,8 @@ class Attempt {
 
   /** Its results, where they are the problem's and right. */
   async warmUp(check: ResultCheck): Promise<Outcome['results'] | undefined> {
-    const { warmUps, runs, limit } = this.#options;
-    for (let i = 0; i < warmUps && this.#end === undefined; i++) await this.#run(1);
+    const { warmUps, runs, limit, queued = 1 } = this.#options;
+    for (let i = 0; i < warmUps && this.#end === undefined; i++) await this.#run(1, 1);
     const results = await this.#held(() => this.#contestant.result());
     if (results === undefined) return undefined;
     try {
@@ -145,7 +148,7 @@ class Attempt {
       this.#end = { failed: firstLine(error) };
       return undefined;
     }
-    this.#runs = runsWithin({ runs, limit: limit - this.#spent / 1000 }, this.#last!);
+    this.#runs = runsWithin({ runs, limit: limit - this.#spent / 1000 }, this.#last! * queued);
     return this.#contestant.yardstick ? undefined : results;
   }
 
@@ -153,7 +156,7 @@ class Attempt {
   async turn(): Promise<boolean> {
     const times = Math.min(TURN, this.#runs - this.#milliseconds.length);
     if (times <= 0 || this.#end !== undefined) return false;
-    this.#milliseconds.push(...await this.#run(times));
+    this.#milliseconds.push(...await this.#run(times, this.#options.queued ?? 1));
     return this.#end === undefined && this.#milliseconds.length < this.#runs;
   }
 
@@ -165,8 +168,8 @@ class Attempt {
     return { contestant, milliseconds: this.#milliseconds, facts };
   }
 
-  async #run(times: number): Promise<number[]> {
-    const milliseconds = await this.#held(() => this.#contestant.run(times)) ?? [];
+  async #run(times: number, queued: number): Promise<number[]> {
+    const milliseconds = await this.#held(() => this.#contestant.run(times, queued)) ?? [];
     const wrong = milliseconds.find((ms) => !(ms >= 0));
     if (wrong !== undefined) this.#end = { failed: `a run took ${wrong} ms` };
     this.#last = milliseconds.at(-1) ?? this.#last;

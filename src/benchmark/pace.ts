@@ -9,6 +9,8 @@ export interface RowWork {
   readonly least: number;
   /** Runs, counted or not. */
   readonly runs: number;
+  /** How many of them in a row. */
+  readonly queued: number;
   /** Seconds that a contestant may take. */
   readonly limit: number;
 }

@@ -14,7 +14,15 @@ export interface ProbeOptions {
   readonly processor?: { readonly clock: number; readonly threads: number };
   /** GHz of the fastest clock that was seen so far, by fewer threads. */
   readonly fastest?: number;
+  /** A GPU: its clock rises while it works, and a launch is over in less time than the wait for it takes. */
+  readonly hardware?: boolean;
+  /** GFLOP/s of the vendor's own product of matrices in this run, which a peak must reach nearly. */
+  readonly vendor?: number | undefined;
 }
+
+/** On a GPU: launches of a probe in a row, and seconds that it works before it is measured. */
+const ROW = 16;
+const RISE_SECONDS = 0.3;
 
 interface Kernel {
   readonly what: string;
@@ -58,6 +66,13 @@ const REGIONS = { clock: 1, multiplyAdd: 2, read: 3 } as const;
 const PERIOD = { cpu: 4099, webgpu: 4096 } as const;
 const periodic = (i: number, kind: keyof typeof PERIOD): number => 1 + i % PERIOD[kind];
 
+function repeated(length: number, kind: keyof typeof PERIOD): Float32Array<ArrayBuffer> {
+  const values = Float32Array.from({ length: Math.min(length, PERIOD[kind]) }, (_, i) => periodic(i, kind));
+  const all = new Float32Array(length);
+  for (let at = 0; at < length; at += values.length) all.set(values.subarray(0, length - at), at);
+  return all;
+}
+
 /** Operands of the cpu's multiply-adds: four rows', then two columns' values, a vector each. */
 const operands = Float32Array.from({ length: 24 }, (_, i) => 1 / (1 + i));
 
@@ -72,26 +87,25 @@ export async function probe(device: Device, threads: number, options: ProbeOptio
   const [from, to, out] = held.map((buffer): Placed =>
     ({ shape: [buffer.bytes / 4], dtype: 'float32', buffer, offset: 0, rows: 1, channels: buffer.bytes / 4, stride: buffer.bytes / 4 }));
   // Memory is there only when it was written: a page that never was is read from one that is all zeros.
-  const source = Float32Array.from({ length: bytes / 4 }, (_, i) => periodic(i, device.kind === 'cpu' ? 'cpu' : 'webgpu'));
+  const source = repeated(bytes / 4, device.kind === 'cpu' ? 'cpu' : 'webgpu');
   device.write(from.buffer, 0, source);
   device.write(to.buffer, 0, new Float32Array(bytes / 4).fill(-1));
   device.write(out.buffer, 0, new Float32Array(out.buffer.bytes / 4).fill(-1));
   device.write(out.buffer, 0, operands);
   try {
     const memory: Memory = { from, to, out, bytes };
-    const kernels = device.kind === 'cpu' ? cpuKernels(device, threads, memory, source) : webgpuKernels(memory, source);
+    const kernels = device.kind === 'cpu' ? cpuKernels(device, threads, memory, source) : webgpuKernels(memory, source, options.hardware === true);
+    const inRow = options.hardware ? ROW : 1;
     const probes: Probe[] = [];
     for (const { what, unit, launch, work, leaves } of kernels) {
-      const executable = await device.build([{ launch, node: `probe ${what}`, flop: 0 }]);
-      const run = (times: number): Promise<number[]> => timed(times, async () => {
-        await executable.run();
-        await device.synchronize();
-      });
-      await run(2);
+      const executable = await device.build(Array.from({ length: inRow }, () => ({ launch, node: `probe ${what}`, flop: 0 })));
+      const run = (times: number): Promise<number[]> => timed(times, () => executable.run(), 1, () => device.synchronize());
+      const until = performance.now() + 1000 * (options.hardware ? RISE_SECONDS : 0);
+      do await run(2); while (performance.now() < until);
       const milliseconds = await run(options.runs);
       executable.dispose();
       for (const left of leaves) await verify(device, what, left);
-      probes.push({ device: device.name, what, unit, value: work / (Math.min(...milliseconds) / 1000), milliseconds });
+      probes.push({ device: device.name, what, unit, value: inRow * work / (Math.min(...milliseconds) / 1000), milliseconds });
     }
     return judge(device, threads, probes, options);
   } finally {
@@ -157,8 +171,8 @@ function copied({ buffer }: Placed, source: Float32Array<ArrayBuffer>, bytes: nu
 /** Vectors that a workgroup of probe_stream.wgsl has, and its threads. */
 const STREAM = { vectors: 1024, threads: 64 } as const;
 
-function webgpuKernels({ from, to, out, bytes }: Memory, source: Float32Array<ArrayBuffer>): Kernel[] {
-  const rounds = 4096;
+function webgpuKernels({ from, to, out, bytes }: Memory, source: Float32Array<ArrayBuffer>, hardware: boolean): Kernel[] {
+  const rounds = hardware ? 32768 : 4096;
   const threads = REGION / 4;
   const vectors = bytes / 16;
   const region = (place: number): Placed => ({ ...out, offset: place * REGION / 4, channels: REGION / 4, stride: REGION / 4, shape: [REGION / 4] });
@@ -210,13 +224,16 @@ const WASM_LANES = 4;
 /** Many cores run slower than one, but not by more than this: else something else had them, and no share of such a clock tells. */
 const ALONE = 0.75;
 
-function judge(device: Device, threads: number, probes: readonly Probe[], { processor, fastest = 0 }: ProbeOptions): Probe[] {
+function judge(device: Device, threads: number, probes: readonly Probe[], { processor, fastest = 0, vendor }: ProbeOptions): Probe[] {
   const clock = probes.find((p) => p.what === 'clock')?.value ?? processor?.clock;
   const bits = /(\d+)[- ]bits/.exec(JSON.stringify(device.fingerprint));
   const lanes = device.kind === 'cpu' ? WASM_LANES : bits && processor ? Number(bits[1]) / 32 : undefined;
   const cores = device.kind === 'cpu' ? threads : processor?.threads;
   return probes.map((p) => {
     if (p.what !== 'multiply-add') return p;
+    if (vendor !== undefined) {
+      return { ...p, share: p.value / vendor, counts: p.value >= 0.9 * vendor, note: `of the vendor's own product of matrices, ${Math.round(vendor)} GFLOP/s` };
+    }
     if (clock === undefined || lanes === undefined || cores === undefined) {
       return { ...p, note: 'WebGPU tells neither clock nor lanes: the figure is what was reached, not a proven limit' };
     }

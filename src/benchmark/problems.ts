@@ -10,10 +10,15 @@ const f32 = (shape: Shape, extra: Partial<InputSpec> = {}): InputSpec => ({ shap
 const problem = (group: KernelProblem['group'], op: string, name: string, inputs: readonly InputSpec[], attrs: Attrs, layers: readonly string[] = []) =>
   ({ kind: 'kernel', group, op, name: `${op} ${name}`, inputs, attrs, layers }) satisfies KernelProblem;
 
+const product = ([m, k, n]: readonly number[]): KernelProblem =>
+  problem('gemm', 'matmul', `${m}x${k}x${n}`, [f32([m, k]), f32([k, n])], { transposeA: false, transposeB: false });
+
+export const squareProduct = (side: number): KernelProblem => product([side, side, side]);
+
 /** Square products, and the shapes of a fully connected layer and its gradient. */
 function gemm(): KernelProblem[] {
   const sizes = [[256, 256, 256], [512, 512, 512], [1024, 1024, 1024], [64, 1024, 1000], [3136, 64, 192]];
-  return sizes.map(([m, k, n]) => problem('gemm', 'matmul', `${m}x${k}x${n}`, [f32([m, k]), f32([k, n])], { transposeA: false, transposeB: false }));
+  return sizes.map(product);
 }
 
 /** Convolution with bias and ReLU, as training has it (bias and batch statistics), and both gradients. */

@@ -13,7 +13,7 @@ import type { BenchmarkOptions } from './options.ts';
 import type { RowWork } from './pace.ts';
 import { Paces } from './pace.ts';
 import { probe } from './probes.ts';
-import { kernelProblems, spread } from './problems.ts';
+import { kernelProblems, spread, squareProduct } from './problems.ts';
 import { isProven, leastMilliseconds, limitsOf } from './roofline.ts';
 import type { StepVariant } from './step.ts';
 import { checkedSteps, lossCheck, referenceFailure, stepContestant, stepContestantName, stepFlop, stepName, stepProblem, variants } from './step.ts';
@@ -55,7 +55,8 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
   });
   try {
     for (const peer of peers) if ('absent' in peer) log(`${peer.name}: absent (${peer.absent})`);
-    const probes = options.probes ? await probeAll(targets, options, log) : [];
+    const vendor = options.probes ? await vendorPeak(targets, peers, options) : undefined;
+    const probes = options.probes ? await probeAll(targets, options, vendor, log) : [];
     const rows: Row[] = [];
     const failures: string[] = [];
     const report: Report = {
@@ -120,13 +121,19 @@ function plansOf({ only, filter = '', batch, stepBatch, side, width, shapes }: B
 const unprobed = { cpu: { peak: 100, bandwidth: 20 }, webgpu: { peak: 50, bandwidth: 10 } } as const;
 
 function workAsked({ op, flop, bytes }: RowPlan, kind: Kind, options: BenchmarkOptions, targets: readonly Target[], probes: readonly Probe[]): RowWork {
-  const { name } = targets.findLast((t) => t.device.kind === kind)!;
+  const { name, device } = targets.findLast((t) => t.device.kind === kind)!;
   const step = op === 'step';
-  return {
-    op, least: leastMilliseconds(limitsOf(probes, name) ?? unprobed[kind], flop, bytes), runs: options.runs + warmUps[step ? 'step' : 'kernel'],
-    limit: step ? options.stepLimit : options.limit,
-  };
+  const least = leastMilliseconds(limitsOf(probes, name) ?? unprobed[kind], flop, bytes);
+  // A GPU takes less for many of the kernels than the wait for it does.
+  const queued = kind === 'cpu' || isSoftware(device) ? 1 : step ? QUEUED_STEPS : Math.min(QUEUED_KERNELS, Math.max(1, Math.ceil(QUEUED_MS / least)));
+  const runs = options.runs * queued + warmUps[step ? 'step' : 'kernel'];
+  return { op, least, runs, queued, limit: step ? options.stepLimit : options.limit };
 }
+
+/** Steps in a row on a GPU; and kernels, as many as take this long at their limit. */
+const QUEUED_STEPS = 4;
+const QUEUED_KERNELS = 64;
+const QUEUED_MS = 2;
 
 /** How many times the roofline's least time a kernel takes where nothing is known of it yet: ours, and a peer's. */
 const GUESS = { cpu: { ours: 3, peer: 8 }, webgpu: { ours: 10, peer: 50 } } as const;
@@ -148,16 +155,45 @@ function secondsOf(asked: RowWork, kind: Kind, { targets, peers, paces, options 
 const variantsOf = ({ recompute }: BenchmarkOptions, { kind }: Device): StepVariant[] =>
   ['plain', ...(recompute === true ? ['recompute' as const] : []), ...(kind === 'webgpu' ? ['mixed' as const] : [])];
 
-async function probeAll(targets: readonly Target[], { quick, runs }: BenchmarkOptions, log: (line: string) => void): Promise<Probe[]> {
+/** Side of the product by which a GPU's vendor shows what it can do, and how many in a row. */
+const VENDOR = { side: 4096, queued: 8 } as const;
+
+/** GFLOP/s of a large product in float32 by cuBLAS, where PyTorch is there to ask for it. A limit that it beats is none. */
+async function vendorPeak(targets: readonly Target[], peers: readonly (Peer | AbsentPeer)[], { runs, limit }: BenchmarkOptions): Promise<number | undefined> {
+  const peer = peers.find((p): p is Peer => !('absent' in p) && p.name === 'PyTorch, cuda');
+  if (peer === undefined || !targets.some(({ device }) => device.kind === 'webgpu' && !isSoftware(device))) return undefined;
+  const { side, queued } = VENDOR;
+  const problem = squareProduct(side);
+  try {
+    const milliseconds = await within(limit + 60, async () => {
+      const contestant = await peer.enter(problem, inputValues(problem));
+      if ('absent' in contestant) return [];
+      await contestant.run(2, queued);
+      const times = await contestant.run(runs, queued);
+      await contestant.dispose();
+      return times;
+    }, () => peer.abandon());
+    return milliseconds.length === 0 ? undefined : 2 * side ** 3 / Math.min(...milliseconds) / 1e6;
+  } catch {
+    return undefined;
+  }
+}
+
+async function probeAll(
+  targets: readonly Target[], { quick, runs }: BenchmarkOptions, vendor: number | undefined, log: (line: string) => void,
+): Promise<Probe[]> {
   const probes: Probe[] = [];
-  const streamBytes = (quick ? 32 : 128) << 20;
   for (const { name, device, threads } of targets) {
     const clocks = probes.filter((p) => p.what === 'clock').map((p) => p.value);
     const [clock, fastest] = [clocks.at(-1), clocks.length > 0 ? Math.max(...clocks) : undefined];
     const most = Math.max(...targets.map((t) => t.threads));
     const processor = isSoftware(device) && clock !== undefined ? { clock, threads: most } : undefined;
+    const hardware = device.kind === 'webgpu' && !isSoftware(device);
+    // More than the caches hold: a GPU's hold tens of megabytes.
+    const streamBytes = (quick ? 32 : hardware ? 256 : 128) << 20;
     log(`probing ${name}`);
-    probes.push(...(await probe(device, threads, { runs, streamBytes, processor, fastest })).map((p) => ({ ...p, device: name })));
+    const found = await probe(device, threads, { runs, streamBytes, processor, fastest, hardware, ...(hardware && { vendor }) });
+    probes.push(...found.map((p) => ({ ...p, device: name })));
   }
   return probes;
 }
@@ -199,11 +235,12 @@ async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contes
     }
     const contestants = entered.filter((one) => 'run' in one);
     const check = problem.kind === 'kernel' ? checkOf(problem, values) : lossCheck(problem);
-    const entries = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit: asked.limit, signal });
+    const { queued } = asked;
+    const entries = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit: asked.limit, queued, signal });
     const { flop, bytes } = problem.kind === 'kernel' ? workOf(problem) : { flop: 0, bytes: 0 };
     const batch = problem.kind === 'step' ? { batch: problem.batch } : {};
     return {
-      group: problem.group, device: kind, name: problem.name, layers: problem.layers, flop, bytes, ...batch,
+      group: problem.group, device: kind, name: problem.name, layers: problem.layers, flop, bytes, ...batch, ...(queued > 1 && { queued }),
       entries: [...entries.map((e) => withLimit(e, flop, bytes, targets, probes)), ...entered.filter((one) => 'milliseconds' in one)],
     };
   } finally {

@@ -125,7 +125,7 @@ function lossOf(network: ModelSymbol, variables: ReadonlyMap<string, Variable>, 
 }
 
 /**
- * The step on a device of ours, by `compile`. The loss of every step is read, so all work is done when the clock stops. It is begun and
+ * The step on a device of ours, by `compile`. The loss of the last step of a row is read, so all work is done when the clock stops. It is begun and
  * its first step made before others are on the device, so that times of the start and the peak of memory are its own.
  *
  * @throws DeviceError for mixed precision on a device without float16
@@ -159,7 +159,9 @@ export async function stepContestant(target: Target, problem: StepProblem, width
     arena.release();
   };
   const history: number[] = [];
-  const once = async (): Promise<void> => void history.push(await (await step(...arguments_)).item());
+  let last: Tensor | undefined;
+  const begin = async (): Promise<void> => void (last = await step(...arguments_));
+  const finish = async (): Promise<void> => void history.push(await last!.item());
   try {
     const marks = [performance.now()];
     const mark = (): void => void marks.push(performance.now());
@@ -168,7 +170,8 @@ export async function stepContestant(target: Target, problem: StepProblem, width
     // Traces and plans again: what is left of its time is allocation, encoding and compilation.
     const { planned, bound, variables, own, staging } = await step.prepare(...arguments_);
     mark();
-    await once();
+    await begin();
+    await finish();
     mark();
     const [plan, prepare, first] = marks.slice(1).map((at, i) => (at - marks[i]) / 1000);
     const compilations = counters.compilations - before.compilations;
@@ -181,14 +184,14 @@ export async function stepContestant(target: Target, problem: StepProblem, width
     let encoding = 0;
     return {
       name: stepContestantName(contestant, variant),
-      async run(times) {
+      async run(times, queued = 1) {
         // eventLoopUtilization counts what the main thread does, and not what it waits for.
         const from = nodePerformance.eventLoopUtilization();
         const encoded = counters.encodeMs;
-        const milliseconds = await timed(times, once);
+        const milliseconds = await timed(times, begin, queued, finish);
         busy += nodePerformance.eventLoopUtilization(from).active;
         encoding += counters.encodeMs - encoded;
-        counted += times;
+        counted += times * queued;
         return milliseconds;
       },
       async result() {

@@ -54,8 +54,11 @@ export type Problem = KernelProblem | StepProblem;
 export interface Contestant {
   /** `fovea, 2 threads`, `tfjs-wasm`. */
   readonly name: string;
-  /** Solves it so many times; milliseconds of each, the work done when the clock stops. */
-  run(times: number): Promise<number[]>;
+  /**
+   * Solves it `queued` times in a row (default 1), so many times; milliseconds of one, the work done when the clock stops. Who cannot begin
+   * one before the last is done makes them one by one.
+   */
+  run(times: number, queued?: number): Promise<number[]>;
   /** Outputs of the last run, contiguous, images NHWC; of a training step the losses of all runs so far. */
   result(): Promise<readonly ArrayLike<number>[]>;
   dispose(): void | Promise<void>;
@@ -164,6 +167,8 @@ export interface Row {
   readonly bytes: number;
   /** Images of a training step. */
   readonly batch?: number;
+  /** Runs in a row, of which milliseconds are of one; 1 where absent. */
+  readonly queued?: number;
   readonly entries: readonly Entry[];
 }
 
@@ -175,7 +180,7 @@ export interface Probe {
   /** GFLOP/s, GB/s or GHz: of the fastest run. */
   readonly value: number;
   readonly unit: 'GFLOP/s' | 'GB/s' | 'GHz';
-  /** Of clock times lanes and units; undefined where neither is known. */
+  /** Of clock times lanes and units, or of the vendor's own product of matrices; undefined where none of them is known. */
   readonly share?: number;
   /** Whether the figure may stand for the machine's limit: a share of 0.9 or more. */
   readonly counts?: boolean;

@@ -73,6 +73,8 @@ export interface Scratch {
 
 /** What a GPU offers beyond what all have: kernels are chosen by it, so it is part of the fingerprint where bits depend on it. */
 export interface GpuFeatures {
+  /** It takes the kernels for hardware. */
+  readonly hardware?: boolean;
   /** Threads of a subgroup, where all subgroups have as many and kernels may exchange values within one. */
   readonly subgroup?: number;
   /** What matrix units multiply at once: M x K by K x N, of float16 with sums in float32. */

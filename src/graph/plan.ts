@@ -183,8 +183,9 @@ class Planner {
     const assigned = this.#assignments.filter((a) => a.value === output);
     const isFree = ({ root, offset }: Layout): boolean => root.pinned === undefined
       || (root.pinned.kind === 'variable' && offset === 0 && assigned.length === 1 && root.pinned.cell === assigned[0].cell);
-    for (const [input, out] of node.op.inPlace?.(node.attrs) ?? []) {
-      if (out !== index) continue;
+    const pairs = (node.op.inPlace?.(node.attrs) ?? []).filter(([, out]) => out === index);
+    const isVariable = ([input]: readonly [number, number]): boolean => inputs[input].root.pinned !== undefined;
+    for (const [input] of [...pairs.filter(isVariable), ...pairs.filter((pair) => !isVariable(pair))]) {
       const layout = inputs[input];
       const source = node.inputs[input];
       const same = sizeOf(source.shape) === sizeOf(output.shape) && layout.channels === rowsAndChannels(output.shape).channels

@@ -294,7 +294,7 @@ test('losses are held to those that most engines have, by which a wrong gradient
 
 test('paces: the time left is learned, and a slow contestant is known by its best row', () => {
   const paces = new Paces();
-  const work = { op: 'conv2d', least: 10, runs: 21, limit: 60 };
+  const work = { op: 'conv2d', least: 10, runs: 21, queued: 1, limit: 60 };
   assert.is(paces.secondsOfRow('a', work, 3), 10 * 3 * 21 / 1000);
   paces.learn(work, [{ contestant: 'a', milliseconds: [50, 40, 60] }, { contestant: 'b', milliseconds: [], absent: tooSlow(60, 60) }], 2);
   assert.is(paces.secondsOfRun('a', { ...work, least: 20 }), 0.08);

@@ -3,7 +3,7 @@ What the Python peers share: requests and answers, a line of JSON each, on stdin
 
     {"call": "hello"}                      -> {"name": ..., "versions": {...}, "threads": n}
     {"call": "prepare", "problem": {...}}  -> {"able": true}, or {"able": false} for what the peer does not do
-    {"call": "run", "times": n}            -> {"milliseconds": [...]}
+    {"call": "run", "times": n, "queued": m}  -> {"milliseconds": [...]} of one of m runs in a row, n times
     {"call": "result"}                     -> {"shape": [...], "data": base64 of float32} in NHWC, or {"losses": [...]}
     {"call": "drop"}                       -> {}
 
@@ -30,7 +30,9 @@ def encode(raw, shape):
 
 
 def serve(hello, prepare):
-    """prepare(problem) gives (run, result), functions without arguments, or None; run returns when the work is done."""
+    """
+    prepare(problem) gives (run, finish, result), functions without arguments, or None; run may return before the work is done, finish when it is.
+    """
     work = None
     for line in sys.stdin:
         try:
@@ -46,11 +48,13 @@ def serve(hello, prepare):
                 milliseconds = []
                 for _ in range(request["times"]):
                     start = time.perf_counter()
-                    work[0]()
-                    milliseconds.append((time.perf_counter() - start) * 1000)
+                    for _ in range(request["queued"]):
+                        work[0]()
+                    work[1]()
+                    milliseconds.append((time.perf_counter() - start) * 1000 / request["queued"])
                 answer = {"milliseconds": milliseconds}
             elif call == "result":
-                answer = work[1]()
+                answer = work[2]()
             elif call == "drop":
                 work = None
         except Exception as error:  # told to the benchmark, which names the peer and the row

@@ -42,7 +42,7 @@ def matmul(problem):
         held["y"] = mx.nd.dot(a, b)
         held["y"].wait_to_read()
 
-    return run, lambda: encode(held["y"].asnumpy().tobytes(), held["y"].shape)
+    return run, mx.nd.waitall, lambda: encode(held["y"].asnumpy().tobytes(), held["y"].shape)
 
 
 def convolution(kind, problem):
@@ -84,7 +84,7 @@ def convolution(kind, problem):
         y = np.ascontiguousarray(held["y"].asnumpy().transpose(0, 2, 3, 1))
         return encode(y.tobytes(), y.shape)
 
-    return run, result
+    return run, mx.nd.waitall, result
 
 
 def step(problem):
@@ -112,7 +112,7 @@ def step(problem):
         losses.append(float(-np.log(probabilities[rows]).mean()))
         mx.nd.waitall()
 
-    return run, lambda: {"losses": losses}
+    return run, mx.nd.waitall, lambda: {"losses": losses}
 
 
 serve(hello, prepare)

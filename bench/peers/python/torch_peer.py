@@ -72,9 +72,8 @@ def timed(compute, layout):
     def run():
         with torch.no_grad():
             held["y"] = compute()
-        finish()
 
-    return run, lambda: answer(layout(held["y"]))
+    return run, finish, lambda: answer(layout(held["y"]))
 
 
 def convolution(kind, problem):
@@ -163,32 +162,32 @@ def loss_of(model, images, labels):
 def captured(network, images, labels, problem):
     """A step as a CUDA graph: as eager steps, but that the host queues one graph in place of some thousand kernels."""
     optimizer = torch.optim.SGD(network.parameters(), lr=problem["rate"], momentum=problem["momentum"], fused=True)
-    before = copy.deepcopy(network.state_dict())
+    # A step along gradients of zero makes the momentum and moves nothing.
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
 
-    def once():
+    def gradients():
         optimizer.zero_grad(set_to_none=True)
         loss = loss_of(network, images, labels)
         loss.backward()
-        optimizer.step()
         return loss
 
-    # Capture wants what is made lazily, momentum for one, to be there; where the steps of this left parameters is undone afterwards.
+    # Capture wants what is made lazily to be there.
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
-            once()
+            gradients()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        loss = once()
-    network.load_state_dict(before)
-    for state in optimizer.state.values():
-        state["momentum_buffer"].zero_()
+        loss = gradients()
+        optimizer.step()
 
     def run():
         graph.replay()
-        return loss.item()
+        return loss.detach().clone()
 
     return run
 
@@ -197,9 +196,10 @@ def step(problem):
     network = Network(problem["symbol"], problem["arguments"], problem["auxiliary"]).to(memory_format=torch.channels_last)
     images, labels = nchw(problem["images"]), torch.tensor(problem["labels"], device=device)
     losses = []
+    read = lambda: {"losses": [loss.item() for loss in losses]}
     if mode == "graph":
         train = captured(network, images, labels, problem)
-        return lambda: losses.append(train()), lambda: {"losses": losses}
+        return lambda: losses.append(train()), finish, read
 
     def trainer(model):
         optimizer = torch.optim.SGD(model.parameters(), lr=problem["rate"], momentum=problem["momentum"], fused=True)
@@ -209,7 +209,7 @@ def step(problem):
             loss = loss_of(model, images, labels)
             loss.backward()
             optimizer.step()
-            return loss.item()
+            return loss.detach()
 
         return run
 
@@ -219,10 +219,7 @@ def step(problem):
         warm()
     train = trainer(network)
 
-    def run():
-        losses.append(train())
-
-    return run, lambda: {"losses": losses}
+    return lambda: losses.append(train()), finish, read
 
 
 serve(hello, prepare)

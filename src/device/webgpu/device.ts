@@ -74,7 +74,7 @@ export class WebgpuDevice implements Device {
     this.software = found.software;
     this.name = `webgpu (${found.name}${found.software ? ', software' : ''})`;
     this.why = [found.why, ...(probed?.words ?? [])].join('; ');
-    this.features = probed?.features ?? {};
+    this.features = { hardware: !softwareKernels, ...probed?.features };
     const { matrices } = this.features;
     this.fingerprint = {
       kind: 'webgpu', adapter: found.name, driver: found.driver, dawn: found.implementation, kernels: shaders, lowerings: webgpuLowerings,

@@ -19,7 +19,6 @@ import { tiled } from './tiles.ts';
  */
 const PASS_BYTES = { software: 8 * 1024 * 1024, hardware: 64 * 1024 * 1024 } as const;
 type Adapter = keyof typeof PASS_BYTES;
-const adapters = ['software', 'hardware'] as const;
 /** Blocks of a pass are a multiple of what a workgroup takes. */
 const PASS_BLOCKS = 64;
 /** What every adapter can bind: transformed filters of 1024 to 1024 channels by F(4x4) are 151 MB, direct convolution binds a quarter. */
@@ -72,7 +71,7 @@ interface Method {
 export const quick: Method = { tile: 4, product: 1.3, block: 1000, pair: 700 };
 /** Ahead of batch statistics and ReLU in training: its errors are no larger than direct convolution's (tools/winograd.ts --errors). */
 export const accurate: Method = { tile: 2, product: 1.3, block: 380, pair: 300, serves: filtersBeforeStatistics };
-/** Products are written, and added to from pass to pass, for each pair of filter and channel. */
+/** By software adapters alone. Products are written, and added to from pass to pass, for each pair of filter and channel. */
 export const filterGradient: Method = { tile: 4, product: 1.25, block: 1000, pair: 800 };
 
 const planesOf = ({ tile }: Method): number => (tile + 2) ** 2;
@@ -109,7 +108,7 @@ export function winogradScratch({ planes, perPass, c, k }: Plan): number[] {
 
 /** Bytes of transformed inputs, gradients and sums of a filter gradient. */
 export function winogradFilterGradScratch({ planes, perPass, c, k }: Plan): number[] {
-  return [perPass.hardware * c, perPass.hardware * k, k * c].map((elements) => 4 * planes * elements);
+  return [perPass.software * c, perPass.software * k, k * c].map((elements) => 4 * planes * elements);
 }
 
 /** The method and its FLOP, in any direction. */
@@ -129,10 +128,9 @@ function passesOf(plan: Plan, adapter: Adapter): Pass[] {
   });
 }
 
-/** What `make` makes of passes for both kinds of adapter: each takes its own ones. */
-function perPasses(plan: Plan, make: (pass: Pass, perPass: number) => WebgpuLaunch[]): WebgpuLaunch[] {
-  return adapters.flatMap((adapter) => passesOf(plan, adapter)
-    .flatMap((pass) => make(pass, plan.perPass[adapter]).filter((launch) => launch.adapter === adapter)));
+/** What `make` makes of passes for each kind of adapter: each takes its own ones. */
+function perPasses(plan: Plan, make: (pass: Pass) => WebgpuLaunch[], kinds: readonly Adapter[] = ['software', 'hardware']): WebgpuLaunch[] {
+  return kinds.flatMap((adapter) => passesOf(plan, adapter).flatMap((pass) => make(pass).filter((launch) => launch.adapter === adapter)));
 }
 
 /** How the transforms of one kind of adapter take what they see: elements from buffers, or four channels through textures. */
@@ -312,28 +310,28 @@ export function winogradLaunches(parts: ConvolutionParts): WebgpuLaunch[] {
   return launches;
 }
 
-/** The gradient by the filter, planned over the pixels of dy. Passes add to the sums in order. */
+/** The gradient by the filter on software adapters, planned over the pixels of dy. Passes add to the sums in order. */
 export function winogradFilterGrad(
   plan: Plan, x: Placed, dy: Placed, dw: Placed, scratch: readonly Scratch[], attrs: ConvAttrs,
 ): WebgpuLaunch[] {
-  const { k: filters, c: channels } = plan;
+  const { k: filters, c: channels, perPass: { software: perPass } } = plan;
   const [v, w, s] = scratch;
   const label = 'conv2dFilterGrad';
   const sums: Steps = [channels, 1, filters * channels];
   return [
-    ...perPasses(plan, (pass, perPass) => [
+    ...perPasses(plan, (pass) => [
       ...imageTransform('winograd_input', pass,
         { image: x, padding: [attrs.padding[0], attrs.padding[2]], steps: [1, perPass, perPass * channels] }, v, `${label}: transform input`),
       ...imageTransform('winograd_gradient', pass, { image: dy, steps: [1, perPass, perPass * filters] }, w, `${label}: transform gradient`),
       ...products({ scratch: w, items: filters, step: channels }, { scratch: v, items: channels, step: 1 }, plan.planes, pass.count,
         perPass, s, filters * channels, pass.first > 0, label),
-    ]),
+    ], ['software']),
     ...perWidth(dw, [], (by): WebgpuLaunch => ({
       adapter: by.adapter, shader: 'winograd_filter_gradient', replace: replacements(plan, dw, by),
       uniforms: filterUniforms(dw, sums, false, by.unit),
       bindings: [by.load(s), write(dw)],
       grid: linearGrid((filters * channels) / by.unit),
       label: `${label}: transform sums`,
-    })),
+    })).filter((launch) => launch.adapter === 'software'),
   ];
 }
