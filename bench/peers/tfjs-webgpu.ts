@@ -19,7 +19,8 @@ export async function open({ adapter }: { adapter?: string }): Promise<Engine | 
   const flush = async (): Promise<void> => {
     const backend = tf.backend();
     backend.endComputePassEncoder!();
-    backend.submitQueue!();
+    // It submits by itself after some launches, and then has none to submit.
+    if (backend.currentCommandEncoder) backend.submitQueue!();
     await backend.device!.queue.onSubmittedWorkDone();
   };
   return {

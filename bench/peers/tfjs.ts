@@ -41,7 +41,7 @@ export interface Tf {
   oneHot(labels: TfTensor, classes: number): TfTensor;
   variableGrads(fn: () => TfTensor): { value: TfTensor; grads: Record<string, TfTensor> };
   train: { momentum(rate: number, momentum: number): { applyGradients(grads: Record<string, TfTensor>): void; dispose(): void } };
-  backend(): { endComputePassEncoder?(): void; submitQueue?(): void; readonly device?: GPUDevice };
+  backend(): { endComputePassEncoder?(): void; submitQueue?(): void; readonly currentCommandEncoder?: object | null; readonly device?: GPUDevice };
   setBackend(name: string): Promise<boolean>;
   ready(): Promise<void>;
 }
