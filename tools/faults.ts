@@ -6,6 +6,9 @@
  *   node --import tsx tools/faults.ts --list               names, what is wrong, and the test
  *   node --import tsx tools/faults.ts --jobs 2             two at a time
  *   node --import tsx tools/faults.ts --out FILE           keeps what was found in FILE.json and FILE.md, beside what other runs found
+ *   node --import tsx tools/faults.ts --out FILE --rest    only those that FILE.json does not have as caught: goes on with what was stopped
+ *
+ * docs/faults.md is what --out docs/faults found.
  *
  * All of it happens in temporary copies of the tree. Each test is run without a fault first. A fault is caught where a test ran and
  * failed. One that does not compile, with which the file runs out of time or ends before a test has failed, proves nothing and counts
@@ -21,8 +24,9 @@ import { Command } from 'commander';
 import { clock, renderTable } from '../src/cli/terminal.ts';
 import type { Fault, FaultTest } from './faults/fault.ts';
 import { commandOf, environmentOf, withFault } from './faults/fault.ts';
-import { entryOf, record } from './faults/record.ts';
-import type { Ended, Failure, Verdict } from './faults/verdict.ts';
+import type { Result } from './faults/record.ts';
+import { entryOf, readRecord, record } from './faults/record.ts';
+import type { Ended } from './faults/verdict.ts';
 import { skipped, verdictOf } from './faults/verdict.ts';
 import { wasmFaults } from './faults/wasm.ts';
 import { wgslFaults } from './faults/wgsl.ts';
@@ -33,15 +37,6 @@ const linked = ['node_modules', '.cache'];
 
 /** Seconds for a test without a fault; with one, five times what that took, and at least four minutes: drivers compile what has changed anew. */
 const LIMIT = 300;
-
-interface Result {
-  readonly fault: Fault;
-  readonly verdict: Verdict;
-  readonly failure?: Failure;
-  readonly seconds: number;
-  /** What the test said, where that needs looking at. */
-  readonly output: string;
-}
 
 /** Process groups that run, to be killed with this process, and trees, to be removed. */
 const running = new Set<number>();
@@ -65,7 +60,8 @@ function run(cwd: string, args: readonly string[], env: Record<string, string>, 
     child.on('close', (code) => {
       clearTimeout(timer);
       running.delete(child.pid!);
-      resolve({ code, output, hung, seconds: (performance.now() - begun) / 1000 });
+      // Without the machine's own paths, wherever it goes.
+      resolve({ code, output: output.replaceAll(`${cwd}/`, '').replaceAll(`${root}/`, ''), hung, seconds: (performance.now() - begun) / 1000 });
     });
   });
 }
@@ -132,13 +128,26 @@ async function tryFault(tree: Tree, fault: Fault): Promise<Result> {
   }
 }
 
-async function main(words: readonly string[], { jobs, list, out }: { jobs: string; list?: boolean; out?: string }): Promise<number> {
+interface Options {
+  readonly jobs: string;
+  readonly list?: boolean;
+  readonly out?: string;
+  readonly rest?: boolean;
+}
+
+async function main(words: readonly string[], { jobs, list, out, rest }: Options): Promise<number> {
   const all = [...wasmFaults, ...wgslFaults];
-  const faults = all.filter(({ name, file }) => words.length === 0 || words.some((word) => name.includes(word) || file.includes(word)));
-  if (faults.length === 0) {
+  const named = all.filter(({ name, file }) => words.length === 0 || words.some((word) => name.includes(word) || file.includes(word)));
+  if (named.length === 0) {
     console.error(`no fault has ${words.join(' or ')} in its name or file; --list shows all`);
     return 2;
   }
+  if (rest && out === undefined) {
+    console.error('--rest: expected --out FILE, whose record says what is left');
+    return 2;
+  }
+  const caught = new Set(rest ? readRecord(out!).filter(({ verdict }) => verdict === 'caught').map(({ name }) => name) : []);
+  const faults = named.filter(({ name }) => !caught.has(name));
   if (list) {
     for (const { name, what, file, test } of faults) console.log(`${name}: ${what}\n    ${file}\n    ${commandOf(test)}`);
     return 0;
@@ -150,7 +159,8 @@ async function main(words: readonly string[], { jobs, list, out }: { jobs: strin
   }
   // Entries that have fallen behind the code are told before anything is run.
   for (const fault of faults) withFault(readFileSync(join(root, fault.file), 'utf8'), fault);
-  const made = await run(root, ['tools/generate.mjs', '--quiet'], {}, LIMIT);
+  // Both builds, which trees are copied with; with a fault in it, a tree builds one.
+  const made = await run(root, ['tools/generate.mjs', '--quiet'], { FOVEA_WASM_BUILDS: 'simd,relaxed' }, LIMIT);
   if (made.code !== 0) throw new Error(made.output);
 
   const results: Result[] = [];
@@ -162,7 +172,7 @@ async function main(words: readonly string[], { jobs, list, out }: { jobs: strin
       for (let fault = waiting.shift(); fault !== undefined; fault = waiting.shift()) {
         const result = await tryFault(tree, fault);
         results.push(result);
-        if (out !== undefined) record(out, all, results.map((r) => entryOf(r.fault, r.verdict, r.seconds, r.failure)));
+        if (out !== undefined) record(out, all, results.map(entryOf));
         const left = ((performance.now() - begun) / 1000 / results.length) * (faults.length - results.length);
         console.log(`${results.length}/${faults.length}  ${result.verdict.padEnd(12)} ${fault.name}  ${result.seconds.toFixed(1)} s  `
           + `(${clock(left)} left)`);
@@ -196,7 +206,7 @@ for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
 const program = new Command('faults').argument('[words...]', 'only faults with one of these in name or file')
   .description('Seed faults into kernels and see that the tests see them.')
   .option('--jobs <n>', 'faults at a time', '1').option('--list', 'show them and run nothing')
-  .option('--out <file>', 'keep what was found in FILE.json and FILE.md');
+  .option('--out <file>', 'keep what was found in FILE.json and FILE.md').option('--rest', 'only what FILE.json does not have as caught');
 program.parse();
 try {
   process.exitCode = await main(program.args, program.opts());

@@ -13,6 +13,7 @@ import * as onCpu from '../../src/ops/cpu/conv.ts';
 import { conv2dFilterGradLowering } from '../../src/ops/webgpu/conv-filter-grad.ts';
 import * as onWebgpu from '../../src/ops/webgpu/conv.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
+import { equalBits } from '../support/bits.ts';
 import { openWebgpu, suiteUnless } from '../support/webgpu.ts';
 
 const directions: Record<string, { readonly cpu: Lowering<any, any>; readonly webgpu: Lowering<any, any> }> = {
@@ -111,7 +112,7 @@ for (const direction of Object.keys(directions)) {
       want.forEach((v, i) => {
         if (!(Math.abs(v - results[0][i]) <= allowed)) assert.unreachable(`[${i}]: ${results[0][i]}, expected ${v}`);
       });
-      results.forEach((r, i) => assert.equal(r, results[0], names[i]));
+      results.forEach((r, i) => equalBits(r, results[0], names[i]));
     });
   }
 }

@@ -17,6 +17,7 @@ import { fileStore } from '../../src/device/webgpu/tuning-file.ts';
 import { shaders } from '../../src/generated/sources.ts';
 import { conv2dFilterGradLowering } from '../../src/ops/webgpu/conv-filter-grad.ts';
 import { conv2dInputGradLowering, conv2dLowering } from '../../src/ops/webgpu/conv.ts';
+import { equalBits } from '../support/bits.ts';
 import { adapterFor, openWebgpu, suiteUnless } from '../support/webgpu.ts';
 
 const hardware = { adapter: adapterFor('llvmpipe'), kernels: 'hardware' } as const;
@@ -90,7 +91,7 @@ for (const direction of directions) {
         const got = await result();
         assert.ok(got.some((b) => b !== 0), `${variant.name} computes nothing`);
         expected ??= got;
-        assert.equal(got, expected, variant.name);
+        equalBits(got, expected, variant.name);
       }
       assert.ok(new Set(tiled.variants!.map((v) => v.name)).size >= 5);
     });
@@ -113,7 +114,7 @@ for (const direction of directions) {
     assert.ok(exchanging.length >= 2);
     for (const variant of exchanging) {
       await run(on, launches.map((l) => (l === tiled ? withVariant(l, variant) : l)));
-      assert.equal(await result(), expected, variant.name);
+      equalBits(await result(), expected, variant.name);
     }
   });
 }
@@ -130,7 +131,7 @@ subgroupTest('variants are timed by timestamps, and the choice gives the same bi
       await run(on, launches);
       return { bits: await result(), names: launches.flatMap((l) => l.variants ?? []).map((v) => v.name) };
     }));
-    assert.equal(results[0].bits, results[1].bits);
+    equalBits(results[0].bits, results[1].bits, 'tuned');
     assert.is(kept.length, 1);
     assert.ok(Object.values(kept[0]).every((name) => results[0].names.includes(name)), JSON.stringify(kept));
     assert.is((own as unknown as { tuner: { measurements: number } }).tuner.measurements, results[0].names.length);
@@ -178,7 +179,7 @@ test('cold, warm and corrupted caches give equal bits; a warm one measures nothi
     assert.match(corrupt.warnings[0], /cache\.json is not a tuning cache of format 1/);
     assert.ok(corrupt.measurements >= 5);
     assert.is(JSON.parse(readFileSync(file, 'utf8')).format, 1);
-    for (const { bits } of [cold, warm, corrupt]) assert.equal(bits, untuned);
+    Object.entries({ cold, warm, corrupt }).forEach(([name, { bits }]) => equalBits(bits, untuned, name));
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -12,6 +12,9 @@ const passes: FaultTest = { file: 'test/device/webgpu-winograd.test.ts', runner:
 /** Values exchanged within subgroups, on an adapter that has these. */
 const subgroups: FaultTest = { file: 'test/device/webgpu-tuning.test.ts', ops: ['conv2d'], runner: 'webgpu', needs: 'within subgroups' };
 
+/** Products by matrix units, on an adapter that has these. */
+const matrices: FaultTest = { file: 'test/device/webgpu-matrices.test.ts', runner: 'webgpu', needs: 'matrix units agree' };
+
 export const wgslFaults: readonly Fault[] = [
   // convolution, software adapters
   {
@@ -112,6 +115,18 @@ export const wgslFaults: readonly Fault[] = [
   {
     name: 'wgsl-probe-subgroups', what: 'the neighbour that is asked for is the one after the next', file: 'shaders/probe_subgroups.wgsl',
     find: '(place + 1u) % size', replace: '(place + 2u) % size', test: subgroups,
+  },
+  {
+    name: 'wgsl-matrix-last-step', what: 'the last steps of a panel are dropped', file: 'shaders/tile_matrices.wgsl',
+    find: 'k < STEPS; k +=', replace: 'k + ${K}u < STEPS; k +=', test: matrices,
+  },
+  {
+    name: 'wgsl-matrix-column', what: 'all matrices of a subgroup multiply the first columns', file: 'shaders/tile_matrices.wgsl',
+    find: 'rightAt((tx * ${MC}u + $ju) * ${N}u, k)', replace: 'rightAt(tx * ${MC}u * ${N}u, k)', test: matrices,
+  },
+  {
+    name: 'wgsl-matrix-slot', what: 'all subgroups hand on the results of the first', file: 'shaders/tile_matrices.wgsl',
+    find: 'results[slot * (${M}u * ${N}u) + e]', replace: 'results[e]', test: matrices,
   },
   {
     name: 'wgsl-texel-row', what: 'a row of a texture is taken for half as wide', file: 'shaders/texel.wgsl',
