@@ -16,7 +16,7 @@ const clamp = (v: number, high: number): number => Math.min(Math.max(v, 0), high
  * Of one pixel, in grey levels. Hue in degrees, lightness (max + min) / 2 and saturation as OpenCV's HLS has them; back by the formula
  * of CSS Color 4, section 7.1. Hue does not wrap: it is cut at 0 and 360, as MXNet's iterator cuts it.
  */
-function shifted(pixel: ArrayLike<number>, [hue, light, saturation]: ArrayLike<number>): [number, number, number] {
+function shifted(pixel: Float64Array, [hue, light, saturation]: Float64Array): [number, number, number] {
   const [r, g, b] = [clamp(pixel[0], 255), clamp(pixel[1], 255), clamp(pixel[2], 255)];
   const [most, least] = [Math.max(r, g, b), Math.min(r, g, b)];
   const span = most - least;

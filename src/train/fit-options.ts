@@ -19,7 +19,7 @@ export async function fitOptionsOf(
     epochs: options.epochs, batch: options.batch,
     optimizer: optimizer === 'sgd' ? { kind: 'sgd', momentum, weightDecay } : { kind: 'adam', weightDecay },
     learningRate: await learningRateSchedule(options, stepsAnEpoch),
-    classWeights: options.classWeights, sampler: options.sampler, augmentation: options.augment,
+    classWeights: options.classWeights, sampler: options.sampler, augment: options.augment,
     normalization: resumed?.config.normalization ?? (options.normalize as NormalizationKind),
     seed: options.seed, device, loader: { workers: options.workers },
     recompute: options.recompute === 'on', mixed: options.mixed, resume: resumed?.snapshot,

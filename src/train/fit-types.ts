@@ -1,5 +1,7 @@
 /** What `fit` takes, tells while it trains, and gives. */
+import type { Augmentation } from '../data/augment.ts';
 import type { Dataset } from '../data/dataset.ts';
+import type { EachEpoch } from '../data/each-epoch.ts';
 import type { LoaderOptions } from '../data/loader.ts';
 import type { SamplerKind, SamplerOptions } from '../data/sampler.ts';
 import type { Device } from '../device/types.ts';
@@ -10,7 +12,7 @@ import type { ClassWeights } from './class-weights.ts';
 import type { EpochRecord } from './history.ts';
 import type { Network } from './network.ts';
 import type { OptimizerChoice } from './optimizer.ts';
-import type { Augmentation, Normalization, NormalizationKind } from './preprocess.ts';
+import type { Normalization, NormalizationKind } from './preprocess.ts';
 import type { TrainingSnapshot } from './snapshot.ts';
 import type { BootstrapOptions } from './statistics.ts';
 
@@ -32,9 +34,11 @@ export interface FitOptions {
   readonly classWeights?: ClassWeights;
   /** Default 'none': every sample once an epoch. */
   readonly sampler?: SamplerKind;
+  /** In place of a sampler: draws each epoch's samples, and what becomes of each. */
+  readonly eachEpoch?: EachEpoch;
   readonly samplerOptions?: Pick<SamplerOptions, 'annealed' | 'epochSize' | 'remainder'>;
-  /** Default 'none'. */
-  readonly augmentation?: Augmentation;
+  /** What may happen to images of the training part: a list, or words as in `parseAugmentations`. Default 'none'. */
+  readonly augment?: string | readonly Augmentation[];
   /** A way of normalising, with figures taken from the training part, or figures. Default 'channel'. */
   readonly normalization?: NormalizationKind | Normalization;
   /** First values of the parameters: an initializer, or a checkpoint's arrays. */

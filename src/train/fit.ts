@@ -2,6 +2,8 @@
  * The training driver: epochs of steps, metrics on both parts, snapshots from which a run goes on as if nothing had been.
  * It knows no files: callbacks receive what is to be kept.
  */
+import { parseAugmentations } from '../data/augment-text.ts';
+import { Augmenter } from '../data/augmenter.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { classCounts } from '../data/dataset.ts';
 import type { TrainBatch } from '../data/loader.ts';
@@ -28,7 +30,7 @@ import type { Network } from './network.ts';
 import { createNetwork } from './network.ts';
 import { createOptimizer } from './optimizer.ts';
 import type { Normalization } from './preprocess.ts';
-import { measureNormalization, checkAugmentation } from './preprocess.ts';
+import { measureNormalization } from './preprocess.ts';
 import type { TrainingSnapshot } from './snapshot.ts';
 import { under } from './snapshot.ts';
 import type { StepResult } from './step.ts';
@@ -72,7 +74,7 @@ export async function checkFit(options: FitOptions, check: CheckStepOptions = {}
   }
 }
 
-function checkOptions({ epochs, batch, seed = 0, train, validation, augmentation = 'none' }: FitOptions): void {
+function checkOptions({ epochs, batch, seed = 0, train, validation }: FitOptions): void {
   const counts = { epochs, batch };
   for (const [name, value] of Object.entries(counts)) {
     if (!Number.isInteger(value) || value < 1) throw new OptionError(`${name}: expected an integer of 1 or more, got ${value}`);
@@ -80,7 +82,6 @@ function checkOptions({ epochs, batch, seed = 0, train, validation, augmentation
   if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 31) {
     throw new OptionError(`seed: expected an integer from 0 to 2^31 - 1, got ${seed}`);
   }
-  checkAugmentation(augmentation);
   if (train.length === 0) throw new DataError('the training part is empty');
   if (validation?.length === 0) throw new DataError('the validation part is empty');
 }
@@ -97,6 +98,7 @@ class Run implements FitResult {
   readonly #optimizer: Optimizer;
   readonly #lossScale: LossScale | undefined;
   readonly #schedule: Schedule;
+  readonly #augmenter: Augmenter;
   readonly #trainStep: TrainStep;
   readonly #evaluationStep: EvaluationStep;
   #updates = 0;
@@ -132,12 +134,15 @@ class Run implements FitResult {
     this.#optimizer = createOptimizer(this.network, options.optimizer ?? { kind: 'sgd' }, device);
     this.#lossScale = options.mixed ? new LossScale({ device }) : undefined;
     this.#schedule = typeof learningRate === 'number' ? fixed(learningRate) : learningRate;
-    const sampler = new Sampler(data.labels, train, { kind: options.sampler, batch, seed, ...options.samplerOptions });
-    this.loader = new TrainLoader(data, sampler, options.loader);
+    const { sampler: kind, eachEpoch, augment = 'none' } = options;
+    const sampler = new Sampler(data.labels, train, { kind, eachEpoch, classes: data.classes, batch, seed, ...options.samplerOptions });
+    const list = typeof augment === 'string' ? parseAugmentations(augment) : augment;
+    this.#augmenter = new Augmenter(list, { classes: data.classes, shape: data.shape, seed });
+    this.loader = new TrainLoader(data, sampler, options.loader, this.#augmenter);
     const { network, classWeights } = this;
     this.#trainStep = new TrainStep({
       network, device, normalization: this.normalization, classWeights, optimizer: this.#optimizer, lossScale: this.#lossScale, seed,
-      augmentation: options.augmentation ?? 'none', recompute: options.recompute,
+      augmenter: this.#augmenter, recompute: options.recompute,
     });
     this.#evaluationStep = new EvaluationStep({ network, device, normalization: this.normalization });
     this.#progress = new EpochProgress(classes);
@@ -146,7 +151,8 @@ class Run implements FitResult {
   async #plan(): Promise<void> {
     const { batch, recompute = false } = this.#options;
     const { device, network: { imageShape } } = this;
-    await planRun({ device, imageShape, train: this.#trainStep, evaluation: this.#evaluationStep, recompute }, batch);
+    const { columns } = this.#augmenter;
+    await planRun({ device, imageShape, train: this.#trainStep, evaluation: this.#evaluationStep, recompute, columns }, batch);
   }
 
   get best(): EpochRecord | undefined {
