@@ -2,11 +2,11 @@
  * What the article did, after it had overfitted: in every epoch the healthy photographs are drawn anew from the larger pool and the
  * infected ones too, as many of each; noise and a turn by 180 degrees, each at random, fall on the infected alone.
  */
-import type { Dataset, EachEpoch } from 'fovea/data';
-import { augment, gaussianNoise, rotate180 } from 'fovea/data';
-import { inceptionBNSmall } from 'fovea/models';
-import { fit } from 'fovea/train';
-import type { FitOptions, FitResult } from 'fovea/train';
+import type { Dataset, EachEpoch } from '../src/data/index.ts'; // elsewhere: from 'fovea/data', and so on
+import { augment, gaussianNoise, rotate180 } from '../src/data/index.ts';
+import { inceptionBNSmall } from '../src/models/index.ts';
+import { fit } from '../src/train/index.ts';
+import type { FitOptions, FitResult } from '../src/train/index.ts';
 
 /** @param each samples of each class an epoch */
 export function resampled(data: Dataset, train: ArrayLike<number>, each: number, options: Partial<FitOptions> = {}): Promise<FitResult> {

@@ -39,6 +39,7 @@ export const described: Readonly<Record<OptionName, Described>> = {
   },
   momentum: { flags: '--momentum <m>', about: 'of sgd (default: 0.9)' },
   weightDecay: { flags: '--weight-decay <w>', about: 'on weights and gammas (default: 0.0001)' },
+  clipGradient: { flags: '--clip-gradient <most>', about: 'gradients are cut to this in size, each element by itself (default: not)' },
   classWeights: { flags: '--class-weights <w>', about: 'none, balanced (from the class counts), or a weight for each class: 1,20 (default: none)' },
   sampler: { flags: '--sampler <name>', about: 'none, balanced or annealed (default: none)' },
   augment: {
@@ -64,7 +65,7 @@ export const groups: Readonly<Record<string, readonly OptionName[]>> = {
   ],
   'Simulated data:': ['patients', 'prevalence', 'blur', 'labelNoise'],
   'Training:': [
-    'model', 'width', 'epochs', 'batch', 'optimizer', 'lr', 'momentum', 'weightDecay', 'classWeights', 'sampler', 'augment',
+    'model', 'width', 'epochs', 'batch', 'optimizer', 'lr', 'momentum', 'weightDecay', 'clipGradient', 'classWeights', 'sampler', 'augment',
     'normalize', 'seed', 'mixed',
   ],
   'Machine:': ['device', 'threads', 'workers', 'recompute'],

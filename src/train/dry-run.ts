@@ -8,6 +8,7 @@ import { totalOf } from '../graph/out-of-memory.ts';
 import type { ProgramMemory } from '../graph/planned.ts';
 import { LossScale } from '../optim/loss-scale.ts';
 import { resolveClassWeights } from './class-weights.ts';
+import { optimizerOf } from './fit-options.ts';
 import { planRun } from './fits.ts';
 import { buildModel } from './models.ts';
 import { createNetwork } from './network.ts';
@@ -60,12 +61,12 @@ export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: s
 
 async function measure(options: ResolvedOptions, listing: DataListing, device: Device): Promise<DryRunResult> {
   const { labelled, split, rejected, warnings, simulated } = listing;
-  const { size, batch, seed, optimizer, momentum, weightDecay, epochs } = options;
+  const { size, batch, seed, epochs } = options;
   const network = createNetwork(buildModel(options, labelled.classes.length), [size, size, 3], { seed });
   // Figures that do not matter to time or memory; a window as wide as the data would have.
   const window = options.normalize === 'local' ? localWindow(size) : 0;
   const normalization = { mean: [128, 128, 128], deviation: [64, 64, 64], window };
-  const made = createOptimizer(network, optimizer === 'sgd' ? { kind: 'sgd', momentum, weightDecay } : { kind: 'adam', weightDecay }, device);
+  const made = createOptimizer(network, optimizerOf(options), device);
   const classWeights = resolveClassWeights(options.classWeights, classCounts(labelled, split.train));
   const lossScale = options.mixed ? new LossScale({ device }) : undefined;
   const shape = [size, size, 3] as const;

@@ -9,6 +9,8 @@ import type { InitializeOptions, ParameterArrays } from '../nn/parameters.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
 import type { Schedule } from '../optim/schedules.ts';
 import type { ClassWeights } from './class-weights.ts';
+import type { PredictedBatch } from './evaluate.ts';
+import type { Metric } from './eval-metric.ts';
 import type { EpochRecord } from './history.ts';
 import type { Network } from './network.ts';
 import type { OptimizerChoice } from './optimizer.ts';
@@ -24,6 +26,8 @@ export interface FitOptions {
   readonly train: ArrayLike<number>;
   /** Dataset indices of the validation part; without it the last epoch counts as the best. */
   readonly validation?: ArrayLike<number>;
+  /** The dataset that these are of, with images of the same shape and the same classes. Default `data`. */
+  readonly validationData?: Dataset;
   readonly epochs: number;
   readonly batch: number;
   /** Default SGD with momentum 0.9. */
@@ -57,13 +61,18 @@ export interface FitOptions {
   readonly resume?: TrainingSnapshot;
   /** When aborted, the step under way is finished and `fit` returns with `interrupted`. */
   readonly signal?: AbortSignal;
-  readonly callbacks?: FitCallbacks;
+  /** Called in order. */
+  readonly callbacks?: FitCallbacks | readonly FitCallbacks[];
+  /** Figures of both parts each epoch, beside those that every run has; see `accuracy`, `multiAce`, `multiMetric`. Default none. */
+  readonly metric?: Metric;
 }
 
 /** Each may return a promise, which is awaited. */
 export interface FitCallbacks {
   /** All is made, nothing has run. */
   onStart?(start: FitStart, run: FitState): unknown;
+  /** Before an epoch's first batch; not where a run goes on within an epoch. */
+  onEpochStart?(start: EpochStart): unknown;
   onBatch?(batch: BatchReport): unknown;
   /** Of the validation after an epoch. */
   onValidation?(done: number, total: number): unknown;
@@ -81,9 +90,14 @@ export interface FitStart {
   readonly updates: number;
 }
 
-export interface BatchReport {
+export interface EpochStart {
   /** From 1. */
   readonly epoch: number;
+  /** Updates so far, of all epochs. */
+  readonly updates: number;
+}
+
+export interface BatchReport extends EpochStart {
   /** From 1, of `steps`. */
   readonly step: number;
   readonly steps: number;
@@ -112,6 +126,8 @@ export interface FitResult extends FitState {
   readonly interrupted: boolean;
   /** Logits of samples of a dataset by the network as it is now, in inference mode. */
   predict(data: Dataset, indices: ArrayLike<number>): Promise<Float32Array>;
+  /** The same batch by batch, for more samples than should be held in memory at once. */
+  predictBatches(data: Dataset, indices: ArrayLike<number>): AsyncGenerator<PredictedBatch, void, void>;
   /** Frees the parameters and all that was compiled. The device stays open. */
   dispose(): void;
 }

@@ -99,6 +99,7 @@ const shape = {
   lr: learningRate,
   momentum: share(),
   weightDecay: number('a number of 0 or more', 0, 1e6),
+  clipGradient: number('a number above 0', 0, Infinity, (x) => x > 0),
   classWeights,
   sampler: choice(samplerNames),
   augment: augmentations,

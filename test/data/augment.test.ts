@@ -13,6 +13,7 @@ import { Sampler } from '../../src/data/sampler.ts';
 import { flipLeftRight, gaussianNoise, rotate180 } from '../../src/data/transforms.ts';
 import { OptionError } from '../../src/errors.ts';
 import { tensor, wrap } from '../../src/fovea.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { Device } from '../../src/device/types.ts';
 import { setDefaultDevice } from '../../src/device/index.ts';
 import { throws } from '../support/errors.ts';
@@ -263,7 +264,7 @@ test('what cannot be an augmentation is refused', () => {
   const fit = (list: readonly Augmentation[]): Augmenter => new Augmenter(list, { classes, shape, seed: 0 });
   throws(() => augment({}), OptionError, /one of tensor and pixels/);
   throws(() => augment({ tensor: rotate180, pixels: () => {} }), OptionError, /one of tensor and pixels/);
-  throws(() => augment({ tensor: (() => (x: never) => x)() }), OptionError, /has no name/);
+  throws(() => augment({ tensor: (() => (x: Tensor) => x)() }), OptionError, /has no name/);
   throws(() => gaussianNoise(-1), OptionError, /grey levels, got -1/);
   throws(() => fit([augment({ tensor: rotate180 }), augment({ tensor: rotate180 })]), OptionError, /two are named 'rotate180'/);
   throws(() => fit([augment({ class: 'infectd', tensor: rotate180 })]), OptionError, /one of healthy, infected, got 'infectd'.*mean 'infected'/);
