@@ -246,7 +246,9 @@ test('text: words, values, probabilities, classes', () => {
   assert.equal(forms('none'), []);
   assert.equal(forms('flips'), [['flipUpDown', 'all', 0.5], ['flipLeftRight', 'all', 0.5]]);
   assert.equal(forms('noise=2@infected, rotate180:0.25@infected'), [['noise@infected', ['infected'], 0.5], ['rotate180@infected', ['infected'], 0.25]]);
-  assert.equal(forms('noise=1,rotate=15,scale=0.9-1.1,hue=3:0.1@healthy'), [['record', 'all', 1], ['record@healthy:0.1', ['healthy'], 0.1], ['noise', 'all', 0.5]]);
+  assert.equal(forms('noise=1,rotate=15,scale=0.9-1.1,hue=3:0.1@healthy'), [
+    ['record', 'all', 1], ['record@healthy:0.1', ['healthy'], 0.1], ['noise', 'all', 0.5],
+  ]);
 });
 
 for (const [text, says] of [
@@ -270,7 +272,8 @@ test('what cannot be an augmentation is refused', () => {
   throws(() => fit([augment({ class: 'infectd', tensor: rotate180 })]), OptionError, /one of healthy, infected, got 'infectd'.*mean 'infected'/);
   const shrinks = fit([augment({ name: 'shrink', tensor: (x) => x.slice([0, 0, 0, 0], [-1, 2, 2, -1]) })]);
   const keys = { seed: 0, epoch: 0, draws: tensor([0], [1], 'int32') };
-  throws(() => shrinks.apply(wrap(pixelsOf([0]), [1, ...shape], 'float32'), tensor([1], [1, 1]), keys, [0, 0, 0]), OptionError, /shrink.*the form should stay/);
+  const images = wrap(pixelsOf([0]), [1, ...shape], 'float32');
+  throws(() => shrinks.apply(images, tensor([1], [1, 1]), keys, [0, 0, 0]), OptionError, /shrink.*the form should stay/);
 });
 
 test.run();

@@ -43,7 +43,8 @@ for (const [name, make, want] of cases) {
 test('mse of a regression, accuracy of pixels', () => {
   near(measure(mse(), { labels: [1, 2, 3.5], predictions: [1, 0, 3], classes: 1 }, 2), { MSE: (4 + 0.25) / 3 });
   // Two images of 1 x 2 pixels with two classes: a row a pixel.
-  near(measure(accuracy(), { labels: [0, 1, 1, 1], predictions: [0.9, 0.1, 0.3, 0.7, 0.6, 0.4, 0.2, 0.8], classes: 2 }, 4), { accuracy: 3 / 4 });
+  const pixels = { labels: [0, 1, 1, 1], predictions: [0.9, 0.1, 0.3, 0.7, 0.6, 0.4, 0.2, 0.8], classes: 2 };
+  near(measure(accuracy(), pixels, 4), { accuracy: 3 / 4 });
 });
 
 test('a class that is not there has no mean; a probability of 0 is no infinity', () => {
@@ -65,7 +66,8 @@ test("a user's own", () => {
 });
 
 test('what does not fit is refused', () => {
-  throws(() => measure(accuracy(), { labels: [0], predictions: [0.1, 0.2, 0.3], classes: 2 }, 3), ShapeError, /1 labels of 2 classes need 2 predictions, got 3/);
+  const short = { labels: [0], predictions: [0.1, 0.2, 0.3], classes: 2 };
+  throws(() => measure(accuracy(), short, 3), ShapeError, /1 labels of 2 classes need 2 predictions, got 3/);
   throws(() => measure(ace(), { labels: [2], predictions: [0.5, 0.5], classes: 2 }, 1), DataError, /label 2 of row 0/);
   throws(() => measure(multiAce(3), { labels: [0], predictions: [0.5, 0.5], classes: 2 }, 1), ShapeError, /a metric of 3 classes was given predictions of 2/);
   throws(() => multiAce(1), OptionError, /two classes or more/);
