@@ -157,8 +157,9 @@ export class Program {
     }
   }
 
-  /** Times each launch of one run on the inputs last written. */
+  /** Times each launch of one run on the inputs last written. @throws GraphError where other ranks would have to run too */
   async profile(): Promise<{ label: string; node: string; ms: number }[]> {
+    if (this.#group !== undefined && this.#group.ranks > 1) throw new GraphError('a Program cannot be timed without the others of its group');
     if (!this.bound) await this.bind();
     const rows = [];
     for (const segment of this.#segments) {

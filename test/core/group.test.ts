@@ -148,6 +148,23 @@ for (const kind of ['sgd', 'adam'] as const) {
   });
 }
 
+test('the sum lies over the gradients: it takes no memory of its own', async () => {
+  const memory = async (reduces: boolean): Promise<number> => {
+    const weights = variable(new Float32Array(10000), [100, 100], { device: cpus[0], name: 'w_weight' });
+    const optimizer = sgd([weights], { device: cpus[0], allReduce: reduces });
+    const step = compile((x: Tensor) => {
+      const loss = x.matmul(weights).square().sum();
+      optimizer.update(grad(loss, [weights]), 0.1);
+      return loss;
+    }, { device: cpus[0], group: localGroup(2)[0] });
+    const { planned, own } = await step.plan(tensor(new Float32Array(800), [8, 100]));
+    step.dispose();
+    optimizer.dispose();
+    return planned + own;
+  };
+  assert.is(await memory(true), await memory(false));
+});
+
 test('a group of one, and none, sum nothing', async () => {
   for (const group of [undefined, localGroup(1)[0]]) {
     const alone = compile((x: Tensor) => allReduce(x.add(1)), { device: cpus[0], group });
