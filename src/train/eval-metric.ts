@@ -61,43 +61,43 @@ abstract class Mean implements Metric {
   }
 }
 
-/** Share of rows whose most probable class (the first of equal ones) is theirs: `accuracy`. */
-export function accuracy(): Metric {
-  return new (class extends Mean {
-    update({ labels, predictions, classes }: MetricBatch): void {
-      checkRows(labels, predictions, classes);
-      for (let i = 0; i < labels.length; i++) {
-        let best = 0;
-        for (let c = 1; c < classes; c++) if (predictions[i * classes + c] > predictions[i * classes + best]) best = c;
-        this.add(0, Number(best === labels[i]));
-      }
+class Accuracy extends Mean {
+  update({ labels, predictions, classes }: MetricBatch): void {
+    checkRows(labels, predictions, classes);
+    for (let i = 0; i < labels.length; i++) {
+      let best = 0;
+      for (let c = 1; c < classes; c++) if (predictions[i * classes + c] > predictions[i * classes + best]) best = c;
+      this.add(0, Number(best === labels[i]));
     }
+  }
 
-    get(): MetricValue[] {
-      return [['accuracy', this.mean(0)]];
+  get(): MetricValue[] {
+    return [['accuracy', this.mean(0)]];
+  }
+}
+
+/** Share of rows whose most probable class (the first of equal ones) is theirs: `accuracy`. */
+export const accuracy = (): Metric => new Accuracy(1);
+
+class SquaredError extends Mean {
+  update({ labels, predictions, classes }: MetricBatch): void {
+    if (labels.length === predictions.length) {
+      for (let i = 0; i < labels.length; i++) this.add(0, (predictions[i] - labels[i]) ** 2);
+      return;
     }
-  })(1);
+    checkRows(labels, predictions, classes);
+    for (let i = 0; i < predictions.length; i++) {
+      this.add(0, (predictions[i] - Number(labels[Math.floor(i / classes)] === i % classes)) ** 2);
+    }
+  }
+
+  get(): MetricValue[] {
+    return [['MSE', this.mean(0)]];
+  }
 }
 
 /** Mean of (prediction - label)^2 over all elements; labels that are classes stand for rows of 0 and 1: `MSE`. */
-export function mse(): Metric {
-  return new (class extends Mean {
-    update({ labels, predictions, classes }: MetricBatch): void {
-      if (labels.length === predictions.length) {
-        for (let i = 0; i < labels.length; i++) this.add(0, (predictions[i] - labels[i]) ** 2);
-        return;
-      }
-      checkRows(labels, predictions, classes);
-      for (let i = 0; i < predictions.length; i++) {
-        this.add(0, (predictions[i] - Number(labels[Math.floor(i / classes)] === i % classes)) ** 2);
-      }
-    }
-
-    get(): MetricValue[] {
-      return [['MSE', this.mean(0)]];
-    }
-  })(1);
-}
+export const mse = (): Metric => new SquaredError(1);
 
 export interface CrossEntropyOptions {
   /** Added to a probability ahead of its logarithm. Default 1e-8. */

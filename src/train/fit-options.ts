@@ -9,6 +9,7 @@ import type { OptimizerChoice } from './optimizer.ts';
 import type { ResolvedOptions } from './run-options.ts';
 import { learningRateSchedule } from './run-options.ts';
 
+/** The optimizer that options ask for. */
 export function optimizerOf({ optimizer, momentum, weightDecay, clipGradient }: ResolvedOptions): OptimizerChoice {
   return optimizer === 'sgd' ? { kind: 'sgd', momentum, weightDecay, clipGradient } : { kind: 'adam', weightDecay, clipGradient };
 }
