@@ -30,15 +30,15 @@ if (!options.data) {
 interface Candidate {
   readonly width: number;
   readonly learningRate: number;
-  readonly augmentation: 'none' | 'rotate180' | 'flips';
+  readonly augment: string;
   readonly epochs: number;
 }
 
 const candidates: readonly Candidate[] = [
-  { width: 0.25, learningRate: 0.02, augmentation: 'flips', epochs: 15 },
-  { width: 0.25, learningRate: 0.05, augmentation: 'flips', epochs: 15 },
-  { width: 0.5, learningRate: 0.02, augmentation: 'flips', epochs: 15 },
-  { width: 0.25, learningRate: 0.05, augmentation: 'flips', epochs: 40 },
+  { width: 0.25, learningRate: 0.02, augment: 'flips', epochs: 15 },
+  { width: 0.25, learningRate: 0.05, augment: 'flips', epochs: 15 },
+  { width: 0.5, learningRate: 0.02, augment: 'flips', epochs: 15 },
+  { width: 0.25, learningRate: 0.05, augment: 'flips', epochs: 40 },
 ];
 const folds = 3;
 const seeds = [1, 2, 3];
@@ -73,11 +73,11 @@ console.log(`${parts.train.length} training images, ${parts.test.length} of the 
 const cpu = await device('cpu', { relaxedSimd: true, ...(options.threads && { threads: Number(options.threads) }) });
 
 async function train(candidate: Candidate, indices: ArrayLike<number>, judged: ArrayLike<number>, seed: number): Promise<Trained> {
-  const { width, learningRate, augmentation, epochs } = candidate;
+  const { width, learningRate, augment, epochs } = candidate;
   const started = performance.now();
   const steps = Math.floor(indices.length / batch);
   const result = await fit({
-    symbol: inceptionBN({ classes: 2, width }), data, train: indices, epochs, batch, seed, device: cpu, augmentation,
+    symbol: inceptionBN({ classes: 2, width }), data, train: indices, epochs, batch, seed, device: cpu, augment,
     classWeights: 'balanced', optimizer: { kind: 'sgd', momentum: 0.9, weightDecay: 1e-4 },
     learningRate: cosine({ learningRate, maxUpdate: steps * epochs }),
   });

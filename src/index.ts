@@ -4,10 +4,12 @@
  */
 export * from './errors.ts';
 export {
-  apply, apply1, compile, data, full, grad, keep, ones, packVariables, registeredOps, registerOps, tensor, variable, wrap, zeros,
+  apply, apply1, compile, data, full, grad, keep, localGroup, ones, packVariables, registeredOps, registerOps, tensor, together, variable,
+  wrap, zeros,
 } from './fovea.ts';
 export * from './generated/ops-api.ts';
 export { defineOp, type DifferentiableOp, type GradientContext } from './tensor/define-op.ts';
+export type { Rank } from './graph/group.ts';
 export type { HostTensor, Op, Sample } from './graph/op.ts';
 export { Tensor, type TensorLike } from './tensor/tensor.ts';
 export { Variable, type PackedVariables, type VariableOptions } from './tensor/variable.ts';

@@ -39,9 +39,15 @@ export const described: Readonly<Record<OptionName, Described>> = {
   },
   momentum: { flags: '--momentum <m>', about: 'of sgd (default: 0.9)' },
   weightDecay: { flags: '--weight-decay <w>', about: 'on weights and gammas (default: 0.0001)' },
+  clipGradient: { flags: '--clip-gradient <most>', about: 'gradients are cut to this in size, each element by itself (default: not)' },
   classWeights: { flags: '--class-weights <w>', about: 'none, balanced (from the class counts), or a weight for each class: 1,20 (default: none)' },
   sampler: { flags: '--sampler <name>', about: 'none, balanced or annealed (default: none)' },
-  augment: { flags: '--augment <name>', about: 'none, rotate180 or flips (default: flips)' },
+  augment: {
+    flags: '--augment <list>',
+    about: "none, or of flips, rotate180, noise=2 (grey levels), rotate=15 (degrees), shear=0.1, aspect=0.1, scale=0.9-1.1, crop=100-128, "
+      + 'pad=4, fill=0, hue=5, saturation=20, lightness=20, contrast=0.1, illumination=10; each with :PROBABILITY and @CLASS, as in '
+      + "'noise=2@infected,rotate180:0.5@infected' (default: flips)",
+  },
   normalize: { flags: '--normalize <name>', about: 'channel, or local: each pixel less the mean around it (default: local)' },
   seed: { flags: '--seed <n>', about: 'of everything that is random (default: 1)' },
   mixed: { flags: '--mixed', about: 'float16 activations with a dynamic loss scale, on WebGPU adapters with shader-f16 (default: float32)' },
@@ -59,7 +65,7 @@ export const groups: Readonly<Record<string, readonly OptionName[]>> = {
   ],
   'Simulated data:': ['patients', 'prevalence', 'blur', 'labelNoise'],
   'Training:': [
-    'model', 'width', 'epochs', 'batch', 'optimizer', 'lr', 'momentum', 'weightDecay', 'classWeights', 'sampler', 'augment',
+    'model', 'width', 'epochs', 'batch', 'optimizer', 'lr', 'momentum', 'weightDecay', 'clipGradient', 'classWeights', 'sampler', 'augment',
     'normalize', 'seed', 'mixed',
   ],
   'Machine:': ['device', 'threads', 'workers', 'recompute'],

@@ -16,12 +16,18 @@ export { cacheImages, defaultCacheDir } from './cache.ts';
 export type { CachedDataset, CacheOptions } from './cache.ts';
 export { compileCondition } from './condition.ts';
 export type { Condition } from './condition.ts';
+export { augment } from './augment.ts';
+export type { Augmentation, AugmentOptions, ImageShape, PixelTransform, TracedTransform, TransformContext } from './augment.ts';
+export { parseAugmentations } from './augment-text.ts';
+export { Augmenter } from './augmenter.ts';
+export type { AugmentKeys, Drawn } from './augmenter.ts';
 export { allIndices, classCounts, memoryDataset } from './dataset.ts';
 export type { ByteSource, Dataset, Labelled, MemoryDatasetInit } from './dataset.ts';
 export { decodeImage, fits, kernels } from './decode.ts';
 export type { DecodedImage, DecodeOptions, Fit, ResizeKernel } from './decode.ts';
 export { describeRejected, openFolder } from './folder.ts';
 export type { FolderOptions, Listing, Rejected } from './folder.ts';
+export type { EachEpoch, Epoch, Pool } from './each-epoch.ts';
 export { evaluationBatches, TrainLoader } from './loader.ts';
 export type { Batch, LoaderOptions, TrainBatch } from './loader.ts';
 export { fitLogistic, rocAuc } from './logistic.ts';
@@ -35,11 +41,14 @@ export {
 export type {
   LesionMask, PhantomCohortOptions, PhantomEye, PhantomImage, PhantomScene, PhantomSpec,
 } from './phantom/index.ts';
+export { recordAugmentation } from './record-augmentation.ts';
+export type { RecordAugmentationOptions } from './record-augmentation.ts';
 export { Sampler, samplerNames } from './sampler.ts';
 export type {
-  AnnealedOptions, SampledBatch, SamplerFunction, SamplerKind, SamplerOptions, SamplerState,
+  AnnealedOptions, SampledBatch, SamplerKind, SamplerOptions, SamplerState,
 } from './sampler.ts';
 export { kFold, parts, splitByPatient } from './split.ts';
 export type { Part, Split, SplitOptions } from './split.ts';
 export { parseTable, readTable, resolveColumns } from './table.ts';
 export type { ColumnRole, Columns, Table } from './table.ts';
+export { flipLeftRight, flipUpDown, gaussianNoise, rotate180 } from './transforms.ts';

@@ -1,5 +1,6 @@
 /** Batches for training and for evaluation: full, in a fixed order, assembled ahead of the device. */
 import { DataError, OptionError } from '../errors.ts';
+import type { Augmenter, Drawn } from './augmenter.ts';
 import type { Dataset } from './dataset.ts';
 import { makeGatherer } from './gather.ts';
 import type { Gatherer } from './gather.ts';
@@ -11,7 +12,7 @@ export interface Batch {
   readonly pixels: Uint8Array;
   /** Class of each sample. */
   readonly labels: Int32Array;
-  /** Dataset index of each sample: what augmentation draws by. -1 for padding. */
+  /** Dataset index of each sample; -1 for padding. */
   readonly sampleIds: Int32Array;
   /** 1 for a sample, 0 for padding. */
   readonly weights: Float32Array;
@@ -20,6 +21,10 @@ export interface Batch {
 
 /** A batch with its place in training. */
 export interface TrainBatch extends Batch {
+  /** What random numbers are drawn by, one for each sample; see `SampledBatch`. */
+  readonly draws: Int32Array;
+  /** Batch x `Augmenter.columns`: on which images augmentations fall, and their numbers. Empty without any. */
+  readonly augmentation: Float32Array;
   /** From 0. */
   readonly epoch: number;
   /** From 0, of `steps` in this epoch. */
@@ -84,16 +89,21 @@ export class TrainLoader {
   readonly #sampler: Sampler;
   readonly #prefetch: number;
   readonly #workers: number;
+  readonly #augmenter: Augmenter | undefined;
   readonly #pool: BufferPool;
   #gatherer: Promise<Gatherer> | undefined;
   #queue: Ahead[] = [];
   #state: SamplerState;
   #closed = false;
 
-  /** @throws OptionError for options out of range. */
-  constructor(data: Dataset, sampler: Sampler, options: LoaderOptions = {}) {
+  /**
+   * @param augmenter changes bytes here, and says what the device is to do to images
+   * @throws OptionError for options out of range.
+   */
+  constructor(data: Dataset, sampler: Sampler, options: LoaderOptions = {}, augmenter?: Augmenter) {
     ({ prefetch: this.#prefetch, workers: this.#workers } = checkOptions(options));
     this.#data = data;
+    this.#augmenter = augmenter;
     this.#sampler = sampler;
     this.#pool = new BufferPool(sampler.batch * data.shape[0] * data.shape[1] * data.shape[2]);
     this.#state = sampler.state();
@@ -117,11 +127,14 @@ export class TrainLoader {
     } catch {
       // A sampler that fails ahead fails again when its batch is asked for; this batch is whole.
     }
-    const { epoch, step, steps, indices } = head.batch;
+    const { epoch, step, steps, indices, draws } = head.batch;
+    const drawn = this.#drawn(head.batch);
     return {
       pixels: new Uint8Array(buffer),
-      labels: indices.map((i) => this.#data.labels[i]),
+      labels: drawn.labels,
       sampleIds: indices,
+      draws,
+      augmentation: this.#augmenter?.settings(drawn) ?? new Float32Array(0),
       weights: new Float32Array(indices.length).fill(1),
       shape: [indices.length, ...this.#data.shape],
       epoch, step, steps,
@@ -153,6 +166,10 @@ export class TrainLoader {
     this.close();
   }
 
+  #drawn(batch: SampledBatch): Drawn {
+    return { ...batch, labels: batch.indices.map((i) => this.#data.labels[i]) };
+  }
+
   #fill(depth: number): void {
     this.#gatherer ??= makeGatherer(this.#data, this.#workers);
     const gatherer = this.#gatherer;
@@ -160,7 +177,11 @@ export class TrainLoader {
       const batch = this.#sampler.next();
       const buffer = this.#pool.take();
       // The indices are copied to a worker, not moved: the batch hands them out as sample ids.
-      const pixels = gatherer.then((g) => g.gather(batch.indices, buffer));
+      const pixels = gatherer.then(async (g) => {
+        const filled = await g.gather(batch.indices, buffer);
+        this.#augmenter?.changePixels(new Uint8Array(filled), this.#drawn(batch));
+        return filled;
+      });
       pixels.catch(() => {}); // reported by the `next` that takes it
       this.#queue.push({ batch, after: this.#sampler.state(), pixels });
     }

@@ -5,12 +5,9 @@
 import { DataError, OptionError } from '../errors.ts';
 import { hashName, PhiloxStream } from '../random/philox.ts';
 import { didYouMean } from '../nearest.ts';
-
-/**
- * The order of an epoch, as positions in `labels`; repetition and omission are the function's choice.
- * It must draw from `rng` alone: the same epoch is asked for again when a run resumes.
- */
-export type SamplerFunction = (epoch: number, labels: Int32Array, rng: PhiloxStream) => ArrayLike<number>;
+import { countLabels, drawByClass } from './draw-by-class.ts';
+import type { Chosen, EachEpoch } from './each-epoch.ts';
+import { checkEpoch, poolOf } from './each-epoch.ts';
 
 /** Options of the annealed sampler, w(t) = r^(t-1) w0 + (1 - r^(t-1)) wf for epoch t = 1, 2, ... */
 export interface AnnealedOptions {
@@ -27,10 +24,14 @@ export const samplerNames = ['none', 'balanced', 'annealed'] as const;
  * `none`: every sample once, shuffled. `balanced`: all classes equally often. `annealed`: balanced at first, then
  * towards the natural frequencies (team o_O, second in Kaggle's diabetic retinopathy competition of 2015).
  */
-export type SamplerKind = (typeof samplerNames)[number] | SamplerFunction;
+export type SamplerKind = (typeof samplerNames)[number];
 
 export interface SamplerOptions {
   kind?: SamplerKind;
+  /** Draws the epochs in place of `kind`. */
+  eachEpoch?: EachEpoch;
+  /** Names by which `eachEpoch` may ask for a class. */
+  classes?: readonly string[];
   /** Samples a step. */
   batch: number;
   seed?: number;
@@ -49,6 +50,8 @@ export interface SamplerState {
   readonly cursor: number;
   /** Samples carried into this epoch: dataset indices. */
   readonly carried: readonly number[];
+  /** Augmentations that were asked for them, by name; null for a sample that is left to chance. */
+  readonly carriedChosen?: readonly (readonly string[] | null)[];
   /** What the order depends on; a state fits only where these are the same. */
   readonly seed: number;
   readonly batch: number;
@@ -66,6 +69,20 @@ export interface SampledBatch {
   readonly steps: number;
   /** `batch` dataset indices. */
   readonly indices: Int32Array;
+  /**
+   * What random numbers are drawn by, one for each: its index where it is there for the first time in the epoch, other numbers where it
+   * is there again. They depend on the epoch's order, not on how it is cut into batches.
+   */
+  readonly draws: Int32Array;
+  /** Augmentations that `eachEpoch` asked for. */
+  readonly chosen?: Chosen;
+}
+
+/** An epoch as it is handed out. */
+interface Order {
+  readonly indices: Int32Array;
+  readonly draws: Int32Array;
+  readonly chosen?: Chosen;
 }
 
 /** Hands out full batches of dataset indices, endlessly, epoch after epoch. */
@@ -77,10 +94,12 @@ export class Sampler {
   readonly #seed: number;
   readonly #options: SamplerOptions;
   readonly #fingerprint: number;
+  /** Samples of the dataset, those of other parts included. */
+  readonly #total: number;
   #epoch = 0;
   #cursor = 0;
-  #carried: Int32Array = new Int32Array(0);
-  #order: Int32Array | undefined;
+  #carried: { readonly indices: Int32Array; readonly chosen?: Chosen } = { indices: new Int32Array(0) };
+  #order: Order | undefined;
 
   /**
    * @param labels class of every sample of the dataset.
@@ -88,8 +107,11 @@ export class Sampler {
    * @throws OptionError for an unknown kind, a batch larger than the part, ratios or weights out of range.
    */
   constructor(labels: ArrayLike<number>, indices: ArrayLike<number>, options: SamplerOptions) {
-    const { kind = 'none', batch, seed = 0, epochSize, remainder } = options;
-    if (typeof kind !== 'function' && !samplerNames.includes(kind)) {
+    const { kind = 'none', eachEpoch, batch, seed = 0, epochSize, remainder } = options;
+    if (eachEpoch !== undefined && options.kind !== undefined) {
+      throw new OptionError(`sampler '${kind}' does not go with eachEpoch, which draws the epochs itself`);
+    }
+    if (!samplerNames.includes(kind)) {
       throw new OptionError(`unknown sampler '${kind}': one of ${samplerNames.join(', ')}` +
         didYouMean(kind, samplerNames));
     }
@@ -100,13 +122,14 @@ export class Sampler {
     if (remainder !== undefined && remainder !== 'carry' && remainder !== 'drop') {
       throw new OptionError(`remainder must be 'carry' or 'drop', got '${remainder as string}'`);
     }
-    const size = typeof kind === 'string' && kind !== 'none' ? epochSize ?? indices.length : indices.length;
-    if (typeof kind === 'string' && batch > size) {
+    const size = kind === 'none' ? indices.length : epochSize ?? indices.length;
+    if (eachEpoch === undefined && batch > size) {
       throw new OptionError(`a batch of ${batch} is larger than the ${size} samples of an epoch`);
     }
     this.batch = batch;
     this.#indices = Int32Array.from(indices);
     this.#labels = this.#indices.map((i) => labels[i]);
+    this.#total = labels.length;
     this.#kind = kind;
     this.#seed = seed;
     this.#options = options;
@@ -120,37 +143,40 @@ export class Sampler {
     return this.#indices.length;
   }
 
-  /** The next batch. @throws DataError where a user's sampler gives no batch or positions that do not exist. */
+  /** The next batch. @throws DataError where `eachEpoch` gives no batch or samples that are not in this part. */
   next(): SampledBatch {
     let order = this.#ordered();
-    if ((this.#cursor + 1) * this.batch > order.length) {
+    if ((this.#cursor + 1) * this.batch > order.indices.length) {
       if (this.#cursor === 0) {
-        throw new DataError(`epoch ${this.#epoch} has ${order.length} samples, which fill no batch of ${this.batch}`);
+        throw new DataError(`epoch ${this.#epoch} has ${order.indices.length} samples, which fill no batch of ${this.batch}`);
       }
-      const rest = order.slice(this.#cursor * this.batch);
-      this.#carried = (this.#options.remainder ?? 'carry') === 'carry' ? rest : new Int32Array(0);
+      const from = (this.#options.remainder ?? 'carry') === 'carry' ? this.#cursor * this.batch : order.indices.length;
+      this.#carried = { indices: order.indices.slice(from), chosen: order.chosen?.slice(from) };
       this.#epoch++;
       this.#cursor = 0;
       this.#order = undefined;
       order = this.#ordered();
-      if (order.length < this.batch) return this.next();
+      if (order.indices.length < this.batch) return this.next();
     }
-    const start = this.#cursor * this.batch;
+    const [start, end] = [this.#cursor * this.batch, (this.#cursor + 1) * this.batch];
     return {
-      epoch: this.#epoch, step: this.#cursor++, steps: Math.floor(order.length / this.batch),
-      indices: order.slice(start, start + this.batch),
+      epoch: this.#epoch, step: this.#cursor++, steps: Math.floor(order.indices.length / this.batch),
+      indices: order.indices.slice(start, end), draws: order.draws.slice(start, end),
+      ...(order.chosen && { chosen: order.chosen.slice(start, end) }),
     };
   }
 
   /** Batches in the current epoch. */
   stepsThisEpoch(): number {
-    return Math.floor(this.#ordered().length / this.batch);
+    return Math.floor(this.#ordered().indices.length / this.batch);
   }
 
   /** Where the sampler stands, to be put back by `restore`. */
   state(): SamplerState {
+    const { indices, chosen } = this.#carried;
     return {
-      format: 1, epoch: this.#epoch, cursor: this.#cursor, carried: [...this.#carried], ...this.#identity(),
+      format: 1, epoch: this.#epoch, cursor: this.#cursor, carried: [...indices],
+      ...(chosen && { carriedChosen: chosen.map((names) => names ?? null) }), ...this.#identity(),
     };
   }
 
@@ -175,35 +201,47 @@ export class Sampler {
     }
     this.#epoch = state.epoch;
     this.#cursor = state.cursor;
-    this.#carried = Int32Array.from(state.carried);
+    this.#carried = { indices: Int32Array.from(state.carried), chosen: state.carriedChosen?.map((names) => names ?? undefined) };
     this.#order = undefined;
   }
 
   #identity() {
-    const kind = typeof this.#kind === 'function' ? 'function' : this.#kind;
+    const kind = this.#options.eachEpoch ? 'eachEpoch' : this.#kind;
     return { seed: this.#seed, batch: this.batch, samples: this.samples, kind, fingerprint: this.#fingerprint };
   }
 
-  #ordered(): Int32Array {
+  #ordered(): Order {
     if (this.#order) return this.#order;
-    const rng = new PhiloxStream(this.#seed, 'sampler', 0, this.#epoch);
-    const positions = this.#draw(rng);
-    const order = new Int32Array(this.#carried.length + positions.length);
-    order.set(this.#carried);
-    for (let k = 0; k < positions.length; k++) {
-      const position = positions[k];
-      if (!(Number.isInteger(position) && position >= 0 && position < this.samples)) {
-        throw new DataError(`the sampler gave position ${position} in epoch ${this.#epoch}; there are ${this.samples}`);
-      }
-      order[this.#carried.length + k] = this.#indices[position];
-    }
-    return (this.#order = order);
+    const drawn = this.#draw(new PhiloxStream(this.#seed, 'sampler', 0, this.#epoch));
+    const { indices: carried, chosen: carriedChosen } = this.#carried;
+    const indices = new Int32Array(carried.length + drawn.indices.length);
+    indices.set(carried);
+    indices.set(drawn.indices, carried.length);
+    const some = drawn.chosen ?? carriedChosen;
+    const chosen = some && [
+      ...carriedChosen ?? Array.from(carried, () => undefined), ...drawn.chosen ?? Array.from(drawn.indices, () => undefined),
+    ];
+    return (this.#order = { indices, draws: this.#drawsOf(indices), ...(chosen && { chosen }) });
   }
 
-  #draw(rng: PhiloxStream): ArrayLike<number> {
-    if (typeof this.#kind === 'function') return this.#kind(this.#epoch, this.#labels, rng);
-    if (this.#kind === 'none') return rng.shuffle(Array.from(this.#labels, (_, i) => i));
-    return drawByClass(this.#labels, this.#weights(this.#epoch), this.#options.epochSize ?? this.samples, rng);
+  #drawsOf(indices: Int32Array): Int32Array {
+    const times = new Map<number, number>();
+    return indices.map((index) => {
+      const before = times.get(index) ?? 0;
+      times.set(index, before + 1);
+      return (index + before * this.#total) | 0;
+    });
+  }
+
+  #draw(rng: PhiloxStream): { readonly indices: Int32Array; readonly chosen?: Chosen } {
+    const { eachEpoch, classes = [], epochSize } = this.#options;
+    if (eachEpoch !== undefined) {
+      const pool = poolOf(this.#epoch + 1, this.#indices, this.#labels, classes);
+      return checkEpoch(pool, eachEpoch(pool, rng));
+    }
+    const positions = this.#kind === 'none' ? rng.shuffle(Array.from(this.#labels, (_, i) => i))
+      : drawByClass(this.#labels, this.#weights(this.#epoch), epochSize ?? this.samples, rng);
+    return { indices: Int32Array.from(positions, (position) => this.#indices[position]) };
   }
 
   /** Relative chance of a sample of each class in an epoch (from 0). */
@@ -224,40 +262,4 @@ export class Sampler {
     const share = ratio ** epoch;
     return counts.map((_, label) => share * first[label] + (1 - share) * final[label]);
   }
-}
-
-function countLabels(labels: Int32Array): number[] {
-  const counts: number[] = new Array<number>(labels.reduce((a, b) => Math.max(a, b), 0) + 1).fill(0);
-  for (const label of labels) counts[label]++;
-  return counts;
-}
-
-/**
- * `size` positions with class c in proportion weights[c] * count[c]. The shares are rounded at random so that their
- * expectation is exact, and within a class every sample is taken once before any is taken again.
- */
-function drawByClass(labels: Int32Array, weights: readonly number[], size: number, rng: PhiloxStream): number[] {
-  const members: number[][] = weights.map(() => []);
-  labels.forEach((label, i) => members[label].push(i));
-  const masses = weights.map((weight, label) => weight * members[label].length);
-  const total = masses.reduce((a, b) => a + b, 0);
-  if (!(total > 0)) throw new OptionError('the sampler weights leave no class with samples');
-  // Systematic sampling: one uniform offset rounds all the running sums, so each share is off by less than one.
-  const offset = rng.uniform();
-  const order: number[] = [];
-  let running = 0;
-  let before = 0;
-  const last = masses.findLastIndex((mass) => mass > 0);
-  masses.forEach((mass, label) => {
-    running += mass;
-    const upTo = label >= last ? size : Math.min(size, Math.floor(running / total * size + offset));
-    let missing = upTo - before;
-    before = upTo;
-    while (missing > 0) {
-      const pass = rng.shuffle([...members[label]]).slice(0, missing);
-      for (const position of pass) order.push(position);
-      missing -= pass.length;
-    }
-  });
-  return rng.shuffle(order);
 }

@@ -63,6 +63,11 @@ export interface Op<A extends Attrs = any> {
    * (`axis`; free on the last axis), or raveled, each from element `attrs.starts[i]` of a vector (`flat`; free).
    */
   readonly concatenates?: 'axis' | 'flat';
+  /**
+   * Output 0 is input 0 summed over the ranks of the Program's group, by the host between two segments; the kernels are those of a
+   * group of one.
+   */
+  readonly exchanges?: true;
   /** Inputs that kernels need contiguous; the plan copies those that are not. Default: none. */
   readonly contiguousInputs?: 'all' | readonly number[];
   /**

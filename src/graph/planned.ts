@@ -1,5 +1,6 @@
 import type { Device, Launch, Lowering } from '../device/types.ts';
 import { allocate, apartOf, livenessBound } from './allocate.ts';
+import type { Rank } from './group.ts';
 import type { Leaf } from './leaves.ts';
 import { mixed } from './mixed.ts';
 import type { Attrs, Node, Value } from './node.ts';
@@ -47,6 +48,8 @@ export interface ProgramSpec {
   readonly recompute?: boolean;
   /** Rewrites the graph for mixed precision (mixed.ts). Default false. */
   readonly mixed?: boolean;
+  /** The group whose ranks its all-reduces sum over, of which this is one. Default: none but this. */
+  readonly group?: Rank;
 }
 
 /** Bytes that a step's launches take encoded: 200 on the cpu device, 430 on WebGPU, in the networks here. */

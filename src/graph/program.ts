@@ -5,6 +5,7 @@ import { DeviceError, GraphError, OutOfMemoryError } from '../errors.ts';
 import type { Arena } from './arena.ts';
 import { arenaOf } from './arena.ts';
 import { requireFloat16 } from './float16.ts';
+import type { Rank } from './group.ts';
 import type { Layout, Root } from './layout.ts';
 import type { Leaf } from './leaves.ts';
 import { fromDeviceData, isLeaf, toDeviceData } from './leaves.ts';
@@ -57,6 +58,7 @@ export class Program {
   readonly #planned: ProgramMemory;
   readonly #slotBytes: readonly number[];
   readonly #inputs: readonly Leaf[];
+  readonly #group: Rank | undefined;
   readonly #pinned = new Map<Root, DeviceBuffer>();
   readonly #owned: DeviceBuffer[] = [];
   readonly #leafRoots = new Map<Leaf, Root>();
@@ -69,6 +71,7 @@ export class Program {
     this.device = device;
     this.#plan = planned.plan;
     this.#inputs = inputs;
+    this.#group = spec.group;
     this.rewrites = planned.rewrites;
     this.#arena = arenaOf(device);
     this.#slotBytes = planned.memory.arena;
@@ -154,8 +157,9 @@ export class Program {
     }
   }
 
-  /** Times each launch of one run on the inputs last written. */
+  /** Times each launch of one run on the inputs last written. @throws GraphError where other ranks would have to run too */
   async profile(): Promise<{ label: string; node: string; ms: number }[]> {
+    if (this.#group !== undefined && this.#group.ranks > 1) throw new GraphError('a Program cannot be timed without the others of its group');
     if (!this.bound) await this.bind();
     const rows = [];
     for (const segment of this.#segments) {
@@ -265,13 +269,14 @@ export class Program {
     this.#generation = this.#arena.generation;
   }
 
-  /** The launches of a step for where its values lie now; undefined where the host computes it. */
+  /** The launches of a step for where its values lie now; undefined where the host computes it, or sums it over the group. */
   #launches(step: Step): PlacedLaunch[] | undefined {
     const { device } = this;
     if (step.kind === 'copy') {
       return [{ launch: copyLaunch(device.kind, this.#place(step.from), this.#place(step.to)), node: step.label, flop: 0 }];
     }
     const { node } = step;
+    if (node.op.exchanges && this.#group !== undefined) return undefined;
     const lowering = kernelsOf(node, device.kind);
     if (lowering === undefined) {
       assertRunsOnHost(node, device);
@@ -318,7 +323,17 @@ export class Program {
     this.device.write(buffer, 0, leaf.value.dtype === 'int32' ? Int32Array.of(value) : Float32Array.of(value));
   }
 
+  /** Sums a contiguous float32 value over the ranks. */
+  async #exchange(from: Placed, to: Placed): Promise<void> {
+    const bytes = sizeOf(from.shape) * bytesPerElement.float32;
+    const read = await this.device.read(from.buffer, from.offset * bytesPerElement.float32, bytes);
+    const values = new Float32Array(read.buffer, read.byteOffset, sizeOf(from.shape));
+    await this.#group!.allReduce(values);
+    this.device.write(to.buffer, to.offset * bytesPerElement.float32, values);
+  }
+
   async #runOnHost({ node, inputs, outputs }: HostStep): Promise<void> {
+    if (node.op.exchanges) return this.#exchange(inputs[0], outputs[0]);
     const tensors: HostTensor[] = [];
     for (const placed of inputs) tensors.push({ shape: placed.shape, dtype: placed.dtype, data: await readPlaced(this.device, placed) });
     const results = node.op.reference!(tensors, node.attrs, node.outputs);

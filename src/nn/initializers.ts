@@ -20,9 +20,9 @@ export function uniform(scale = 0.07): Initializer {
   return (name, shape, seed) => fill(name, shape, seed, (stream) => stream.uniform(-scale, scale));
 }
 
-/** Normal of mean 0. MXNet's default deviation is 0.01. */
-export function normal(deviation = 0.01): Initializer {
-  return (name, shape, seed) => fill(name, shape, seed, (stream) => stream.normal(0, deviation));
+/** Normal. MXNet's default deviation is 0.01. */
+export function normal(deviation = 0.01, mean = 0): Initializer {
+  return (name, shape, seed) => fill(name, shape, seed, (stream) => stream.normal(mean, deviation));
 }
 
 export function constantInitializer(value: number): Initializer {

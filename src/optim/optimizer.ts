@@ -26,6 +26,8 @@ export interface OptimizerOptions {
   readonly rescale?: number;
   /** Rescaled gradients are clipped to [-clipGradient, clipGradient]; default not. */
   readonly clipGradient?: number | null;
+  /** Sums the gradients over the ranks of the group that the step is compiled with, as they lie in one vector. Default false. */
+  readonly allReduce?: boolean;
   /** By parameter name. */
   readonly multipliers?: (name: string) => Multipliers | undefined;
   readonly device?: Device;
@@ -99,7 +101,8 @@ export abstract class Optimizer {
       }
     });
     const starts = this.#packed.parts.map((p) => p.start);
-    const flat = apply1(getOp('concatFlat'), gradients, { starts, total: this.weights.size });
+    const own = apply1(getOp('concatFlat'), gradients, { starts, total: this.weights.size });
+    const flat = this.#options.allReduce ? apply1(getOp('allReduce'), [own]) : own;
     if (lossScale === undefined) {
       this.apply(flat, learningRate);
       return undefined;

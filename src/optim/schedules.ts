@@ -46,21 +46,34 @@ export function inverse({ learningRate, gamma, per, power = 0.5 }: DecayOptions 
   return (time) => learningRate * (1 + gamma * elapsed(time, per)) ** -power;
 }
 
+/**
+ * A schedule ahead of which the rate rises linearly, from `begin` to `to`.
+ *
+ * @param options.to default: what the schedule says at update `steps`
+ * @throws OptionError for options out of range
+ */
+export function warmup(after: Schedule, { steps, begin = 0, to }: {
+  /** Updates over which it rises. */
+  readonly steps: number; readonly begin?: number; readonly to?: number;
+}): Schedule {
+  count('warmupSteps', steps, 0);
+  inRange('warmupBegin', begin, 0, to ?? Infinity);
+  return ({ update, epoch }) => {
+    if (update >= steps) return after({ update, epoch });
+    return begin + (((to ?? after({ update: steps, epoch })) - begin) * update) / steps;
+  };
+}
+
 export interface WarmupOptions {
   readonly learningRate: number;
-  /** Updates over which the rate rises linearly from `warmupBegin`; default 0. */
+  /** Updates over which the rate rises linearly from `warmupBegin` to `learningRate`; default 0. */
   readonly warmupSteps?: number;
   readonly warmupBegin?: number;
 }
 
-function withWarmup(options: WarmupOptions, after: (update: number) => number): Schedule {
-  const { learningRate, warmupSteps = 0, warmupBegin = 0 } = options;
+function withWarmup({ learningRate, warmupSteps = 0, warmupBegin = 0 }: WarmupOptions, after: (update: number) => number): Schedule {
   positive('learningRate', learningRate);
-  count('warmupSteps', warmupSteps, 0);
-  inRange('warmupBegin', warmupBegin, 0, learningRate);
-  return ({ update }) => (update < warmupSteps
-    ? warmupBegin + ((learningRate - warmupBegin) * update) / warmupSteps
-    : after(update));
+  return warmup(({ update }) => after(update), { steps: warmupSteps, begin: warmupBegin, to: learningRate });
 }
 
 /** The rate times `factor` after every `step` updates (FactorScheduler), or after each of a list of updates (MultiFactorScheduler). */

@@ -8,6 +8,7 @@ import { Leaf, fromDeviceData, isLeaf } from '../graph/leaves.ts';
 import type { LeafSource } from '../graph/leaves.ts';
 import { Value, topologicalOrder } from '../graph/node.ts';
 import { allocatedOf, fits, largestBatch, roomIsKnown } from '../graph/out-of-memory.ts';
+import type { Rank } from '../graph/group.ts';
 import type { ProgramMemory, ProgramSpec } from '../graph/planned.ts';
 import { planProgram } from '../graph/planned.ts';
 import type { ObservedStep, ProgramOutput } from '../graph/program.ts';
@@ -34,6 +35,8 @@ export interface CompileOptions {
    * loss scale (fovea/optim). Default false.
    */
   readonly mixed?: boolean;
+  /** The rank that the function is in a group (`localGroup`), over which `allReduce` sums; its ranks are called by `together`. */
+  readonly group?: Rank;
 }
 
 /** A traced function. Calls with equal signatures replay one Program. */
@@ -49,6 +52,8 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
    * checks. Variables change as in any call; where `visit` throws they are left half-way.
    */
   observe(visit: (step: ObservedStep, program: Program) => Promise<void>, ...args: A): Promise<void>;
+  /** What a call would do, ready to be started by one who holds the queue of evaluations, as `together` does. */
+  turn(...args: A): Promise<() => Promise<R>>;
   /** Programs made so far, one a signature. */
   readonly programs: readonly Program[];
   dispose(): void;
@@ -116,22 +121,39 @@ export function compile<A extends readonly Tree[], R extends Tree>(
     return { leaves, entry };
   };
 
-  const withInputs = async <T>(args: A, run: (entry: Entry, inputs: readonly (HostData | number)[]) => Promise<T>): Promise<T> => {
+  const ready = async <T>(
+    args: A, run: (entry: Entry, inputs: readonly (HostData | number)[]) => Promise<T>,
+  ): Promise<() => Promise<T>> => {
     const { leaves, entry } = lookup(args);
     const lazy = leaves.filter((x): x is Tensor => typeof x !== 'number' && !hasHostData(x));
     const evaluated = lazy.length > 0 ? await evaluate(lazy.map((t) => t.value)) : [];
     const inputs = leaves.map((x) => (typeof x === 'number' ? x : evaluated[lazy.indexOf(x)] ?? hostData(x)));
-    const ready = await entry;
-    return exclusively(async () => {
-      assertAlive();
-      return whenReady(ready.program, () => run(ready, inputs));
-    });
+    const made = await entry;
+    return async () => {
+      try {
+        assertAlive();
+        return await whenReady(made.program, () => run(made, inputs));
+      } catch (error) {
+        options.group?.fail(error);
+        throw error;
+      }
+    };
+  };
+  const withInputs = async <T>(args: A, run: (entry: Entry, inputs: readonly (HostData | number)[]) => Promise<T>): Promise<T> => {
+    if (options.group && options.group.ranks > 1) {
+      throw new GraphError(`"${name}" is one of ${options.group.ranks} ranks, which wait for each other; call them by together()`);
+    }
+    return exclusively(await ready(args, run));
   };
 
   const call = (...args: A): Promise<R> => {
     // Thrown at once, not by the promise, so that a trace in which this is called ends here.
     refuseInTrace(`the compiled function "${name}" is called`);
     return withInputs(args, (entry, inputs) => runEntry(entry, inputs, name)) as Promise<R>;
+  };
+  const turn = (...args: A): Promise<() => Promise<R>> => {
+    refuseInTrace(`the compiled function "${name}" is called`);
+    return ready(args, (entry, inputs) => runEntry(entry, inputs, name)) as Promise<() => Promise<R>>;
   };
   const observe: CompiledFunction<A, R>['observe'] = (visit, ...args) =>
     withInputs(args, ({ program }, inputs) => program.runObserved(inputs, (step) => visit(step, program)));
@@ -157,7 +179,7 @@ export function compile<A extends readonly Tree[], R extends Tree>(
       for (const buffers of entry.ring) for (const buffer of buffers) buffer.dispose();
     }
   };
-  const compiled = Object.assign(call, { prepare, plan, observe, dispose, [Symbol.dispose]: dispose });
+  const compiled = Object.assign(call, { prepare, plan, observe, turn, dispose, [Symbol.dispose]: dispose });
   Object.defineProperty(compiled, 'programs', { get: () => made.map((e) => e.program) });
   return compiled as unknown as CompiledFunction<A, R>;
 }
@@ -194,8 +216,8 @@ async function traceSpec(
   await evaluateCaptured([...values, ...assignments.map((a) => a.value)], firstNode, trace);
   const device = options.device ?? trace.cells.find((c) => c.device)?.device ?? (await defaultDevice());
   if (options.mixed) requireFloat16(device, `"${name}": mixed precision`);
-  const { fuse, recompute, mixed } = options;
-  return { spec: { device, requested: values, assignments, inputs, fuse, recompute, mixed }, results: results.structure };
+  const { fuse, recompute, mixed, group } = options;
+  return { spec: { device, requested: values, assignments, inputs, fuse, recompute, mixed, group }, results: results.structure };
 }
 
 async function build({ spec, results }: Traced, name: string): Promise<Entry> {

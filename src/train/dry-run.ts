@@ -1,12 +1,14 @@
 /** What a run would do: parts, device, memory, and time, from one timed step on images of noise. */
 import type { Device } from '../device/types.ts';
 import { PhiloxStream } from '../random/philox.ts';
-import type { Batch } from '../data/loader.ts';
+import { parseAugmentations } from '../data/augment-text.ts';
+import { Augmenter } from '../data/augmenter.ts';
 import { classCounts } from '../data/dataset.ts';
 import { totalOf } from '../graph/out-of-memory.ts';
 import type { ProgramMemory } from '../graph/planned.ts';
 import { LossScale } from '../optim/loss-scale.ts';
 import { resolveClassWeights } from './class-weights.ts';
+import { optimizerOf } from './fit-options.ts';
 import { planRun } from './fits.ts';
 import { buildModel } from './models.ts';
 import { createNetwork } from './network.ts';
@@ -17,6 +19,7 @@ import { countParts, describeRejected, listData, requireTwoClasses } from './run
 import { closeRunDevice, openRunDevice } from './run-device.ts';
 import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
 import { resolveOptions } from './run-options.ts';
+import type { StepBatch } from './step.ts';
 import { EvaluationStep, TrainStep } from './step.ts';
 
 export interface DryRunResult {
@@ -58,23 +61,25 @@ export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: s
 
 async function measure(options: ResolvedOptions, listing: DataListing, device: Device): Promise<DryRunResult> {
   const { labelled, split, rejected, warnings, simulated } = listing;
-  const { size, batch, seed, optimizer, momentum, weightDecay, epochs } = options;
+  const { size, batch, seed, epochs } = options;
   const network = createNetwork(buildModel(options, labelled.classes.length), [size, size, 3], { seed });
   // Figures that do not matter to time or memory; a window as wide as the data would have.
   const window = options.normalize === 'local' ? localWindow(size) : 0;
   const normalization = { mean: [128, 128, 128], deviation: [64, 64, 64], window };
-  const made = createOptimizer(network, optimizer === 'sgd' ? { kind: 'sgd', momentum, weightDecay } : { kind: 'adam', weightDecay }, device);
+  const made = createOptimizer(network, optimizerOf(options), device);
   const classWeights = resolveClassWeights(options.classWeights, classCounts(labelled, split.train));
   const lossScale = options.mixed ? new LossScale({ device }) : undefined;
+  const shape = [size, size, 3] as const;
+  const augmenter = new Augmenter(parseAugmentations(options.augment), { classes: labelled.classes, shape, seed });
   const step = new TrainStep({
-    network, device, normalization, classWeights, optimizer: made, lossScale, augmentation: options.augment, seed,
+    network, device, normalization, classWeights, optimizer: made, lossScale, augmenter, seed,
     recompute: options.recompute === 'on',
   });
   const evaluation = new EvaluationStep({ network, device, normalization });
   try {
     const recompute = options.recompute === 'on';
-    await planRun({ device, imageShape: network.imageShape, train: step, evaluation, recompute }, batch);
-    const noise = noiseBatch(batch, size, labelled.classes.length);
+    await planRun({ device, imageShape: network.imageShape, train: step, evaluation, recompute, columns: augmenter.columns }, batch);
+    const noise = noiseBatch(batch, size, labelled.classes.length, augmenter);
     const memory = await step.prepare(noise);
     const totalBytes = totalOf([memory, await evaluation.prepare(noise)]);
     const stepSeconds = await fastest(async () => (await step.run(noise, 0, 0)).result);
@@ -96,12 +101,13 @@ async function measure(options: ResolvedOptions, listing: DataListing, device: D
   }
 }
 
-function noiseBatch(batch: number, size: number, classes: number): Batch {
+function noiseBatch(batch: number, size: number, classes: number, augmenter: Augmenter): StepBatch {
   const stream = new PhiloxStream(0, 'dry run');
+  const labels = Int32Array.from({ length: batch }, (_, i) => i % classes);
+  const sampleIds = Int32Array.from({ length: batch }, (_, i) => i);
   return {
     pixels: Uint8Array.from({ length: batch * size * size * 3 }, () => stream.int(256)),
-    labels: Int32Array.from({ length: batch }, (_, i) => i % classes),
-    sampleIds: Int32Array.from({ length: batch }, (_, i) => i),
+    labels, sampleIds, augmentation: augmenter.settings({ epoch: 0, labels, draws: sampleIds }),
     weights: new Float32Array(batch).fill(1), shape: [batch, size, size, 3],
   };
 }

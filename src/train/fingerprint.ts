@@ -8,7 +8,7 @@ export type Fingerprint = Readonly<Record<string, string | number | boolean>>;
  * Raised when a release computes other bits from the same ops: in layers, optimizers or the training step. Kernels, lowerings, ops and
  * graphs need no number: devices' fingerprints have hashes of their sources.
  */
-const numerics = 1;
+const numerics = 2;
 
 /** @param options what was asked for of the computation: a config file may have been edited since */
 export function fingerprintOf(

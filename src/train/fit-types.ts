@@ -1,5 +1,7 @@
 /** What `fit` takes, tells while it trains, and gives. */
+import type { Augmentation } from '../data/augment.ts';
 import type { Dataset } from '../data/dataset.ts';
+import type { EachEpoch } from '../data/each-epoch.ts';
 import type { LoaderOptions } from '../data/loader.ts';
 import type { SamplerKind, SamplerOptions } from '../data/sampler.ts';
 import type { Device } from '../device/types.ts';
@@ -7,10 +9,12 @@ import type { InitializeOptions, ParameterArrays } from '../nn/parameters.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
 import type { Schedule } from '../optim/schedules.ts';
 import type { ClassWeights } from './class-weights.ts';
+import type { PredictedBatch } from './evaluate.ts';
+import type { Metric } from './eval-metric.ts';
 import type { EpochRecord } from './history.ts';
 import type { Network } from './network.ts';
 import type { OptimizerChoice } from './optimizer.ts';
-import type { Augmentation, Normalization, NormalizationKind } from './preprocess.ts';
+import type { Normalization, NormalizationKind } from './preprocess.ts';
 import type { TrainingSnapshot } from './snapshot.ts';
 import type { BootstrapOptions } from './statistics.ts';
 
@@ -22,6 +26,8 @@ export interface FitOptions {
   readonly train: ArrayLike<number>;
   /** Dataset indices of the validation part; without it the last epoch counts as the best. */
   readonly validation?: ArrayLike<number>;
+  /** The dataset that these are of, with images of the same shape and the same classes. Default `data`. */
+  readonly validationData?: Dataset;
   readonly epochs: number;
   readonly batch: number;
   /** Default SGD with momentum 0.9. */
@@ -32,9 +38,11 @@ export interface FitOptions {
   readonly classWeights?: ClassWeights;
   /** Default 'none': every sample once an epoch. */
   readonly sampler?: SamplerKind;
+  /** In place of a sampler: draws each epoch's samples, and what becomes of each. */
+  readonly eachEpoch?: EachEpoch;
   readonly samplerOptions?: Pick<SamplerOptions, 'annealed' | 'epochSize' | 'remainder'>;
-  /** Default 'none'. */
-  readonly augmentation?: Augmentation;
+  /** What may happen to images of the training part: a list, or words as in `parseAugmentations`. Default 'none'. */
+  readonly augment?: string | readonly Augmentation[];
   /** A way of normalising, with figures taken from the training part, or figures. Default 'channel'. */
   readonly normalization?: NormalizationKind | Normalization;
   /** First values of the parameters: an initializer, or a checkpoint's arrays. */
@@ -53,13 +61,18 @@ export interface FitOptions {
   readonly resume?: TrainingSnapshot;
   /** When aborted, the step under way is finished and `fit` returns with `interrupted`. */
   readonly signal?: AbortSignal;
-  readonly callbacks?: FitCallbacks;
+  /** Called in order. */
+  readonly callbacks?: FitCallbacks | readonly FitCallbacks[];
+  /** Figures of both parts each epoch, beside those that every run has; see `accuracy`, `multiAce`, `multiMetric`. Default none. */
+  readonly metric?: Metric;
 }
 
 /** Each may return a promise, which is awaited. */
 export interface FitCallbacks {
   /** All is made, nothing has run. */
   onStart?(start: FitStart, run: FitState): unknown;
+  /** Before an epoch's first batch; not where a run goes on within an epoch. */
+  onEpochStart?(start: EpochStart): unknown;
   onBatch?(batch: BatchReport): unknown;
   /** Of the validation after an epoch. */
   onValidation?(done: number, total: number): unknown;
@@ -77,9 +90,14 @@ export interface FitStart {
   readonly updates: number;
 }
 
-export interface BatchReport {
+export interface EpochStart {
   /** From 1. */
   readonly epoch: number;
+  /** Updates so far, of all epochs. */
+  readonly updates: number;
+}
+
+export interface BatchReport extends EpochStart {
   /** From 1, of `steps`. */
   readonly step: number;
   readonly steps: number;
@@ -108,6 +126,8 @@ export interface FitResult extends FitState {
   readonly interrupted: boolean;
   /** Logits of samples of a dataset by the network as it is now, in inference mode. */
   predict(data: Dataset, indices: ArrayLike<number>): Promise<Float32Array>;
+  /** The same batch by batch, for more samples than should be held in memory at once. */
+  predictBatches(data: Dataset, indices: ArrayLike<number>): AsyncGenerator<PredictedBatch, void, void>;
   /** Frees the parameters and all that was compiled. The device stays open. */
   dispose(): void;
 }

@@ -2,6 +2,8 @@
  * The training driver: epochs of steps, metrics on both parts, snapshots from which a run goes on as if nothing had been.
  * It knows no files: callbacks receive what is to be kept.
  */
+import { parseAugmentations } from '../data/augment-text.ts';
+import { Augmenter } from '../data/augmenter.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { classCounts } from '../data/dataset.ts';
 import type { TrainBatch } from '../data/loader.ts';
@@ -18,8 +20,11 @@ import type { Optimizer } from '../optim/optimizer.ts';
 import { fixed } from '../optim/schedules.ts';
 import type { Schedule } from '../optim/schedules.ts';
 import { resolveClassWeights } from './class-weights.ts';
-import { metricsOf, predictLogits } from './evaluate.ts';
-import type { FitOptions, FitResult, FitStart } from './fit-types.ts';
+import { combineCallbacks } from './callbacks.ts';
+import { judge, predictBatches, predictLogits } from './evaluate.ts';
+import type { Judgement, PredictedBatch } from './evaluate.ts';
+import { checkOptions } from './fit-checks.ts';
+import type { FitCallbacks, FitOptions, FitResult, FitStart } from './fit-types.ts';
 import { planRun } from './fits.ts';
 import type { EpochRecord } from './history.ts';
 import { EpochProgress, bestEpoch } from './history.ts';
@@ -28,7 +33,7 @@ import type { Network } from './network.ts';
 import { createNetwork } from './network.ts';
 import { createOptimizer } from './optimizer.ts';
 import type { Normalization } from './preprocess.ts';
-import { measureNormalization, checkAugmentation } from './preprocess.ts';
+import { measureNormalization } from './preprocess.ts';
 import type { TrainingSnapshot } from './snapshot.ts';
 import { under } from './snapshot.ts';
 import type { StepResult } from './step.ts';
@@ -72,19 +77,6 @@ export async function checkFit(options: FitOptions, check: CheckStepOptions = {}
   }
 }
 
-function checkOptions({ epochs, batch, seed = 0, train, validation, augmentation = 'none' }: FitOptions): void {
-  const counts = { epochs, batch };
-  for (const [name, value] of Object.entries(counts)) {
-    if (!Number.isInteger(value) || value < 1) throw new OptionError(`${name}: expected an integer of 1 or more, got ${value}`);
-  }
-  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 31) {
-    throw new OptionError(`seed: expected an integer from 0 to 2^31 - 1, got ${seed}`);
-  }
-  checkAugmentation(augmentation);
-  if (train.length === 0) throw new DataError('the training part is empty');
-  if (validation?.length === 0) throw new DataError('the validation part is empty');
-}
-
 class Run implements FitResult {
   readonly network: Network;
   readonly device: Device;
@@ -97,6 +89,8 @@ class Run implements FitResult {
   readonly #optimizer: Optimizer;
   readonly #lossScale: LossScale | undefined;
   readonly #schedule: Schedule;
+  readonly #augmenter: Augmenter;
+  readonly #callbacks: FitCallbacks;
   readonly #trainStep: TrainStep;
   readonly #evaluationStep: EvaluationStep;
   #updates = 0;
@@ -117,8 +111,11 @@ class Run implements FitResult {
   }
 
   private constructor(options: FitOptions, device: Device) {
-    const { symbol, data, train, batch, seed = 0, learningRate = 0.05 } = options;
+    const { symbol, data, train, batch, seed = 0, learningRate = 0.05, augment = 'none' } = options;
+    const list = typeof augment === 'string' ? parseAugmentations(augment) : augment;
+    this.#augmenter = new Augmenter(list, { classes: data.classes, shape: data.shape, seed });
     this.#options = options;
+    this.#callbacks = combineCallbacks([options.callbacks ?? []].flat());
     this.device = device;
     this.network = createNetwork(symbol, data.shape, { ...options.initialize, seed });
     const { classes } = this.network;
@@ -132,12 +129,13 @@ class Run implements FitResult {
     this.#optimizer = createOptimizer(this.network, options.optimizer ?? { kind: 'sgd' }, device);
     this.#lossScale = options.mixed ? new LossScale({ device }) : undefined;
     this.#schedule = typeof learningRate === 'number' ? fixed(learningRate) : learningRate;
-    const sampler = new Sampler(data.labels, train, { kind: options.sampler, batch, seed, ...options.samplerOptions });
-    this.loader = new TrainLoader(data, sampler, options.loader);
+    const { sampler: kind, eachEpoch } = options;
+    const sampler = new Sampler(data.labels, train, { kind, eachEpoch, classes: data.classes, batch, seed, ...options.samplerOptions });
+    this.loader = new TrainLoader(data, sampler, options.loader, this.#augmenter);
     const { network, classWeights } = this;
     this.#trainStep = new TrainStep({
       network, device, normalization: this.normalization, classWeights, optimizer: this.#optimizer, lossScale: this.#lossScale, seed,
-      augmentation: options.augmentation ?? 'none', recompute: options.recompute,
+      augmenter: this.#augmenter, recompute: options.recompute,
     });
     this.#evaluationStep = new EvaluationStep({ network, device, normalization: this.normalization });
     this.#progress = new EpochProgress(classes);
@@ -146,7 +144,8 @@ class Run implements FitResult {
   async #plan(): Promise<void> {
     const { batch, recompute = false } = this.#options;
     const { device, network: { imageShape } } = this;
-    await planRun({ device, imageShape, train: this.#trainStep, evaluation: this.#evaluationStep, recompute }, batch);
+    const { columns } = this.#augmenter;
+    await planRun({ device, imageShape, train: this.#trainStep, evaluation: this.#evaluationStep, recompute, columns }, batch);
   }
 
   get best(): EpochRecord | undefined {
@@ -154,7 +153,8 @@ class Run implements FitResult {
   }
 
   async epochs(): Promise<void> {
-    const { callbacks = {}, epochs, signal } = this.#options;
+    const { epochs, signal } = this.#options;
+    const callbacks = this.#callbacks;
     await callbacks.onStart?.({ ...this.#about(), updates: this.#updates }, this);
     while (this.history.length < epochs) {
       const finished = await this.#steps() && await this.#finishEpoch();
@@ -183,7 +183,8 @@ class Run implements FitResult {
 
   /** The steps of the epoch that are left; false when the signal stopped them. */
   async #steps(): Promise<boolean> {
-    const { signal, callbacks = {} } = this.#options;
+    const { signal } = this.#options;
+    const callbacks = this.#callbacks;
     const progress = this.#progress;
     const epoch = this.history.length + 1;
     let late: { result: Promise<StepResult>; ids: Int32Array; where: string } | undefined;
@@ -199,6 +200,7 @@ class Run implements FitResult {
       loss = result.loss;
       late = undefined;
     };
+    if (progress.taken === 0 && !signal?.aborted) await callbacks.onEpochStart?.({ epoch, updates: this.#updates });
     while (!progress.complete && !signal?.aborted) {
       const begun = performance.now();
       const batch: TrainBatch = await this.loader.next();
@@ -217,7 +219,7 @@ class Run implements FitResult {
       if (progress.complete) await settle();
       progress.seconds += (performance.now() - begun) / 1000;
       const { taken, steps, objective } = progress;
-      await callbacks.onBatch?.({ epoch, step: taken, steps, batch: batch.shape[0], loss, objective });
+      await callbacks.onBatch?.({ epoch, updates: this.#updates, step: taken, steps, batch: batch.shape[0], loss, objective });
     }
     await settle();
     return progress.complete;
@@ -225,27 +227,29 @@ class Run implements FitResult {
 
   /** Validates and records the epoch; false when the signal stopped that. */
   async #finishEpoch(): Promise<boolean> {
-    const { data, train, validation, batch, loader, signal, bootstrap, callbacks = {} } = this.#options;
+    const { data, train, validation, validationData = data, batch, loader, signal, bootstrap, metric } = this.#options;
     const begun = performance.now();
-    let metrics: EpochRecord['validation'];
+    let judgement: Judgement | undefined;
     if (validation) {
       try {
-        const logits = await predictLogits(this.#evaluationStep, data, validation, {
-          ...loader, batch, signal, onBatch: (done, total) => void callbacks.onValidation?.(done, total),
+        judgement = await judge(this.#evaluationStep, validationData, validation, {
+          ...loader, batch, signal, bootstrap, metric, onBatch: (done, total) => void this.#callbacks.onValidation?.(done, total),
         });
-        metrics = metricsOf(data, validation, logits, bootstrap);
       } catch (error) {
         if (signal?.aborted && error === signal.reason) return false;
         throw error;
       }
     }
     const progress = this.#progress;
-    const judged = validation ?? train;
+    const judged = validation ? Array.from(validation, (i) => validationData.labels[i]) : Array.from(train, (i) => data.labels[i]);
     const seconds = progress.seconds + (performance.now() - begun) / 1000;
     this.history.push({
       epoch: this.history.length + 1, updates: this.#updates, learningRate: this.#learningRate,
-      train: progress.metrics(data, { ...bootstrap, resamples: 0 }), objective: progress.objective, validation: metrics,
-      always: constantMetrics(Array.from(judged, (i) => data.labels[i]), data.classes, { shares: this.#shares() }),
+      train: progress.metrics(data, { ...bootstrap, resamples: 0 }), objective: progress.objective, validation: judgement?.metrics,
+      always: constantMetrics(judged, data.classes, { shares: this.#shares() }),
+      ...(metric && {
+        metric: { train: progress.measure(metric, data, batch), ...(judgement && { validation: judgement.measured }) },
+      }),
       seconds, imagesPerSecond: progress.taken * batch / progress.seconds,
     });
     this.#progress = new EpochProgress(this.network.classes);
@@ -260,6 +264,11 @@ class Run implements FitResult {
   predict(data: Dataset, indices: ArrayLike<number>): Promise<Float32Array> {
     const { batch, loader } = this.#options;
     return predictLogits(this.#evaluationStep, data, indices, { ...loader, batch });
+  }
+
+  predictBatches(data: Dataset, indices: ArrayLike<number>): AsyncGenerator<PredictedBatch, void, void> {
+    const { batch, loader } = this.#options;
+    return predictBatches(this.#evaluationStep, data, indices, { ...loader, batch });
   }
 
   parameters(): Promise<ParameterArrays> {

@@ -1,10 +1,9 @@
 /** Whether a run's two steps fit on its device, before anything is allocated there. */
-import type { Batch } from '../data/loader.ts';
 import type { Device } from '../device/types.ts';
 import { OutOfMemoryError } from '../errors.ts';
 import { fits, largestBatch, roomIsKnown, totalOf } from '../graph/out-of-memory.ts';
 import type { ProgramMemory } from '../graph/planned.ts';
-import type { EvaluationStep, TrainStep } from './step.ts';
+import type { EvaluationStep, StepBatch, TrainStep } from './step.ts';
 
 export interface Steps {
   readonly device: Device;
@@ -12,6 +11,8 @@ export interface Steps {
   readonly train: TrainStep;
   readonly evaluation: EvaluationStep;
   readonly recompute: boolean;
+  /** Of the augmentation; default 0. */
+  readonly columns?: number;
 }
 
 export interface RunMemory {
@@ -41,15 +42,16 @@ export async function planRun(steps: Steps, batch: number): Promise<RunMemory> {
     + (steps.recompute ? '' : ', without recomputation'));
 }
 
-async function planBoth({ imageShape, train: trainStep, evaluation: evaluationStep }: Steps, batch: number): Promise<RunMemory> {
-  const form = emptyBatch(batch, imageShape);
+async function planBoth({ imageShape, train: trainStep, evaluation: evaluationStep, columns = 0 }: Steps, batch: number): Promise<RunMemory> {
+  const form = emptyBatch(batch, imageShape, columns);
   const [train, evaluation] = [await trainStep.plan(form), await evaluationStep.plan(form)];
   return { train, evaluation, total: totalOf([train, evaluation]) };
 }
 
-function emptyBatch(n: number, [height, width, channels]: readonly [number, number, number]): Batch {
+/** A batch of a form, for planning: zeros. @param columns of the augmentation */
+function emptyBatch(n: number, [height, width, channels]: readonly [number, number, number], columns: number): StepBatch {
   return {
     pixels: new Uint8Array(n * height * width * channels), labels: new Int32Array(n), sampleIds: new Int32Array(n),
-    weights: new Float32Array(n), shape: [n, height, width, channels],
+    weights: new Float32Array(n), shape: [n, height, width, channels], augmentation: new Float32Array(n * columns),
   };
 }

@@ -2,6 +2,8 @@
 import type { Dataset } from '../data/dataset.ts';
 import { FormatError, TrainingError } from '../errors.ts';
 import type { HostArray } from '../nn/host-array.ts';
+import type { Metric } from './eval-metric.ts';
+import { measure } from './eval-metric.ts';
 import type { ConstantMetrics, Metrics } from './metrics.ts';
 import { evaluatePredictions } from './metrics.ts';
 import type { BootstrapOptions } from './statistics.ts';
@@ -24,6 +26,8 @@ export interface EpochRecord {
   readonly objective: number;
   /** In inference mode. */
   readonly validation?: Metrics;
+  /** Values of the metric that was asked for, by name, over the same samples as `train` and `validation`. */
+  readonly metric?: { readonly train: Readonly<Record<string, number>>; readonly validation?: Readonly<Record<string, number>> };
   /** What always saying "healthy" scores on the validation part (on the training part, where there is none). */
   readonly always: ConstantMetrics;
   readonly seconds: number;
@@ -86,6 +90,12 @@ export class EpochProgress {
       values: this.#probabilities, kind: 'probabilities', classes: data.classes,
       labels: this.#ids.map((i) => data.labels[i]), patients: this.#ids.map((i) => data.patients[i]),
     }, options);
+  }
+
+  /** A metric's values over the epoch's samples, given to it in batches of `batch`. */
+  measure(metric: Metric, data: Dataset, batch: number): Readonly<Record<string, number>> {
+    const labels = this.#ids.map((i) => data.labels[i]);
+    return measure(metric, { labels, predictions: this.#probabilities, classes: this.#classes }, batch);
   }
 
   /** For a state that is saved within an epoch. */

@@ -1,9 +1,13 @@
 /** Training, evaluation and what they leave behind. */
 export * from './baselines.ts';
+export { doCheckpoint, everyNBatches, everyNEpochs, speedometer } from './callbacks.ts';
+export type { CheckpointOptions, OccasionalOptions } from './callbacks.ts';
 export * from './chart.ts';
 export * from './check-run.ts';
 export * from './class-weights.ts';
 export * from './dry-run.ts';
+export { accuracy, ace, mse, multiAce, multiMetric, weightedMultiAce } from './eval-metric.ts';
+export type { CrossEntropyOptions, Metric, MetricBatch, MetricValue } from './eval-metric.ts';
 export * from './evaluate.ts';
 export * from './evaluate-run.ts';
 export * from './fingerprint.ts';

@@ -1,10 +1,8 @@
-/** From bytes to what a network sees: scaling, mean subtraction and augmentation, all as ops on the device. */
+/** From bytes to what a network sees: scaling and mean subtraction, as ops on the device. */
 import type { Dataset } from '../data/dataset.ts';
-import { didYouMean } from '../nearest.ts';
-import { DataError, OptionError } from '../errors.ts';
+import { DataError } from '../errors.ts';
 import { getOp } from '../graph/op.ts';
-import { hashName } from '../random/philox.ts';
-import type { Tensor, TensorLike } from '../tensor/tensor.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import { apply1, tensor } from '../tensor/tensor.ts';
 
 /**
@@ -100,9 +98,9 @@ function boxMean(
   return out;
 }
 
-/** uint8 [N, H, W, C] to float32, normalised. */
+/** Grey levels [N, H, W, C] of 0 to 255, uint8 or float32, to float32, normalised. */
 export function preprocess(pixels: Tensor, { mean, deviation, window }: Normalization): Tensor {
-  const x = pixels.cast('float32');
+  const x = pixels.dtype === 'float32' ? pixels : pixels.cast('float32');
   const factor = tensor(Float32Array.from(deviation, (d) => 1 / d));
   if (window === 0) return x.sub(tensor(Float32Array.from(mean))).mul(factor);
   return x.sub(localMean(x, window)).mul(factor);
@@ -122,36 +120,4 @@ function localMean(x: Tensor, window: number): Tensor {
   const down = pool(x, height).reshape([n, height, width, channels]);
   const across = pool(down.transpose([0, 2, 1, 3]), width).reshape([n, width, height, channels]);
   return across.transpose([0, 2, 1, 3]);
-}
-
-export const augmentations = ['none', 'rotate180', 'flips'] as const;
-/** `rotate180`: half the images turned by 180 degrees. `flips`: each axis mirrored or not, which includes that turn. */
-export type Augmentation = (typeof augmentations)[number];
-
-/** What random ops draw by: int32 scalars and the samples' ids, int32 [N]. */
-export interface RandomKeys {
-  readonly seed: TensorLike;
-  readonly step: TensorLike;
-  readonly ids: TensorLike;
-}
-
-/** @throws OptionError for an unknown name, with the nearest. */
-export function checkAugmentation(name: string): Augmentation {
-  const found = augmentations.find((known) => known === name);
-  if (found === undefined) {
-    throw new OptionError(`augment: '${name}' is none of ${augmentations.join(', ')}${didYouMean(name, augmentations)}`);
-  }
-  return found;
-}
-
-/** Images [N, H, W, C], some of them turned or mirrored; which, depends on seed, step and sample id alone. */
-export function augment(x: Tensor, kind: Augmentation, { seed, step, ids }: RandomKeys): Tensor {
-  if (kind === 'none') return x;
-  const coin = (name: string): Tensor => apply1(getOp('random'), [seed, step, ids], {
-    distribution: 'bernoulli', probability: 0.5, key: hashName(`augment/${name}`), shape: [x.shape[0], 1, 1, 1],
-  }).greater(0.5);
-  const maybe = (y: Tensor, name: string, axes: readonly number[]): Tensor =>
-    apply1(getOp('where'), [coin(name), apply1(getOp('flip'), [y], { axes }), y]);
-  if (kind === 'rotate180') return maybe(x, kind, [1, 2]);
-  return maybe(maybe(x, 'up-down', [1]), 'left-right', [2]);
 }

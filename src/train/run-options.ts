@@ -1,11 +1,12 @@
 /** Options of a run: what may be asked for, in what range, and what holds where nothing is said. */
 import * as v from 'valibot';
 import { didYouMean } from '../nearest.ts';
+import { parseAugmentations } from '../data/augment-text.ts';
 import { samplerNames } from '../data/sampler.ts';
 import { OptionError } from '../errors.ts';
 import { expression } from '../optim/schedules.ts';
 import { optimizerNames } from './optimizer.ts';
-import { augmentations, normalizations } from './preprocess.ts';
+import { normalizations } from './preprocess.ts';
 
 /** What `--data` says for the embedded default. */
 export const phantomData = 'phantom';
@@ -50,6 +51,17 @@ const learningRate = v.pipe(
     'expected a positive number, or an expression over epoch, epochs, update and updates'),
 );
 
+/** Kept as text, of which every word is known. */
+const augmentations = v.pipe(text(), v.rawCheck(({ dataset, addIssue }) => {
+  if (!dataset.typed) return;
+  try {
+    parseAugmentations(dataset.value);
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error;
+    addIssue({ message: error.message });
+  }
+}));
+
 const flag = v.pipe(
   v.unknown(), v.transform((x) => (x === 'true' ? true : x === 'false' ? false : x)), v.boolean('expected true or false'),
 );
@@ -87,9 +99,10 @@ const shape = {
   lr: learningRate,
   momentum: share(),
   weightDecay: number('a number of 0 or more', 0, 1e6),
+  clipGradient: number('a number above 0', 0, Infinity, (x) => x > 0),
   classWeights,
   sampler: choice(samplerNames),
-  augment: choice(augmentations),
+  augment: augmentations,
   normalize: choice(normalizations),
   seed: integer(0),
   mixed: flag,

@@ -1,5 +1,6 @@
 /** The two compiled functions of training: a step that learns, and a step that only looks. */
-import type { Batch } from '../data/loader.ts';
+import type { Augmenter } from '../data/augmenter.ts';
+import type { Batch, TrainBatch } from '../data/loader.ts';
 import type { Device, HostData } from '../device/types.ts';
 import { apply, compile, grad, tensor, wrap } from '../fovea.ts';
 import { isLeaf } from '../graph/leaves.ts';
@@ -12,8 +13,8 @@ import type { Tensor } from '../tensor/tensor.ts';
 import type { CheckStepOptions, StepCheck } from '../testing/check-step.ts';
 import { checkStep } from '../testing/check-step.ts';
 import type { Network } from './network.ts';
-import type { Augmentation, Normalization } from './preprocess.ts';
-import { augment, preprocess } from './preprocess.ts';
+import type { Normalization } from './preprocess.ts';
+import { preprocess } from './preprocess.ts';
 
 export interface StepOptions {
   readonly network: Network;
@@ -26,7 +27,8 @@ export interface TrainStepOptions extends StepOptions {
   readonly optimizer: Optimizer;
   /** Makes the step one of mixed precision. */
   readonly lossScale?: LossScale;
-  readonly augmentation: Augmentation;
+  /** Default: images are taken as they are. */
+  readonly augmenter?: Augmenter;
   /** Of the random ops: augmentation, dropout. An integer below 2^31. */
   readonly seed: number;
   /** Less memory for a little time, with equal bits; see `CompileOptions`. Default false. */
@@ -50,9 +52,11 @@ function crossEntropy(logits: Tensor, labels: Tensor, classWeights: readonly num
   return apply(getOp('softmaxCrossEntropy'), inputs, { ignoreLabel: null }) as [Tensor, Tensor];
 }
 
-type TrainArguments = [
-  pixels: Tensor, labels: Tensor, weights: Tensor, ids: Tensor, step: Tensor, learningRate: number,
-];
+/** Without draws, random numbers are drawn by sample ids; without `augmentation`, images are taken as they are. */
+export type StepBatch = Batch & Partial<Pick<TrainBatch, 'draws' | 'augmentation' | 'epoch'>>;
+
+type Always = [pixels: Tensor, labels: Tensor, weights: Tensor, draws: Tensor, step: Tensor, epoch: Tensor, learningRate: number];
+type TrainArguments = [...Always, settings?: Tensor];
 
 /**
  * One step of training: bytes, labels and a learning rate in; loss and probabilities out; parameters, moments and moving
@@ -61,11 +65,16 @@ type TrainArguments = [
 export class TrainStep {
   readonly #run: CompiledFunction<TrainArguments, Tensor[]>;
 
-  constructor({ network, device, normalization, classWeights, optimizer, lossScale, augmentation, seed, recompute }: TrainStepOptions) {
+  constructor({ network, device, normalization, classWeights, optimizer, lossScale, augmenter, seed, recompute }: TrainStepOptions) {
     const seedTensor = wrap(Int32Array.of(seed), [], 'int32');
-    const step = (pixels: Tensor, labels: Tensor, weights: Tensor, ids: Tensor, count: Tensor, rate: Tensor): Tensor[] => {
-      const random = { seed: seedTensor, step: count, ids };
-      const x = augment(preprocess(pixels, normalization), augmentation, random);
+    const step = (
+      pixels: Tensor, labels: Tensor, weights: Tensor, draws: Tensor, count: Tensor, epoch: Tensor, rate: Tensor, settings?: Tensor,
+    ): Tensor[] => {
+      const keys = { seed: seedTensor, epoch, draws };
+      const images = pixels.cast('float32');
+      const seen = augmenter && settings ? augmenter.apply(images, settings, keys, normalization.mean) : images;
+      const random = { seed: seedTensor, step: count, ids: draws };
+      const x = preprocess(seen, normalization);
       const logits = network.logits.apply(network.variables.all, { data: x }, { training: true, random });
       const [losses, probabilities] = crossEntropy(logits, labels, classWeights, weights);
       const loss = losses.mean();
@@ -89,8 +98,8 @@ export class TrainStep {
    *
    * @param count of steps taken before, which random ops draw by
    */
-  async run(batch: Batch, count: number, learningRate: number): Promise<{ readonly result: Promise<StepResult> }> {
-    const outputs = await this.#run(...argumentsOf(batch, count), learningRate);
+  async run(batch: StepBatch, count: number, learningRate: number): Promise<{ readonly result: Promise<StepResult> }> {
+    const outputs = await this.#run(...argumentsOf(batch, count, learningRate));
     const result = Promise.all(outputs.map(readLate)).then(([loss, probabilities, scale, finite]) => ({
       loss: loss[0], probabilities: probabilities as Float32Array,
       ...(scale && { lossScale: scale[0], undone: finite[0] === 0 }),
@@ -100,18 +109,18 @@ export class TrainStep {
   }
 
   /** Takes a step as `run` does and holds every op of it to the reference. */
-  check(batch: Batch, count: number, learningRate: number, options: CheckStepOptions): Promise<StepCheck> {
-    return checkStep(this.#run, [...argumentsOf(batch, count), learningRate], options);
+  check(batch: StepBatch, count: number, learningRate: number, options: CheckStepOptions): Promise<StepCheck> {
+    return checkStep(this.#run, argumentsOf(batch, count, learningRate), options);
   }
 
   /** Compiles for batches of this form and says what memory the Program takes. */
-  prepare(batch: Batch): Promise<ProgramMemory> {
-    return this.#run.prepare(...argumentsOf(batch, 0), 0);
+  prepare(batch: StepBatch): Promise<ProgramMemory> {
+    return this.#run.prepare(...argumentsOf(batch, 0, 0));
   }
 
   /** What `prepare` would say for batches of this form; allocates nothing. */
-  plan(batch: Batch): Promise<ProgramMemory> {
-    return this.#run.plan(...argumentsOf(batch, 0), 0);
+  plan(batch: StepBatch): Promise<ProgramMemory> {
+    return this.#run.plan(...argumentsOf(batch, 0, 0));
   }
 
   dispose(): void {
@@ -154,15 +163,19 @@ export class EvaluationStep {
   }
 }
 
-function argumentsOf(batch: Batch, count: number): [Tensor, Tensor, Tensor, Tensor, Tensor] {
+function argumentsOf(batch: StepBatch, count: number, learningRate: number): TrainArguments {
   const n = batch.shape[0];
-  return [
+  const { draws = batch.sampleIds, augmentation, epoch = 0 } = batch;
+  const always: Always = [
     wrap(batch.pixels, batch.shape, 'uint8'),
     wrap(batch.labels, [n], 'int32'),
     wrap(batch.weights, [n], 'float32'),
-    wrap(batch.sampleIds, [n], 'int32'),
+    wrap(draws, [n], 'int32'),
     wrap(Int32Array.of(count), [], 'int32'),
+    wrap(Int32Array.of(epoch), [], 'int32'),
+    learningRate,
   ];
+  return augmentation?.length ? [...always, wrap(augmentation, [n, augmentation.length / n], 'float32')] : always;
 }
 
 /**

@@ -78,7 +78,7 @@ export interface PartResult {
 /** Options that decide what a step computes, as a fingerprint has them; those of the data are in its digest. */
 function computing(options: ResolvedOptions): Record<string, string> {
   const names = [
-    'model', 'width', 'batch', 'optimizer', 'lr', 'momentum', 'weightDecay', 'classWeights', 'sampler', 'augment',
+    'model', 'width', 'batch', 'optimizer', 'lr', 'momentum', 'weightDecay', 'clipGradient', 'classWeights', 'sampler', 'augment',
     'normalize', 'seed',
   ] as const;
   const own = Object.fromEntries(names.map((name) => [`option.${name}`, String(options[name] ?? '')]));

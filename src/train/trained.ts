@@ -2,8 +2,8 @@
 import type { Dataset } from '../data/dataset.ts';
 import type { Device } from '../device/types.ts';
 import { DataError } from '../errors.ts';
-import { predictLogits } from './evaluate.ts';
-import type { PredictOptions } from './evaluate.ts';
+import { predictBatches, predictLogits } from './evaluate.ts';
+import type { PredictedBatch, PredictOptions } from './evaluate.ts';
 import type { EpochRecord } from './history.ts';
 import { bestEpoch } from './history.ts';
 import type { Network } from './network.ts';
@@ -57,10 +57,19 @@ export class TrainedNetwork {
 
   /** Logits of samples, samples x classes. @throws DataError for images of another shape */
   predict(data: Dataset, indices: ArrayLike<number>, options: Partial<PredictOptions> = {}): Promise<Float32Array> {
-    if (data.shape.join() !== this.config.imageShape.join()) {
-      throw new DataError(`${data.name}: images of [${data.shape.join(', ')}], where the network takes [${this.config.imageShape.join(', ')}]`);
-    }
+    this.#checkShape(data);
     return predictLogits(this.#step, data, indices, { batch: this.config.options.batch, ...options });
+  }
+
+  /** The same batch by batch. @throws DataError for images of another shape */
+  predictBatches(data: Dataset, indices: ArrayLike<number>, options: Partial<PredictOptions> = {}): AsyncGenerator<PredictedBatch, void, void> {
+    this.#checkShape(data);
+    return predictBatches(this.#step, data, indices, { batch: this.config.options.batch, ...options });
+  }
+
+  #checkShape(data: Dataset): void {
+    if (data.shape.join() === this.config.imageShape.join()) return;
+    throw new DataError(`${data.name}: images of [${data.shape.join(', ')}], where the network takes [${this.config.imageShape.join(', ')}]`);
   }
 
   dispose(): void {

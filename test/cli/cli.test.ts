@@ -80,6 +80,8 @@ test('a bad option is refused before any work, with what was expected', async ()
   await badOption(['train', '--class-weights', '1,x'], /--class-weights: expected none, balanced, or a weight/);
   await badOption(['train', '--lr', '0.1 * epok'], /learning rate "0\.1 \* epok": unknown name "epok"/);
   await badOption(['train', '--recompute', 'maybe'], /--recompute: expected one of off, on, got "maybe"/);
+  await badOption(['train', '--augment', 'flips,nose=2'], /--augment: 'nose' is none of none, flips, .*did you mean 'noise'\?/);
+  await badOption(['train', '--clip-gradient', '0'], /--clip-gradient: expected a number above 0/);
   await badOption(['train', '--lr', '-1'], /--lr: expected a positive number/);
   await badOption(['train', '--device', 'gpu'], /--device: expected auto, cpu, webgpu or webgpu:NAME/);
   await badOption(['train', '--seed', '-1'], /--seed/);

@@ -8,6 +8,7 @@ import { cacheBytes, openCache } from '../../src/data/cache.ts';
 import { allIndices, memoryDataset } from '../../src/data/dataset.ts';
 import type { Dataset } from '../../src/data/dataset.ts';
 import { evaluationBatches, TrainLoader } from '../../src/data/loader.ts';
+import type { EachEpoch } from '../../src/data/each-epoch.ts';
 import { Sampler } from '../../src/data/sampler.ts';
 import { DataError, OptionError } from '../../src/errors.ts';
 
@@ -147,11 +148,11 @@ test('failures reach the caller: a file cut short, a closed loader, a failing sa
   data.close();
 
   const memory = inMemory(false);
-  const kind = (epoch: number) => (epoch === 1 ? [99] : [0, 1]);
-  const failing = new TrainLoader(memory, new Sampler(memory.labels, [0, 1], { batch: 1, kind }), { prefetch: 4 });
+  const eachEpoch: EachEpoch = ({ epoch }) => ({ indices: epoch === 2 ? [99] : [0, 1] });
+  const failing = new TrainLoader(memory, new Sampler(memory.labels, [0, 1], { batch: 1, eachEpoch }), { prefetch: 4 });
   await failing.next();
   await failing.next();
-  await rejects(failing.next(), DataError, /position 99 in epoch 1/);
+  await rejects(failing.next(), DataError, /index 99 in epoch 2/);
   failing.close();
 });
 

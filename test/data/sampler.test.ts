@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { EachEpoch } from '../../src/data/each-epoch.ts';
 import { Sampler } from '../../src/data/sampler.ts';
 import type { SamplerOptions } from '../../src/data/sampler.ts';
 import { DataError, OptionError } from '../../src/errors.ts';
@@ -91,22 +92,56 @@ test('rounding of class shares is right on average', () => {
   assert.ok(Math.abs(mean - 5 * 1.4 / 5.4) < 0.04, `${mean}`);
 });
 
-test("a user's function draws positions in the part", () => {
+const classes = ['healthy', 'infected'];
+
+test('eachEpoch draws dataset indices from the pool', () => {
   const seen: number[] = [];
   const sampler = new Sampler(labels, [10, 20, 202], {
-    batch: 2,
-    kind(epoch, given, rng) {
-      seen.push(epoch);
-      assert.equal([...given], [0, 0, 1]);
-      return rng.shuffle([2, epoch % 2, 2, 2]);
+    batch: 2, classes,
+    eachEpoch(pool, rng) {
+      seen.push(pool.epoch);
+      assert.equal([...pool.indices], [10, 20, 202]);
+      assert.equal([...pool.labels], [0, 0, 1]);
+      assert.equal([...pool.of('healthy')], [10, 20]);
+      assert.equal([...pool.of(1)], [202]);
+      return { indices: rng.shuffle([202, pool.indices[(pool.epoch - 1) % 2], 202, 202]) };
     },
   });
   const epochs = draw(sampler, 2);
   assert.equal(epochs[0].sort(), [10, 202, 202, 202]);
   assert.equal(epochs[1].sort(), [20, 202, 202, 202]);
-  assert.equal(seen, [0, 1], 'asked once an epoch');
-  throws(() => new Sampler(labels, [1, 2], { batch: 1, kind: () => [2] }).next(), DataError, /position 2 in epoch 0/);
-  throws(() => new Sampler(labels, [1, 2], { batch: 3, kind: () => [1] }).next(), DataError, /fill no batch of 3/);
+  assert.equal(seen, [1, 2], 'asked once an epoch');
+  const drawing = (indices: number[], batch = 1) => new Sampler(labels, [1, 2], { batch, eachEpoch: () => ({ indices }) });
+  throws(() => drawing([3]).next(), DataError, /index 3 in epoch 1, which is not in the training part/);
+  throws(() => drawing([1], 3).next(), DataError, /fill no batch of 3/);
+  throws(() => new Sampler(labels, all, { batch: 1, kind: 'none', eachEpoch: () => ({ indices: all }) }), OptionError, /does not go with/);
+  const asks = new Sampler(labels, all, { batch: 1, classes, eachEpoch: (pool) => ({ indices: pool.of('infeccted') }) });
+  throws(() => asks.next(), DataError, /no class 'infeccted'.*mean 'infected'/);
+});
+
+test('eachEpoch says what becomes of each sample, also of those that are carried over and resumed', () => {
+  const eachEpoch: EachEpoch = ({ epoch }) => ({
+    indices: [1, 2, 3], transforms: [['a'], epoch === 1 ? [] : undefined, [{ name: `b${epoch}` }]],
+  });
+  const make = (): Sampler => new Sampler(labels, all, { batch: 2, eachEpoch });
+  const sampler = make();
+  const [first, second] = [sampler.next(), sampler.next()];
+  assert.equal([[...first.indices], first.chosen], [[1, 2], [['a'], []]]);
+  assert.equal([[...second.indices], second.chosen], [[3, 1], [['b1'], ['a']]]);
+  const again = make();
+  again.restore(JSON.parse(JSON.stringify(sampler.state())));
+  for (let k = 0; k < 5; k++) assert.equal(again.next(), sampler.next());
+  const short = new Sampler(labels, all, { batch: 1, eachEpoch: () => ({ indices: [1, 2], transforms: [[]] }) });
+  throws(() => short.next(), DataError, /1 transforms for the 2 samples of epoch 1/);
+});
+
+test('what random numbers are drawn by tells apart the times that a sample is there, however the epoch is cut', () => {
+  const drawsOf = (batch: number): number[] => {
+    const sampler = new Sampler(labels, all, { batch, eachEpoch: () => ({ indices: [5, 7, 5, 5, 7, 9] }) });
+    return Array.from({ length: 6 / batch }, () => [...sampler.next().draws]).flat();
+  };
+  assert.equal(drawsOf(2), [5, 7, 5 + 203, 5 + 2 * 203, 7 + 203, 9]);
+  assert.equal(drawsOf(3), drawsOf(2));
 });
 
 test('resumed from its JSON state, at any point, it goes on as if never stopped', () => {

@@ -33,7 +33,7 @@ function steps(on: Device, { batch, side, width, recompute }: Form): { train: Tr
   const optimizer = sgd(network.variables.trainable, { momentum: 0.9, device: on });
   const normalization = { mean: [128, 128, 128], deviation: [64, 64, 64], window: 0 };
   const common = { network, device: on, normalization };
-  const train = new TrainStep({ ...common, classWeights: [1, 1], optimizer, augmentation: 'none', seed: 1, recompute });
+  const train = new TrainStep({ ...common, classWeights: [1, 1], optimizer, seed: 1, recompute });
   const evaluation = new EvaluationStep(common);
   return {
     train, evaluation,

@@ -36,6 +36,11 @@ for (const [name, initializer, want] of cases) {
   });
 }
 
+test('normal of another mean', () => {
+  const { mean, deviation } = moments(normal(0.1, 3)('conv_weight', shape, 1));
+  assert.ok(Math.abs(mean - 3) < 0.01 && Math.abs(deviation - 0.1) < 0.002, `${mean}, ${deviation}`);
+});
+
 test('draws depend on seed and name alone', () => {
   const draw = xavier();
   assert.equal(draw('a_weight', shape, 5), draw('a_weight', shape, 5));

@@ -20,11 +20,13 @@ import { dropout } from '../../src/ops/random.ts';
 import { max, sum } from '../../src/ops/reduce.ts';
 import { reshape } from '../../src/ops/reshape.ts';
 import { sgdUpdate } from '../../src/ops/sgd-update.ts';
+import { shiftHls } from '../../src/ops/shift-hls.ts';
 import { slice } from '../../src/ops/slice.ts';
 import { softmaxCrossEntropy } from '../../src/ops/softmax-cross-entropy.ts';
 import { poolAttrs } from '../../src/ops/support/pool.ts';
 import { transpose } from '../../src/ops/transpose.ts';
 import { exp } from '../../src/ops/unary.ts';
+import { warpAffine } from '../../src/ops/warp-affine.ts';
 import { where } from '../../src/ops/where.ts';
 import type { DType } from '../../src/device/types.ts';
 import { apply1, tensor, zeros } from '../../src/tensor/tensor.ts';
@@ -54,6 +56,12 @@ const cases: [name: string, run: () => unknown, kind: new (message: string) => E
     'conv2d: padding [1,2,3] should be a number, [h, w] or [top, bottom, left, right]'],
   ['conv2d, activation', () => conv2d(f(1, 4, 4, 3), f(8, 3, 3, 3), { activation: 'tanh' as never }), OptionError,
     'conv2d: activation "tanh" should be none or relu'],
+  ['warpAffine', () => warpAffine(f(2, 4, 4, 3), f(1, 6)), ShapeError,
+    'warpAffine: matrix [1,6] should be [2,6], a map for each image of x [2,4,4,3]'],
+  ['shiftHls, channels', () => shiftHls(f(2, 4, 4, 1), f(2, 3)), ShapeError,
+    'shiftHls: x [2,4,4,1] should have 3 channels: red, green, blue'],
+  ['shiftHls, shift', () => shiftHls(f(2, 4, 4, 3), f(3)), ShapeError,
+    'shiftHls: shift [3] should be [2,3], a line for each image of x [2,4,4,3]'],
   ['maxPool2d', () => maxPool2d(f(1, 2, 8, 3), { size: 3 }), ShapeError,
     'maxPool2d: window [3,3] is larger than x [1,2,8,3] with padding [0,0,0,0]'],
   ['maxPool2dIndices, too large a window', () => apply1(maxPool2dIndicesOp, [f(1, 16, 16, 3)], poolAttrs('maxPool2d', { size: 16 })), ShapeError,

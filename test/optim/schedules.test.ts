@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { OptionError } from '../../src/errors.ts';
-import { cosine, exponential, expression, fixed, inverse, polynomial, step } from '../../src/optim/schedules.ts';
+import { cosine, exponential, expression, fixed, inverse, polynomial, step, warmup } from '../../src/optim/schedules.ts';
 import type { Schedule } from '../../src/optim/schedules.ts';
 import { rejects, throws } from '../support/errors.ts';
 import { shared } from '../support/shared.ts';
@@ -31,6 +31,21 @@ for (const [name, schedule] of Object.entries(schedules)) {
     });
   });
 }
+
+if (report !== undefined) {
+  test('every schedule of the fixtures is reproduced', () => {
+    const theirs = JSON.parse(readFileSync(report, 'utf8')).schedules_by_update_0_to_25 as object;
+    assert.equal(Object.keys(schedules).sort(), Object.keys(theirs).sort());
+  });
+}
+
+test('a warm-up ahead of any schedule: a straight line up to its rate', () => {
+  const schedule = warmup(exponential({ learningRate: 0.1, gamma: 0.5 }), { steps: 4, begin: 0.02 });
+  [0.02, 0.04, 0.06, 0.08, 0.1, 0.1].forEach((rate, update) => assert.ok(Math.abs(schedule({ update, epoch: 1 }) - rate) < 1e-15));
+  assert.is(schedule({ update: 9, epoch: 3 }), 0.025);
+  assert.is(warmup(fixed(0.1), { steps: 10 })({ update: 5, epoch: 1 }), 0.05);
+  throws(() => warmup(fixed(0.1), { steps: 1.5 }), OptionError, /warmupSteps/);
+});
 
 test('rates by epoch', () => {
   assert.is(fixed(0.1)({ update: 7, epoch: 3 }), 0.1);

@@ -35,7 +35,7 @@ export function range(begin: number, end: number): Int32Array {
 export function spotsFit(data: Dataset, more: Partial<FitOptions> = {}): FitOptions {
   return {
     symbol: inceptionBNSmall({ classes: 2, width: 0.125 }), data, train: range(0, data.length - 16),
-    validation: range(data.length - 16, data.length), epochs: 2, batch: 8, learningRate: 0.05, augmentation: 'flips', seed: 3,
+    validation: range(data.length - 16, data.length), epochs: 2, batch: 8, learningRate: 0.05, augment: 'flips', seed: 3,
     loader: { workers: 0 }, bootstrap: { resamples: 50 }, device: 'cpu', ...more,
   };
 }

@@ -7,9 +7,9 @@ import { DataError, OptionError, OutOfMemoryError, TrainingError } from '../../s
 import { arenaOf } from '../../src/graph/arena.ts';
 import { readVariables } from '../../src/nn/index.ts';
 import type { ParameterArrays } from '../../src/nn/index.ts';
-import { tensor, wrap } from '../../src/fovea.ts';
+import { wrap } from '../../src/fovea.ts';
 import {
-  augment, fit, measureNormalization, preprocess, resolveClassWeights, subtractLocalMean,
+  fit, measureNormalization, preprocess, resolveClassWeights, subtractLocalMean,
 } from '../../src/train/index.ts';
 import type { BatchReport, FitOptions, TrainingSnapshot } from '../../src/train/index.ts';
 import { decodeSnapshot, encodeSnapshot } from '../../src/train/index.ts';
@@ -140,7 +140,7 @@ test('refuses what cannot be trained, before it starts', async () => {
   await rejects(() => fit(spotsFit(data, { epochs: 0 })), OptionError, /epochs: expected an integer of 1 or more, got 0/);
   await rejects(() => fit(spotsFit(data, { seed: 2 ** 31 })), OptionError, /seed/);
   await rejects(() => fit(spotsFit(data, { train: [] })), DataError, /training part is empty/);
-  await rejects(() => fit(spotsFit(data, { augmentation: 'flip' as 'flips' })), OptionError, /did you mean 'flips'/);
+  await rejects(() => fit(spotsFit(data, { augment: 'flip' })), OptionError, /did you mean 'flips'/);
   const three = spots(32);
   await rejects(() => fit(spotsFit({ ...three, classes: ['a', 'b', 'c'] })), DataError, /2 classes apart, spots has 3/);
 });
@@ -223,24 +223,6 @@ test('normalisation is measured on the samples given', () => {
   for (const d of deviation) assert.ok(d > 20 && d < 40, `deviation ${d}`);
   assert.ok(measureNormalization(data, range(0, 8), 'local').window >= 3);
   throws(() => measureNormalization(data, []), DataError, /no images/);
-});
-
-test('augmentation depends on seed, step and sample, not on the place in the batch', async () => {
-  const n = 6;
-  const x = tensor(Float32Array.from({ length: n * 12 }, (_, i) => i % 12), [n, 2, 2, 3]);
-  const run = async (ids: number[], step: number): Promise<string[]> => {
-    const keys = {
-      seed: tensor(5, [], 'int32'), step: tensor(step, [], 'int32'), ids: tensor(Int32Array.from(ids)),
-    };
-    const values = await augment(x, 'flips', keys).data();
-    return ids.map((_, i) => [...values.subarray(i * 12, i * 12 + 12)].join());
-  };
-  const forward = await run([0, 1, 2, 3, 4, 5], 0);
-  const backward = await run([5, 4, 3, 2, 1, 0], 0);
-  assert.equal(forward, backward.reverse());
-  const later = await Promise.all([1, 2, 3].map((step) => run([0, 1, 2, 3, 4, 5], step)));
-  assert.ok(new Set([forward, ...later].flat()).size === 4, 'all four forms occur');
-  assert.ok(later.some((other) => other.join('|') !== forward.join('|')), 'another step draws anew');
 });
 
 test('parameters are read back as they are trained', async () => {

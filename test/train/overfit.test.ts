@@ -35,7 +35,7 @@ for (const { name, device } of present) {
     const optimizer = createOptimizer(network, { kind: 'adam' }, device);
     const before = await Promise.all(network.variables.trainable.map((v) => v.data()));
     const step = new TrainStep({
-      network, device, optimizer, augmentation: 'none', seed: 0, classWeights: [1, 1],
+      network, device, optimizer, seed: 0, classWeights: [1, 1],
       normalization: { mean: [128, 128, 128], deviation: [74, 74, 74], window: 0 },
     });
     let loss = Infinity;

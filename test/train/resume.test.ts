@@ -16,7 +16,7 @@ const env = { ...process.env, FOVEA_CACHE: join(folder, 'cache') };
 const base = ['--import', 'tsx', join(root, 'src/cli/main.ts'), 'train'];
 const options = [
   '--patients', '40', '--size', '40', '--epochs', '3', '--batch', '2', '--width', '0.25', '--device', 'cpu', '--threads', '2',
-  '--seed', '5', '--keep', 'all',
+  '--seed', '5', '--keep', 'all', '--sampler', 'balanced', '--augment', 'rotate=10,pad=2,hue=4,contrast=0.1,noise=2@infected,flips',
 ];
 
 function start(args: readonly string[]): ChildProcess {

@@ -313,4 +313,25 @@ export const wasmFaults: readonly Fault[] = [
     name: 'threads-first-tile', what: 'tiles are counted from one', file: 'kernels/wasm/threads.ts',
     find: 't = tiles - <i32>(LIMIT - count);', replace: 't = tiles - <i32>(LIMIT - count) + 1;', test: big('conv2d'),
   },
+  // images
+  {
+    name: 'warp-last-column', what: 'the last column counts as outside', file: 'kernels/wasm/image.ts',
+    find: '<u32>column >= <u32>width)', replace: '<u32>column >= <u32>(width - 1))', test: cpu('warpAffine'),
+  },
+  {
+    name: 'warp-other-image', what: "every image takes the first one's map", file: 'kernels/wasm/image.ts',
+    find: 'addr(args, 1) + (<usize>n) * addr(args, 8)', replace: 'addr(args, 1)', test: cpu('warpAffine'),
+  },
+  {
+    name: 'warp-edge-cut', what: 'what lies half outside is filled', file: 'kernels/wasm/image.ts',
+    find: 'left >= -1 && left', replace: 'left >= 0 && left', test: cpu('warpAffine'),
+  },
+  {
+    name: 'hls-hue-wraps-not', what: 'hues below red are cut at 0', file: 'kernels/wasm/image.ts',
+    find: 'if (h < 0) h += 360;', replace: 'if (h < 0) h = 0;', test: cpu('shiftHls'),
+  },
+  {
+    name: 'hls-light-half', what: 'saturation of light colours is that of dark ones', file: 'kernels/wasm/image.ts',
+    find: '(sum < 255 ? sum : 510 - sum)', replace: 'sum', test: cpu('shiftHls'),
+  },
 ];

@@ -357,4 +357,22 @@ export const wgslFaults: readonly Fault[] = [
     name: 'wgsl-all-finite-lanes', what: 'the last thread\'s elements are not looked at', file: 'shaders/all_finite.wgsl',
     find: 'i < 64u; i++', replace: 'i < 63u; i++', test: gpu('allFinite'),
   },
+  // images
+  {
+    name: 'wgsl-warp-last-row', what: 'the last row counts as outside', file: 'shaders/warp_affine.wgsl',
+    find: 'row >= i32(u.height)', replace: 'row >= i32(u.height) - 1', test: gpu('warpAffine'),
+  },
+  {
+    name: 'wgsl-warp-swapped', what: 'the weights of left and right are exchanged below', file: 'shaders/warp_affine.wgsl',
+    find: '(1.0 - a) * corner(image, r + 1, l, c) + a * corner', replace: 'a * corner(image, r + 1, l, c) + (1.0 - a) * corner',
+    test: gpu('warpAffine'),
+  },
+  {
+    name: 'wgsl-hls-shift', what: "every image takes the first one's amounts", file: 'shaders/shift_hls.wgsl',
+    find: 'u.shiftOffset + pixel / u.perImage * u.shiftStride', replace: 'u.shiftOffset', test: gpu('shiftHls'),
+  },
+  {
+    name: 'wgsl-hls-blue', what: 'blue is where green is', file: 'shaders/shift_hls.wgsl',
+    find: 'channelOf(4.0, h, l, a)', replace: 'channelOf(8.0, h, l, a)', test: gpu('shiftHls'),
+  },
 ];

@@ -13,6 +13,8 @@ const terminal = [
 ];
 /** MXNet's loss layers give another gradient than that of their result, on purpose; the fixtures check it. detach gives none. */
 const own = ['softmaxOutput', 'linearRegressionOutput', 'logisticRegressionOutput', 'makeLoss', 'detach'];
+/** Augmentations of images, ahead of all that is learnt. */
+const images = ['warpAffine', 'shiftHls'];
 /** Defined, but zero or cut. */
 const zero = ['cast'];
 
@@ -21,6 +23,7 @@ export function gradientCell(op: DifferentiableOp): string {
   if (discrete.includes(op.name)) return 'discrete';
   if (terminal.includes(op.name)) return 'has none';
   if (own.includes(op.name)) return 'its own';
+  if (images.includes(op.name)) return 'of data';
   if (zero.includes(op.name)) return 'zero';
   return 'checked';
 }

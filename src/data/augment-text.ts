@@ -1,0 +1,91 @@
+/** Augmentations as text, for command lines and config files: `noise=2@infected,rotate180@infected`, `rotate=15,scale=0.9-1.1,flips`. */
+import { OptionError } from '../errors.ts';
+import { didYouMean } from '../nearest.ts';
+import type { Augmentation, TracedTransform } from './augment.ts';
+import { augment } from './augment.ts';
+import type { RecordAugmentationOptions } from './record-augmentation.ts';
+import { recordAugmentation } from './record-augmentation.ts';
+import { flipLeftRight, flipUpDown, gaussianNoise, rotate180 } from './transforms.ts';
+
+/** What a word stands for, where it is one that takes part in `recordAugmentation`: the value between its bounds, the first of two less. */
+const recordWords: Readonly<Record<string, (low: number, high: number) => RecordAugmentationOptions>> = {
+  rotate: (_, angle) => ({ maxRotateAngle: angle }),
+  shear: (_, ratio) => ({ maxShearRatio: ratio }),
+  aspect: (_, ratio) => ({ maxAspectRatio: ratio }),
+  scale: (low, high) => ({ minRandomScale: low, maxRandomScale: high }),
+  crop: (low, high) => ({ minCropSize: low, maxCropSize: high }),
+  pad: (_, pixels) => ({ pad: pixels }),
+  fill: (_, level) => ({ fillValue: level }),
+  hue: (_, most) => ({ randomH: most }),
+  saturation: (_, most) => ({ randomS: most }),
+  lightness: (_, most) => ({ randomL: most }),
+  contrast: (_, most) => ({ maxRandomContrast: most }),
+  illumination: (_, most) => ({ maxRandomIllumination: most }),
+};
+
+/** Those that are transforms of their own. */
+const plainWords: Readonly<Record<string, (value: number | undefined) => readonly TracedTransform[]>> = {
+  flips: () => [flipUpDown, flipLeftRight],
+  rotate180: () => [rotate180],
+  noise: (value) => [gaussianNoise(value!)],
+};
+
+const words = [...Object.keys(plainWords), ...Object.keys(recordWords)];
+
+interface Term {
+  readonly text: string;
+  readonly word: string;
+  /** Equal where one number is given. */
+  readonly range: readonly [number, number] | undefined;
+  readonly probability: number | undefined;
+  readonly which: string | undefined;
+}
+
+function parseTerm(text: string): Term {
+  const match = /^([a-z0-9]+)(?:=([\d.]+)(?:-([\d.]+))?)?(?::([\d.]+))?(?:@(.+))?$/.exec(text);
+  if (match === null) {
+    throw new OptionError(`'${text}' is no augmentation; expected a word, =VALUE, :PROBABILITY and @CLASS, as in noise=2:0.5@infected`);
+  }
+  const [, word, low, high = low, probability, which] = match;
+  if (!words.includes(word)) throw new OptionError(`'${word}' is none of none, ${words.join(', ')}${didYouMean(word, words)}`);
+  const takesNone = word === 'flips' || word === 'rotate180';
+  if (takesNone !== (low === undefined)) throw new OptionError(`'${text}': ${word} takes ${takesNone ? 'no value' : 'a value, as in noise=2'}`);
+  const numbers = [low, high, probability].filter((x) => x !== undefined);
+  if (numbers.some((x) => Number.isNaN(Number(x)))) throw new OptionError(`'${text}': a number was expected after = and :`);
+  return {
+    text, word, which, range: low === undefined ? undefined : [Number(low), Number(high)],
+    probability: probability === undefined ? undefined : Number(probability),
+  };
+}
+
+/**
+ * The augmentations that a text names, separated by commas. Flips (each axis), the turn by 180 degrees and noise (its deviation in grey
+ * levels) fall on half of the images where no probability is given; the words of the record iterator, which together are one
+ * `recordAugmentation` for each class and probability, on all, with crops anywhere.
+ *
+ * @throws OptionError for an unknown word, with the nearest; a value out of range; a word that is there twice for a class
+ */
+export function parseAugmentations(text: string): Augmentation[] {
+  if (text.trim() === 'none') return [];
+  const out: Augmentation[] = [];
+  const records = new Map<string, { readonly term: Term; options: RecordAugmentationOptions }>();
+  const seen = new Set<string>();
+  for (const term of text.split(',').map((part) => parseTerm(part.trim()))) {
+    const { word, range, probability, which } = term;
+    const suffix = which === undefined ? '' : `@${which}`;
+    if (seen.has(word + suffix)) throw new OptionError(`'${word}${suffix}' is there twice`);
+    seen.add(word + suffix);
+    if (word in plainWords) {
+      out.push(...plainWords[word](range?.[1]).map((tensor) =>
+        augment({ name: tensor.name + suffix, class: which, probability: probability ?? 0.5, tensor })));
+      continue;
+    }
+    const key = `record${suffix}${probability === undefined ? '' : `:${probability}`}`;
+    const record = records.get(key) ?? { term, options: { randCrop: true } };
+    record.options = { ...record.options, ...recordWords[word](...range!) };
+    records.set(key, record);
+  }
+  // First, as the iterator's own order is before normalisation: noise should not be smoothed by a resampling after it.
+  return [...[...records].map(([name, { term: { which, probability }, options }]) =>
+    augment({ name, class: which, probability, tensor: recordAugmentation(options) })), ...out];
+}

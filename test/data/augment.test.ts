@@ -1,0 +1,279 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { augment } from '../../src/data/augment.ts';
+import type { Augmentation, ImageShape } from '../../src/data/augment.ts';
+import { parseAugmentations } from '../../src/data/augment-text.ts';
+import { Augmenter } from '../../src/data/augmenter.ts';
+import type { Drawn } from '../../src/data/augmenter.ts';
+import { memoryDataset } from '../../src/data/dataset.ts';
+import { TrainLoader } from '../../src/data/loader.ts';
+import { recordAugmentation } from '../../src/data/record-augmentation.ts';
+import type { RecordAugmentationOptions } from '../../src/data/record-augmentation.ts';
+import { Sampler } from '../../src/data/sampler.ts';
+import { flipLeftRight, gaussianNoise, rotate180 } from '../../src/data/transforms.ts';
+import { OptionError } from '../../src/errors.ts';
+import { tensor, wrap } from '../../src/fovea.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import type { Device } from '../../src/device/types.ts';
+import { setDefaultDevice } from '../../src/device/index.ts';
+import { throws } from '../support/errors.ts';
+import { runners } from '../support/runners.ts';
+import { skip } from '../support/skip.ts';
+
+const classes = ['healthy', 'infected'];
+const shape: ImageShape = [6, 8, 3];
+const size = 6 * 8 * 3;
+const { present, absent } = await runners('cpu,webgpu');
+const devices = present.map(({ device }) => device as Device);
+setDefaultDevice(devices[0]);
+
+/** Image `i` is different for every i; grey levels. */
+const pixelsOf = (ids: readonly number[]): Float32Array =>
+  Float32Array.from(ids.flatMap((id) => Array.from({ length: size }, (_, k) => (k * 37 + id * 11) % 256)));
+
+async function run(list: readonly Augmentation[], drawn: Partial<Drawn> & { draws: Int32Array }, mean = [0, 0, 0], seed = 3): Promise<Float32Array[]> {
+  const n = drawn.draws.length;
+  const whole: Drawn = { epoch: 0, labels: new Int32Array(n), ...drawn };
+  const augmenter = new Augmenter(list, { classes, shape, seed });
+  const keys = { seed: tensor(seed, [], 'int32'), epoch: tensor(whole.epoch, [], 'int32'), draws: wrap(whole.draws, [n], 'int32') };
+  const x = wrap(pixelsOf([...whole.draws]), [n, ...shape], 'float32');
+  const settings = wrap(augmenter.settings(whole), [n, augmenter.columns], 'float32');
+  const y = await augmenter.apply(x, settings, keys, mean).data() as Float32Array;
+  return Array.from({ length: n }, (_, k) => y.slice(k * size, (k + 1) * size));
+}
+
+const record = (options: RecordAugmentationOptions): Augmentation[] => [augment({ tensor: recordAugmentation(options) })];
+const ids = (...all: number[]): Int32Array => Int32Array.from(all);
+const range = (n: number): Int32Array => Int32Array.from({ length: n }, (_, i) => i);
+const at = (image: Float32Array, row: number, column: number, channel = 0): number => image[(row * 8 + column) * 3 + channel];
+
+test('what falls on a sample follows from seed, epoch and sample, not from its place in the batch', async () => {
+  const list = [augment({ probability: 0.5, tensor: flipLeftRight }), augment({ tensor: gaussianNoise(3) })];
+  const forward = await run(list, { draws: ids(0, 1, 2, 3, 4, 5) });
+  assert.equal((await run(list, { draws: ids(5, 4, 3, 2, 1, 0) })).reverse(), forward);
+  assert.equal(await run(list, { draws: ids(2, 3) }), forward.slice(2, 4));
+  assert.not.equal(await run(list, { draws: ids(0, 1, 2, 3, 4, 5), epoch: 1 }), forward);
+  assert.not.equal(await run(list, { draws: ids(0, 1, 2, 3, 4, 5) }, [0, 0, 0], 4), forward);
+});
+
+test('a class and a probability', () => {
+  const n = 2000;
+  const augmenter = new Augmenter(
+    [augment({ class: 'infected', probability: 0.25, tensor: rotate180 }), augment({ class: [0], tensor: flipLeftRight })],
+    { classes, shape, seed: 1 },
+  );
+  const labels = range(n).map((i) => i % 2);
+  const settings = augmenter.settings({ epoch: 0, labels, draws: range(n) });
+  const share = (column: number, label: number): number =>
+    labels.reduce((sum, l, i) => sum + (l === label ? settings[i * 2 + column] : 0), 0) / (n / 2);
+  assert.is(share(0, 0), 0);
+  assert.ok(Math.abs(share(0, 1) - 0.25) < 0.05, `${share(0, 1)}`);
+  assert.equal([share(1, 0), share(1, 1)], [1, 0]);
+});
+
+test('transforms that an epoch asks for take the place of chance', () => {
+  const list = [augment({ tensor: rotate180 }), augment({ probability: 0, tensor: flipLeftRight })];
+  const augmenter = new Augmenter(list, { classes, shape, seed: 1 });
+  const chosen = [['flipLeftRight'], [], undefined, ['rotate180', 'flipLeftRight']];
+  assert.equal([...augmenter.settings({ epoch: 0, labels: ids(0, 0, 0, 0), draws: range(4), chosen })], [0, 1, 0, 0, 1, 0, 1, 1]);
+  throws(() => augmenter.settings({ epoch: 0, labels: ids(0), draws: range(1), chosen: [['rotate18']] }), OptionError,
+    /asked for the transform 'rotate18'.*did you mean 'rotate180'/);
+});
+
+test('noise is in grey levels: its deviation is the one asked for, and it is drawn anew for every element', async () => {
+  const before = pixelsOf([...range(40)]);
+  const after = (await run([augment({ tensor: gaussianNoise(2) })], { draws: range(40) })).flatMap((x) => [...x]);
+  const noise = after.map((v, i) => v - before[i]);
+  const mean = noise.reduce((a, b) => a + b, 0) / noise.length;
+  const deviation = Math.sqrt(noise.reduce((a, b) => a + (b - mean) ** 2, 0) / noise.length);
+  assert.ok(Math.abs(mean) < 4 * 2 / Math.sqrt(noise.length), `mean ${mean}`);
+  assert.ok(Math.abs(deviation - 2) < 0.1, `deviation ${deviation}`);
+  assert.ok(new Set(noise.map((v) => v.toFixed(4))).size > noise.length / 3);
+});
+
+test('turned by 180 degrees, also by the record iterator, every pixel is where its opposite was', async () => {
+  const [before] = [pixelsOf([4])];
+  for (const list of [[augment({ tensor: rotate180 })], record({ rotateList: [180] }), record({ rotate: 540 })]) {
+    const [after] = await run(list, { draws: ids(4) });
+    after.forEach((v, i) => assert.is(v, before[(47 - Math.floor(i / 3)) * 3 + (i % 3)]));
+  }
+});
+
+test('rotateList takes one of its angles', async () => {
+  const before = pixelsOf([...range(24)]);
+  const after = await run(record({ rotateList: [0, 180] }), { draws: range(24) });
+  const kept = after.filter((image, k) => image.every((v, i) => v === before[k * size + i])).length;
+  assert.ok(kept > 4 && kept < 20, `${kept} of 24 stayed as they were`);
+});
+
+test('padding and a crop anywhere shift an image by whole pixels; what comes in is filled', async () => {
+  const before = pixelsOf([...range(30)]);
+  const shifts = new Set<string>();
+  const after = await run(record({ pad: 2, randCrop: true, fillValue: 200 }), { draws: range(30) });
+  after.forEach((image, k) => {
+    const source = (row: number, column: number): number =>
+      (row < 0 || row > 5 || column < 0 || column > 7 ? 200 : before[k * size + (row * 8 + column) * 3]);
+    const fits: string[] = [];
+    for (let dy = -2; dy <= 2; dy++) {
+      for (let dx = -2; dx <= 2; dx++) {
+        let same = true;
+        for (let r = 0; r < 6; r++) for (let c = 0; c < 8; c++) same &&= at(image, r, c) === source(r + dy, c + dx);
+        if (same) fits.push(`${dy},${dx}`);
+      }
+    }
+    assert.is(fits.length, 1, `image ${k}`);
+    shifts.add(fits[0]);
+  });
+  assert.ok(shifts.size > 10, `${shifts.size} of 25 shifts`);
+});
+
+test('a crop in the middle is scaled to the whole; scaling up and cropping is the same', async () => {
+  const [before] = [pixelsOf([1])];
+  // 4 x 4 of 6 x 8, rows 1 to 4 and columns 2 to 5: column j is column (j + 1/2) 4/8 - 1/2 + 2 of the image.
+  const [cropped] = await run(record({ minCropSize: 4, maxCropSize: 4 }), { draws: ids(1) });
+  const bilinear = (y: number, x: number): number => {
+    const [top, left] = [Math.floor(y), Math.floor(x)];
+    const [b, a] = [y - top, x - left];
+    const p = (r: number, c: number): number => at(before, r, c);
+    return (1 - b) * ((1 - a) * p(top, left) + a * p(top, left + 1)) + b * ((1 - a) * p(top + 1, left) + a * p(top + 1, left + 1));
+  };
+  for (const [row, column] of [[0, 0], [2, 3], [5, 7]]) {
+    const want = bilinear((row + 0.5) * 4 / 6 - 0.5 + 1, (column + 0.5) * 4 / 8 - 0.5 + 2);
+    assert.ok(Math.abs(at(cropped, row, column) - want) < 1e-3, `${row},${column}: ${at(cropped, row, column)}, expected ${want}`);
+  }
+  // Twice as large, cut to 6 x 8 about the middle: column j is (j - 3.5) / 2 + 3.5.
+  const [scaled] = await run(record({ minRandomScale: 2, maxRandomScale: 2 }), { draws: ids(1) });
+  const want = bilinear((1 - 2.5) / 2 + 2.5, (2 - 3.5) / 2 + 3.5);
+  assert.ok(Math.abs(at(scaled, 1, 2) - want) < 1e-3, `${at(scaled, 1, 2)}, expected ${want}`);
+});
+
+test('the map of angle, shear, scale and aspect is the iterator\'s', () => {
+  const settingsOf = (options: RecordAugmentationOptions): number[] => {
+    const augmenter = new Augmenter(record(options), { classes, shape, seed: 5 });
+    return [...augmenter.settings({ epoch: 0, labels: ids(0), draws: ids(9) })].slice(1, 7);
+  };
+  // Forward, columns and rows about the centre: [[hs cos - s sin ws, hs sin + s cos ws], [-ws sin, ws cos]].
+  const [a, b, , c, d] = settingsOf({ rotate: 30, minRandomScale: 1.5, maxRandomScale: 1.5 });
+  const [cos, sin] = [Math.cos(Math.PI / 6), Math.sin(Math.PI / 6)];
+  [[a, cos / 1.5], [b, -sin / 1.5], [c, sin / 1.5], [d, cos / 1.5]].forEach(([got, want]) => assert.ok(Math.abs(got - want) < 1e-6));
+  // The centre stays where it is.
+  for (const options of [{ maxRotateAngle: 90 }, { maxShearRatio: 0.5 }, { maxAspectRatio: 0.4 }, { minRandomScale: 0.5, maxRandomScale: 2 }]) {
+    const m = settingsOf(options);
+    assert.ok(Math.abs(m[0] * 3.5 + m[1] * 2.5 + m[2] - 3.5) < 0.51 && Math.abs(m[3] * 3.5 + m[4] * 2.5 + m[5] - 2.5) < 0.51, JSON.stringify(options));
+  }
+  const [m0, m1, , m3, m4] = settingsOf({ maxShearRatio: 0.5 });
+  assert.ok(m0 === 1 && m3 === 0 && m4 === 1 && Math.abs(m1) > 0.01 && Math.abs(m1) <= 0.5, 'shear moves columns by rows alone');
+  const [e, , , , f] = settingsOf({ maxAspectRatio: 0.4 });
+  assert.ok(Math.abs(1 / e + 1 / f - 2) < 1e-6, 'the mean of both scales stays');
+});
+
+test('contrast about the mean, illumination in grey levels, mirroring', async () => {
+  const before = pixelsOf([...range(20)]);
+  const mean = [100, 50, 10];
+  const contrasted = await run(record({ maxRandomContrast: 0.5 }), { draws: range(20) }, mean);
+  const factors = contrasted.map((image, k) => {
+    const factor = (image[0] - 100) / (before[k * size] - 100);
+    image.forEach((v, i) => {
+      const want = (before[k * size + i] - mean[i % 3]) * factor + mean[i % 3];
+      assert.ok(Math.abs(v - want) < 2e-2, `image ${k}, element ${i}: ${v}, expected ${want}`);
+    });
+    return factor;
+  });
+  assert.ok(Math.min(...factors) >= 0.5 && Math.max(...factors) <= 1.5 && Math.max(...factors) - Math.min(...factors) > 0.4);
+  const lit = await run(record({ maxRandomIllumination: 30 }), { draws: range(20) }, mean);
+  const moved = lit.map((image, k) => image[5] - before[k * size + 5]);
+  lit.forEach((image, k) => image.forEach((v, i) => assert.ok(Math.abs(v - before[k * size + i] - moved[k]) < 1e-3)));
+  assert.ok(Math.max(...moved) > 10 && Math.min(...moved) < -10 && Math.max(...moved.map(Math.abs)) <= 30);
+  const [mirrored] = await run(record({ mirror: true }), { draws: ids(3) });
+  mirrored.forEach((v, i) => assert.is(v, pixelsOf([3])[(Math.floor(i / 24) * 8 + 7 - (Math.floor(i / 3) % 8)) * 3 + (i % 3)]));
+});
+
+test('lightness and saturation move by whole grey levels within their bounds, grey stays grey', async () => {
+  const augmenter = new Augmenter(record({ randomH: 3, randomL: 20, randomS: 7 }), { classes, shape, seed: 5 });
+  const settings = augmenter.settings({ epoch: 0, labels: new Int32Array(50), draws: range(50) });
+  for (const [column, most, unit] of [[7, 6, 2], [8, 20, 1], [9, 7, 1]]) {
+    const values = range(50).map((k) => settings[k * 12 + column]);
+    assert.ok(values.every((v) => Math.abs(v) <= most && v % unit === 0) && new Set(values).size > 2, `column ${column}: ${values}`);
+  }
+});
+
+const everything = [
+  ...record({
+    maxRotateAngle: 20, maxShearRatio: 0.2, maxAspectRatio: 0.2, minRandomScale: 0.8, maxRandomScale: 1.3, pad: 1, randCrop: true,
+    randomH: 10, randomS: 30, randomL: 30, maxRandomContrast: 0.2, maxRandomIllumination: 20, randMirror: true,
+  }),
+  augment({ probability: 0.5, tensor: gaussianNoise(2) }), augment({ probability: 0.5, tensor: rotate180 }),
+];
+for (const other of devices.slice(1)) {
+  test(`${other.name}: the images of the cpu, but for rounding`, async () => {
+    const images: Float32Array[][] = [];
+    for (const device of [devices[0], other]) {
+      setDefaultDevice(device);
+      images.push(await run(everything, { draws: range(16) }, [90, 80, 70]));
+    }
+    setDefaultDevice(devices[0]);
+    images[0].forEach((image, k) => image.forEach((v, i) =>
+      assert.ok(Math.abs(v - images[1][k][i]) < 0.01, `image ${k}, element ${i}: ${v} and ${images[1][k][i]}`)));
+  });
+}
+for (const [name, why] of absent) skip(`${name}: the images of the cpu, but for rounding`, why);
+
+test('a plain function changes bytes, the same ones whatever the loader', async () => {
+  const data = memoryDataset({ shape, bytes: Uint8Array.from(pixelsOf([...range(12)])), labels: range(12).map((i) => i % 2) });
+  const list = [augment({
+    name: 'speck', class: 'infected', probability: 0.5,
+    pixels: (pixels, [, width, channels], rng) => pixels.fill(255, 0, channels * rng.int(width)),
+  })];
+  const batches = async (batch: number, prefetch: number): Promise<Map<number, number[]>> => {
+    const augmenter = new Augmenter(list, { classes, shape, seed: 2 });
+    const loader = new TrainLoader(data, new Sampler(data.labels, range(12), { batch, seed: 2 }), { workers: 0, prefetch }, augmenter);
+    const out = new Map<number, number[]>();
+    for (let k = 0; k < 12 / batch; k++) {
+      const { pixels, sampleIds } = await loader.next();
+      sampleIds.forEach((id, i) => out.set(id, [...pixels.slice(i * size, (i + 1) * size)]));
+    }
+    loader.close();
+    return out;
+  };
+  const whole = await batches(4, 2);
+  assert.equal(await batches(3, 0), whole);
+  const changed = [...whole].filter(([id, pixels]) => pixels.some((v, i) => v !== pixelsOf([id])[i])).map(([id]) => id);
+  assert.ok(changed.length > 0 && changed.length < 6 && changed.every((id) => id % 2 === 1), `${changed}`);
+});
+
+test('text: words, values, probabilities, classes', () => {
+  const forms = (text: string): unknown[] => parseAugmentations(text).map(({ name, classes: on, probability }) => [name, on ?? 'all', probability]);
+  assert.equal(forms('none'), []);
+  assert.equal(forms('flips'), [['flipUpDown', 'all', 0.5], ['flipLeftRight', 'all', 0.5]]);
+  assert.equal(forms('noise=2@infected, rotate180:0.25@infected'), [['noise@infected', ['infected'], 0.5], ['rotate180@infected', ['infected'], 0.25]]);
+  assert.equal(forms('noise=1,rotate=15,scale=0.9-1.1,hue=3:0.1@healthy'), [
+    ['record', 'all', 1], ['record@healthy:0.1', ['healthy'], 0.1], ['noise', 'all', 0.5],
+  ]);
+});
+
+for (const [text, says] of [
+  ['flip', /'flip' is none of none, flips, .*mean 'flips'/], ['noise', /noise takes a value/], ['flips=2', /flips takes no value/],
+  ['noise=2,noise=3', /'noise' is there twice/], ['noise=1.2.3', /a number was expected/], ['', /'' is no augmentation/],
+  ['flips:2', /probability: expected a number from 0 to 1, got 2/], ['scale=1.2-0.8', /maxRandomScale: expected a number of minRandomScale 1.2/],
+  ['rotate=1.5', /maxRotateAngle: expected an integer/], ['aspect=1', /maxAspectRatio/], ['crop=0', /minCropSize/],
+] as const) {
+  test(`the text '${text}' is refused`, () => {
+    throws(() => parseAugmentations(text), OptionError, says);
+  });
+}
+
+test('what cannot be an augmentation is refused', () => {
+  const fit = (list: readonly Augmentation[]): Augmenter => new Augmenter(list, { classes, shape, seed: 0 });
+  throws(() => augment({}), OptionError, /one of tensor and pixels/);
+  throws(() => augment({ tensor: rotate180, pixels: () => {} }), OptionError, /one of tensor and pixels/);
+  throws(() => augment({ tensor: (() => (x: Tensor) => x)() }), OptionError, /has no name/);
+  throws(() => gaussianNoise(-1), OptionError, /grey levels, got -1/);
+  throws(() => fit([augment({ tensor: rotate180 }), augment({ tensor: rotate180 })]), OptionError, /two are named 'rotate180'/);
+  throws(() => fit([augment({ class: 'infectd', tensor: rotate180 })]), OptionError, /one of healthy, infected, got 'infectd'.*mean 'infected'/);
+  const shrinks = fit([augment({ name: 'shrink', tensor: (x) => x.slice([0, 0, 0, 0], [-1, 2, 2, -1]) })]);
+  const keys = { seed: 0, epoch: 0, draws: tensor([0], [1], 'int32') };
+  const images = wrap(pixelsOf([0]), [1, ...shape], 'float32');
+  throws(() => shrinks.apply(images, tensor([1], [1, 1]), keys, [0, 0, 0]), OptionError, /shrink.*the form should stay/);
+});
+
+test.run();
