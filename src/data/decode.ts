@@ -121,7 +121,8 @@ function formatOf(bytes: Uint8Array, name: string): 'jpeg' | 'png' {
   throw new DataError(`${name}: neither JPEG nor PNG by its first bytes`);
 }
 
-async function readBytes(path: string, name: string): Promise<Uint8Array> {
+/** A file's bytes. @throws DataError */
+export async function readBytes(path: string, name: string): Promise<Uint8Array> {
   const { readFile } = await importNode<typeof import('node:fs/promises')>('node:fs/promises', 'reading image files');
   try {
     return await readFile(path);

@@ -2,8 +2,9 @@
 import { cacheImages } from '../data/cache.ts';
 import { allIndices } from '../data/dataset.ts';
 import type { Dataset, Labelled } from '../data/dataset.ts';
-import { describeRejected, openFolder } from '../data/folder.ts';
-import type { Listing, Rejected } from '../data/folder.ts';
+import { openFolder } from '../data/folder.ts';
+import { describeRejected } from '../data/listing.ts';
+import type { Listing, Rejected } from '../data/listing.ts';
 import { importNode } from '../data/node.ts';
 import { phantomDataset } from '../data/phantom-dataset.ts';
 import { phantomCohort } from '../data/phantom/index.ts';
