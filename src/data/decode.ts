@@ -113,8 +113,8 @@ export async function decodeImage(
   }
 }
 
-/** What the file's first bytes say. */
-function formatOf(bytes: Uint8Array, name: string): 'jpeg' | 'png' {
+/** What a file's first bytes say. @throws DataError for neither JPEG nor PNG */
+export function formatOf(bytes: Uint8Array, name: string): 'jpeg' | 'png' {
   if (bytes.length === 0) throw new DataError(`${name}: the file is empty`);
   if (bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff) return 'jpeg';
   if ([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a].every((byte, i) => bytes[i] === byte)) return 'png';

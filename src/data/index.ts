@@ -37,6 +37,9 @@ export {
 export type {
   LesionMask, PhantomCohortOptions, PhantomEye, PhantomImage, PhantomScene, PhantomSpec,
 } from './phantom/index.ts';
+export { RecordFile, RecordWriter, scanRecords } from './record-file.ts';
+export type { OpenRecordsOptions } from './record-file.ts';
+export { openRecords } from './records.ts';
 export { Sampler, samplerNames } from './sampler.ts';
 export type {
   AnnealedOptions, SampledBatch, SamplerFunction, SamplerKind, SamplerOptions, SamplerState,

@@ -26,6 +26,11 @@ function isMagic(bytes: Uint8Array, at: number): boolean {
   return bytes[at] === magicBytes[0] && bytes[at + 1] === magicBytes[1] && bytes[at + 2] === magicBytes[2] && bytes[at + 3] === magicBytes[3];
 }
 
+/** The header of a record or part of one that begins with the first byte; undefined where there is no magic, or no 8 bytes. */
+export function recordHeader(bytes: Uint8Array): { readonly flag: number; readonly length: number } | undefined {
+  return bytes.length >= HEADER && isMagic(bytes, 0) ? headerAt(bytes, 0) : undefined;
+}
+
 /** The word after the magic. */
 function headerAt(bytes: Uint8Array, at: number): { readonly flag: number; readonly length: number } {
   const word = (bytes[at + 4] | bytes[at + 5] << 8 | bytes[at + 6] << 16 | bytes[at + 7] << 24) >>> 0;
