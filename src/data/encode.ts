@@ -59,7 +59,7 @@ export async function encodeImage(bytes: Uint8Array, options: EncodeOptions, nam
       }
     }
     if (color !== -1) image = image.flatten({ background: { r: 0, g: 0, b: 0 } });
-    image = color === 0 ? image.greyscale() : image.toColourspace('srgb');
+    image = image.toColourspace(color === 0 ? 'b-w' : 'srgb');
     const encoded = encoding === '.png' ? image.png({ compressionLevel: quality ?? 3 }) : image.jpeg({ quality: quality ?? 95 });
     return await encoded.toBuffer();
   } catch (cause) {

@@ -1,7 +1,8 @@
-/** `.rec` files on disk, in order and by index, and their writing. Node only. */
+/** `.rec` files of images on disk, in order and by index, and their writing. Node only. */
 import type * as Fs from 'node:fs';
 import type * as Path from 'node:path';
 import { DataError, FormatError } from '../errors.ts';
+import { endsAsImage } from '../formats/image-record.ts';
 import { formatIndex, parseIndex } from '../formats/record-list.ts';
 import type { IndexEntry } from '../formats/record-list.ts';
 import { RecordScanner, encodeRecord, recordHeader } from '../formats/recordio.ts';
@@ -159,7 +160,7 @@ export async function* scanRecords(path: string, options: OpenRecordsOptions = {
 async function* scan(
   fs: typeof Fs, fd: number, path: string, size: number, { onProgress, signal }: OpenRecordsOptions,
 ): AsyncGenerator<Scanned, void, void> {
-  const scanner = new RecordScanner();
+  const scanner = new RecordScanner(endsAsImage);
   for (let at = 0; at < size;) {
     signal?.throwIfAborted();
     // Twice as much each time while one record is not whole yet, so that its bytes are not joined again and again.

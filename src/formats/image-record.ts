@@ -50,3 +50,9 @@ export function unpackImage(payload: Uint8Array, { file, what = 'image record' }
   const labels = flag === 0 ? label : reader.copy(4 * flag, `${what}, ${flag} labels`);
   return { flag, labels: new Float32Array(labels), id, id2, image: payload.subarray(reader.offset) };
 }
+
+/** Whether a payload ends as a JPEG or PNG does: what tells a record whose neighbour is damaged from one that is damaged itself. */
+export function endsAsImage(payload: Uint8Array): boolean {
+  const ends = (...bytes: number[]): boolean => bytes.every((byte, i) => payload[payload.length - bytes.length + i] === byte);
+  return payload.length > HEADER && (ends(0xff, 0xd9) || ends(0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82));
+}

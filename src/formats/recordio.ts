@@ -84,9 +84,10 @@ type Parsed = { readonly payload: Uint8Array; readonly end: number } | { readonl
  *
  * A record counts only where it is whole: its parts follow each other as their flags say, what fills up to a multiple of 4 is
  * zero, no magic stands within a part, and the next record or the end follows it. Where the next record is not there, one of
- * the two is damaged: this one is given where the other's length still leads to a record.
+ * the two is damaged: this one is given where the other's length still leads to a record, or where it is whole by `isWhole`.
  */
 export class RecordScanner {
+  readonly #isWhole: (payload: Uint8Array) => boolean;
   #window: Uint8Array = new Uint8Array(0);
   /** Place in the file of the window's first byte: a multiple of 4. */
   #base = 0;
@@ -95,6 +96,11 @@ export class RecordScanner {
   #ended = false;
   /** Where what is being skipped began, and why. */
   #lost: { readonly offset: number; readonly reason: string } | undefined;
+
+  /** @param isWhole says of payloads of a known kind whether they are whole; by default of none */
+  constructor(isWhole: (payload: Uint8Array) => boolean = () => false) {
+    this.#isWhole = isWhole;
+  }
 
   /** Bytes that wait for more. */
   get waiting(): number {
@@ -169,8 +175,9 @@ export class RecordScanner {
       if (part.flag === 1 || part.flag === 2) continue;
       const whole = this.#isFollowed(at);
       if (whole === undefined) return undefined;
-      if (!whole) return { problem: 'no record follows where its length leads' };
-      return { payload: parts.length === 1 ? parts[0] : join(parts), end: at };
+      const payload = parts.length === 1 ? parts[0] : join(parts);
+      if (!whole && !this.#isWhole(payload)) return { problem: 'no record follows where its length leads' };
+      return { payload, end: at };
     }
   }
 
@@ -234,6 +241,8 @@ export interface ReadRecordsOptions {
   readonly file: string;
   /** Told of every stretch that is no record; without it the first ends the reading with an error. */
   readonly onDamage?: (damage: Damage) => void;
+  /** As of `RecordScanner`. */
+  readonly isWhole?: (payload: Uint8Array) => boolean;
 }
 
 /**
@@ -241,8 +250,8 @@ export interface ReadRecordsOptions {
  *
  * @throws FormatError with file, record and byte where something is no record and nobody is told of it
  */
-export function readRecords(bytes: Uint8Array, { file, onDamage }: ReadRecordsOptions): Uint8Array[] {
-  const scanner = new RecordScanner();
+export function readRecords(bytes: Uint8Array, { file, onDamage, isWhole }: ReadRecordsOptions): Uint8Array[] {
+  const scanner = new RecordScanner(isWhole);
   scanner.push(bytes);
   scanner.end();
   const out: Uint8Array[] = [];
