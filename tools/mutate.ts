@@ -28,9 +28,20 @@ interface Tally {
   readonly failures: { readonly number: number; readonly why: string }[];
 }
 
+/** Writes a line before anything else happens, also where the pipe is full. */
+function say(...words: unknown[]): void {
+  for (let line = Buffer.from(`${words.join(' ')}\n`); line.length > 0;) {
+    try {
+      line = line.subarray(writeSync(1, line));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
+
 /** The child: one line before each mutation, one after, written at once. */
 function work(format: MutatedFormat, first: number, count: number): void {
-  const say = (...words: unknown[]): void => void writeSync(1, `${words.join(' ')}\n`);
   for (let number = first; number < first + count; number++) {
     say('begin', number);
     try {
