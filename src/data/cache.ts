@@ -7,7 +7,7 @@ import type * as Fs from 'node:fs';
 import { DataError, OptionError } from '../errors.ts';
 import { checkRead } from './dataset.ts';
 import type { Dataset, Labelled } from './dataset.ts';
-import { checkDecodeOptions, decodeImage, fileReason, loadCodec } from './decode.ts';
+import { checkDecodeOptions, decodePixels, fileReason, loadCodec } from './decode.ts';
 import type { Fit, ResizeKernel } from './decode.ts';
 import type { ImageReader, Listing, Rejected } from './listing.ts';
 import { importNode } from './node.ts';
@@ -70,7 +70,7 @@ export async function cacheImages(listing: Listing, options: CacheOptions): Prom
     cacheDir: options.cacheDir, onProgress: options.onProgress, signal: options.signal,
     render: async (index) => {
       reader ??= listing.images.open();
-      return (await decodeImage(await (await reader).read(index), { size, fit, kernel }, listing.ids[index])).data;
+      return (await decodePixels(await (await reader).read(index), { size, fit, kernel }, listing.ids[index])).data;
     },
   }).finally(() => reader?.then((open) => open.close(), () => {}));
   return openCache(listing, opened, {

@@ -3,7 +3,7 @@ import type * as Fs from 'node:fs/promises';
 import type * as Os from 'node:os';
 import type * as Path from 'node:path';
 import { memoryDataset } from '../data/dataset.ts';
-import { decodeImage, readBytes } from '../data/decode.ts';
+import { decodePixels, readBytes } from '../data/decode.ts';
 import { importNode } from '../data/node.ts';
 import { RecordFile } from '../data/record-file.ts';
 import { imageOf, isRecordFile } from '../data/records.ts';
@@ -98,7 +98,7 @@ async function predictFiles(trained: TrainedNetwork, files: readonly Source[]): 
       const index = next++;
       const { name, read } = files[index];
       try {
-        decoded.push({ index, bytes: (await decodeImage(await read(), { size: [height, width] }, name)).data });
+        decoded.push({ index, bytes: (await decodePixels(await read(), { size: [height, width] }, name)).data });
       } catch (error) {
         if (!(error instanceof DataError)) throw error;
         const problem = error.message.startsWith(`${name}: `) ? error.message.slice(name.length + 2) : error.message;
