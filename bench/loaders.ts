@@ -109,6 +109,7 @@ async function timed(work: () => Promise<unknown>, count: number): Promise<Rate>
   return { wall: count / (performance.now() - begun) * 1000, cpu: count / (user + system) * 1e6 };
 }
 
+const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1];
 const samples = new Map<string, Rate[]>();
 const note = (name: string, rate: Rate): void => void samples.set(name, [...samples.get(name) ?? [], rate]);
@@ -131,7 +132,8 @@ const rows = [...samples].map(([name, rates]) => {
   const ratios = (by: keyof Rate): number => median(rates.map((rate, i) => rate[by] / alone[i][by]));
   return { name, imagesPerSecond: median(rates.map(({ wall }) => wall)), wall: ratios('wall'), cpu: ratios('cpu'), rates };
 });
-console.log(`${files.length} photographs to ${size} x ${size}, ${cpus()[0].model}, ${availableParallelism()} cores, Node ${process.version}; medians of ${runs}`);
+console.log(`${files.length} photographs to ${size} x ${size}; medians of ${runs}`);
+console.log(`${cpus()[0].model}, ${availableParallelism()} cores, Node ${process.version}`);
 console.log(await renderTable({
   head: ['', 'images/s', 'of sharp alone, by the clock', "by the processor's time"],
   rows: rows.map(({ name, imagesPerSecond, wall, cpu }) => [name, imagesPerSecond.toFixed(0), wall.toFixed(2), cpu.toFixed(2)]),
@@ -216,7 +218,7 @@ console.log(`batches of ${BATCH} to a step of so many images a second, ${seconds
 console.log(await renderTable({
   head: ['step, images/s', 'from', 'sustained', 'of the step', 'waiting', 'step late', 'trained beside, images/s'],
   rows: fed.map(({ source, rate, sustained, waiting, late, trainedBeside }) =>
-    [String(rate), source, sustained.toFixed(0), (sustained / rate).toFixed(2), `${(waiting * 100).toFixed(1)} %`, `${(late * 100).toFixed(1)} %`, trainedBeside.toFixed(0)]),
+    [String(rate), source, sustained.toFixed(0), (sustained / rate).toFixed(2), percent(waiting), percent(late), trainedBeside.toFixed(0)]),
 }));
 for (const data of caches.values()) data.close();
 if (given.out !== undefined) {

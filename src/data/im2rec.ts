@@ -165,7 +165,8 @@ export async function packImages(list: { readonly text: string; readonly file: s
     }
     if (rejected.length === entries.length) {
       const [first] = rejected;
-      throw new DataError(`${list.file}: ${first === undefined ? 'names no image' : `none of ${entries.length} images can be read; ${first.file}: ${first.reason}`}`);
+      if (first === undefined) throw new DataError(`${list.file}: names no image`);
+      throw new DataError(`${list.file}: none of ${entries.length} images can be read; ${first.file}: ${first.reason}`);
     }
     writer.finish();
   } catch (error) {

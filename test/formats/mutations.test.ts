@@ -54,7 +54,8 @@ test('a mutation follows from its number', () => {
 test('readers that are wrong are seen', () => {
   const [seed] = params.seeds();
   const whole = { seed, structural: false, bytes: seed.bytes };
-  const wrong = (change: Partial<MutatedFormat>, says: RegExp): void => throws(() => judge({ ...params, ...change }, { ...whole, bytes: seed.bytes.slice() }), Violation, says);
+  const wrong = (change: Partial<MutatedFormat>, says: RegExp): void =>
+    throws(() => judge({ ...params, ...change }, { ...whole, bytes: seed.bytes.slice() }), Violation, says);
   const fail = (error: Error) => () => { throw error; };
   wrong({ read: fail(new TypeError('x is undefined')) }, /another class: TypeError/);
   wrong({ read: fail(new FormatError('something is wrong')) }, /without file, field and place/);

@@ -22,20 +22,18 @@ const PATIENCE = 1000;
 export function judge(format: MutatedFormat, { seed, bytes }: Mutation): Verdict {
   const file = `mutated${format.name}`;
   const original = bytes.slice();
-  let write: () => Uint8Array;
   const memory = new MemoryMeter();
   const begun = performance.now();
-  try {
-    write = format.read(bytes, file);
-  } catch (error) {
-    checkError(error, file, format.place);
+  const read = attempt(() => format.read(bytes, file));
+  const took = performance.now() - begun;
+  const grown = memory.grown();
+  if (grown > 4 * bytes.length + (64 << 20)) throw new Violation(`${grown} bytes of memory for a file of ${bytes.length}`);
+  if (took > PATIENCE) readAgain(format, original, file);
+  if ('error' in read) {
+    checkError(read.error, file, format.place);
     return 'refused';
-  } finally {
-    const grown = memory.grown();
-    if (grown > 4 * bytes.length + (64 << 20)) throw new Violation(`${grown} bytes of memory for a file of ${bytes.length}`);
-    if (performance.now() - begun > PATIENCE) readAgain(format, original, file);
   }
-  const written = write();
+  const written = read.value();
   if (!equal(bytes, original)) throw new Violation('the reader or writer changed the bytes that were given to it');
   if (equal(written, original)) return 'same bytes';
   let again: Uint8Array;
@@ -49,6 +47,14 @@ export function judge(format: MutatedFormat, { seed, bytes }: Mutation): Verdict
   return 'same value';
 }
 
+function attempt<T>(work: () => T): { readonly value: T } | { readonly error: unknown } {
+  try {
+    return { value: work() };
+  } catch (error) {
+    return { error };
+  }
+}
+
 function equal(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && Buffer.compare(a, b) === 0;
 }
@@ -56,7 +62,8 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
 function checkError(error: unknown, file: string, place: RegExp): void {
   if (!(error instanceof FormatError)) throw new Violation(`an error of another class: ${error instanceof Error ? error.stack : String(error)}`);
   const { message } = error;
-  if (!message.startsWith(`${file}: `) || !place.test(message.slice(file.length + 2))) throw new Violation(`an error without file, field and place: ${message}`);
+  if (message.startsWith(`${file}: `) && place.test(message.slice(file.length + 2))) return;
+  throw new Violation(`an error without file, field and place: ${message}`);
 }
 
 /** Where what was written differs, it does so in what may be lost. */
@@ -72,11 +79,7 @@ function checkExact(format: MutatedFormat, read: Uint8Array, written: Uint8Array
 /** A machine that does something else may make any file slow once. */
 function readAgain(format: MutatedFormat, bytes: Uint8Array, file: string): void {
   const begun = performance.now();
-  try {
-    format.read(bytes, file);
-  } catch {
-    // Judged before.
-  }
+  attempt(() => format.read(bytes, file)); // what comes of it was judged the first time
   const took = performance.now() - begun;
   if (took > PATIENCE) throw new Violation(`${Math.round(took)} ms for a file of ${bytes.length} bytes, twice`);
 }

@@ -93,7 +93,8 @@ function integer(bytes: Uint8Array, field: Field, other: Field, stream: PhiloxSt
   const value = read(field);
   const choices = [
     value + 1n, value - 1n, value + 4n, value - 4n, value * 2n, value / 2n, 0n, 1n, 2n, -1n, 1n << (width - 1n), (1n << (width - 1n)) - 1n,
-    1n << 29n, 1n << 31n, (1n << 32n) - 1n, 1n << 53n, BigInt(stream.int(40)), BigInt(stream.int(2 ** 32)), read(other), value ^ 1n << BigInt(stream.int(Number(width))),
+    1n << 29n, 1n << 31n, (1n << 32n) - 1n, 1n << 53n, BigInt(stream.int(40)), BigInt(stream.int(2 ** 32)), read(other),
+    value ^ 1n << BigInt(stream.int(Number(width))),
   ];
   let chosen = BigInt.asUintN(Number(width), choices[stream.int(choices.length)]);
   for (let at = field.start; at < field.end; at++, chosen >>= 8n) out[at] = Number(chosen & 255n);

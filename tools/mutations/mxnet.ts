@@ -133,7 +133,8 @@ const magic = Uint8Array.of(0x0a, 0x23, 0xd7, 0xce);
 function recordSeeds(): Uint8Array[][] {
   const stream = new PhiloxStream(2, 'records');
   const bytes = (): Uint8Array => Uint8Array.from({ length: stream.int(60) }, () => stream.int(256));
-  const split = Array.from({ length: 6 }, () => Uint8Array.from(Buffer.concat(Array.from({ length: stream.int(6) }, () => (stream.chance(0.4) ? magic : bytes())))));
+  const piece = (): Uint8Array => (stream.chance(0.4) ? magic : bytes());
+  const split = Array.from({ length: 6 }, () => Uint8Array.from(Buffer.concat(Array.from({ length: stream.int(6) }, piece))));
   return [Array.from({ length: 5 }, bytes), split];
 }
 
