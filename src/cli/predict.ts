@@ -15,7 +15,7 @@ export function addPredict(program: Command, context: Context): void {
   const command = program.command('predict')
     .description("Say what a run's network makes of photographs. Writes CSV; files that cannot be read are marked in it.")
     .argument('<run>', 'run directory')
-    .argument('<path...>', 'JPEG and PNG files, and folders of them')
+    .argument('<path...>', 'JPEG and PNG files, and folders and .rec files of them')
     .option('--out <file>', 'where the CSV goes (default: standard output)')
     .option('--epoch <n>', 'whose parameters (default: the best epoch)');
   addRunOptions(command, ['device', 'threads'])

@@ -7,9 +7,9 @@ import type * as Fs from 'node:fs';
 import { DataError, OptionError } from '../errors.ts';
 import { checkRead } from './dataset.ts';
 import type { Dataset, Labelled } from './dataset.ts';
-import { checkDecodeOptions, decodeImage, fileReason, loadCodec } from './decode.ts';
+import { checkDecodeOptions, decodePixels, fileReason, loadCodec } from './decode.ts';
 import type { Fit, ResizeKernel } from './decode.ts';
-import type { Listing, Rejected } from './folder.ts';
+import type { ImageReader, Listing, Rejected } from './listing.ts';
 import { importNode } from './node.ts';
 
 const formatNumber = 1;
@@ -60,19 +60,19 @@ export async function cacheImages(listing: Listing, options: CacheOptions): Prom
   checkDecodeOptions(options);
   if (options.size === undefined) throw new OptionError('the cache of images needs a size in pixels');
   const { size, fit = 'pad', kernel = 'lanczos3' } = options;
-  const { stat } = await importNode<typeof import('node:fs/promises')>('node:fs/promises', 'a cache of images');
   const sharp = await loadCodec();
-  const files = await Promise.all(listing.files.map(async (file, i) => {
-    const info = await stat(file).catch(() => undefined);
-    return [listing.ids[i], info?.size ?? -1, info?.mtimeMs ?? -1];
-  }));
   const codec = `sharp ${sharp.versions.sharp}, libvips ${sharp.versions.vips}`;
+  const files = await listing.images.stamps();
+  let reader: Promise<ImageReader> | undefined;
   const opened = await cacheBytes({
     name: listing.name, shape: [size, size, 3], samples: listing.length,
     key: { files, size, fit, kernel, codec },
     cacheDir: options.cacheDir, onProgress: options.onProgress, signal: options.signal,
-    render: async (index) => (await decodeImage(listing.files[index], { size, fit, kernel }, listing.ids[index])).data,
-  });
+    render: async (index) => {
+      reader ??= listing.images.open();
+      return (await decodePixels(await (await reader).read(index), { size, fit, kernel }, listing.ids[index])).data;
+    },
+  }).finally(() => reader?.then((open) => open.close(), () => {}));
   return openCache(listing, opened, {
     name: listing.name, simulated: false, rejected: listing.rejected, warnings: listing.warnings,
   });

@@ -79,17 +79,25 @@ export function checkDecodeOptions(options: DecodeOptions): void {
 export async function decodeImage(
   source: string | Uint8Array, options: DecodeOptions = {}, name = typeof source === 'string' ? source : 'image',
 ): Promise<DecodedImage> {
+  const bytes = typeof source === 'string' ? await readBytes(source, name) : source;
+  const { format, ...pixels } = await decodePixels(bytes, options, name);
+  const sharp = await loadCodec();
+  const { autoOrient } = await sharp(bytes, settingsOf(options)).metadata();
+  return { ...pixels, original: { ...autoOrient, format } };
+}
+
+const settingsOf = (options: DecodeOptions) => ({ failOn: 'error', limitInputPixels: options.maxPixels ?? 268402689 } as const);
+
+/** The same without the photograph's own size, which costs another look at the file. @throws as decodeImage */
+export async function decodePixels(
+  bytes: Uint8Array, options: DecodeOptions, name: string,
+): Promise<Omit<DecodedImage, 'original'> & { format: 'jpeg' | 'png' }> {
   checkDecodeOptions(options);
   const sharp = await loadCodec();
-  const bytes = typeof source === 'string' ? await readBytes(source, name) : source;
   const format = formatOf(bytes, name);
   try {
-    const settings = { failOn: 'error', limitInputPixels: options.maxPixels ?? 268402689 } as const;
-    const { autoOrient } = await sharp(bytes, settings).metadata();
-    if (Math.max(autoOrient.width, autoOrient.height) > maxSide) {
-      throw new Error(`its header says ${autoOrient.width} x ${autoOrient.height} pixels`);
-    }
-    let image = sharp(bytes, settings).autoOrient();
+    checkSides(bytes, format);
+    let image = sharp(bytes, settingsOf(options)).autoOrient();
     if (options.size !== undefined) {
       const [height, width] = typeof options.size === 'number' ? [options.size, options.size] : options.size;
       image = image.resize({
@@ -106,22 +114,31 @@ export async function decodeImage(
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true });
     const rgb = threeChannels(data, info.channels, info.width * info.height);
-    return { data: rgb, height: info.height, width: info.width, original: { ...autoOrient, format } };
+    return { data: rgb, height: info.height, width: info.width, format };
   } catch (cause) {
     const reason = (cause as Error).message.replace(/\s+/g, ' ').trim();
     throw new DataError(`${name}: not a readable ${format.toUpperCase()}: ${reason}`, { cause });
   }
 }
 
-/** What the file's first bytes say. */
-function formatOf(bytes: Uint8Array, name: string): 'jpeg' | 'png' {
+/** A PNG states its sides at byte 16; a JPEG cannot state too long ones. */
+function checkSides(bytes: Uint8Array, format: 'jpeg' | 'png'): void {
+  if (format === 'jpeg' || bytes.length < 24) return;
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const [width, height] = [view.getUint32(16), view.getUint32(20)];
+  if (Math.max(width, height) > maxSide) throw new Error(`its header says ${width} x ${height} pixels`);
+}
+
+/** What a file's first bytes say. @throws DataError for neither JPEG nor PNG */
+export function formatOf(bytes: Uint8Array, name: string): 'jpeg' | 'png' {
   if (bytes.length === 0) throw new DataError(`${name}: the file is empty`);
   if (bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff) return 'jpeg';
   if ([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a].every((byte, i) => bytes[i] === byte)) return 'png';
   throw new DataError(`${name}: neither JPEG nor PNG by its first bytes`);
 }
 
-async function readBytes(path: string, name: string): Promise<Uint8Array> {
+/** A file's bytes. @throws DataError */
+export async function readBytes(path: string, name: string): Promise<Uint8Array> {
   const { readFile } = await importNode<typeof import('node:fs/promises')>('node:fs/promises', 'reading image files');
   try {
     return await readFile(path);

@@ -25,8 +25,10 @@ export { allIndices, classCounts, memoryDataset } from './dataset.ts';
 export type { ByteSource, Dataset, Labelled, MemoryDatasetInit } from './dataset.ts';
 export { decodeImage, fits, kernels } from './decode.ts';
 export type { DecodedImage, DecodeOptions, Fit, ResizeKernel } from './decode.ts';
-export { describeRejected, openFolder } from './folder.ts';
-export type { FolderOptions, Listing, Rejected } from './folder.ts';
+export { openFolder } from './folder.ts';
+export type { FolderOptions } from './folder.ts';
+export { describeRejected } from './listing.ts';
+export type { ImageReader, ImageStore, Listing, ListingOptions, Rejected } from './listing.ts';
 export type { EachEpoch, Epoch, Pool } from './each-epoch.ts';
 export { evaluationBatches, TrainLoader } from './loader.ts';
 export type { Batch, LoaderOptions, TrainBatch } from './loader.ts';
@@ -43,6 +45,9 @@ export type {
 } from './phantom/index.ts';
 export { recordAugmentation } from './record-augmentation.ts';
 export type { RecordAugmentationOptions } from './record-augmentation.ts';
+export { RecordFile, RecordWriter, scanRecords } from './record-file.ts';
+export type { OpenRecordsOptions } from './record-file.ts';
+export { openRecords } from './records.ts';
 export { Sampler, samplerNames } from './sampler.ts';
 export type {
   AnnealedOptions, SampledBatch, SamplerKind, SamplerOptions, SamplerState,

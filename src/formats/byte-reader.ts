@@ -43,6 +43,11 @@ export class ByteReader {
     return value;
   }
 
+  /** 64 bits that are no count: an id. */
+  bits64(what: string): bigint {
+    return this.#view.getBigUint64(this.#take(8, what), true);
+  }
+
   /** A dimension: 64 bits, signed, not negative. */
   dimension(what: string): number {
     const at = this.#take(8, what);

@@ -3,8 +3,10 @@ import type * as Fs from 'node:fs/promises';
 import type * as Os from 'node:os';
 import type * as Path from 'node:path';
 import { memoryDataset } from '../data/dataset.ts';
-import { decodeImage } from '../data/decode.ts';
+import { decodePixels, readBytes } from '../data/decode.ts';
 import { importNode } from '../data/node.ts';
+import { RecordFile } from '../data/record-file.ts';
+import { imageOf, isRecordFile } from '../data/records.ts';
 import { DataError } from '../errors.ts';
 import { softmaxRows } from './metrics.ts';
 import { csv, mostProbable } from './predictions.ts';
@@ -14,7 +16,7 @@ import type { LoadOptions } from './trained.ts';
 
 export interface PredictRunOptions extends LoadOptions {
   readonly run: string;
-  /** Files, and folders of which all JPEG and PNG files are taken, with those of the folders within. */
+  /** Files, folders of which all JPEG and PNG files are taken, with those of the folders within, and `.rec` files of images. */
   readonly paths: readonly string[];
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
@@ -51,9 +53,10 @@ const chunk = 64;
  * @throws DataError for a path that is not there, or no image at all; MissingPackageError without sharp
  */
 export async function predictRun({ run, paths, onProgress, signal, ...options }: PredictRunOptions): Promise<PredictRunResult> {
-  const files = await findImages(paths);
-  const trained = await TrainedNetwork.load(run, options);
+  const { files, close } = await findImages(paths);
+  let trained: TrainedNetwork | undefined;
   try {
+    trained = await TrainedNetwork.load(run, options);
     const { config } = trained;
     const predictions: Prediction[] = [];
     for (let start = 0; start < files.length; start += chunk) {
@@ -72,11 +75,18 @@ export async function predictRun({ run, paths, onProgress, signal, ...options }:
       csv: await csv(header, rows),
     };
   } finally {
-    trained.dispose();
+    trained?.dispose();
+    close();
   }
 }
 
-async function predictFiles(trained: TrainedNetwork, files: readonly string[]): Promise<Prediction[]> {
+/** A photograph, and the name that it goes by. */
+interface Source {
+  readonly name: string;
+  read(): Promise<Uint8Array>;
+}
+
+async function predictFiles(trained: TrainedNetwork, files: readonly Source[]): Promise<Prediction[]> {
   const { availableParallelism } = await importNode<typeof Os>('node:os', 'reading photographs');
   const [height, width, channels] = trained.config.imageShape;
   const stride = height * width * channels;
@@ -86,12 +96,13 @@ async function predictFiles(trained: TrainedNetwork, files: readonly string[]): 
   const lane = async (): Promise<void> => {
     while (next < files.length) {
       const index = next++;
+      const { name, read } = files[index];
       try {
-        decoded.push({ index, bytes: (await decodeImage(files[index], { size: [height, width] })).data });
+        decoded.push({ index, bytes: (await decodePixels(await read(), { size: [height, width] }, name)).data });
       } catch (error) {
         if (!(error instanceof DataError)) throw error;
-        const problem = error.message.startsWith(`${files[index]}: `) ? error.message.slice(files[index].length + 2) : error.message;
-        results[index] = { file: files[index], problem };
+        const problem = error.message.startsWith(`${name}: `) ? error.message.slice(name.length + 2) : error.message;
+        results[index] = { file: name, problem };
       }
     }
   };
@@ -106,27 +117,40 @@ async function predictFiles(trained: TrainedNetwork, files: readonly string[]): 
     const probabilities = softmaxRows(logits, classes.length);
     decoded.forEach(({ index }, k) => {
       const row = Array.from(probabilities.subarray(k * classes.length, (k + 1) * classes.length));
-      results[index] = { file: files[index], probabilities: row, predicted: classes[mostProbable(row)] };
+      results[index] = { file: files[index].name, probabilities: row, predicted: classes[mostProbable(row)] };
     });
   }
   return results as Prediction[];
 }
 
-/** Files in order. A file that is named is taken whatever its ending; of folders, JPEG and PNG. */
-async function findImages(paths: readonly string[]): Promise<string[]> {
+/** Photographs in order. A file that is named is taken whatever its ending; of folders, JPEG and PNG; of a `.rec`, every record. */
+async function findImages(paths: readonly string[]): Promise<{ files: Source[]; close(): void }> {
   const { readdir, stat } = await importNode<typeof Fs>('node:fs/promises', 'reading photographs');
   const { join } = await importNode<typeof Path>('node:path', 'reading photographs');
-  const files: string[] = [];
-  for (const path of paths) {
-    const info = await stat(path).catch(() => undefined);
-    if (info === undefined) throw new DataError(`${path}: no such file or folder`);
-    if (!info.isDirectory()) {
-      files.push(path);
-      continue;
+  const files: Source[] = [];
+  const opened: RecordFile[] = [];
+  const close = (): void => opened.forEach((records) => records.close());
+  const take = (file: string): unknown => files.push({ name: file, read: () => readBytes(file, file) });
+  try {
+    for (const path of paths) {
+      const info = await stat(path).catch(() => undefined);
+      if (info === undefined) throw new DataError(`${path}: no such file or folder`);
+      if (info.isDirectory()) {
+        const entries = await readdir(path, { recursive: true });
+        entries.filter((name) => /\.(jpe?g|png)$/i.test(name)).sort().forEach((name) => take(join(path, name)));
+      } else if (isRecordFile(path)) {
+        const records = await RecordFile.open(path);
+        opened.push(records);
+        records.keys.forEach((key, i) => {
+          const name = `${path}/${key}`;
+          files.push({ name, read: async () => imageOf(records, i, name) });
+        });
+      } else take(path);
     }
-    const entries = await readdir(path, { recursive: true });
-    files.push(...entries.filter((name) => /\.(jpe?g|png)$/i.test(name)).sort().map((name) => join(path, name)));
+    if (files.length === 0) throw new DataError(`${paths.join(', ')}: no JPEG or PNG files`);
+  } catch (error) {
+    close();
+    throw error;
   }
-  if (files.length === 0) throw new DataError(`${paths.join(', ')}: no JPEG or PNG files`);
-  return files;
+  return { files, close };
 }

@@ -1,9 +1,11 @@
-/** The data of a run: the phantom or a folder of photographs, its parts, and a digest by which a resumed run knows it again. */
+/** The data of a run: the phantom, a folder of photographs or a record file, its parts, and a digest by which a resumed run knows it again. */
 import { cacheImages } from '../data/cache.ts';
 import { allIndices } from '../data/dataset.ts';
 import type { Dataset, Labelled } from '../data/dataset.ts';
-import { describeRejected, openFolder } from '../data/folder.ts';
-import type { Listing, Rejected } from '../data/folder.ts';
+import { openFolder } from '../data/folder.ts';
+import { describeRejected } from '../data/listing.ts';
+import type { Listing, Rejected } from '../data/listing.ts';
+import { isRecordFile, openRecords } from '../data/records.ts';
 import { importNode } from '../data/node.ts';
 import { phantomDataset } from '../data/phantom-dataset.ts';
 import { phantomCohort } from '../data/phantom/index.ts';
@@ -50,10 +52,11 @@ async function list(options: ResolvedOptions, classes?: readonly string[]): Prom
   const columns = { file: fileColumn, label: labelColumn, patient: patientColumn, split: splitColumn, group: groupColumn };
   const asked = Object.fromEntries(Object.entries(columns).filter(([, name]) => name !== undefined));
   const request = { table: csv, columns: asked, positive, exclude, duplicates };
-  const listing = await openFolder(data, request);
+  const open = isRecordFile(data) ? openRecords : openFolder;
+  const listing = await open(data, request);
   const fewer = classes !== undefined && listing.classes.join() !== classes.join()
     && listing.classes.every((name) => classes.includes(name));
-  return fewer ? openFolder(data, { ...request, classes }) : listing;
+  return fewer ? open(data, { ...request, classes }) : listing;
 }
 
 /** What `listData` found. */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FormatError } from '../../src/errors.ts';
-import { joinCheckpoint, readParams, splitCheckpoint, writeParams } from '../../src/formats/mxnet-params.ts';
+import { checkpointFiles, joinCheckpoint, readParams, splitCheckpoint, writeParams } from '../../src/formats/mxnet-params.ts';
 import type { HostArray, HostDType } from '../../src/nn/host-array.ts';
 import { elementsOf, hostBytes } from '../../src/nn/host-array.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
@@ -150,6 +150,31 @@ if (folder === undefined) {
     throws(() => readParams(open('sparse.params'), { file: 'sparse.params' }), FormatError, /sparse\.params.*(row_sparse|csr).*dense/);
   });
 }
+
+const real = shared('formats', 'mxnet');
+if (real === undefined) skip("MXNet's files of 2015 to 2017", 'no formats/mxnet in the shared folder (FOVEA_SHARED)');
+else {
+  test('a mean image of 2015 and a nameless list, both of version 0', () => {
+    const mean = readParams(readFileSync(`${real}/mean_224.nd`), { file: 'mean_224.nd' });
+    assert.equal([...mean.keys()], ['mean_img']);
+    const { shape, data } = mean.get('mean_img')!;
+    assert.equal([...shape], [3, 224, 224]);
+    const channel = (c: number): number => (data as Float32Array).subarray(c * 224 * 224, (c + 1) * 224 * 224).reduce((a, b) => a + b, 0) / (224 * 224);
+    assert.equal([0, 1, 2].map((c) => channel(c).toFixed(2)), ['123.16', '115.74', '102.70']);
+    const list = readParams(readFileSync(`${real}/legacy_ndarray.v0`), { file: 'legacy_ndarray.v0' });
+    assert.equal([...list.keys()], ['0', '1', '2', '3', '4', '5']);
+    for (const array of list.values()) assert.equal([array.dtype, [...array.shape]], ['float32', [128]]);
+    for (const [file, arrays] of [['mean', mean], ['list', [...list.values()]]] as const) {
+      const again = readParams(writeParams(arrays), { file });
+      for (const [name, array] of again) same(array, Array.isArray(arrays) ? arrays[Number(name)] : (arrays as typeof mean).get(name)!, name);
+    }
+  });
+}
+
+test('a checkpoint\'s files are named as MXNet names them', () => {
+  assert.equal(checkpointFiles('runs/eyes', 7), { symbol: 'runs/eyes-symbol.json', params: 'runs/eyes-0007.params' });
+  assert.is(checkpointFiles('eyes', 12345).params, 'eyes-12345.params');
+});
 
 function half(bits: number): number {
   const exponent = (bits >> 10) & 31;
