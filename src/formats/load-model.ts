@@ -1,6 +1,7 @@
 /** One door for models of other systems: a path, whatever the format behind it. */
 import { DataError } from '../errors.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
+import { loadKerasModel } from './keras-model.ts';
 import { nodeFiles, splitPath } from './model-files.ts';
 import type { ModelFiles } from './model-files.ts';
 import { isCheckpoint, loadCheckpoint } from './mxnet-checkpoint.ts';
@@ -36,7 +37,8 @@ export interface LoadModelOptions {
  */
 export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<LoadedModel> {
   const files = options.files ?? nodeFiles;
-  if (await isCheckpoint(path, files)) return loadCheckpoint(path, files, options);
   const { name } = splitPath(path);
+  if (name === 'model.json' || (name.endsWith('.json') && !name.endsWith('-symbol.json'))) return loadKerasModel(path, files, options);
+  if (await isCheckpoint(path, files)) return loadCheckpoint(path, files, options);
   throw new DataError(`${path}: no model that is known by its name: expected an MXNet checkpoint (${name}-symbol.json)`);
 }
