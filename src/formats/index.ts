@@ -14,3 +14,4 @@ export { dequantize, readLayersModel, writeLayersModel } from './layers-model.ts
 export type { LayersModel, Quantization, StoredWeight } from './layers-model.ts';
 export { exportOnnx } from './onnx/export.ts';
 export type { OnnxOptions } from './onnx/export.ts';
+export { checkpointFiles } from './mxnet-checkpoint.ts';
