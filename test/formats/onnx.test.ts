@@ -13,6 +13,7 @@ import {
 import type { ModelSymbol } from '../../src/nn/index.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
 import { wrap } from '../../src/tensor/tensor.ts';
+import { holds } from '../support/conformance.ts';
 import { throws } from '../support/errors.ts';
 import { toNCHW } from '../support/mxnet.ts';
 import { onnxruntimeAbsent, runOnnx } from '../support/onnxruntime.ts';
@@ -23,6 +24,8 @@ import { skip } from '../support/skip.ts';
 
 process.env.FOVEA_RUNNERS ??= 'cpu';
 const [runner] = (await runners()).present;
+
+const common = { source: 'onnxruntime 1.30, exported models', measure: 'of the largest value', runner: runner.name };
 
 /** Both on the same inputs; asserts names and shapes, and gives each output's largest difference over its largest value. */
 async function compare(symbol: ModelSymbol, inputs: Inputs, options: { positive?: boolean; freeBatch?: boolean; batch?: number } = {}): Promise<number[]> {
@@ -68,7 +71,7 @@ if (onnxruntimeAbsent !== undefined) {
 } else {
   for (const { title, symbol, inputs, positive } of operatorUses) {
     test(`${title} in onnxruntime`, async () => {
-      for (const off of await compare(symbol, inputs, { positive })) assert.ok(off <= 5e-6, `off by ${off} of the largest`);
+      for (const error of await compare(symbol, inputs, { positive })) holds({ ...common, fixture: 'every operator', error, tolerance: 5e-6 }, title);
     });
   }
 
@@ -85,8 +88,8 @@ if (onnxruntimeAbsent !== undefined) {
     test(`${title} in onnxruntime`, async () => {
       const features = internals(symbol).global_pool_output;
       const [probabilities, pooled] = await compare(group(symbol, features), { data: [1, 3, side, side] });
-      assert.ok(pooled <= 3e-5, `features off by ${pooled} of the largest`);
-      assert.ok(probabilities <= 3e-5, `probabilities off by ${probabilities} of the largest`);
+      holds({ ...common, fixture: `${title}, features`, error: pooled, tolerance: 3e-5 }, 'features');
+      holds({ ...common, fixture: `${title}, probabilities`, error: probabilities, tolerance: 3e-5 }, 'probabilities');
     });
   }
 }

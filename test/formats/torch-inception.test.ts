@@ -13,6 +13,7 @@ import type { HostArray } from '../../src/nn/host-array.ts';
 import { createVariables, fromMXNet, initialize } from '../../src/nn/parameters.ts';
 import { group, internals } from '../../src/nn/symbol.ts';
 import { wrap } from '../../src/tensor/tensor.ts';
+import { holds } from '../support/conformance.ts';
 import { rejects, throws } from '../support/errors.ts';
 import { edgeError, l2, recipe, toNCHW, torchRecipe } from '../support/mxnet.ts';
 import type { Digest } from '../support/mxnet.ts';
@@ -70,18 +71,19 @@ for (const name of ['torchvision-inception_v3', 'timm-inception_v3']) {
       const outputs = network.applyAll(all, wrap(image.data as Float32Array, image.shape, 'float32'));
       const shapes = outputs.map((t) => t.shape);
       const values = await runner.evaluate(outputs);
+      const common = { source: 'PyTorch 2.15', fixture: name, runner: runner.name };
       names.forEach((block, i) => {
         const digest = want.layers[block];
         const got = toNCHW(values[i], shapes[i]);
         const off = edgeError(got, { ...digest, size: got.length });
-        assert.ok(off <= 3e-5, `${block}: off by ${off} of the rms`);
+        holds({ ...common, measure: 'of the rms, single values', error: off, tolerance: 3e-5 }, block);
         const norm = Math.abs(l2(got) - digest.l2) / digest.l2;
-        assert.ok(norm <= 1e-6, `${block}: l2 off by ${norm} relative`);
+        holds({ ...common, measure: 'of the l2 norm', error: norm, tolerance: 1e-6 }, block);
       });
       const logits = values[names.indexOf('fc')];
       const rms = l2(want.logits) / Math.sqrt(want.logits.length);
       const off = Math.max(...want.logits.map((v, i) => Math.abs(v - logits[i]))) / rms;
-      assert.ok(off <= 3e-5, `logits: off by ${off} of the rms`);
+      holds({ ...common, measure: 'of the rms, logits', error: off, tolerance: 3e-5 }, 'logits');
     });
   }
 
