@@ -11,7 +11,6 @@ import type { OnnxAttribute } from './proto.ts';
 export interface OnnxLayer {
   readonly name: string;
   // What a schema yields differs by operator; `attributesOf` has checked it.
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
   readonly a: any;
   readonly inputs: readonly string[];
   /** MXNet's axes. */
