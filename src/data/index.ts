@@ -57,3 +57,5 @@ export type { Part, Split, SplitOptions } from './split.ts';
 export { parseTable, readTable, resolveColumns } from './table.ts';
 export type { ColumnRole, Columns, Table } from './table.ts';
 export { flipLeftRight, flipUpDown, gaussianNoise, rotate180 } from './transforms.ts';
+export { fetchWeights } from './fetch-weights.ts';
+export type { FetchedFile, FetchOptions } from './fetch-weights.ts';

@@ -3,15 +3,14 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { grad } from '../../src/fovea.ts';
-import { fromMXNet, permuteAxes } from '../../src/nn/index.ts';
-import type { HostArray } from '../../src/nn/index.ts';
-import { toMXNetAxes } from '../../src/nn/operator.ts';
+import { fromMXNet } from '../../src/nn/index.ts';
 import { group, internals } from '../../src/nn/symbol.ts';
 import type { ModelSymbol } from '../../src/nn/symbol.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { wrap } from '../../src/tensor/tensor.ts';
 import { Variable } from '../../src/tensor/variable.ts';
-import { l2, recipe, symbolFile } from '../support/mxnet.ts';
+import { holds } from '../support/conformance.ts';
+import { edgeError, l2, recipe, symbolFile, toNCHW } from '../support/mxnet.ts';
 import type { Digest } from '../support/mxnet.ts';
 import { runners } from '../support/runners.ts';
 import type { Runner } from '../support/runners.ts';
@@ -21,6 +20,8 @@ import { skip } from '../support/skip.ts';
 // The float64 reference takes a minute and more: asked for by name.
 process.env.FOVEA_RUNNERS ??= 'cpu,webgpu';
 const { present, absent } = await runners();
+
+const source = 'MXNet 1.9.1, networks';
 
 interface Fixture {
   readonly input: number[];
@@ -63,19 +64,7 @@ function bind(symbol: ModelSymbol, want: Fixture): Bound {
   return { symbol, parameters, inputs };
 }
 
-function toNCHW(values: ArrayLike<number>, shape: readonly number[]): Float32Array {
-  const array: HostArray = { shape, dtype: 'float32', data: Float32Array.from(values) };
-  return permuteAxes(array, toMXNetAxes(shape.length)).data as Float32Array;
-}
-
-/** Largest distance of the first and last values, over the root mean square. */
-function edgeError(got: Float32Array, want: Digest): number {
-  const rms = want.l2 / Math.sqrt(want.size);
-  const last = got.subarray(Math.max(0, got.length - want.last.length));
-  return Math.max(...want.first.map((v, i) => Math.abs(got[i] - v)), ...want.last.map((v, i) => Math.abs(last[i] - v))) / rms;
-}
-
-async function checkForward(runner: Runner, symbol: ModelSymbol, want: Fixture): Promise<void> {
+async function checkForward(runner: Runner, symbol: ModelSymbol, want: Fixture, title: string): Promise<void> {
   const names = Object.keys(want.layers);
   const inner = internals(symbol);
   const bound = bind(symbol, want);
@@ -92,19 +81,20 @@ async function checkForward(runner: Runner, symbol: ModelSymbol, want: Fixture):
     if (!(edge <= worst.edge)) Object.assign(worst, { edge, edgeAt: name });
     if (!(norm <= worst.l2)) Object.assign(worst, { l2: norm, l2At: name });
   });
-  assert.ok(worst.edge <= 3e-5, `first and last values: ${worst.edge} of the rms at ${worst.edgeAt}`);
-  assert.ok(worst.l2 <= 1e-6, `l2: ${worst.l2} relative at ${worst.l2At}`);
+  const common = { source, fixture: title, runner: runner.name };
+  holds({ ...common, measure: "of the layer's rms, single values", error: worst.edge, tolerance: 3e-5 }, `first and last values of ${worst.edgeAt}`);
+  holds({ ...common, measure: "of the layer's l2 norm", error: worst.l2, tolerance: 1e-6 }, `l2 of ${worst.l2At}`);
 }
 
 /** The network as it is used, with what fuses fused. */
-async function checkOutput(runner: Runner, symbol: ModelSymbol, want: Fixture): Promise<void> {
+async function checkOutput(runner: Runner, symbol: ModelSymbol, want: Fixture, title: string): Promise<void> {
   const bound = bind(symbol, want);
   const [values] = await runner.evaluate([symbol.apply(bound.parameters, bound.inputs)]);
   const off = Math.max(...want.output.flat().map((v, i) => Math.abs(values[i] - v)));
-  assert.ok(off <= 2e-6, `output: off by ${off}`);
+  holds({ source, fixture: title, runner: runner.name, measure: 'of 1, a probability', error: off, tolerance: 2e-6 }, 'output');
 }
 
-async function checkStep(runner: Runner, symbol: ModelSymbol, want: Fixture): Promise<void> {
+async function checkStep(runner: Runner, symbol: ModelSymbol, want: Fixture, title: string): Promise<void> {
   const bound = bind(symbol, want);
   const output = symbol.apply(bound.parameters, bound.inputs, { training: true });
   // The gradient of a convolution's bias ahead of a batch norm is zero but for rounding.
@@ -114,11 +104,12 @@ async function checkStep(runner: Runner, symbol: ModelSymbol, want: Fixture): Pr
   const tensors = [output, ...gradients, ...states.map((name) => bound.parameters.get(name)!.read())];
   const shapes = tensors.map((t) => t.shape);
   const values = await runner.evaluate(tensors);
+  const common = { source, fixture: title, runner: runner.name };
   let worst = 0;
   names.forEach((name, i) => {
     const off = Math.abs(l2(values[1 + i]) - want.gradients[name].l2) / want.gradients[name].l2;
     worst = Math.max(worst, off);
-    assert.ok(off <= 0.01, `gradient of ${name}: l2 off by ${off} relative`);
+    holds({ ...common, measure: "of a gradient's l2 norm", error: off, tolerance: 0.01 }, `gradient of ${name}`);
     // Elements flip, directions do not: the ends agree but for some.
     const got = toNCHW(values[1 + i], shapes[1 + i]);
     assert.is(got.length, want.gradients[name].size, name);
@@ -127,14 +118,14 @@ async function checkStep(runner: Runner, symbol: ModelSymbol, want: Fixture): Pr
     const got = Float32Array.from(values[1 + names.length + i]);
     const digest = want.auxiliary_after[name];
     const off = Math.max(edgeError(got, digest), Math.abs(l2(got) - digest.l2) / digest.l2);
-    assert.ok(off <= 1e-4, `${name}: off by ${off}`);
+    holds({ ...common, measure: 'of a moving statistic', error: off, tolerance: 1e-4 }, name);
   });
   const off = Math.max(...want.output.flat().map((v, i) => Math.abs(values[0][i] - v)));
-  assert.ok(off <= 1e-3, `output: off by ${off}`);
+  holds({ ...common, measure: 'of 1, a probability in training', error: off, tolerance: 1e-3 }, 'output');
 }
 
 const why = 'no fixtures/mxnet/nets in the shared folder (FOVEA_SHARED)';
-type Check = (runner: Runner, symbol: ModelSymbol, want: Fixture) => Promise<void>;
+type Check = (runner: Runner, symbol: ModelSymbol, want: Fixture, title: string) => Promise<void>;
 const nets = ['fixtures', 'mxnet', 'nets'];
 const real = ['formats', 'mxnet'];
 const checks: readonly [title: string, fixture: string, symbol: readonly string[], check: Check][] = [
@@ -154,7 +145,7 @@ for (const [title, file, symbol, check] of checks) {
     continue;
   }
   for (const [runner, reason] of absent) skip(`${title} on ${runner}`, reason);
-  for (const runner of present) test(`${title} on ${runner.name}`, () => check(runner, symbolFile(symbolPath), want));
+  for (const runner of present) test(`${title} on ${runner.name}`, () => check(runner, symbolFile(symbolPath), want, title));
 }
 
 test.run();

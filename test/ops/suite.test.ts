@@ -81,7 +81,8 @@ for (const [name, why] of absent) skip(`all ops on ${name}`, why);
 
 const fixtures = opFixtures();
 if (fixtures === undefined) {
-  skip('MXNet\'s operator fixtures', 'no fixtures/mxnet/ops in the shared folder (FOVEA_SHARED)');
+  skip('MXNet\'s operator fixtures', 'no fixtures/mxnet/ops in the shared folder (FOVEA_SHARED); ' +
+    'pip install mxnet==1.9.1 numpy==1.23.5, then: node --import tsx tools/oracles/fixtures.ts --seed 7 --out .cache/oracles/7');
   matrix.withoutFixtures();
 } else {
   for (const runner of present) {
@@ -98,7 +99,9 @@ if (fixtures === undefined) {
   for (const [name, why] of absent) skip(`MXNet's operator fixtures on ${name}`, why);
   test('operators of the fixtures that Fovea does not have', () => {
     const lacking = [...Object.keys(refused), ...Object.keys(refusedLater)];
-    assert.equal(lacking.filter((name) => !fixtures.some((f) => f.name === name)), []);
+    // Fixtures made anew by tools/oracles are of Fovea's operators alone: they have none of these.
+    const unseen = lacking.filter((name) => !fixtures.some((f) => f.name === name));
+    assert.ok(unseen.length === 0 || unseen.length === lacking.length, `no fixtures of ${unseen.join(', ')}`);
     console.log(`\nMXNet's operators that Fovea does not have, refused by name: ${lacking.join(', ')}`);
   });
 }

@@ -11,6 +11,7 @@ import type { Optimizer } from '../../src/optim/index.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { tensor, wrap } from '../../src/tensor/tensor.ts';
 import type { Variable } from '../../src/tensor/variable.ts';
+import { holds } from '../support/conformance.ts';
 import { paramsFile, symbolFile } from '../support/mxnet.ts';
 import { reference, runners } from '../support/runners.ts';
 import type { Runner } from '../support/runners.ts';
@@ -54,7 +55,7 @@ function stepper(runner: Runner, states: readonly Variable[], fn: (x: Tensor, y:
   return async (x, y, rate) => (await compiled(x, y, rate as unknown as Tensor)).data();
 }
 
-function compare(key: string, got: HostArray, want: HostArray, tolerance: number): void {
+function compare(run: string, key: string, got: HostArray, want: HostArray, tolerance: number): void {
   assert.equal([...got.shape], [...want.shape], key);
   const w = want.data as Float32Array;
   // The gradient of a bias ahead of a batch norm is zero; what MXNet moved it by is rounding of sums over activations, which
@@ -62,7 +63,8 @@ function compare(key: string, got: HostArray, want: HostArray, tolerance: number
   const least = /^conv_.*_bias$/.test(key) ? 0.1 : 0;
   const largest = w.reduce((m, v) => Math.max(m, Math.abs(v)), least);
   const off = w.reduce((m, v, i) => Math.max(m, Math.abs((got.data[i] as number) - v)), 0);
-  assert.ok(off <= tolerance * largest, `${key}: off by ${off}, largest value ${largest}`);
+  const [fixture, runner] = run.split(' on ');
+  holds({ source: 'MXNet 1.9.1, training', fixture, measure: 'of the largest value', error: off / largest, tolerance, runner }, key);
 }
 
 /** All that a step changes. */
@@ -123,7 +125,7 @@ async function check(runner: Runner, name: string, path: string): Promise<State[
       for (const [key, array] of wanted[kind]) {
         // Adam makes noise of gradients that are zero but for rounding.
         if (adaptive && (/^conv_.*_bias$/.test(key) || key.endsWith('moving_mean'))) continue;
-        compare(key, got[kind].get(key)!, array, tolerance);
+        compare(`${name} on ${runner.name}`, key, got[kind].get(key)!, array, tolerance);
       }
     }
   };
