@@ -1,4 +1,5 @@
-// out[e][i][j] = sum over d of rows[e][i][d] * columns[e][j][d]: the products of minimal filtering, one plane e for each place of the square. d is contiguous, in steps of four.
+// out[e][i][j] = sum over d of rows[e][i][d] * columns[e][j][d]: the products of minimal filtering, one plane e for each place of
+// the square. d is contiguous, in steps of four.
 // For hardware adapters: a workgroup computes ROWS rows x COLUMNS columns of a plane (tile.wgsl), with panels of STEPS terms of the sum
 // staged in workgroup memory. Grid: ceil(rows / ROWS), ceil(columns / COLUMNS), planes.
 // Source: batched GEMM as in Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; tiles as conv2d_forward_tiles.wgsl.

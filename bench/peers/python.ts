@@ -78,7 +78,8 @@ interface Answer {
   readonly losses?: number[];
 }
 
-async function openPeer(interpreter: string, script: string, { name: mode, beside, threads, arguments: given, ops = [...kernels, 'step'] }: Mode): Promise<Peer> {
+async function openPeer(interpreter: string, script: string, asked: Mode): Promise<Peer> {
+  const { name: mode, beside, threads, arguments: given, ops = [...kernels, 'step'] } = asked;
   const env = { ...process.env, OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) };
   const path = fileURLToPath(new URL(`python/${script}`, import.meta.url));
   const start = (): ReturnType<typeof spawn> => spawn(interpreter, [path, ...given], { stdio: 'pipe', env });

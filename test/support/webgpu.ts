@@ -4,7 +4,8 @@ import { DeviceError, MissingPackageError } from '../../src/errors.ts';
 import { skip } from './skip.ts';
 
 /**
- * Opens the WebGPU device for a test file, on the adapter that FOVEA_ADAPTER names in place of the software adapter asked for. Where there is none, `reason` says why and what to do, and `device` must not
+ * Opens the WebGPU device for a test file, on the adapter that FOVEA_ADAPTER names in place of the software adapter asked for. Where
+ * there is none, `reason` says why and what to do, and `device` must not
  * be touched: declare the tests with `suiteUnless(reason, name)`, which then skips them by name.
  */
 export async function openWebgpu(options: WebgpuOptions = { adapter: 'llvmpipe' }): Promise<

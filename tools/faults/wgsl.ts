@@ -55,12 +55,12 @@ export const wgslFaults: readonly Fault[] = [
   },
   // convolution, hardware adapters
   {
-    name: 'wgsl-tile-last-step', what: 'the last of 16 terms of a panel is dropped', file: 'shaders/tile_registers.wgsl',
-    find: 'k < STEPS; k++', replace: 'k < STEPS - 1u; k++', test: hardware('conv2d'),
+    name: 'wgsl-tile-last-part', what: 'the last four terms of a panel are dropped', file: 'shaders/tile_registers.wgsl',
+    find: 'k < PARTS; k++', replace: 'k < PARTS - 1u; k++', test: hardware('conv2d'),
   },
   {
-    name: 'wgsl-tile-row', what: 'the fourth row of a thread is its third', file: 'shaders/tile_registers.wgsl',
-    find: 'left[a + $iu]', replace: 'left[a + min($iu, 2u)]', test: hardware('conv2d'),
+    name: 'wgsl-tile-fourth-row', what: 'the fourth row of a thread is its third', file: 'shaders/tile_registers.wgsl',
+    find: 'left[leftPlace(ty, $iu, $eu, k)]', replace: 'left[leftPlace(ty, $iu, min($eu, 2u), k)]', test: hardware('conv2d'),
   },
   {
     name: 'wgsl-conv-tiles-first-barrier', what: 'panels are overwritten while neighbours read them', file: 'shaders/conv2d_forward_tiles.wgsl',
@@ -105,12 +105,12 @@ export const wgslFaults: readonly Fault[] = [
     find: 'const PARTS = STEPS / 4u;', replace: 'const PARTS = STEPS / 8u;', test: hardware('conv2d'),
   },
   {
-    name: 'wgsl-share-row', what: 'all rows of a thread take the value of the first', file: 'shaders/tile_registers.wgsl',
-    find: 'subgroupShuffle(mine, neighbour + $iu)', replace: 'subgroupShuffle(mine, neighbour)', test: subgroups,
+    name: 'wgsl-share-vector', what: 'all rows of a thread take the vector of the first', file: 'shaders/tile_registers.wgsl',
+    find: 'subgroupShuffle(mine, neighbour + 4u * $iu + $eu)', replace: 'subgroupShuffle(mine, neighbour)', test: subgroups,
   },
   {
-    name: 'wgsl-share-last-value', what: 'the last value that a subgroup loads is the one before it', file: 'shaders/tile_registers.wgsl',
-    find: 'THREAD_ROWS * ${RM}u - 1u)', replace: 'THREAD_ROWS * ${RM}u - 2u)', test: subgroups,
+    name: 'wgsl-share-last-vector', what: 'the last vector that a subgroup loads is the one before it', file: 'shaders/tile_registers.wgsl',
+    find: 'THREAD_ROWS * VECTORS - 1u)', replace: 'THREAD_ROWS * VECTORS - 2u)', test: subgroups,
   },
   {
     name: 'wgsl-probe-subgroups', what: 'the neighbour that is asked for is the one after the next', file: 'shaders/probe_subgroups.wgsl',
@@ -178,8 +178,8 @@ export const wgslFaults: readonly Fault[] = [
     find: 'let accumulate = u.accumulate != 0u;', replace: 'let accumulate = false;', test: passes,
   },
   {
-    name: 'wgsl-winograd-tiles-accumulate', what: 'the same in tiles', file: 'shaders/winograd_products_tiles.wgsl',
-    find: 'if (u.accumulate != 0u) { out[at] += value; } else { out[at] = value; }', replace: 'out[at] = value;', test: passes,
+    name: 'wgsl-winograd-tiles-turn', what: 'the last turn of a sum that fills no panel is left out', file: 'shaders/winograd_products_tiles.wgsl',
+    find: '(u.depth + PARTS - 1u) / PARTS', replace: 'u.depth / PARTS', test: passes,
   },
   {
     name: 'wgsl-winograd-product-fields', what: 'the steps of rows and of columns have changed places', file: 'shaders/winograd_products_uniforms.wgsl',
@@ -246,6 +246,10 @@ export const wgslFaults: readonly Fault[] = [
     find: 'f32(min(u.run, u.rows - split * u.run))', replace: 'f32(u.run)', test: gpu('batchNorm'),
   },
   {
+    name: 'wgsl-norm-halves', what: 'the last of the parts that a workgroup has is not joined', file: 'shaders/norm_combine.wgsl',
+    find: 'lane + half < lanes', replace: 'lane + half + 1u < lanes', test: hardware('batchNorm'),
+  },
+  {
     name: 'wgsl-norm-relu', what: 'no ReLU', file: 'shaders/norm_apply.wgsl',
     find: 'select(v, max(v, T(0.0)), u.relu != 0u)', replace: 'v', test: gpu('batchNorm'),
   },
@@ -278,6 +282,14 @@ export const wgslFaults: readonly Fault[] = [
   {
     name: 'wgsl-reduce-run', what: 'the last term of each run is dropped', file: 'shaders/reduce.wgsl',
     find: 'while (k < end) {', replace: 'while (k + 1u < end) {', test: gpu('sum'),
+  },
+  {
+    name: 'wgsl-reduce-halves', what: 'the last of the parts that a workgroup has is left out', file: 'shaders/reduce_runs.wgsl',
+    find: 'lane + half < lanes', replace: 'lane + half + 1u < lanes', test: hardware('sum'),
+  },
+  {
+    name: 'wgsl-reduce-words', what: 'lengths and strides change places', file: 'shaders/reduce_uniforms.wgsl',
+    find: 'lengths: vec4u, strides: vec4u,', replace: 'strides: vec4u, lengths: vec4u,', test: gpu('sum'),
   },
   {
     name: 'wgsl-reduce-axis', what: 'the third axis begins where the second ended', file: 'shaders/reduce.wgsl',

@@ -66,7 +66,8 @@ export class WebgpuDevice implements Device {
   readonly tuner: Tuner;
 
   constructor(
-    device: GPUDevice, found: FoundAdapter, softwareKernels: boolean, tuning: { readonly mode: TuningMode; readonly store?: TuningStore | undefined; readonly seconds?: number | undefined },
+    device: GPUDevice, found: FoundAdapter, softwareKernels: boolean,
+    tuning: { readonly mode: TuningMode; readonly store?: TuningStore | undefined; readonly seconds?: number | undefined },
     probed?: Probed,
   ) {
     this.#device = device;
