@@ -5,6 +5,7 @@ import type { Device, PlacedLaunch } from '../../src/device/types.ts';
 import { compile, grad, tensor, variable } from '../../src/fovea.ts';
 import { getOp } from '../../src/graph/op.ts';
 import { runReference } from '../../src/graph/reference.ts';
+import { where } from '../../src/ops/where.ts';
 import { apply1 } from '../../src/tensor/tensor.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
@@ -124,6 +125,29 @@ test('elementwise chains run in place: the plan takes two buffers where there ar
   assert.ok(planned <= 40_960 * 2, `${planned}`);
   assert.ok(naive >= 20 * 40_000, `${naive}`);
   assert.ok(planned <= bound * 1.05, `${planned} of ${bound}`);
+});
+
+test('what is averaged into a variable is computed where that lies, unless its old value is still wanted', async () => {
+  const moving = variable(Float32Array.of(1, 2), [2], { name: 'moving', trainable: false });
+  const wanted = variable(0, [], { name: 'wanted', trainable: false });
+  const f = compile((x: Tensor) => {
+    const old = moving.read();
+    moving.assign(where(wanted.read().equal(0), old.mul(0.5).add(x.mul(0.5)), old));
+  });
+  const g = compile((x: Tensor) => {
+    const old = moving.read();
+    moving.assign(old.add(x));
+    return old.mul(2).add(moving.read());
+  });
+  const x = tensor(Float32Array.of(3, 4), [2]);
+  await f(x);
+  const steps = (await f.programs[0].profile()).map((r) => r.label);
+  assert.not.ok(steps.some((s) => /copy/.test(s)), steps.join(' '));
+  // Once by the call, once by the profile.
+  assert.equal(Array.from(await moving.data()), [2.5, 3.5]);
+  assert.equal(Array.from(await (await g(x)).data()), [10.5, 14.5]);
+  assert.equal(Array.from(await moving.data()), [5.5, 7.5]);
+  for (const one of [f, g, moving, wanted]) one.dispose();
 });
 
 test('values without elements are computed first of all on a new device', async () => {
