@@ -151,10 +151,12 @@ async function write(fs: typeof Fs, path: string, notePath: string, init: CacheB
     let failed = false;
     let unflushed = 0;
     let flushing: Promise<void> | undefined;
-    // What goes wrong here goes wrong again, and is told, in the flush at the end.
+    let flushError: Error | null = null;
     const flush = (): void => {
       unflushed = 0;
-      flushing = new Promise((resolve) => fs.fdatasync(fd, () => {
+      flushing = new Promise((resolve) => fs.fdatasync(fd, (error) => {
+        // A system tells of it once: the flush at the end would say that all is well.
+        flushError ??= error;
         flushing = undefined;
         resolve();
       }));
@@ -185,6 +187,7 @@ async function write(fs: typeof Fs, path: string, notePath: string, init: CacheB
     // All lanes end before the file is closed, also where one fails.
     const results = await Promise.allSettled(Array.from({ length: lanes }, lane));
     await flushing;
+    if (flushError !== null) throw flushError as Error;
     for (const result of results) if (result.status === 'rejected') throw result.reason;
     init.signal?.throwIfAborted();
     note.bad.sort((a, b) => a.slot - b.slot);
