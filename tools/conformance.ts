@@ -21,7 +21,9 @@ try {
   for (const test of process.argv.length > 2 ? process.argv.slice(2) : tests) {
     console.log(test);
     // Of the suite only MXNet's fixtures are wanted, so that one op stands for all.
-    const done = spawnSync(process.execPath, ['--import', 'tsx', test], { encoding: 'utf8', env: { ...process.env, FOVEA_CONFORMANCE: log, ...(test.includes('suite') ? { FOVEA_OPS: 'relu' } : {}) } });
+    const done = spawnSync(process.execPath, ['--import', 'tsx', test], {
+      encoding: 'utf8',
+      env: { ...process.env, FOVEA_CONFORMANCE: log, ...(test.includes('suite') ? { FOVEA_OPS: 'relu' } : {}) } });
     if (done.status !== 0) {
       console.error(done.stdout + done.stderr);
       throw new Error(`${test} fails: a table is made of tests that pass`);

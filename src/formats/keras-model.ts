@@ -113,7 +113,8 @@ function inOrder(layers: readonly LayerJson[], byName: ReadonlyMap<string, Layer
 function inputShape(config: Fields): number[] {
   const key = config.has('batch_shape') ? 'batch_shape' : 'batch_input_shape';
   const shape = config.list(key);
-  const lengths = shape.slice(1).map((d) => (d === null ? 0 : Number.isSafeInteger(d) && (d as number) > 0 ? (d as number) : config.fail(key, 'lengths or null')));
+  const lengths = shape.slice(1).map((d) => (
+    d === null ? 0 : Number.isSafeInteger(d) && (d as number) > 0 ? (d as number) : config.fail(key, 'lengths or null')));
   if (lengths.length !== 1 && lengths.length !== 3) config.fail(key, '[batch, height, width, channels] or [batch, features]');
   return lengths.length === 3 ? [1, lengths[2], lengths[0], lengths[1]] : [1, lengths[0]];
 }
@@ -122,7 +123,8 @@ function functionalLayer(layer: Fields): LayerJson {
   const config = layer.object('config');
   const name = layer.text('name', config.text('name', ''));
   const calls = layer.list('inbound_nodes');
-  if (calls.length > 1) throw new FormatError(`${layer.at('inbound_nodes')}: layer "${name}" is applied ${calls.length} times; shared layers are not supported`);
+  if (calls.length > 1)
+    throw new FormatError(`${layer.at('inbound_nodes')}: layer "${name}" is applied ${calls.length} times; shared layers are not supported`);
   return { name, className: layer.text('class_name'), config, from: calls.length === 0 ? [] : sourcesOf(calls[0], layer) };
 }
 

@@ -44,7 +44,8 @@ export async function readLayersModel(
 ): Promise<LayersModel> {
   const root = Fields.parse(json, file);
   if (root.text('format', 'layers-model') !== 'layers-model') {
-    throw new FormatError(`${root.at('format')}: "${root.text('format')}" is not read, only layers-model: convert again with --output_format tfjs_layers_model`);
+    throw new FormatError(`${root.at('format')}: "${root.text('format')}" is not read, only layers-model: ` +
+      'convert again with --output_format tfjs_layers_model');
   }
   if (!root.has('modelTopology')) root.fail('modelTopology', "Keras' topology");
   const weights = new Map<string, StoredWeight>();
@@ -151,8 +152,10 @@ export function writeLayersModel({ topology, weights }: LayersModel): { readonly
   const entries = [...weights].map(([key, { array, dtype, quantization }]) => {
     size += array.data.byteLength;
     const shape = array.shape;
-    if (quantization !== undefined) return { name: key, shape, dtype, quantization: { dtype: array.dtype, scale: quantization.scale, min: quantization.minimum } };
-    return { name: key, shape, dtype, ...(array.dtype === 'float16' && dtype !== 'float16' ? { quantization: { dtype: 'float16', original_dtype: dtype } } : {}) };
+    const stored = quantization !== undefined ? { dtype: array.dtype, scale: quantization.scale, min: quantization.minimum }
+      : array.dtype === 'float16' && dtype !== 'float16' ? { dtype: 'float16', original_dtype: dtype }
+        : undefined;
+    return { name: key, shape, dtype, ...(stored === undefined ? {} : { quantization: stored }) };
   });
   const bytes = new Uint8Array(size);
   let at = 0;
@@ -160,6 +163,8 @@ export function writeLayersModel({ topology, weights }: LayersModel): { readonly
     bytes.set(bytesOf(array), at);
     at += array.data.byteLength;
   }
-  const json = { format: 'layers-model', generatedBy: 'fovea', convertedBy: null, modelTopology: topology, weightsManifest: [{ paths: [name], weights: entries }] };
+  const json = {
+    format: 'layers-model', generatedBy: 'fovea', convertedBy: null, modelTopology: topology, weightsManifest: [{ paths: [name], weights: entries }],
+  };
   return { json: JSON.stringify(json), shards: new Map([[name, bytes]]) };
 }

@@ -96,7 +96,8 @@ export function readMeanImage(bytes: Uint8Array, file: string): HostArray {
  * @param parameters in MXNet's axes
  */
 export function checkpointFiles(
-  symbol: ModelSymbol, parameters: Checkpoint, { prefix, epoch, meanImage }: { readonly prefix: string; readonly epoch: number; readonly meanImage?: HostArray },
+  symbol: ModelSymbol, parameters: Checkpoint,
+    { prefix, epoch, meanImage }: { readonly prefix: string; readonly epoch: number; readonly meanImage?: HostArray },
 ): Map<string, Uint8Array<ArrayBuffer>> {
   const files = new Map([
     [symbolFile(prefix), new TextEncoder().encode(writeSymbol(symbol))],

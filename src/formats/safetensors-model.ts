@@ -63,7 +63,8 @@ function torchModel({ tensors }: SafetensorsFile, path: string, options: LoadMod
   if (options.preprocessing !== undefined) return { symbol, parameters, preprocessing: options.preprocessing, warnings: [] };
   return {
     symbol, parameters, preprocessing: { ...toMinusOneToOne, size: [299, 299] },
-    warnings: [`${path} says nothing of preprocessing; taken is what torchvision's and timm's own weights want, x / 127.5 - 1; option preprocessing says otherwise`],
+    warnings: [
+      `${path} says nothing of preprocessing; taken is what torchvision's and timm's own weights want, x / 127.5 - 1; option preprocessing says otherwise`],
   };
 }
 

@@ -124,7 +124,8 @@ test('a wrong hash: both are named, and nothing is kept', async () => {
   const cacheDir = fresh();
   await served([answers(body)], async (base, requests) => {
     const wrong = sha(Buffer.from('other'));
-    await rejects(() => fetchWeights(`${base}/net.bin`, { cacheDir, sha256: wrong }), DataError, new RegExp(`${sha(body)}, expected ${wrong}; it was not kept`));
+    await rejects(() => fetchWeights(`${base}/net.bin`, { cacheDir, sha256: wrong }), DataError,
+      new RegExp(`${sha(body)}, expected ${wrong}; it was not kept`));
     assert.is(requests.length, 1);
     assert.equal(readdirSync(cacheDir, { recursive: true }).filter((f) => String(f).includes('net.bin')), []);
     await rejects(() => fetchWeights(`${base}/net.bin`, { cacheDir, sha256: 'abc' }), OptionError, /64 hexadecimal digits, got "abc"/);

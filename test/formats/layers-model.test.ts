@@ -39,7 +39,8 @@ const manifest = [{
   ],
 }, {
   paths: ['four'],
-  weights: [{ name: 'b/bias', shape: [3], dtype: 'float32' }, { name: 'c/steps', shape: [3], dtype: 'int32', quantization: { dtype: 'uint8', scale: 2.5, min: -4 } }],
+  weights: [{ name: 'b/bias', shape: [3], dtype: 'float32' },
+    { name: 'c/steps', shape: [3], dtype: 'int32', quantization: { dtype: 'uint8', scale: 2.5, min: -4 } }],
 }];
 const first = bytes([stored['a/kernel'], stored['a/bias'], stored['b/kernel']]);
 const shards: Record<string, Uint8Array> = {
@@ -73,17 +74,21 @@ test('written as it is stored, it is read the same, bit for bit', async () => {
   assert.equal(writeLayersModel(again), written);
 });
 
-const withWeight = (change: object): string => json({ weightsManifest: [{ paths: ['four'], weights: [{ name: 'b/bias', shape: [6], dtype: 'float32', ...change }] }] });
+const withWeight = (change: object): string =>
+  json({ weightsManifest: [{ paths: ['four'], weights: [{ name: 'b/bias', shape: [6], dtype: 'float32', ...change }] }] });
 for (const [what, text, says] of [
   ['no JSON', '{', /not JSON/],
   ['a graph model', json({ format: 'graph-model' }), /format: "graph-model" is not read.*--output_format tfjs_layers_model/],
   ['no topology', json({ modelTopology: null }), /modelTopology: expected/],
-  ['a shard outside its folder', json({ weightsManifest: [{ paths: ['../x'], weights: [] }] }), /weightsManifest\[0\]\.paths\[0\]: expected the name of a file/],
-  ['a weight that is too long', withWeight({ shape: [1e9] }), /weights "b\/bias", float32 \[1000000000\], byte 0 of four: truncated: 4000000000 bytes wanted, 15 left/],
+  ['a shard outside its folder', json({ weightsManifest: [{ paths: ['../x'], weights: [] }] }),
+    /weightsManifest\[0\]\.paths\[0\]: expected the name of a file/],
+  ['a weight that is too long', withWeight({ shape: [1e9] }),
+    /weights "b\/bias", float32 \[1000000000\], byte 0 of four: truncated: 4000000000 bytes wanted, 15 left/],
   ['bytes of no weight', withWeight({ shape: [1] }), /weightsManifest: 11 bytes of four belong to no weight/],
   ['an unknown dtype', withWeight({ dtype: 'complex64' }), /weightsManifest\[0\]\.weights\[0\]\.dtype: expected one of.*"complex64"/],
   ['an unknown quantisation', withWeight({ quantization: { dtype: 'int4', scale: 1, min: 0 } }), /quantization\.dtype: expected one of.*"int4"/],
-  ['a quantisation without a scale', withWeight({ shape: [15], quantization: { dtype: 'uint8', min: 0 } }), /quantization\.scale: expected a number, got nothing/],
+  ['a quantisation without a scale', withWeight({ shape: [15], quantization: { dtype: 'uint8', min: 0 } }),
+    /quantization\.scale: expected a number, got nothing/],
   ['a negative length', withWeight({ shape: [-1] }), /shape: expected whole numbers, got \[-1\]/],
   ['a name twice', json({ weightsManifest: [...manifest, manifest[1]] }), /weightsManifest\[2\]\.weights\[0\]\.name: "b\/bias" occurs twice/],
 ] as const) {
@@ -141,7 +146,8 @@ const models: Record<string, (tf: Tfjs) => TfModel> = {
   'branches: concatenated, added, averaged, padded': (tf) => {
     const { layers: l } = tf;
     const x = tf.input({ shape: [13, 10, 3] });
-    const a = l.conv2d({ filters: 4, kernelSize: 3, strides: [2, 2], padding: 'valid', name: 'first' }).apply(l.zeroPadding2d({ padding: [[1, 2], [0, 3]] }).apply(x));
+    const a = l.conv2d({ filters: 4, kernelSize: 3, strides: [2, 2], padding: 'valid', name: 'first' })
+      .apply(l.zeroPadding2d({ padding: [[1, 2], [0, 3]] }).apply(x));
     const b = l.leakyReLU({ alpha: 0.1 }).apply(a);
     const c = l.averagePooling2d({ poolSize: 3, strides: 1, padding: 'same' }).apply(b);
     const d = l.reLU({ maxValue: 1.5 }).apply(l.add({}).apply([b, c, a]));
@@ -187,7 +193,9 @@ for (const [title, make] of Object.entries(models)) {
     const model = make(tf);
     const stream = new PhiloxStream(7, title);
     // Variances must be positive: all weights are.
-    model.setWeights(model.getWeights().map(({ shape }) => tf.tensor(Float32Array.from({ length: shape.reduce((n, d) => n * d, 1) }, () => stream.uniform(0.1, 0.9) - (shape.length > 1 ? 0.5 : 0)), shape)));
+    model.setWeights(model.getWeights().map(({ shape }) =>
+      tf.tensor(Float32Array.from({ length: shape.reduce((n, d) => n * d, 1) }, () =>
+      stream.uniform(0.1, 0.9) - (shape.length > 1 ? 0.5 : 0)), shape)));
     let artifacts: Artifacts | undefined;
     await model.save(tf.io.withSaveHandler(async (a) => {
       artifacts = a;
@@ -203,11 +211,15 @@ for (const [title, make] of Object.entries(models)) {
     for (const dtype of ['float32', 'uint8', 'uint16', 'float16'] as const) {
       const weights = new Map([...floats].map(([key, array]) => [key, quantized(array, dtype)]));
       const written = writeLayersModel({ topology: artifacts!.modelTopology, weights });
-      const { modelTopology, weightsManifest: [{ weights: weightSpecs }] } = JSON.parse(written.json) as { modelTopology: object; weightsManifest: { weights: object[] }[] };
+      const { modelTopology, weightsManifest: [{ weights: weightSpecs }] } = JSON.parse(written.json) as
+        { modelTopology: object; weightsManifest: { weights: object[] }[] };
       const [shard] = written.shards.values();
-      const theirs = (await tf.loadLayersModel(tf.io.fromMemory({ modelTopology, weightSpecs, weightData: shard.buffer }))).predict(tf.tensor(image, [2, 13, 10, 3]));
+      const theirs = (await tf.loadLayersModel(tf.io.fromMemory({ modelTopology, weightSpecs, weightData: shard.buffer }))
+        ).predict(tf.tensor(image, [2, 13, 10, 3]));
       const loaded = await loadModel('m/model.json', {
-        files: { read: async (path) => (path === 'm/model.json' ? Buffer.from(written.json) : written.shards.get(path.slice(2))!), list: async () => undefined },
+        files: {
+          read: async (path) => (path === 'm/model.json' ? Buffer.from(written.json) : written.shards.get(path.slice(2))!),
+          list: async () => undefined },
       });
       const { all } = createVariables(loaded.symbol, initialize(loaded.symbol, { data: [2, 3, 13, 10] }, { seed: 1, from: loaded.parameters }));
       const output = loaded.symbol.apply(all, wrap(image, [2, 13, 10, 3], 'float32'));
@@ -237,7 +249,8 @@ for (const [what, text, says] of [
   ['a kernel larger than the image', layer('Conv2D', { filters: 3, kernel_size: 30 }), /modelTopology: layer "mine" \(Convolution\): .*larger/],
 ] as const) {
   test(`${what}: refused with file and layer`, () => rejects(
-    () => loadModel('model.json', { files: { read: async () => Buffer.from(text), list: async () => undefined } }), FormatError, new RegExp(`^model\\.json: .*${says.source}`, 's'),
+    () => loadModel('model.json', { files: { read: async () => Buffer.from(text), list: async () => undefined } }),
+      FormatError, new RegExp(`^model\\.json: .*${says.source}`, 's'),
   ));
 }
 

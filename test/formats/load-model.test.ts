@@ -48,7 +48,8 @@ function same(got: Checkpoint, want: Checkpoint): void {
 
 test('an MXNet checkpoint by its prefix, its symbol or its parameters; the last epoch, or the one asked for', async () => {
   const first = checkpointFiles(network, parameters, { prefix: 'net', epoch: 2 });
-  const changed = { ...parameters, arguments: new Map([...parameters.arguments, ['fc1_bias', { ...parameters.arguments.get('fc1_bias')!, data: Float32Array.of(1, 2, 3) }]]) };
+  const changed = { ...parameters, arguments: new Map([
+    ...parameters.arguments, ['fc1_bias', { ...parameters.arguments.get('fc1_bias')!, data: Float32Array.of(1, 2, 3) }]]) };
   const last = checkpointFiles(network, changed as Checkpoint, { prefix: 'net', epoch: 12 });
   const files = inMemory([...first, ...last, ...checkpointFiles(network, parameters, { prefix: 'net-other', epoch: 99 })], 'folder/');
   for (const path of ['folder/net', 'folder/net-symbol.json', 'folder/net-0012.params']) {
@@ -66,7 +67,8 @@ test('an MXNet checkpoint by its prefix, its symbol or its parameters; the last 
 
 const [r, g, b] = toMinusOneToOne.mean;
 const savers: readonly [string, (symbol: typeof network, image?: HostArray) => Promise<LoadedModel>][] = [
-  ['an MXNet checkpoint', (symbol, image) => loadModel('net', { files: inMemory(checkpointFiles(symbol, parameters, { prefix: 'net', epoch: 1, meanImage: image })) })],
+  ['an MXNet checkpoint', (symbol, image) =>
+    loadModel('net', { files: inMemory(checkpointFiles(symbol, parameters, { prefix: 'net', epoch: 1, meanImage: image })) })],
   ['a safetensors file', (symbol, image) =>
     loadModel('net.safetensors', { files: inMemory([['net.safetensors', writeSafetensorsModel(symbol, parameters, { meanImage: image })]]) })],
 ];
@@ -108,7 +110,8 @@ test('formats that are not read are refused with the line that converts them', a
   const files = inMemory([]);
   await rejects(() => loadModel('a/net.h5', { files }), FormatError, /a\/net\.h5: .*tensorflowjs_converter --input_format keras a\/net\.h5 a\/net$/);
   await rejects(() => loadModel('net.keras', { files }), FormatError, /--input_format keras_keras net\.keras net$/);
-  for (const path of ['net.pth', 'net.pt']) await rejects(() => loadModel(path, { files }), FormatError, /python -c ".*torch\.load\('net\.pth?'.*'net\.safetensors'\)"$/);
+  for (const path of ['net.pth', 'net.pt'])
+    await rejects(() => loadModel(path, { files }), FormatError, /python -c ".*torch\.load\('net\.pth?'.*'net\.safetensors'\)"$/);
   await rejects(() => loadModel("it's here.h5", { files }), FormatError, /keras 'it'\\''s here\.h5' 'it'\\''s here'$/);
 });
 
@@ -116,7 +119,8 @@ test('safetensors of an unknown network, and metadata of another format, are ref
   const own = writeSafetensorsModel(network, parameters);
   const other = new TextDecoder('latin1').decode(own).replace('fovea-model-1', 'fovea-model-9');
   const bytes = Uint8Array.from(other, (c) => c.charCodeAt(0));
-  await rejects(() => loadModel('n.safetensors', { files: inMemory([['n.safetensors', bytes]]) }), FormatError, /format: expected "fovea-model-1", got "fovea-model-9"/);
+  await rejects(() => loadModel('n.safetensors', { files: inMemory([['n.safetensors', bytes]]) }), FormatError,
+    /format: expected "fovea-model-1", got "fovea-model-9"/);
 });
 
 const real = shared('formats', 'mxnet');

@@ -86,7 +86,8 @@ if (python === undefined) {
         const off = theirs.reduce((m, v, n) => Math.max(m, Math.abs(v - got[n])), 0);
         const fixture = networks.includes(one) ? one.title : 'every operator';
         const error = largest === 0 ? off : off / largest;
-        holds({ source: 'MXNet 1.9.1 on files that Fovea wrote', fixture, measure: 'of the largest value', error, tolerance, runner: runner.name }, `output ${k}`);
+        holds({ source: 'MXNet 1.9.1 on files that Fovea wrote', fixture, measure: 'of the largest value',
+          error, tolerance, runner: runner.name }, `output ${k}`);
       });
     });
   });

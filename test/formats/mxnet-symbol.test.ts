@@ -143,7 +143,8 @@ if (real === undefined) {
   });
   test('the real files state what their batch norms mean: nothing is warned of', () => {
     const warnings: string[] = [];
-    for (const name of ['Inception_BN-symbol.json', 'save_000800.json', 'symbol_inception-bn-cpp.json', 'symbol_inception-v3-cpp.json', 'symbol_resnet-cpp.json']) {
+    for (const name of ['Inception_BN-symbol.json', 'save_000800.json', 'symbol_inception-bn-cpp.json',
+      'symbol_inception-v3-cpp.json', 'symbol_resnet-cpp.json']) {
       readSymbol(open(name), { file: name, warn: (message) => warnings.push(message) });
     }
     assert.equal(warnings, []);

@@ -77,7 +77,8 @@ if (onnxruntimeAbsent !== undefined) {
 
   test('several outputs, layers passed through, a batch of another length', async () => {
     const trunk = chain('data', convolution({ kernel: [3, 3], numFilter: 4, name: 'conv' }), dropout({ name: 'drop' }));
-    const head = chain(trunk, pooling({ globalPool: true, poolType: 'avg', name: 'pool' }), reshape({ shape: [0, -1], name: 'flat' }), fullyConnected({ numHidden: 3, name: 'fc' }));
+    const head = chain(trunk, pooling({ globalPool: true, poolType: 'avg', name: 'pool' }),
+      reshape({ shape: [0, -1], name: 'flat' }), fullyConnected({ numHidden: 3, name: 'fc' }));
     for (const off of await compare(group(head, trunk, internals(head).conv_output), image, { batch: 5 })) assert.ok(off <= 5e-6, `off by ${off}`);
   });
 

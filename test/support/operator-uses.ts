@@ -35,17 +35,21 @@ const uses: [title: string, symbol: ModelSymbol, inputs: Inputs, positive?: bool
   ['BatchNorm of a matrix', batchNorm(data, { fixGamma: false, name: 'layer' }), matrix],
   ...(['max', 'avg'] as const).flatMap((poolType): typeof uses => [
     ...(['valid', 'full'] as const).flatMap((poolingConvention): typeof uses => [
-      [`Pooling ${poolType} ${poolingConvention}`, pooling(data, { kernel: [3, 2], stride: [2, 2], poolType, poolingConvention, name: 'layer' }), { data: [2, 3, 8, 11] }],
-      [`Pooling ${poolType} ${poolingConvention} padded`, pooling(data, { kernel: [3, 3], stride: [2, 2], pad: [1, 1], poolType, poolingConvention, name: 'layer' }), { data: [2, 3, 8, 11] }],
+      [`Pooling ${poolType} ${poolingConvention}`, pooling(data, { kernel: [3, 2], stride: [2, 2], poolType, poolingConvention, name: 'layer' }),
+        { data: [2, 3, 8, 11] }],
+      [`Pooling ${poolType} ${poolingConvention} padded`,
+        pooling(data, { kernel: [3, 3], stride: [2, 2], pad: [1, 1], poolType, poolingConvention, name: 'layer' }), { data: [2, 3, 8, 11] }],
     ]),
     [`Pooling ${poolType} global`, pooling(data, { globalPool: true, poolType, name: 'layer' }), image],
   ]),
   ...(['valid', 'full'] as const).map((poolingConvention): (typeof uses)[number] => [`Pooling avg ${poolingConvention} without padding`,
-    pooling(data, { kernel: [3, 3], stride: [2, 2], pad: [1, 1], poolType: 'avg', poolingConvention, countIncludePad: false, name: 'layer' }), { data: [2, 3, 8, 11] }]),
+    pooling(data, { kernel: [3, 3], stride: [2, 2], pad: [1, 1], poolType: 'avg', poolingConvention, countIncludePad: false, name: 'layer' }),
+      { data: [2, 3, 8, 11] }]),
   ['FullyConnected', fullyConnected(data, { numHidden: 4, name: 'layer' }), matrix],
   ['FullyConnected of images', fullyConnected(data, { numHidden: 4, noBias: true, name: 'layer' }), image],
   ['FullyConnected along the last axis', fullyConnected(data, { numHidden: 4, flatten: false, name: 'layer' }), { data: [2, 3, 5] }],
-  ...(['relu', 'sigmoid', 'tanh', 'softrelu', 'softsign'] as const).map((actType): (typeof uses)[number] => [`Activation ${actType}`, activation(data, { actType, name: 'layer' }), image]),
+  ...(['relu', 'sigmoid', 'tanh', 'softrelu', 'softsign'] as const).map((actType): (typeof uses)[number] =>
+    [`Activation ${actType}`, activation(data, { actType, name: 'layer' }), image]),
   ['LeakyReLU', of('LeakyReLU', { slope: 0.1 })(data), image],
   ['LeakyReLU elu', of('LeakyReLU', { act_type: 'elu', slope: 1 })(data), image],
   ['Concat', concat([data, data, other], { name: 'layer' }), { ...image, other: [2, 3, 9, 11] }],
@@ -84,11 +88,13 @@ const uses: [title: string, symbol: ModelSymbol, inputs: Inputs, positive?: bool
   ...['elemwise_add', 'elemwise_sub', 'elemwise_mul', 'elemwise_div', '_maximum', '_minimum', '_power']
     .map((name): (typeof uses)[number] => [name, operator(name, [data, other], { name: 'layer' }), { ...image, other: image.data }, true]),
   ...['add', 'sub', 'mul', 'div', 'maximum', 'minimum', 'power', 'equal', 'not_equal', 'greater', 'greater_equal', 'lesser', 'lesser_equal']
-    .map((stem): (typeof uses)[number] => [`broadcast_${stem}`, operator(`broadcast_${stem}`, [data, other], { name: 'layer' }), { ...image, other: [1, 5, 1, 1] }, true]),
+    .map((stem): (typeof uses)[number] =>
+      [`broadcast_${stem}`, operator(`broadcast_${stem}`, [data, other], { name: 'layer' }), { ...image, other: [1, 5, 1, 1] }, true]),
   ...['LinearRegressionOutput', 'LogisticRegressionOutput', 'MakeLoss', 'BlockGrad', '_copy']
     .map((name): (typeof uses)[number] => [name, of(name)(data), matrix]),
   ['SliceChannel', operator('SliceChannel', [data], { name: 'layer', values: { num_outputs: 3, axis: 1 } }), { data: [2, 6, 4, 5] }],
-  ['SliceChannel squeezed', operator('SliceChannel', [data], { name: 'layer', values: { num_outputs: 3, axis: 1, squeeze_axis: true } }), { data: [2, 3, 4, 5] }],
+  ['SliceChannel squeezed',
+    operator('SliceChannel', [data], { name: 'layer', values: { num_outputs: 3, axis: 1, squeeze_axis: true } }), { data: [2, 3, 4, 5] }],
   ['Cast', of('Cast', { dtype: 'float32' })(data), image],
 ];
 

@@ -129,7 +129,8 @@ export function exportOnnx(symbol: ModelSymbol, parameters: Checkpoint, options:
     }));
   });
   const free = (shape: Shape): (number | string)[] => shape.map((d, i) => (freeBatch && i === 0 ? 'N' : d));
-  const described = (entry: SymbolEntry): { name: string; shape: (number | string)[] } => ({ name: values.get(entry.node)![entry.index], shape: free(shapeOf(entry)) });
+  const described = (entry: SymbolEntry): { name: string; shape: (number | string)[] } =>
+    ({ name: values.get(entry.node)![entry.index], shape: free(shapeOf(entry)) });
   const used = new Set([...graph.nodes.flatMap((node) => node.inputs), ...symbol.entries.map((e) => values.get(e.node)![e.index])]);
   return writeOnnxModel({
     name,

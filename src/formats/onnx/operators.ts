@@ -192,7 +192,8 @@ const table: Readonly<Record<string, Translate>> = {
   argmax_channel: argMax(1, 0),
   clip: ({ emit, inputs: [x], float, a }) => emit('Clip', [x, float(a.a_min as number), float(a.a_max as number)]),
   dot,
-  expand_dims: ({ name, emit, inputs: [x], integers, a, shapes: [shape] }) => emit('Unsqueeze', [x, integers([resolveAxis(a.axis as number, shape.length + 1, name)])]),
+  expand_dims: ({ name, emit, inputs: [x], integers, a, shapes: [shape] }) =>
+    emit('Unsqueeze', [x, integers([resolveAxis(a.axis as number, shape.length + 1, name)])]),
   slice,
   slice_axis: sliceAxis,
   squeeze: (layer) => reshapeTo(layer, layer.outputShapes[0]),
