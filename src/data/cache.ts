@@ -151,12 +151,12 @@ async function write(fs: typeof Fs, path: string, notePath: string, init: CacheB
     let failed = false;
     let unflushed = 0;
     let flushing: Promise<void> | undefined;
-    let flushError: Error | null = null;
+    const flushErrors: Error[] = [];
     const flush = (): void => {
       unflushed = 0;
       flushing = new Promise((resolve) => fs.fdatasync(fd, (error) => {
         // A system tells of it once: the flush at the end would say that all is well.
-        flushError ??= error;
+        if (error !== null) flushErrors.push(error);
         flushing = undefined;
         resolve();
       }));
@@ -187,7 +187,7 @@ async function write(fs: typeof Fs, path: string, notePath: string, init: CacheB
     // All lanes end before the file is closed, also where one fails.
     const results = await Promise.allSettled(Array.from({ length: lanes }, lane));
     await flushing;
-    if (flushError !== null) throw flushError as Error;
+    if (flushErrors.length > 0) throw flushErrors[0];
     for (const result of results) if (result.status === 'rejected') throw result.reason;
     init.signal?.throwIfAborted();
     note.bad.sort((a, b) => a.slot - b.slot);
