@@ -29,7 +29,7 @@ export async function kernelContestant(name: string, device: Device, problem: Ke
     // Updates write where their inputs lie: each run goes on from the one before.
     const updated = new Map(op.updates?.(attrs).map(([input, output]) => [output, inputs[input]]));
     const outputs = outputTypes(problem).map((type, i) => updated.get(i) ?? place(type));
-    const scratch = (lowering.scratch?.(inputs, outputs, attrs) ?? []).map((bytes) => {
+    const scratch = (lowering.scratch?.(inputs, outputs, attrs, device.features) ?? []).map((bytes) => {
       const buffer = device.allocate(bytes, 'benchmark');
       held.push(buffer);
       return { buffer, byteOffset: 0, bytes };

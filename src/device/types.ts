@@ -71,6 +71,12 @@ export interface Scratch {
   readonly bytes: number;
 }
 
+/** Which of its kernels an adapter takes: those for processors or those for GPUs. */
+export type AdapterKind = 'software' | 'hardware';
+
+/** The kernels that a device takes, by its features; software adapters' where these are not known. */
+export const adapterKind = (features?: GpuFeatures): AdapterKind => (features?.hardware ? 'hardware' : 'software');
+
 /** What a GPU offers beyond what all have: kernels are chosen by it, so it is part of the fingerprint where bits depend on it. */
 export interface GpuFeatures {
   /** It takes the kernels for hardware. */
@@ -135,13 +141,13 @@ export interface WebgpuLaunch {
   }[];
   /** The class of shapes for which one variant is expected to be fastest. */
   readonly tuning?: string;
-  /** For that kind of adapter only, left out on the other; for both when absent. Kinds differ in tiles, never in scratch. */
-  readonly adapter?: 'software' | 'hardware';
+  /** For that kind of adapter only, left out on the other; for both when absent. */
+  readonly adapter?: AdapterKind;
 }
 
-/** The kernels of an op on each device. `scratch` gives byte counts from shapes alone, before anything is placed. */
+/** The kernels of an op on each device. `scratch` gives byte counts from shapes and the device's kind, before anything is placed. */
 export interface Lowering<A, L> {
-  scratch?(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A): number[];
+  scratch?(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A, features?: GpuFeatures): number[];
   launches(context: LowerContext<A>): L[];
   /** The method that these shapes are computed by and its FLOP, where they are not those that the op states: minimal filtering. */
   work?(

@@ -72,7 +72,7 @@ export function planProgram({ device, requested, assignments, fuse, mixed: half 
   const { arena: kind, alignment, maxBuffer } = device.memory;
   const options = {
     arena: kind,
-    scratch: (node: Node) => scratchOf(node, device.kind),
+    scratch: (node: Node) => scratchOf(node, device),
     runsOnHost: (node: Node) => kernelsOf(node, device.kind) === undefined,
   };
   const replan = (values: readonly Value[]): Scheduled => {
@@ -104,8 +104,8 @@ export function kernelsOf(node: Node, kind: Device['kind']): Lowering<Attrs, Lau
   return kind === 'cuda' ? undefined : kernels?.[kind];
 }
 
-function scratchOf(node: Node, kind: Device['kind']): number[] {
-  return kernelsOf(node, kind)?.scratch?.(node.inputs, node.outputs, node.attrs) ?? [];
+function scratchOf(node: Node, { kind, features }: Device): number[] {
+  return kernelsOf(node, kind)?.scratch?.(node.inputs, node.outputs, node.attrs, features) ?? [];
 }
 
 /** Estimated operations of a node. */

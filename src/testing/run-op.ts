@@ -43,7 +43,7 @@ export async function runOp(device: Device, { op, attrs, inputs, outputs }: OpRu
   const placedInputs = inputs.map((t, i) => place(device, t, t.place, `input ${i}`));
   const placedOutputs = outputs.map((t, i): Placed => (t.over === undefined ? place(device, t, t.place, `output ${i}`)
     : { ...placedInputs[t.over], shape: t.shape, dtype: t.dtype }));
-  const scratch = (lowering.scratch?.(inputs, outputs, attrs) ?? []).map((bytes, i): Scratch => {
+  const scratch = (lowering.scratch?.(inputs, outputs, attrs, device.features) ?? []).map((bytes, i): Scratch => {
     const whole = Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
     const buffer = device.allocate(whole, `scratch ${i}`);
     device.write(buffer, 0, new Float32Array(whole / 4).fill(FILLER));

@@ -73,13 +73,13 @@ async function trySample(
   outputs.forEach((v) => fill(device, v, FILLER));
   inputs.forEach((v, i) => fill(device, v, outputs.some((o) => o.buffer === v.buffer) ? FILLER : HIDDEN, data[i]));
   const lowering = op.kernels!.webgpu!;
-  const scratch: Scratch[] = (lowering.scratch?.(types, outTypes, attrs) ?? []).map((wanted, i) => {
+  const scratch: Scratch[] = (lowering.scratch?.(types, outTypes, attrs, device.features) ?? []).map((wanted, i) => {
     const bytes = Math.ceil(wanted / 256) * 256;
     const buffer = device.allocate(bytes, `scratch ${i}`);
     device.write(buffer, 0, new Float32Array(bytes / 4).fill(NaN));
     return { buffer, byteOffset: 0, bytes };
   });
-  const launches: WebgpuLaunch[] = lowering.launches({ attrs, inputs, outputs, scratch });
+  const launches: WebgpuLaunch[] = lowering.launches({ attrs, inputs, outputs, scratch, features: device.features });
   const program = await device.build(launches.map((launch) => ({ launch, node: op.name, flop: 0 })));
   await program.run();
   const wrong: string[] = [];

@@ -67,7 +67,7 @@ async function run(
   const stream = new PhiloxStream(7, direction);
   const placed = inputs.map((shape) => place(shape, dtype, Float32Array.from({ length: sizeOf(shape) }, () => roundToHalf(stream.uniform(-1, 1)))));
   const result = place(output, 'float32');
-  const scratch = (lowering.scratch?.(placed, [result], attrs) ?? []).map((wanted) => {
+  const scratch = (lowering.scratch?.(placed, [result], attrs, device.features) ?? []).map((wanted) => {
     const bytes = Math.ceil(wanted / 256) * 256;
     return { buffer: device.allocate(bytes, 'scratch'), byteOffset: 0, bytes };
   });

@@ -62,7 +62,7 @@ function launchesOf(direction: string, { on, x, w, stride = 1 }: Case): { launch
   }[direction] as [Shape[], Shape, Lowering<typeof attrs, WebgpuLaunch>];
   const placed = inputs.map((shape) => place(shape, random(sizeOf(shape))));
   const result = place(output);
-  const scratch = (lowering.scratch?.(placed, [result], attrs) ?? []).map((bytes) =>
+  const scratch = (lowering.scratch?.(placed, [result], attrs, on.features) ?? []).map((bytes) =>
     ({ buffer: on.allocate(bytes, 'scratch'), byteOffset: 0, bytes: Math.ceil(bytes / 256) * 256 }));
   const launches = lowering.launches({ attrs, inputs: placed, outputs: [result], scratch, features: on.features });
   return { launches, result: () => on.read(result.buffer, 0, result.buffer.bytes) };

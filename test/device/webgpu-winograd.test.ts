@@ -76,13 +76,13 @@ async function run(
   const stream = new PhiloxStream(5, name);
   const placed = inputs.map((shape) => place(shape, Float32Array.from({ length: sizeOf(shape) }, () => stream.uniform(-1, 1))));
   const result = place(output);
-  const scratch = (lowering.scratch?.(placed, [result], options) ?? []).map((wanted) => {
+  const scratch = (lowering.scratch?.(placed, [result], options, device.features) ?? []).map((wanted) => {
     const bytes = Math.ceil(wanted / 256) * 256;
     const buffer = device.allocate(bytes, 'scratch');
     device.write(buffer, 0, new Float32Array(bytes / 4).fill(NaN));
     return { buffer, byteOffset: 0, bytes };
   });
-  const launches: Launch[] = lowering.launches({ attrs: options, inputs: placed, outputs: [result], scratch });
+  const launches: Launch[] = lowering.launches({ attrs: options, inputs: placed, outputs: [result], scratch, features: device.features });
   const program = await device.build(launches.map((launch) => ({ launch, node: name, flop: 0 })));
   await program.run();
   const all = new Float32Array((await device.read(result.buffer, 0, result.buffer.bytes)).buffer);

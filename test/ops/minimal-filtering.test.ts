@@ -43,11 +43,9 @@ function lowered(name: Name, device: 'cpu' | 'webgpu', { sizes: [n, side, c, k],
     conv2d: [[x, w], [y]], conv2dStats: [[x, w], [y, [k], [k]]], conv2dInputGrad: [[y, w], [x]], conv2dFilterGrad: [[x, y], [w]],
   } as Record<Name, [Shape[], Shape[]]>)[name];
   const placed = [inputs.map((shape) => place(shape, dtype)), outputs.map((shape) => place(shape))];
-  const bytes = lowering.scratch?.(placed[0], placed[1], attrs) ?? [];
+  const bytes = lowering.scratch?.(placed[0], placed[1], attrs, features) ?? [];
   const scratch = bytes.map((size) => ({ buffer: { bytes: size, label: 'scratch', dispose: () => {} }, byteOffset: 0, bytes: size }));
-  const others = features?.hardware ? 'software' : 'hardware';
-  const launches = lowering.launches({ attrs, inputs: placed[0], outputs: placed[1], scratch, features })
-    .filter((launch) => !('adapter' in launch) || launch.adapter !== others);
+  const launches = lowering.launches({ attrs, inputs: placed[0], outputs: placed[1], scratch, features });
   const kernels = launches.map((launch) => ('shader' in launch ? launch.shader : launch.kernel));
   const work = lowering.work?.(placed[0], placed[1], attrs, features);
   return { work, minimal: kernels.some((kernel) => /^winograd/.test(kernel)), bytes, y, w };

@@ -1,6 +1,6 @@
 /** Lowering of convolution's filter gradient: partial sums over runs of rows, then their sum. */
-import type { LowerContext, Lowering, Placed, Scratch, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
-import { isVectorizable, sizeOf } from '../../device/types.ts';
+import type { AdapterKind, LowerContext, Lowering, Placed, Scratch, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
+import { adapterKind, isVectorizable, sizeOf } from '../../device/types.ts';
 import { copyLaunch } from '../../device/webgpu/copy.ts';
 import { boundOffset, images, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
@@ -16,19 +16,19 @@ type Attrs = ConvAttrs & { readonly filterShape: Shape };
 /** Side of the tiles by which runs are counted, whatever tile computes them. */
 const TILE = 64;
 
-/** Workgroups that a hardware adapter should have at least: an H200 has 132 processors, of which each wants several. */
-const ENOUGH_GROUPS = 1024;
+/** Workgroups that there should be at least: an H200 has 132 processors, of which each wants several. */
+const ENOUGH_GROUPS = { software: 256, hardware: 1024 } as const;
 
 /** Pixels that a run should have at least. */
 const ENOUGH_PIXELS = 256;
 
-/** Runs into which the sum over the rows of y is cut; from shapes alone, whatever the adapter. */
-function runsOf(dy: TensorType, filterShape: Shape): number {
+/** Runs into which the sum over the rows of y is cut; from shapes alone on each kind of adapter. */
+function runsOf(dy: TensorType, filterShape: Shape, adapter: AdapterKind): number {
   const [n, outH, outW] = dy.shape;
   const [k, r, s, c] = filterShape;
   const tiles = Math.ceil(k / TILE) * Math.ceil((r * s * c) / TILE);
   const rows = n * outH;
-  const wanted = Math.min(Math.ceil(ENOUGH_GROUPS / tiles), Math.ceil((rows * outW) / ENOUGH_PIXELS), rows);
+  const wanted = Math.min(Math.ceil(ENOUGH_GROUPS[adapter] / tiles), Math.ceil((rows * outW) / ENOUGH_PIXELS), rows);
   const perRun = Math.ceil(rows / Math.max(1, wanted));
   return Math.ceil(rows / perRun);
 }
@@ -48,31 +48,29 @@ function paddedAtOnce(x: Shape, dy: Shape, runs: number): number {
  * than the products save: 1.0 to 3.3 times the direct way at the layers of Inception-BN, batch 128.
  */
 function minimalPlan(dy: TensorType, attrs: Attrs): Plan | undefined {
-  return winogradPlan({ tiled: dy.shape, filter: attrs.filterShape, attrs }, filterGradient);
+  return winogradPlan({ tiled: dy.shape, filter: attrs.filterShape, attrs }, filterGradient, 'software');
 }
 
 export const conv2dFilterGradLowering: Lowering<Attrs, WebgpuLaunch> = {
-  scratch([x, dy], [dw], attrs) {
+  scratch([x, dy], [dw], attrs, features) {
     const { filterShape } = attrs;
-    const plan = minimalPlan(dy, attrs);
-    const runs = runsOf(dy, filterShape);
-    if (plan !== undefined) {
-      const minimal = winogradFilterGradScratch(plan);
-      const partials = runs > 1 ? 4 * runs * sizeOf(dw.shape) : 0;
-      return [Math.max(minimal[0], partials), ...minimal.slice(1)];
-    }
-    if (!padsChannels(x, filterShape)) return runs > 1 ? [4 * runs * sizeOf(dw.shape)] : [];
+    const adapter = adapterKind(features);
+    const plan = adapter === 'software' ? minimalPlan(dy, attrs) : undefined;
+    if (plan !== undefined) return winogradFilterGradScratch(plan);
+    const runs = runsOf(dy, filterShape, adapter);
+    if (adapter === 'hardware' || !padsChannels(x, filterShape)) return runs > 1 ? [4 * runs * sizeOf(dw.shape)] : [];
     const bytes = 4 * sizeOf(padded(filterShape));
     return [runs * bytes, bytes, paddedBytes(paddedAtOnce(x.shape, dy.shape, runs), x.shape)];
   },
   work([, dy], _outputs, attrs, features) {
-    const plan = features?.hardware ? undefined : minimalPlan(dy, attrs);
+    const plan = adapterKind(features) === 'software' ? minimalPlan(dy, attrs) : undefined;
     return plan && winogradWork(plan);
   },
   launches(context) {
-    const { inputs: [x, dy], outputs: [dw], scratch, attrs } = context;
+    const { inputs: [x, dy], outputs: [dw], scratch, attrs, features } = context;
+    if (adapterKind(features) === 'hardware') return tilesLaunches(context);
     const plan = minimalPlan(dy, attrs);
-    return [...(plan === undefined ? rowsLaunches(context) : winogradFilterGrad(plan, x, dy, dw, scratch, attrs)), ...tilesLaunches(context)];
+    return plan === undefined ? rowsLaunches(context) : winogradFilterGrad(plan, x, dy, dw, scratch, attrs);
   },
 };
 
@@ -93,7 +91,7 @@ function rowsLaunches({ inputs: [x, dy], outputs: [out], scratch, attrs }: Lower
   const pads = padsChannels(x, out.shape);
   const dw = pads ? inScratch(scratch[1], padded(out.shape)) : out;
   const [, r, s, channels] = dw.shape;
-  const runs = runsOf(dy, out.shape);
+  const runs = runsOf(dy, out.shape, 'software');
   const rows = n * outH;
   const perRun = rowsPerRun(dy.shape, runs);
   const result = runs > 1 ? scratch[0] : dw;
@@ -139,7 +137,7 @@ function rowsLaunches({ inputs: [x, dy], outputs: [out], scratch, attrs }: Lower
 
 function tilesLaunches({ inputs: [x, dy], outputs: [dw], scratch, attrs, features }: LowerContext<Attrs>): WebgpuLaunch[] {
   const [n, outH, outW, filters] = dy.shape;
-  const runs = runsOf(dy, dw.shape);
+  const runs = runsOf(dy, dw.shape, 'hardware');
   const perRun = rowsPerRun(dy.shape, runs);
   const result = runs > 1 ? scratch[0] : dw;
   const [vector, yVector] = [isVectorizable(x), isVectorizable(dy)];

@@ -1,6 +1,6 @@
 /** Lowerings of convolution and its input gradient; the kernels' tile sizes are chosen here. */
 import type { GpuFeatures, Lowering, Placed, Scratch, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
-import { isVectorizable, sizeOf } from '../../device/types.ts';
+import { adapterKind, isVectorizable, sizeOf } from '../../device/types.ts';
 import { boundOffset, images, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { takesMatrices, tiledProduct } from './matrices.ts';
@@ -128,7 +128,7 @@ function minimalPlan(
   operands: readonly TensorType[], tiled: TensorType, attrs: ConvAttrs, method: Method, features?: GpuFeatures,
 ): Plan | undefined {
   if (takesMatrices(features, ...operands)) return undefined;
-  return winogradPlan({ tiled: tiled.shape, filter: operands[1].shape, attrs }, method);
+  return winogradPlan({ tiled: tiled.shape, filter: operands[1].shape, attrs }, method, adapterKind(features));
 }
 
 /** The method and FLOP of what `minimalPlan` plans. */
@@ -137,14 +137,14 @@ const workBy = (method: Method): NonNullable<Lowering<ConvAttrs, WebgpuLaunch>['
   return plan && winogradWork(plan);
 };
 
-/** Bytes of scratch of a forward convolution. Matrix units, if the adapter turns out to have them, need none of it. */
-function forwardScratch(x: TensorType, w: TensorType, y: TensorType, attrs: ConvAttrs, method: Method): number[] {
-  const plan = minimalPlan([x, w], y, attrs, method);
+/** Bytes of scratch of a forward convolution. */
+function forwardScratch(x: TensorType, w: TensorType, y: TensorType, attrs: ConvAttrs, method: Method, features?: GpuFeatures): number[] {
+  const plan = minimalPlan([x, w], y, attrs, method, features);
   return plan === undefined ? paddingScratch(x, w) : winogradScratch(plan);
 }
 
 export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' | 'relu' }, WebgpuLaunch> = {
-  scratch: ([x, w], [y], attrs) => forwardScratch(x, w, y, attrs, quick),
+  scratch: ([x, w], [y], attrs, features) => forwardScratch(x, w, y, attrs, quick, features),
   work: workBy(quick),
   launches({ inputs: [x, w, bias], outputs: [y], scratch, attrs, features }) {
     const relu = attrs.activation === 'relu';
@@ -155,8 +155,8 @@ export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' 
 };
 
 export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape: Shape }, WebgpuLaunch> = {
-  scratch([dy, w], [dx], attrs) {
-    const plan = minimalPlan([dy, w], dx, attrs, quick);
+  scratch([dy, w], [dx], attrs, features) {
+    const plan = minimalPlan([dy, w], dx, attrs, quick, features);
     return plan === undefined ? [] : winogradScratch(plan);
   },
   work: workBy(quick),
@@ -206,7 +206,7 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
 
 /** A convolution, then the mean and variance of each of its channels. */
 export const conv2dStatsLowering: Lowering<ConvAttrs, WebgpuLaunch> = {
-  scratch: ([x, w], [y], attrs) => [statisticsScratch(y), ...forwardScratch(x, w, y, attrs, accurate)],
+  scratch: ([x, w], [y], attrs, features) => [statisticsScratch(y, features), ...forwardScratch(x, w, y, attrs, accurate, features)],
   work: workBy(accurate),
   launches({ inputs: [x, w, bias], outputs: [y, mean, variance], scratch: [partial, ...scratch], attrs, features }) {
     const plan = minimalPlan([x, w], y, attrs, accurate, features);

@@ -80,12 +80,12 @@ function product(
 }
 
 export const matmulLowering: Lowering<MatmulAttrs, WebgpuLaunch> = {
-  scratch([a, b], [c], { transposeA, transposeB }) {
+  scratch([a, b], [c], { transposeA, transposeB }, features) {
     if (!transposeA) return [];
     const n = c.shape[c.shape.length - 1];
     const { dy, dw } = filterGradTypes(a, n);
     const [rows, columns] = b.shape.slice(-2);
-    const runs = conv2dFilterGradLowering.scratch!([dy, dy], [dw], { ...plain, filterShape: dw.shape });
+    const runs = conv2dFilterGradLowering.scratch!([dy, dy], [dw], { ...plain, filterShape: dw.shape }, features);
     return transposeB ? [4 * rows * columns, ...runs] : runs;
   },
   launches({ inputs: [a, b], outputs: [c], scratch, attrs, features }) {

@@ -1,6 +1,6 @@
 /** Lowerings of batch statistics, normalization and its gradients. */
-import type { Lowering, Placed, Scratch, TensorType, WebgpuLaunch } from '../../device/types.ts';
-import { isVectorizable, sizeOf } from '../../device/types.ts';
+import type { AdapterKind, GpuFeatures, Lowering, Placed, Scratch, TensorType, WebgpuLaunch } from '../../device/types.ts';
+import { adapterKind, isVectorizable, sizeOf } from '../../device/types.ts';
 import {
   boundOffset, f32, linearGrid, loadOf, read, readWrite, rowsOf, sameMemory, storageType, texture, TEXTURE_BYTES, write,
 } from '../../device/webgpu/launch.ts';
@@ -18,9 +18,8 @@ const cuts = {
   software: { run: 128, splits: 512, lanes: 0 },
   hardware: { run: 32, splits: 8192, lanes: 64 },
 } as const;
-type Adapter = keyof typeof cuts;
 
-function splitsOf(x: TensorType, adapter: Adapter): { rows: number; channels: number; run: number; splits: number } {
+function splitsOf(x: TensorType, adapter: AdapterKind): { rows: number; channels: number; run: number; splits: number } {
   const channels = x.shape[x.shape.length - 1];
   const rows = sizeOf(x.shape) / channels;
   const run = Math.ceil(rows / Math.min(cuts[adapter].splits, Math.max(1, Math.ceil(rows / cuts[adapter].run))));
@@ -46,7 +45,7 @@ const canBeVector = (values: readonly (Placed | undefined)[]): boolean => values
 
 /** How a launch reads what it is given: software adapters through textures where they can, hardware from buffers. */
 interface Reading {
-  readonly adapter: Adapter;
+  readonly adapter: AdapterKind;
   readonly load: typeof read;
   /** Rows that are covered: all, or as many as go through textures at a time. */
   readonly window: readonly [first: number, count: number];
@@ -108,8 +107,8 @@ function perAdapter(vector: boolean, whole: readonly Placed[], make: (reading: R
 }
 
 /** Bytes for two partial results of every run. */
-export function statisticsScratch(x: TensorType): number {
-  const { channels, splits } = splitsOf(x, 'hardware');
+export function statisticsScratch(x: TensorType, features?: GpuFeatures): number {
+  const { channels, splits } = splitsOf(x, adapterKind(features));
   return 8 * channels * splits;
 }
 
@@ -146,7 +145,7 @@ function applyLaunches(
 type ActiveAttrs = NormAttrs & { readonly activation: 'none' | 'relu' };
 
 export const batchNormLowering: Lowering<ActiveAttrs, WebgpuLaunch> = {
-  scratch: ([x]) => [statisticsScratch(x)],
+  scratch: ([x], _outputs, _attrs, features) => [statisticsScratch(x, features)],
   launches: ({ inputs: [x, gamma, beta], outputs: [y, mean, variance], scratch: [partial], attrs }) => [
     ...statisticsLaunches(x, mean, variance, partial),
     ...applyLaunches(x, mean, variance, gamma, beta, y, { ...attrs, relu: attrs.activation === 'relu' }),
@@ -160,7 +159,7 @@ export const normalizeLowering: Lowering<ActiveAttrs, WebgpuLaunch> = {
 
 function gradient(relu: boolean, frozen: boolean): Lowering<NormAttrs, WebgpuLaunch> {
   return {
-    scratch: ([, x]) => [statisticsScratch(x), 8 * x.shape[x.shape.length - 1]],
+    scratch: ([, x], _outputs, _attrs, features) => [statisticsScratch(x, features), 8 * x.shape[x.shape.length - 1]],
     launches({ inputs: [dy, x, mean, variance, gamma, ownBeta], outputs: [dx, dgamma, dbeta], scratch: [partial, sums], attrs }) {
       // Without an activation beta does not matter: mean fills its binding.
       const beta = ownBeta ?? mean;

@@ -1,6 +1,6 @@
 /** Lowerings to shaders/reduce.wgsl and arg_max.wgsl. */
-import type { Lowering, Placed, Scratch, TensorType, WebgpuLaunch } from '../../device/types.ts';
-import { sizeOf } from '../../device/types.ts';
+import type { GpuFeatures, Lowering, Placed, Scratch, TensorType, WebgpuLaunch } from '../../device/types.ts';
+import { adapterKind, sizeOf } from '../../device/types.ts';
 import { DeviceError } from '../../errors.ts';
 import { boundOffset, f32, linearGrid, read, storageType, write } from '../../device/webgpu/launch.ts';
 import type { JoinedAxis } from './strided.ts';
@@ -17,12 +17,12 @@ const combines: Readonly<Record<Combine, { readonly start: string; readonly comb
   min: { start: '${T}(x[p])', combine: 'min(a, v)' },
 };
 
-/** Terms below which a reduction stays in one run, and the most runs one is cut into. */
-const RUN = 64;
-const MAX_SPLITS = 4096;
+/** Terms below which a reduction stays in one run, and the most runs one is cut into: on hardware many, for all its threads to have work. */
+const cuts = { software: { run: 256, splits: 1024 }, hardware: { run: 64, splits: 4096 } } as const;
 
-export function splitsOf(count: number): number {
-  return Math.min(MAX_SPLITS, Math.max(1, Math.ceil(count / RUN)));
+function splitsOf(count: number, features: GpuFeatures | undefined): number {
+  const { run, splits } = cuts[adapterKind(features)];
+  return Math.min(splits, Math.max(1, Math.ceil(count / run)));
 }
 
 /** Something to reduce: where it starts in its binding, and its axes with strides. */
@@ -122,8 +122,8 @@ const lengthOf = (x: TensorType, axes: readonly number[]): number => axes.reduce
 
 export function reduction(combine: Combine, mean = false): Lowering<ReduceAttrs, WebgpuLaunch> {
   return {
-    scratch: ([x], [y], { axes }) => reduceScratch(sizeOf(y.shape), splitsOf(lengthOf(x, axes))),
-    launches({ inputs: [x], outputs: [y], scratch, attrs: { axes } }) {
+    scratch: ([x], [y], { axes }, features) => reduceScratch(sizeOf(y.shape), splitsOf(lengthOf(x, axes), features)),
+    launches({ inputs: [x], outputs: [y], scratch, attrs: { axes }, features }) {
       const strides = placedStrides(x, x.shape);
       const yStrides = alignedStrides(y, x.shape, axes);
       const parts = x.shape.map((length, i) => ({ length, stride: strides[i], yStride: yStrides[i] }));
@@ -132,7 +132,7 @@ export function reduction(combine: Combine, mean = false): Lowering<ReduceAttrs,
         {
           binding: x, start: boundOffset(x), kept: parts.filter((_, i) => !axes.includes(i)), reduced: axes.map((a) => parts[a]),
         },
-        { binding: y, start: boundOffset(y) }, combine, mean ? 1 / count : 1, splitsOf(count), scratch[0], mean ? 'mean' : combine,
+        { binding: y, start: boundOffset(y) }, combine, mean ? 1 / count : 1, splitsOf(count, features), scratch[0], mean ? 'mean' : combine,
       );
     },
   };

@@ -5,7 +5,7 @@
  * gradient by the input is the convolution of dy with filters turned by 180 degrees; the gradient by the filter is the
  * adjoint: dw = G^T [sum over blocks of (A dY A^T) . (B^T d B)] G.
  */
-import type { Placed, Scratch, Shape, WebgpuLaunch } from '../../device/types.ts';
+import type { AdapterKind, Placed, Scratch, Shape, WebgpuLaunch } from '../../device/types.ts';
 import { isVectorizable } from '../../device/types.ts';
 import { boundOffset, images, linearGrid, read, readWrite, storageType, texture, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
@@ -18,7 +18,6 @@ import { tiled } from './tiles.ts';
  * the caches hold, of a processor and of a GPU, which also needs that much to be busy.
  */
 const PASS_BYTES = { software: 8 * 1024 * 1024, hardware: 64 * 1024 * 1024 } as const;
-type Adapter = keyof typeof PASS_BYTES;
 /** Blocks of a pass are a multiple of what a workgroup takes. */
 const PASS_BLOCKS = 64;
 /** What every adapter can bind: transformed filters of 1024 to 1024 channels by F(4x4) are 151 MB, direct convolution binds a quarter. */
@@ -39,6 +38,7 @@ interface Sizes {
 
 /** How a convolution is done by minimal filtering. */
 export interface Plan {
+  readonly adapter: AdapterKind;
   readonly planes: number;
   /** Replacements in the transforms' shaders: outputs of a block along an axis, inputs that they see. */
   readonly transforms: { readonly M: number; readonly N: number };
@@ -46,7 +46,7 @@ export interface Plan {
   readonly all: number;
   readonly down: number;
   readonly across: number;
-  readonly perPass: Readonly<Record<Adapter, number>>;
+  readonly perPass: number;
   /** The filter's channels in and out. */
   readonly c: number;
   readonly k: number;
@@ -83,7 +83,7 @@ function pays(method: Method, blocks: number, pixels: number, c: number, k: numb
 }
 
 /** How these sizes are filtered minimally, or undefined where the convolution is done directly. */
-export function winogradPlan({ tiled, filter, attrs: { stride, dilation } }: Sizes, method: Method): Plan | undefined {
+export function winogradPlan({ tiled, filter, attrs: { stride, dilation } }: Sizes, method: Method, adapter: AdapterKind): Plan | undefined {
   const [k, r, s, c] = filter;
   if (r !== 3 || s !== 3 || [...stride, ...dilation].some((v) => v !== 1)) return undefined;
   if (c % 4 !== 0 || k % 4 !== 0 || method.serves?.(tiled) === false) return undefined;
@@ -93,22 +93,20 @@ export function winogradPlan({ tiled, filter, attrs: { stride, dilation } }: Siz
   const across = ceil(w, method.tile);
   const all = n * down * across;
   if (!pays(method, all, n * h * w, c, k)) return undefined;
-  const within = (bytes: number): number =>
-    Math.min(Math.max(PASS_BLOCKS, Math.floor(bytes / (4 * planes * (c + k)) / PASS_BLOCKS) * PASS_BLOCKS), ceil(all, 4) * 4);
-  const perPass = { software: within(PASS_BYTES.software), hardware: within(PASS_BYTES.hardware) };
-  if (4 * planes * Math.max(c * k, perPass.hardware * Math.max(c, k)) > BINDING_BYTES) return undefined;
-  return { planes, transforms: { M: method.tile, N: method.tile + 2 }, all, down, across, perPass, c, k };
+  const fits = Math.floor(PASS_BYTES[adapter] / (4 * planes * (c + k)) / PASS_BLOCKS) * PASS_BLOCKS;
+  const perPass = Math.min(Math.max(PASS_BLOCKS, fits), ceil(all, 4) * 4);
+  if (4 * planes * Math.max(c * k, perPass * Math.max(c, k)) > BINDING_BYTES) return undefined;
+  return { adapter, planes, transforms: { M: method.tile, N: method.tile + 2 }, all, down, across, perPass, c, k };
 }
 
 /** Bytes of transformed filters, inputs and products of a convolution or its input gradient. */
 export function winogradScratch({ planes, perPass, c, k }: Plan): number[] {
-  const blocks = perPass.hardware * Math.max(c, k);
-  return [k * c, blocks, blocks].map((elements) => 4 * planes * elements);
+  return [k * c, perPass * Math.max(c, k), perPass * Math.max(c, k)].map((elements) => 4 * planes * elements);
 }
 
 /** Bytes of transformed inputs, gradients and sums of a filter gradient. */
 export function winogradFilterGradScratch({ planes, perPass, c, k }: Plan): number[] {
-  return [perPass.software * c, perPass.software * k, k * c].map((elements) => 4 * planes * elements);
+  return [perPass * c, perPass * k, k * c].map((elements) => 4 * planes * elements);
 }
 
 /** The method and its FLOP, in any direction. */
@@ -120,33 +118,23 @@ interface Pass extends Plan {
   readonly count: number;
 }
 
-function passesOf(plan: Plan, adapter: Adapter): Pass[] {
-  const perPass = plan.perPass[adapter];
-  return Array.from({ length: ceil(plan.all, perPass) }, (_, i) => {
-    const first = i * perPass;
-    return { ...plan, first, count: Math.min(perPass, ceil(plan.all - first, 4) * 4) };
+function passesOf(plan: Plan): Pass[] {
+  return Array.from({ length: ceil(plan.all, plan.perPass) }, (_, i) => {
+    const first = i * plan.perPass;
+    return { ...plan, first, count: Math.min(plan.perPass, ceil(plan.all - first, 4) * 4) };
   });
-}
-
-/** What `make` makes of passes for each kind of adapter: each takes its own ones. */
-function perPasses(plan: Plan, make: (pass: Pass) => WebgpuLaunch[], kinds: readonly Adapter[] = ['software', 'hardware']): WebgpuLaunch[] {
-  return kinds.flatMap((adapter) => passesOf(plan, adapter).flatMap((pass) => make(pass).filter((launch) => launch.adapter === adapter)));
 }
 
 /** How the transforms of one kind of adapter take what they see: elements from buffers, or four channels through textures. */
 interface Width {
-  readonly adapter: 'software' | 'hardware';
   readonly unit: 1 | 4;
   readonly load: typeof read;
 }
 
-/** A transform for both kinds of adapter; `v` is its image or filters, `others` what it binds besides that is not scratch. */
-function perWidth(v: Placed, others: readonly Placed[], make: (width: Width) => WebgpuLaunch): WebgpuLaunch[] {
-  const vector = [v, ...others].every((o) => isVectorizable(o) && o.dtype === 'float32');
-  return [
-    make(vector ? { adapter: 'software', unit: 4, load: texture } : { adapter: 'software', unit: 1, load: read }),
-    make({ adapter: 'hardware', unit: 1, load: read }),
-  ];
+/** Of a transform whose image or filters, and what it binds besides that is not scratch, are `values`. */
+function widthOf({ adapter }: Plan, ...values: readonly Placed[]): Width {
+  const vector = adapter === 'software' && values.every((v) => isVectorizable(v) && v.dtype === 'float32');
+  return vector ? { unit: 4, load: texture } : { unit: 1, load: read };
 }
 
 /** Replacements in a transform that reads or writes `v`, whose other side is float32; `spread`: that has channels apart, in vectors too. */
@@ -194,15 +182,16 @@ function seenBy(pass: Pass, v: Placed): [Pass, Placed] {
 }
 
 /** The transform of an image into planes. */
-function imageTransform(shader: string, whole: Pass, parts: ImageParts, planes: Scratch, label: string): WebgpuLaunch[] {
+function imageTransform(shader: string, whole: Pass, parts: ImageParts, planes: Scratch, label: string): WebgpuLaunch {
   const [pass, image] = seenBy(whole, parts.image);
-  return perWidth(image, [], (width) => ({
-    adapter: width.adapter, shader, replace: replacements(pass, image, width, spreads(parts.steps)),
+  const width = widthOf(pass, image);
+  return {
+    adapter: pass.adapter, shader, replace: replacements(pass, image, width, spreads(parts.steps)),
     uniforms: imageUniforms(pass, { ...parts, image }, width.unit),
     bindings: [width.load(image), write(planes)],
     grid: linearGrid((pass.count * image.channels) / width.unit),
     label,
-  }));
+  };
 }
 
 /** Words of shaders/winograd_filter_uniforms.wgsl. In vectors, those run along filters where these lie side by side in the planes. */
@@ -230,12 +219,16 @@ function rowsTile(rows: number, columns: number): { TM: number; NV: number; load
   return tiles.reduce((best, tile) => (tile.loads < best.loads ? tile : best));
 }
 
-/** Products over `depth` terms of `left` and `right`, whose items lie `depthStride` apart, to out. */
+/**
+ * Products over `depth` terms of `left` and `right`, whose items lie `depthStride` apart, to out. Software adapters may add them to what is
+ * there.
+ */
 function products(
-  left: Operand, right: Operand, planes: number, depth: number, depthStride: number, out: Scratch, plane: number,
-  accumulate: boolean, label: string,
-): WebgpuLaunch[] {
+  { adapter, planes }: Plan, left: Operand, right: Operand, depth: number, depthStride: number, out: Scratch, plane: number, label: string,
+  accumulate = false,
+): WebgpuLaunch {
   const launch = (a: Operand, b: Operand, load: typeof read) => ({
+    adapter,
     uniforms: [
       a.items, b.items, depth / 4, depthStride / 4, (a.items * depthStride) / 4, (b.items * depthStride) / 4, a.step, b.step, plane,
       accumulate ? 1 : 0,
@@ -243,18 +236,18 @@ function products(
     bindings: [load(a.scratch), load(b.scratch), accumulate ? readWrite(out) : write(out)],
     label,
   });
+  if (adapter === 'hardware') {
+    return {
+      ...launch(left, right, read), shader: 'winograd_products_tiles',
+      ...tiled({ rows: left.items, columns: right.items, count: planes, depth }, { leftByRows: true, rightByColumns: true }, {}),
+    };
+  }
   const [a, b] = rowsTile(left.items, right.items).loads <= rowsTile(right.items, left.items).loads ? [left, right] : [right, left];
   const { TM, NV } = rowsTile(a.items, b.items);
-  return [
-    {
-      ...launch(a, b, texture), adapter: 'software', shader: 'winograd_products_rows', replace: { TM, NV },
-      grid: [ceil(a.items, LANES * TM), ceil(b.items, 4 * NV), planes],
-    },
-    {
-      ...launch(left, right, read), adapter: 'hardware', shader: 'winograd_products_tiles',
-      ...tiled({ rows: left.items, columns: right.items, count: planes, depth }, { leftByRows: true, rightByColumns: true }, {}),
-    },
-  ];
+  return {
+    ...launch(a, b, texture), shader: 'winograd_products_rows', replace: { TM, NV },
+    grid: [ceil(a.items, LANES * TM), ceil(b.items, 4 * NV), planes],
+  };
 }
 
 interface ConvolutionParts {
@@ -283,30 +276,31 @@ export function winogradLaunches(parts: ConvolutionParts): WebgpuLaunch[] {
   const [top, , left] = attrs.padding;
   const padding: [number, number] = gradient ? [2 - top, 2 - left] : [top, left];
   const filterSteps: Steps = gradient ? [1, depth, plane] : [depth, 1, plane];
-  const launches = perWidth(filter, [], (by): WebgpuLaunch => ({
-    adapter: by.adapter, shader: 'winograd_filter', replace: { ...replacements(plan, filter, by), FOUR_FILTERS: gradient && by.unit === 4 ? 1 : 0 },
+  const by = widthOf(plan, filter);
+  const launches: WebgpuLaunch[] = [{
+    adapter: plan.adapter, shader: 'winograd_filter', replace: { ...replacements(plan, filter, by), FOUR_FILTERS: gradient && by.unit === 4 ? 1 : 0 },
     uniforms: filterUniforms(filter, filterSteps, gradient, by.unit),
     bindings: [by.load(filter), write(u)],
     grid: linearGrid((filters * channels) / by.unit),
     label: `${label}: transform filter`,
-  }));
-  launches.push(...perPasses(plan, (pass) => {
+  }];
+  for (const pass of passesOf(plan)) {
     // Blocks that only fill up the pass have no pixels.
     const [seen, image] = seenBy({ ...pass, count: Math.min(pass.count, plan.all - pass.first) }, output);
-    return [
-      ...imageTransform('winograd_input', pass, { image: input, padding, steps: [depth, 1, pass.count * depth] }, v, `${label}: transform input`),
-      ...products({ scratch: v, items: pass.count, step: width }, { scratch: u, items: width, step: 1 }, plan.planes, depth, depth, m,
-        pass.count * width, false, label),
-      // Without a bias the binding is filled by the filters, and not read.
-      ...perWidth(image, bias === undefined ? [] : [bias], (by): WebgpuLaunch => ({
-        adapter: by.adapter, shader: 'winograd_output', replace: replacements(plan, image, by),
-        uniforms: imageUniforms(seen, { image, steps: [width, 1, pass.count * width], bias, relu: relu === true }, by.unit),
-        bindings: [by.load(m), by.load(bias ?? u), write(image)],
-        grid: linearGrid((seen.count * width) / by.unit),
+    const to = bias === undefined ? widthOf(plan, image) : widthOf(plan, image, bias);
+    launches.push(
+      imageTransform('winograd_input', pass, { image: input, padding, steps: [depth, 1, pass.count * depth] }, v, `${label}: transform input`),
+      products(plan, { scratch: v, items: pass.count, step: width }, { scratch: u, items: width, step: 1 }, depth, depth, m, pass.count * width, label),
+      {
+        adapter: plan.adapter, shader: 'winograd_output', replace: replacements(plan, image, to),
+        uniforms: imageUniforms(seen, { image, steps: [width, 1, pass.count * width], bias, relu: relu === true }, to.unit),
+        // Without a bias the binding is filled by the filters, and not read.
+        bindings: [to.load(m), to.load(bias ?? u), write(image)],
+        grid: linearGrid((seen.count * width) / to.unit),
         label: `${label}: transform output`,
-      })),
-    ];
-  }));
+      },
+    );
+  }
   return launches;
 }
 
@@ -314,24 +308,25 @@ export function winogradLaunches(parts: ConvolutionParts): WebgpuLaunch[] {
 export function winogradFilterGrad(
   plan: Plan, x: Placed, dy: Placed, dw: Placed, scratch: readonly Scratch[], attrs: ConvAttrs,
 ): WebgpuLaunch[] {
-  const { k: filters, c: channels, perPass: { software: perPass } } = plan;
+  const { k: filters, c: channels, perPass } = plan;
   const [v, w, s] = scratch;
   const label = 'conv2dFilterGrad';
   const sums: Steps = [channels, 1, filters * channels];
+  const by = widthOf(plan, dw);
   return [
-    ...perPasses(plan, (pass) => [
-      ...imageTransform('winograd_input', pass,
+    ...passesOf(plan).flatMap((pass) => [
+      imageTransform('winograd_input', pass,
         { image: x, padding: [attrs.padding[0], attrs.padding[2]], steps: [1, perPass, perPass * channels] }, v, `${label}: transform input`),
-      ...imageTransform('winograd_gradient', pass, { image: dy, steps: [1, perPass, perPass * filters] }, w, `${label}: transform gradient`),
-      ...products({ scratch: w, items: filters, step: channels }, { scratch: v, items: channels, step: 1 }, plan.planes, pass.count,
-        perPass, s, filters * channels, pass.first > 0, label),
-    ], ['software']),
-    ...perWidth(dw, [], (by): WebgpuLaunch => ({
-      adapter: by.adapter, shader: 'winograd_filter_gradient', replace: replacements(plan, dw, by),
+      imageTransform('winograd_gradient', pass, { image: dy, steps: [1, perPass, perPass * filters] }, w, `${label}: transform gradient`),
+      products(plan, { scratch: w, items: filters, step: channels }, { scratch: v, items: channels, step: 1 }, pass.count, perPass, s,
+        filters * channels, label, pass.first > 0),
+    ]),
+    {
+      adapter: plan.adapter, shader: 'winograd_filter_gradient', replace: replacements(plan, dw, by),
       uniforms: filterUniforms(dw, sums, false, by.unit),
       bindings: [by.load(s), write(dw)],
       grid: linearGrid((filters * channels) / by.unit),
       label: `${label}: transform sums`,
-    })).filter((launch) => launch.adapter === 'software'),
+    },
   ];
 }
