@@ -67,8 +67,13 @@ export class Augmenter {
     this.#seed = seed;
   }
 
-  /** For each image of a batch, [N, columns]: whether each traced augmentation falls on it (0 or 1), and its parameters. */
+  /**
+   * For each image of a batch, [N, columns]: whether each traced augmentation falls on it (0 or 1), and its parameters.
+   *
+   * @throws OptionError for a transform that an epoch asks for and the list has not
+   */
   settings(drawn: Drawn): Float32Array {
+    this.#checkNames(new Set(drawn.chosen?.flatMap((names) => names ?? [])));
     const n = drawn.draws.length;
     const out = new Float32Array(n * this.columns);
     for (const member of this.#members) {
@@ -131,15 +136,12 @@ export class Augmenter {
 
   #falls({ augmentation: { name, probability }, labels }: Member, drawn: Drawn, k: number): boolean {
     const chosen = drawn.chosen?.[k];
-    if (chosen !== undefined) {
-      this.#checkNames(chosen);
-      return chosen.includes(name);
-    }
+    if (chosen !== undefined) return chosen.includes(name);
     if (labels !== undefined && !labels.has(drawn.labels[k])) return false;
     return probability === 1 || this.#stream(name, drawn, k).chance(probability);
   }
 
-  #checkNames(chosen: readonly string[]): void {
+  #checkNames(chosen: ReadonlySet<string>): void {
     const known = this.#members.map(({ augmentation: { name } }) => name);
     for (const name of chosen) {
       if (known.includes(name)) continue;

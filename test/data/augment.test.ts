@@ -78,6 +78,8 @@ test('transforms that an epoch asks for take the place of chance', () => {
   assert.equal([...augmenter.settings({ epoch: 0, labels: ids(0, 0, 0, 0), draws: range(4), chosen })], [0, 1, 0, 0, 1, 0, 1, 1]);
   throws(() => augmenter.settings({ epoch: 0, labels: ids(0), draws: range(1), chosen: [['rotate18']] }), OptionError,
     /asked for the transform 'rotate18'.*did you mean 'rotate180'/);
+  const none = new Augmenter([], { classes, shape, seed: 1 });
+  throws(() => none.settings({ epoch: 0, labels: ids(0), draws: range(1), chosen: [['rotate180']] }), OptionError, /fit's list augment has none/);
 });
 
 test('noise is in grey levels: its deviation is the one asked for, and it is drawn anew for every element', async () => {
