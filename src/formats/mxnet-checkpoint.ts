@@ -4,7 +4,7 @@ import type { HostArray } from '../nn/host-array.ts';
 import type { LoadedModel, LoadModelOptions } from './load-model.ts';
 import { splitPath } from './model-files.ts';
 import type { ModelFiles } from './model-files.ts';
-import { joinCheckpoint, readParams, splitCheckpoint, writeParams } from './mxnet-params.ts';
+import { checkpointNames, joinCheckpoint, readParams, splitCheckpoint, writeParams } from './mxnet-params.ts';
 import type { Checkpoint } from './mxnet-params.ts';
 import { readSymbol, writeSymbol } from './mxnet-symbol.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
@@ -24,8 +24,7 @@ function placeOf(path: string): Place {
   return { folder, prefix: name.replace(/-symbol\.json$/, '') };
 }
 
-const symbolFile = (prefix: string): string => `${prefix}-symbol.json`;
-const paramsFile = (prefix: string, epoch: number): string => `${prefix}-${String(epoch).padStart(4, '0')}.params`;
+const symbolFile = (prefix: string): string => checkpointNames(prefix, 0).symbol;
 
 /** Whether a path names a checkpoint, in one of its three forms. */
 export async function isCheckpoint(path: string, files: ModelFiles): Promise<boolean> {
@@ -49,7 +48,7 @@ export async function loadCheckpoint(path: string, files: ModelFiles, options: L
     file: symbolPath, batchNorm: options.batchNorm, warn: (message) => warnings.push(message),
   });
   const epoch = options.epoch ?? place.epoch ?? lastEpoch(place, names);
-  const paramsPath = place.folder + paramsFile(place.prefix, epoch);
+  const paramsPath = place.folder + checkpointNames(place.prefix, epoch).params;
   const parameters = splitCheckpoint(readParams(await files.read(paramsPath), { file: paramsPath }), { file: paramsPath });
   const mean = options.meanImage ?? besides(place, names, warnings);
   const meanImage = mean === undefined ? undefined : readMeanImage(await files.read(mean), mean);
@@ -97,11 +96,12 @@ export function readMeanImage(bytes: Uint8Array, file: string): HostArray {
  */
 export function checkpointFiles(
   symbol: ModelSymbol, parameters: Checkpoint,
-    { prefix, epoch, meanImage }: { readonly prefix: string; readonly epoch: number; readonly meanImage?: HostArray },
+  { prefix, epoch, meanImage }: { readonly prefix: string; readonly epoch: number; readonly meanImage?: HostArray },
 ): Map<string, Uint8Array<ArrayBuffer>> {
+  const names = checkpointNames(prefix, epoch);
   const files = new Map([
-    [symbolFile(prefix), new TextEncoder().encode(writeSymbol(symbol))],
-    [paramsFile(prefix, epoch), writeParams(joinCheckpoint(parameters))],
+    [names.symbol, new TextEncoder().encode(writeSymbol(symbol))],
+    [names.params, writeParams(joinCheckpoint(parameters))],
   ]);
   if (meanImage !== undefined) files.set(`${prefix}-mean.nd`, writeParams(new Map([['mean_img', meanImage]])));
   return files;

@@ -195,6 +195,6 @@ export function joinCheckpoint(checkpoint: Checkpoint): Map<string, HostArray> {
 }
 
 /** The files of a checkpoint, as MXNet names them: `PREFIX-symbol.json` and, of an epoch, `PREFIX-0007.params`. */
-export function checkpointFiles(prefix: string, epoch: number): { readonly symbol: string; readonly params: string } {
+export function checkpointNames(prefix: string, epoch: number): { readonly symbol: string; readonly params: string } {
   return { symbol: `${prefix}-symbol.json`, params: `${prefix}-${String(epoch).padStart(4, '0')}.params` };
 }

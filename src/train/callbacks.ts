@@ -1,6 +1,6 @@
 /** Callbacks for `fit`, as MXNet.jl had them: every n batches or epochs, checkpoints, speed. */
 import { OptionError } from '../errors.ts';
-import { joinCheckpoint, writeParams } from '../formats/mxnet-params.ts';
+import { checkpointNames, joinCheckpoint, writeParams } from '../formats/mxnet-params.ts';
 import { writeSymbol } from '../formats/mxnet-symbol.ts';
 import { arraysToMXNet } from '../nn/parameters.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
@@ -63,9 +63,10 @@ export function doCheckpoint(prefix: string, { frequency = 1, saveEpoch0 = false
   const save = async (epoch: number, run: FitState): Promise<void> => {
     const files = await nodeFiles();
     await files.fs.mkdir(files.path.dirname(prefix), { recursive: true });
-    await writeWhole(files, `${prefix}-symbol.json`, writeSymbol(symbol!));
+    const names = checkpointNames(prefix, epoch);
+    await writeWhole(files, names.symbol, writeSymbol(symbol!));
     const params = writeParams(joinCheckpoint(arraysToMXNet(await run.parameters())));
-    await writeWhole(files, `${prefix}-${String(epoch).padStart(4, '0')}.params`, params);
+    await writeWhole(files, names.params, params);
   };
   return {
     onStart({ network, updates }, run) {

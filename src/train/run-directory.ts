@@ -5,7 +5,7 @@
  */
 import { fileReason } from '../data/decode.ts';
 import { DataError, FormatError, FoveaError } from '../errors.ts';
-import { checkpointFiles, joinCheckpoint, readParams, splitCheckpoint, writeParams } from '../formats/mxnet-params.ts';
+import { checkpointNames, joinCheckpoint, readParams, splitCheckpoint, writeParams } from '../formats/mxnet-params.ts';
 import { readSymbol, writeSymbol } from '../formats/mxnet-symbol.ts';
 import type { ParameterArrays } from '../nn/parameters.ts';
 import { arraysToMXNet } from '../nn/parameters.ts';
@@ -91,11 +91,11 @@ export class RunDirectory {
   }
 
   async writeSymbol(name: string, symbol: ModelSymbol): Promise<void> {
-    await this.write(checkpointFiles(name, 0).symbol, writeSymbol(symbol));
+    await this.write(checkpointNames(name, 0).symbol, writeSymbol(symbol));
   }
 
   async readSymbol(name: string): Promise<ModelSymbol> {
-    const file = checkpointFiles(name, 0).symbol;
+    const file = checkpointNames(name, 0).symbol;
     return readSymbol(await this.readText(file), { file: this.file(file) });
   }
 
@@ -203,4 +203,4 @@ function refuseForeign(json: string, file: string): void {
   }
 }
 
-const paramsFile = (name: string, epoch: number): string => checkpointFiles(name, epoch).params;
+const paramsFile = (name: string, epoch: number): string => checkpointNames(name, epoch).params;

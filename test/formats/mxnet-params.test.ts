@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FormatError } from '../../src/errors.ts';
-import { checkpointFiles, joinCheckpoint, readParams, splitCheckpoint, writeParams } from '../../src/formats/mxnet-params.ts';
+import { checkpointNames, joinCheckpoint, readParams, splitCheckpoint, writeParams } from '../../src/formats/mxnet-params.ts';
 import type { HostArray, HostDType } from '../../src/nn/host-array.ts';
 import { elementsOf, hostBytes } from '../../src/nn/host-array.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
@@ -172,8 +172,8 @@ else {
 }
 
 test('a checkpoint\'s files are named as MXNet names them', () => {
-  assert.equal(checkpointFiles('runs/eyes', 7), { symbol: 'runs/eyes-symbol.json', params: 'runs/eyes-0007.params' });
-  assert.is(checkpointFiles('eyes', 12345).params, 'eyes-12345.params');
+  assert.equal(checkpointNames('runs/eyes', 7), { symbol: 'runs/eyes-symbol.json', params: 'runs/eyes-0007.params' });
+  assert.is(checkpointNames('eyes', 12345).params, 'eyes-12345.params');
 });
 
 function half(bits: number): number {
