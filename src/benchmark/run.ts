@@ -94,6 +94,7 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
 }
 
 const isSoftware = (device: Device): boolean => (device as { software?: boolean }).software === true;
+const isGpu = (device: Device): boolean => device.kind === 'webgpu' && !isSoftware(device);
 
 /** A row to come. Problems are made when their turn comes: a batch of images and 11 M parameters are not kept. */
 interface RowPlan {
@@ -125,7 +126,7 @@ function workAsked({ op, flop, bytes }: RowPlan, kind: Kind, options: BenchmarkO
   const step = op === 'step';
   const least = leastMilliseconds(limitsOf(probes, name) ?? unprobed[kind], flop, bytes);
   // A GPU takes less for many of the kernels than the wait for it does.
-  const queued = kind === 'cpu' || isSoftware(device) ? 1 : step ? QUEUED_STEPS : Math.min(QUEUED_KERNELS, Math.max(1, Math.ceil(QUEUED_MS / least)));
+  const queued = !isGpu(device) ? 1 : step ? QUEUED_STEPS : Math.min(QUEUED_KERNELS, Math.max(1, Math.ceil(QUEUED_MS / least)));
   const runs = options.runs * queued + warmUps[step ? 'step' : 'kernel'];
   return { op, least, runs, queued, limit: step ? options.stepLimit : options.limit };
 }
@@ -161,7 +162,7 @@ const VENDOR = { side: 4096, queued: 8 } as const;
 /** GFLOP/s of a large product in float32 by cuBLAS, where PyTorch is there to ask for it. A limit that it beats is none. */
 async function vendorPeak(targets: readonly Target[], peers: readonly (Peer | AbsentPeer)[], { runs, limit }: BenchmarkOptions): Promise<number | undefined> {
   const peer = peers.find((p): p is Peer => !('absent' in p) && p.name === 'PyTorch, cuda');
-  if (peer === undefined || !targets.some(({ device }) => device.kind === 'webgpu' && !isSoftware(device))) return undefined;
+  if (peer === undefined || !targets.some(({ device }) => isGpu(device))) return undefined;
   const { side, queued } = VENDOR;
   const problem = squareProduct(side);
   try {
@@ -188,7 +189,7 @@ async function probeAll(
     const [clock, fastest] = [clocks.at(-1), clocks.length > 0 ? Math.max(...clocks) : undefined];
     const most = Math.max(...targets.map((t) => t.threads));
     const processor = isSoftware(device) && clock !== undefined ? { clock, threads: most } : undefined;
-    const hardware = device.kind === 'webgpu' && !isSoftware(device);
+    const hardware = isGpu(device);
     // More than the caches hold: a GPU's hold tens of megabytes.
     const streamBytes = (quick ? 32 : hardware ? 256 : 128) << 20;
     log(`probing ${name}`);

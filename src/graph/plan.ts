@@ -50,6 +50,8 @@ class Planner {
   readonly #members = new Map<Value, { concat: Value; position: number }>();
   /** Position in the schedule of the last node that reads the value; infinite for what outlives it. */
   readonly #lastUse = new Map<Value, number>();
+  /** The variable to which alone a value is assigned. */
+  readonly #targetOf = new Map<Value, VariableCell | undefined>();
   readonly #inRoot = new Map<Root, Value[]>();
   readonly #outputOf = new Map<Value, number[]>();
 
@@ -65,7 +67,10 @@ class Planner {
     order.forEach((node, i) => {
       for (const input of node.inputs) this.#lastUse.set(input, i);
     });
-    for (const { value } of this.#assignments) this.#lastUse.set(value, Infinity);
+    for (const { cell, value } of this.#assignments) {
+      this.#lastUse.set(value, Infinity);
+      this.#targetOf.set(value, this.#targetOf.has(value) ? undefined : cell);
+    }
     this.#requested.forEach((value, position) => {
       this.#outputOf.set(value, [...(this.#outputOf.get(value) ?? []), position]);
     });
@@ -180,9 +185,9 @@ class Planner {
    */
   #inPlace(node: Node, index: number, position: number, inputs: readonly Layout[]): Layout | undefined {
     const output = node.outputs[index];
-    const assigned = this.#assignments.filter((a) => a.value === output);
+    const target = this.#targetOf.get(output);
     const isFree = ({ root, offset }: Layout): boolean => root.pinned === undefined
-      || (root.pinned.kind === 'variable' && offset === 0 && assigned.length === 1 && root.pinned.cell === assigned[0].cell);
+      || (root.pinned.kind === 'variable' && offset === 0 && root.pinned.cell === target);
     const pairs = (node.op.inPlace?.(node.attrs) ?? []).filter(([, out]) => out === index);
     const isVariable = ([input]: readonly [number, number]): boolean => inputs[input].root.pinned !== undefined;
     for (const [input] of [...pairs.filter(isVariable), ...pairs.filter((pair) => !isVariable(pair))]) {

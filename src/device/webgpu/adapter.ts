@@ -38,9 +38,9 @@ const instances = new Map<string, GPU>();
  * which Dawn keeps back there; probe.ts sees whether they work.
  */
 const TOGGLES = ['disable_robustness', 'disable_workgroup_init'];
+const MATRIX_TOGGLES = ['allow_unsafe_apis', 'use_vulkan_memory_model', 'vulkan_enable_f16_on_nvidia'];
 /** Rounds timestamps to 0.07 ms, against web pages that measure others: more than most of our launches take. */
 const DISABLED = ['timestamp_quantization'];
-const MATRIX_TOGGLES = ['allow_unsafe_apis', 'use_vulkan_memory_model', 'vulkan_enable_f16_on_nvidia'];
 
 async function importDawn(): Promise<DawnPackage> {
   try {
