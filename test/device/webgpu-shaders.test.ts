@@ -22,12 +22,13 @@ import { float16Samples, samplesOf } from '../../src/testing/check-op.ts';
 import { layouts, placed, requested } from '../../src/testing/inputs.ts';
 import { planningDevice } from '../support/planning-device.ts';
 
-/** Devices that lowerings may meet: without anything, and with matrix units as NVIDIA's, Intel's and lavapipe's. */
+/** Devices that lowerings may meet: of both kinds without anything, and with matrix units as NVIDIA's, Intel's and lavapipe's. */
 const machines: readonly GpuFeatures[] = [
   {},
-  { subgroup: 32, matrices: { M: 16, N: 16, K: 16 } },
-  { subgroup: 16, matrices: { M: 8, N: 16, K: 16 } },
-  { subgroup: 8, matrices: { M: 8, N: 8, K: 8 } },
+  { hardware: true },
+  { hardware: true, subgroup: 32, matrices: { M: 16, N: 16, K: 16 } },
+  { hardware: true, subgroup: 16, matrices: { M: 8, N: 16, K: 16 } },
+  { hardware: true, subgroup: 8, matrices: { M: 8, N: 8, K: 8 } },
 ];
 
 interface Source {
