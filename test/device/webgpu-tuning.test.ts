@@ -1,4 +1,4 @@
-// time limit: 120 s
+// time limit: 300 s
 /**
  * Variants of the WebGPU kernels give equal bits, so choosing among them by time changes none; what is chosen is kept, and found again.
  * FOVEA_OPS chooses ops by name (conv2d, conv2dInputGrad, conv2dFilterGrad).
