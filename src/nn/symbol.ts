@@ -5,7 +5,6 @@
 import type { Shape } from '../device/types.ts';
 import { OptionError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { isUserAttribute } from './attributes.ts';
 import { inferTypes } from './infer.ts';
 import type { InferredShapes } from './infer.ts';
 import { lowerToTensors } from './lower.ts';
@@ -251,48 +250,4 @@ export function internals(symbol: ModelSymbol): Internals {
       throw new OptionError(`no output "${key}"${didYouMean(key, byName.keys(), '"')}`);
     },
   });
-}
-
-/** How a parameter is trained, from its variable's attributes `__lr_mult__`, `__wd_mult__` and `__grad__`. */
-export interface TrainingAttributes {
-  readonly lrMult: number;
-  /** Undefined where it is not stated: then MXNet's rule for names holds. */
-  readonly wdMult: number | undefined;
-  readonly frozen: boolean;
-}
-
-/** The training attributes of a variable of the symbol. */
-export function trainingAttributes(symbol: ModelSymbol, name: string): TrainingAttributes {
-  const { attributes } = symbol.node(name);
-  const number = (key: string): number | undefined => {
-    const text = attributes[key];
-    if (text === undefined) return undefined;
-    const value = Number(text);
-    if (text.trim() === '' || !Number.isFinite(value)) {
-      throw new OptionError(`variable "${name}": ${key}: expected a number, got "${text}"`);
-    }
-    return value;
-  };
-  return { lrMult: number('__lr_mult__') ?? 1, wdMult: number('__wd_mult__'), frozen: attributes.__grad__ === 'freeze' };
-}
-
-/**
- * The same network with attributes added to the layers and variables for which `choose` gives some; keys without their
- * double underscores (`lr_mult`, `wd_mult`, `grad`).
- */
-export function withAttributes(
-  symbol: ModelSymbol,
-  choose: (node: SymbolNode) => Readonly<Record<string, string | number>> | undefined,
-): ModelSymbol {
-  const made = new Map<SymbolNode, SymbolNode>();
-  for (const node of symbol.nodes) {
-    const added = Object.entries(choose(node) ?? {})
-      .map(([key, value]) => [isUserAttribute(key) ? key : `__${key}__`, String(value)]);
-    made.set(node, {
-      ...node,
-      attributes: { ...node.attributes, ...Object.fromEntries(added) },
-      inputs: node.inputs.map((e) => ({ node: made.get(e.node)!, index: e.index })),
-    });
-  }
-  return new ModelSymbol(symbol.entries.map((e) => ({ node: made.get(e.node)!, index: e.index })));
 }
