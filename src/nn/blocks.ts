@@ -1,6 +1,6 @@
 /** A network as blocks one after another, for learning rates by depth. */
-import { trainingAttributes } from './learning.ts';
-import { ModelSymbol } from './symbol.ts';
+import { ModelSymbol, trainingAttributes } from './symbol.ts';
+
 import { attributesOf, operatorOf } from './symbol-graph.ts';
 import type { SymbolEntry, SymbolNode } from './symbol-graph.ts';
 

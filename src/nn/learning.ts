@@ -4,66 +4,9 @@
  */
 import { OptionError } from '../errors.ts';
 import { didYouMean } from '../nearest.ts';
-import { isUserAttribute } from './attributes.ts';
-import { ModelSymbol } from './symbol.ts';
+import { ModelSymbol, changeAttributes, trainingAttributes, withAttributes } from './symbol.ts';
 import { attributesOf, operatorOf } from './symbol-graph.ts';
 import type { SymbolNode } from './symbol-graph.ts';
-
-/** How a parameter is trained, from its variable's attributes `__lr_mult__`, `__wd_mult__` and `__grad__`. */
-export interface TrainingAttributes {
-  readonly lrMult: number;
-  /** Undefined where it is not stated: then MXNet's rule for names holds. */
-  readonly wdMult: number | undefined;
-  readonly frozen: boolean;
-}
-
-/** The training attributes of a variable of the symbol. */
-export function trainingAttributes(symbol: ModelSymbol, name: string): TrainingAttributes {
-  const { attributes } = symbol.node(name);
-  const number = (key: string): number | undefined => {
-    const text = attributes[key];
-    if (text === undefined) return undefined;
-    const value = Number(text);
-    if (text.trim() === '' || !Number.isFinite(value)) {
-      throw new OptionError(`variable "${name}": ${key}: expected a number, got "${text}"`);
-    }
-    return value;
-  };
-  return { lrMult: number('__lr_mult__') ?? 1, wdMult: number('__wd_mult__'), frozen: attributes.__grad__ === 'freeze' };
-}
-
-/** The same network with other attributes where `change` gives some; layers and variables without a change stay the very same. */
-function changed(
-  symbol: ModelSymbol, change: (node: SymbolNode) => Readonly<Record<string, string>> | undefined,
-): ModelSymbol {
-  const made = new Map<SymbolNode, SymbolNode>();
-  for (const node of symbol.nodes) {
-    const attributes = change(node);
-    const same = attributes === undefined && node.inputs.every((e) => made.get(e.node) === e.node);
-    made.set(node, same ? node : {
-      ...node,
-      attributes: attributes ?? node.attributes,
-      inputs: node.inputs.map((e) => ({ node: made.get(e.node)!, index: e.index })),
-    });
-  }
-  return new ModelSymbol(symbol.entries.map((e) => ({ node: made.get(e.node)!, index: e.index })));
-}
-
-/**
- * The same network with attributes added to the layers and variables for which `choose` gives some; keys without their
- * double underscores (`lr_mult`, `wd_mult`, `grad`).
- */
-export function withAttributes(
-  symbol: ModelSymbol,
-  choose: (node: SymbolNode) => Readonly<Record<string, string | number>> | undefined,
-): ModelSymbol {
-  return changed(symbol, (node) => {
-    const added = Object.entries(choose(node) ?? {});
-    if (added.length === 0) return undefined;
-    const keyed = added.map(([key, value]) => [isUserAttribute(key) ? key : `__${key}__`, String(value)]);
-    return { ...node.attributes, ...Object.fromEntries(keyed) };
-  });
-}
 
 /** Layers or variables: names, the beginning of names (`conv_3*`), several of these, or a test. */
 export type LayerChoice = string | readonly string[] | ((node: SymbolNode) => boolean);
@@ -138,7 +81,7 @@ function setLearning(
   const chosen = chooseLayers(symbol, choice);
   const states = new Set(symbol.listAuxiliaryStates());
   const variables = new Set([...chosen].flatMap((node) => (node.op === 'null' ? [node] : ownVariables(node))));
-  return changed(symbol, (node) => {
+  return changeAttributes(symbol, (node) => {
     if (variables.has(node) && !states.has(node.name)) {
       const { __grad__: _, ...others } = node.attributes;
       return frozen ? { ...others, __grad__: 'freeze' } : others;

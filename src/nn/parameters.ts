@@ -12,7 +12,7 @@ import { byName, xavier } from './initializers.ts';
 import { didYouMean } from '../nearest.ts';
 import { toMXNetAxes, toMemory } from './operator.ts';
 import type { ModelSymbol } from './symbol.ts';
-import { trainingAttributes } from './learning.ts';
+import { trainingAttributes } from './symbol.ts';
 
 /** An array of a file as it lies in memory. */
 export function fromMXNet(array: HostArray): HostArray {

@@ -5,6 +5,7 @@
 import type { Shape } from '../device/types.ts';
 import { OptionError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { isUserAttribute } from './attributes.ts';
 import { inferTypes } from './infer.ts';
 import type { InferredShapes } from './infer.ts';
 import { lowerToTensors } from './lower.ts';
@@ -249,5 +250,58 @@ export function internals(symbol: ModelSymbol): Internals {
       if (/^\d+$/.test(key)) throw new OptionError(`no output ${key}: the symbol has ${all.length}`);
       throw new OptionError(`no output "${key}"${didYouMean(key, byName.keys(), '"')}`);
     },
+  });
+}
+
+/** How a parameter is trained, from its variable's attributes `__lr_mult__`, `__wd_mult__` and `__grad__`. */
+export interface TrainingAttributes {
+  readonly lrMult: number;
+  /** Undefined where it is not stated: then MXNet's rule for names holds. */
+  readonly wdMult: number | undefined;
+  readonly frozen: boolean;
+}
+
+/** The training attributes of a variable of the symbol. */
+export function trainingAttributes(symbol: ModelSymbol, name: string): TrainingAttributes {
+  const { attributes } = symbol.node(name);
+  const number = (key: string): number | undefined => {
+    const text = attributes[key];
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value)) {
+      throw new OptionError(`variable "${name}": ${key}: expected a number, got "${text}"`);
+    }
+    return value;
+  };
+  return { lrMult: number('__lr_mult__') ?? 1, wdMult: number('__wd_mult__'), frozen: attributes.__grad__ === 'freeze' };
+}
+
+/** The same network with other attributes where `change` gives some. */
+export function changeAttributes(
+  symbol: ModelSymbol, change: (node: SymbolNode) => Readonly<Record<string, string>> | undefined,
+): ModelSymbol {
+  const made = new Map<SymbolNode, SymbolNode>();
+  for (const node of symbol.nodes) {
+    made.set(node, {
+      ...node,
+      attributes: change(node) ?? node.attributes,
+      inputs: node.inputs.map((e) => ({ node: made.get(e.node)!, index: e.index })),
+    });
+  }
+  return new ModelSymbol(symbol.entries.map((e) => ({ node: made.get(e.node)!, index: e.index })));
+}
+
+/**
+ * The same network with attributes added to the layers and variables for which `choose` gives some; keys without their
+ * double underscores (`lr_mult`, `wd_mult`, `grad`).
+ */
+export function withAttributes(
+  symbol: ModelSymbol,
+  choose: (node: SymbolNode) => Readonly<Record<string, string | number>> | undefined,
+): ModelSymbol {
+  return changeAttributes(symbol, (node) => {
+    const added = Object.entries(choose(node) ?? {})
+      .map(([key, value]) => [isUserAttribute(key) ? key : `__${key}__`, String(value)]);
+    return { ...node.attributes, ...Object.fromEntries(added) };
   });
 }

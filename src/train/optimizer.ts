@@ -2,7 +2,7 @@
 import type { Device } from '../device/types.ts';
 import { OptionError } from '../errors.ts';
 import { didYouMean } from '../nearest.ts';
-import { trainingAttributes } from '../nn/learning.ts';
+import { trainingAttributes } from '../nn/symbol.ts';
 import { adam } from '../optim/adam.ts';
 import type { AdamOptions } from '../optim/adam.ts';
 import type { Optimizer } from '../optim/optimizer.ts';

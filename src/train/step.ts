@@ -1,6 +1,6 @@
 /** The two compiled functions of training: a step that learns, and a step that only looks. */
 import type { Batch } from '../data/loader.ts';
-import type { Device, HostData } from '../device/types.ts';
+import type { Device, HostData, Shape } from '../device/types.ts';
 import { apply, compile, grad, tensor, wrap } from '../fovea.ts';
 import { isLeaf } from '../graph/leaves.ts';
 import { getOp } from '../graph/op.ts';
@@ -20,6 +20,11 @@ export interface StepOptions {
   readonly device: Device;
   readonly normalization: Normalization;
   readonly classWeights: readonly number[];
+  /**
+   * Where a frozen part's features stand in place of images: the shape of a sample's, as they lie in memory. Batches hold these float32
+   * numbers as bytes; they are neither normalised nor augmented.
+   */
+  readonly features?: Shape;
 }
 
 export interface TrainStepOptions extends StepOptions {
@@ -60,12 +65,15 @@ type TrainArguments = [
  */
 export class TrainStep {
   readonly #run: CompiledFunction<TrainArguments, Tensor[]>;
+  readonly #features: Shape | undefined;
 
-  constructor({ network, device, normalization, classWeights, optimizer, lossScale, augmentation, seed, recompute }: TrainStepOptions) {
+  constructor(options: TrainStepOptions) {
+    const { network, device, normalization, classWeights, optimizer, lossScale, augmentation, seed, recompute, features } = options;
+    this.#features = features;
     const seedTensor = wrap(Int32Array.of(seed), [], 'int32');
     const step = (pixels: Tensor, labels: Tensor, weights: Tensor, ids: Tensor, count: Tensor, rate: Tensor): Tensor[] => {
       const random = { seed: seedTensor, step: count, ids };
-      const x = augment(preprocess(pixels, normalization), augmentation, random);
+      const x = features ? pixels : augment(preprocess(pixels, normalization), augmentation, random);
       const logits = network.logits.apply(network.variables.all, { data: x }, { training: true, random });
       const [losses, probabilities] = crossEntropy(logits, labels, classWeights, weights);
       const loss = losses.mean();
@@ -90,7 +98,7 @@ export class TrainStep {
    * @param count of steps taken before, which random ops draw by
    */
   async run(batch: Batch, count: number, learningRate: number): Promise<{ readonly result: Promise<StepResult> }> {
-    const outputs = await this.#run(...argumentsOf(batch, count), learningRate);
+    const outputs = await this.#run(...argumentsOf(batch, count, this.#features), learningRate);
     const result = Promise.all(outputs.map(readLate)).then(([loss, probabilities, scale, finite]) => ({
       loss: loss[0], probabilities: probabilities as Float32Array,
       ...(scale && { lossScale: scale[0], undone: finite[0] === 0 }),
@@ -101,17 +109,17 @@ export class TrainStep {
 
   /** Takes a step as `run` does and holds every op of it to the reference. */
   check(batch: Batch, count: number, learningRate: number, options: CheckStepOptions): Promise<StepCheck> {
-    return checkStep(this.#run, [...argumentsOf(batch, count), learningRate], options);
+    return checkStep(this.#run, [...argumentsOf(batch, count, this.#features), learningRate], options);
   }
 
   /** Compiles for batches of this form and says what memory the Program takes. */
   prepare(batch: Batch): Promise<ProgramMemory> {
-    return this.#run.prepare(...argumentsOf(batch, 0), 0);
+    return this.#run.prepare(...argumentsOf(batch, 0, this.#features), 0);
   }
 
   /** What `prepare` would say for batches of this form; allocates nothing. */
   plan(batch: Batch): Promise<ProgramMemory> {
-    return this.#run.plan(...argumentsOf(batch, 0), 0);
+    return this.#run.plan(...argumentsOf(batch, 0, this.#features), 0);
   }
 
   dispose(): void {
@@ -122,29 +130,31 @@ export class TrainStep {
 /** Inference: moving statistics, no augmentation, nothing learnt or changed. */
 export class EvaluationStep {
   readonly #run: CompiledFunction<[pixels: Tensor], Tensor>;
+  readonly #features: Shape | undefined;
   readonly classes: number;
 
-  constructor({ network, device, normalization }: Omit<StepOptions, 'classWeights'>) {
+  constructor({ network, device, normalization, features }: Omit<StepOptions, 'classWeights'>) {
     this.classes = network.classes;
+    this.#features = features;
     this.#run = compile(
-      (pixels: Tensor) => network.logits.apply(network.variables.all, { data: preprocess(pixels, normalization) }),
+      (pixels: Tensor) => network.logits.apply(network.variables.all, { data: features ? pixels : preprocess(pixels, normalization) }),
       { device, name: 'evaluation step' },
     );
   }
 
   /** Compiles for batches of this form and says what memory the Program takes. */
   prepare(batch: Pick<Batch, 'pixels' | 'shape'>): Promise<ProgramMemory> {
-    return this.#run.prepare(wrap(batch.pixels, batch.shape, 'uint8'));
+    return this.#run.prepare(samplesOf(batch, this.#features));
   }
 
   /** What `prepare` would say; allocates nothing. */
   plan(batch: Pick<Batch, 'pixels' | 'shape'>): Promise<ProgramMemory> {
-    return this.#run.plan(wrap(batch.pixels, batch.shape, 'uint8'));
+    return this.#run.plan(samplesOf(batch, this.#features));
   }
 
   /** Logits, batch x classes. The inner promise as of `TrainStep.run`. */
   async run(batch: Pick<Batch, 'pixels' | 'shape'>): Promise<{ readonly logits: Promise<Float32Array> }> {
-    const logits = readLate(await this.#run(wrap(batch.pixels, batch.shape, 'uint8'))) as Promise<Float32Array>;
+    const logits = readLate(await this.#run(samplesOf(batch, this.#features))) as Promise<Float32Array>;
     logits.catch(() => {});
     return { logits };
   }
@@ -154,10 +164,16 @@ export class EvaluationStep {
   }
 }
 
-function argumentsOf(batch: Batch, count: number): [Tensor, Tensor, Tensor, Tensor, Tensor] {
+/** The images of a batch; its features, of which the bytes are given. */
+function samplesOf({ pixels, shape }: Pick<Batch, 'pixels' | 'shape'>, features: Shape | undefined): Tensor {
+  if (features === undefined) return wrap(pixels, shape, 'uint8');
+  return wrap(new Float32Array(pixels.buffer, pixels.byteOffset, pixels.byteLength / 4), [shape[0], ...features], 'float32');
+}
+
+function argumentsOf(batch: Batch, count: number, features: Shape | undefined): [Tensor, Tensor, Tensor, Tensor, Tensor] {
   const n = batch.shape[0];
   return [
-    wrap(batch.pixels, batch.shape, 'uint8'),
+    samplesOf(batch, features),
     wrap(batch.labels, [n], 'int32'),
     wrap(batch.weights, [n], 'float32'),
     wrap(batch.sampleIds, [n], 'int32'),
