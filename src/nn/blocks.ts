@@ -1,6 +1,5 @@
 /** A network as blocks one after another, for learning rates by depth. */
 import { ModelSymbol, trainingAttributes } from './symbol.ts';
-
 import { attributesOf, operatorOf } from './symbol-graph.ts';
 import type { SymbolEntry, SymbolNode } from './symbol-graph.ts';
 
