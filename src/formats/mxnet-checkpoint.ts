@@ -1,0 +1,85 @@
+/** MXNet's checkpoints: `PREFIX-symbol.json`, `PREFIX-%04d.params`, and a mean image beside them where there is one. */
+import { DataError, FormatError } from '../errors.ts';
+import type { HostArray } from '../nn/host-array.ts';
+import type { LoadedModel, LoadModelOptions } from './load-model.ts';
+import { splitPath } from './model-files.ts';
+import type { ModelFiles } from './model-files.ts';
+import { readParams, splitCheckpoint } from './mxnet-params.ts';
+import { readSymbol } from './mxnet-symbol.ts';
+import { preprocessingOf } from './preprocessing.ts';
+
+interface Place {
+  readonly folder: string;
+  readonly prefix: string;
+  /** Stated by the name of a `.params` file. */
+  readonly epoch?: number;
+}
+
+function placeOf(path: string): Place {
+  const { folder, name } = splitPath(path);
+  const params = /^(.*)-(\d{4,})\.params$/.exec(name);
+  if (params !== null) return { folder, prefix: params[1], epoch: Number(params[2]) };
+  return { folder, prefix: name.replace(/-symbol\.json$/, '') };
+}
+
+const symbolFile = (prefix: string): string => `${prefix}-symbol.json`;
+
+/** Whether a path names a checkpoint, in one of its three forms. */
+export async function isCheckpoint(path: string, files: ModelFiles): Promise<boolean> {
+  if (/-symbol\.json$|-\d{4,}\.params$/.test(path)) return true;
+  const { folder, prefix } = placeOf(path);
+  return prefix !== '' && ((await files.list(folder))?.includes(symbolFile(prefix)) ?? false);
+}
+
+/**
+ * Reads a checkpoint.
+ *
+ * @throws DataError where a file is missing; FormatError, naming file, field and byte
+ */
+export async function loadCheckpoint(path: string, files: ModelFiles, options: LoadModelOptions): Promise<LoadedModel> {
+  const place = placeOf(path);
+  const warnings: string[] = [];
+  const names = (await files.list(place.folder)) ?? [];
+  const symbolPath = place.folder + symbolFile(place.prefix);
+  const text = new TextDecoder().decode(await files.read(symbolPath));
+  const symbol = readSymbol(text, { file: symbolPath });
+  const epoch = options.epoch ?? place.epoch ?? lastEpoch(place, names);
+  const paramsPath = `${place.folder}${place.prefix}-${String(epoch).padStart(4, '0')}.params`;
+  const parameters = splitCheckpoint(readParams(await files.read(paramsPath), { file: paramsPath }), { file: paramsPath });
+  const mean = options.meanImage ?? besides(place, names, warnings);
+  const meanImage = mean === undefined ? undefined : readMeanImage(await files.read(mean), mean);
+  return { symbol, parameters, preprocessing: options.preprocessing ?? preprocessingOf(symbol, meanImage), warnings };
+}
+
+function lastEpoch({ folder, prefix }: Place, names: readonly string[]): number {
+  const epochs = names.flatMap((name) => {
+    const found = name.startsWith(`${prefix}-`) ? /^\d{4,}(?=\.params$)/.exec(name.slice(prefix.length + 1)) : null;
+    return found === null ? [] : [Number(found[0])];
+  });
+  if (epochs.length === 0) throw new DataError(`${folder}${prefix}-%04d.params: no such file; the symbol's parameters belong there`);
+  return Math.max(...epochs);
+}
+
+/** The mean image beside a checkpoint: its own (`PREFIX-mean.nd`), else the folder's only `mean*.nd`, as in MXNet's archives. */
+function besides({ folder, prefix }: Place, names: readonly string[], warnings: string[]): string | undefined {
+  if (names.includes(`${prefix}-mean.nd`)) return `${folder}${prefix}-mean.nd`;
+  const found = names.filter((name) => /^mean.*\.nd$/.test(name));
+  if (found.length !== 1) return undefined;
+  warnings.push(`${folder}${found[0]}, beside the checkpoint, is taken for its mean image; option meanImage names another`);
+  return folder + found[0];
+}
+
+/**
+ * The mean image of a `.nd` file: `mean_img`, or the only array.
+ *
+ * @throws FormatError where it is no float32 [3, height, width]
+ */
+export function readMeanImage(bytes: Uint8Array, file: string): HostArray {
+  const arrays = readParams(bytes, { file });
+  const [name, image] = arrays.has('mean_img') ? ['mean_img', arrays.get('mean_img')!] : [...arrays][0] ?? ['', undefined];
+  if (image === undefined) throw new FormatError(`${file}: no array, expected mean_img`);
+  if (image.dtype !== 'float32' || image.shape.length !== 3) {
+    throw new FormatError(`${file}: array "${name}": expected float32 [channels, height, width], got ${image.dtype} [${image.shape.join(', ')}]`);
+  }
+  return image;
+}
