@@ -98,3 +98,12 @@ export function scaleLearningRates(symbol: ModelSymbol, factor: (name: string) =
     return by === 1 ? undefined : { lr_mult: trainingAttributes(symbol, name).lrMult * by };
   });
 }
+
+/** Names of the parameters that are learnt, and of the moving statistics that training moves. */
+export function learningNames(symbol: ModelSymbol): string[] {
+  const states = new Set(symbol.listAuxiliaryStates());
+  const moving = symbol.nodes.flatMap((node) =>
+    (node.op === 'BatchNorm' && !attributesOf(node).use_global_stats ? ownVariables(node).filter(({ name }) => states.has(name)) : []));
+  const learnt = symbol.listParameters(['data']).filter((name) => !trainingAttributes(symbol, name).frozen);
+  return [...learnt, ...moving.map(({ name }) => name)];
+}

@@ -1,7 +1,7 @@
 /** A network joined to its parameters, with the head that training puts in place of the Symbol's own. */
 import type { Shape } from '../device/types.ts';
 import { OptionError } from '../errors.ts';
-import type { InitializeOptions, NetworkVariables } from '../nn/parameters.ts';
+import type { InitializeOptions, NetworkVariables, ParameterArrays } from '../nn/parameters.ts';
 import { createVariables, initialize } from '../nn/parameters.ts';
 import { ModelSymbol } from '../nn/symbol.ts';
 
@@ -37,10 +37,11 @@ export interface Network {
  * A network with parameters: first values drawn by `seed`, or a checkpoint's (`from`).
  *
  * @param imageShape height, width, channels
+ * @param values all parameters as they lie in memory, in place of first values
  * @throws OptionError where the network does not give one row of logits an image; ShapeError with the layer's name
  */
 export function createNetwork(
-  symbol: ModelSymbol, imageShape: readonly [number, number, number], options: InitializeOptions,
+  symbol: ModelSymbol, imageShape: readonly [number, number, number], options: InitializeOptions, values?: ParameterArrays,
 ): Network {
   const logits = logitsOf(symbol);
   const [height, width, channels] = imageShape;
@@ -49,7 +50,7 @@ export function createNetwork(
   if (output.length !== 2) {
     throw new OptionError(`the network gives [${output.join(', ')}] for one image; [1, classes] was expected`);
   }
-  const variables = createVariables(logits, initialize(logits, { data: input }, options));
+  const variables = createVariables(logits, values ?? initialize(logits, { data: input }, options));
   return {
     symbol, logits, variables, imageShape, classes: output[1],
     dispose() {
