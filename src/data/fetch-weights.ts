@@ -1,18 +1,175 @@
-/** Files of weights by path or https address: fetched once, kept in the cache, known by their SHA-256. */
+/** Files of weights by path or https address: fetched once, kept in the cache, known by their SHA-256. Node only. */
+import type * as Fs from 'node:fs/promises';
+import { DataError, OptionError } from '../errors.ts';
+import { defaultCacheDir } from './cache.ts';
+import { fileReason } from './decode.ts';
+import { checkAddress, download } from './download.ts';
+import type { DownloadOptions } from './download.ts';
+import { importNode } from './node.ts';
 
-export interface FetchOptions {
-  /** What the file must hash to, in hexadecimal. */
+export interface FetchOptions extends DownloadOptions {
+  /** What the weights must hash to, in hexadecimal. */
   readonly sha256?: string;
-  /** Called as bytes come in; `total` where the server says it. */
+  /** Called as bytes come in, over all files of a model; `total` where the server says it. */
   readonly onProgress?: (received: number, total?: number) => void;
+  /** Default `FOVEA_CACHE`, else the user's cache folder. */
+  readonly cacheDir?: string;
 }
 
 /** A file on this machine. */
 export interface FetchedFile {
   readonly path: string;
-  /** Of its bytes, in hexadecimal: what a run records. */
+  /**
+   * In hexadecimal, what a run records: of the file's bytes; where a `model.json` names shards, of its bytes and theirs, one after
+   * another in the manifest's order (`cat model.json group1-shard* | sha256sum`).
+   */
   readonly sha256: string;
 }
 
-/** A path or an https address to a file on this machine, fetched where it must be. */
-export type FetchWeights = (address: string, options?: FetchOptions) => Promise<FetchedFile>;
+/** What is known of a file in the cache. */
+interface CachedNote {
+  readonly address: string;
+  readonly sha256: string;
+}
+
+/**
+ * A path or an https address as a file on this machine. An address is fetched into the cache, together with what belongs to it (the
+ * shards of a `model.json`, the `-symbol.json` of a `.params` file); one that is there already, by its recorded hash, is not fetched
+ * again. A download that is cut goes on where it was, in the same call or the next. With `FOVEA_NO_DOWNLOAD=1` nothing is fetched.
+ *
+ * @throws DataError where there is no such file, the server refuses or keeps cutting, or the hash is another than `sha256`
+ * @throws OptionError where `sha256` is no hash
+ */
+export async function fetchWeights(address: string, options: FetchOptions = {}): Promise<FetchedFile> {
+  const { sha256 } = options;
+  if (sha256 !== undefined && !/^[0-9a-f]{64}$/i.test(sha256)) throw new OptionError(`sha256: expected 64 hexadecimal digits, got "${sha256}"`);
+  if (!/^[a-z][a-z0-9+.-]+:\/\//i.test(address)) return local(address, sha256);
+  checkAddress(address);
+  const wanted = sha256?.toLowerCase();
+  let model = await fetchModel(address, options, false);
+  // What is cached may be older than what the hash is of.
+  if (wanted !== undefined && model.sha256 !== wanted && !model.fresh) model = await fetchModel(address, options, true);
+  if (wanted === undefined || model.sha256 === wanted) return { path: model.path, sha256: model.sha256 };
+  await model.forget();
+  throw new DataError(`${address}: its SHA-256 is ${model.sha256}, expected ${wanted}; it was not kept`);
+}
+
+async function local(path: string, sha256: string | undefined): Promise<FetchedFile> {
+  const file = await resolveLocal(path);
+  const own = await hash(await partsOf(file));
+  if (sha256 !== undefined && own !== sha256.toLowerCase()) throw new DataError(`${path}: its SHA-256 is ${own}, expected ${sha256.toLowerCase()}`);
+  return { path: file, sha256: own };
+}
+
+/** A file as it is; the prefix of an MXNet checkpoint is its last `.params`. */
+async function resolveLocal(path: string): Promise<string> {
+  const fs = await importNode<typeof Fs>('node:fs/promises', 'reading weights');
+  const { dirname, basename, join } = await importNode<typeof import('node:path')>('node:path', 'reading weights');
+  const info = await fs.stat(path).catch(() => undefined);
+  if (info?.isFile()) return path;
+  const prefix = `${basename(path)}-`;
+  const names = await fs.readdir(dirname(path)).catch(() => []);
+  const epochs = names.filter((name) => name.startsWith(prefix) && /^\d{4,}\.params$/.test(name.slice(prefix.length)));
+  if (epochs.length === 0) throw new DataError(`${path}: ${info === undefined ? 'no such file' : 'is a folder, not a file'}`);
+  const epoch = (name: string): number => parseInt(name.slice(prefix.length), 10);
+  return join(dirname(path), epochs.reduce((a, b) => (epoch(b) > epoch(a) ? b : a)));
+}
+
+interface FetchedModel extends FetchedFile {
+  /** Whether any byte of it came over the network in this call. */
+  readonly fresh: boolean;
+  forget(): Promise<void>;
+}
+
+async function fetchModel(address: string, options: FetchOptions, anew: boolean): Promise<FetchedModel> {
+  const fs = await importNode<typeof Fs>('node:fs/promises', 'fetching weights');
+  const { join } = await importNode<typeof import('node:path')>('node:path', 'fetching weights');
+  const { createHash } = await importNode<typeof import('node:crypto')>('node:crypto', 'fetching weights');
+  const name = decodeURIComponent(new URL(address).pathname.split('/').pop() ?? '').replace(/[^\w.-]/g, '_');
+  if (name === '' || name === '.' || name === '..') throw new DataError(`${address}: expected the address of a file`);
+  const folder = join(options.cacheDir ?? await defaultCacheDir(), 'weights', createHash('sha256').update(address).digest('hex').slice(0, 16));
+  await fs.mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    throw new DataError(`${folder}: ${fileReason(cause)}`, { cause });
+  });
+  const made: string[] = [];
+  let fresh = false;
+  let before = 0;
+  const one = async (from: string, file: string): Promise<void> => {
+    const path = join(folder, file);
+    made.push(path, `${path}.fetched.json`);
+    if (!anew && await isWhole(fs, path, from)) return;
+    if (process.env.FOVEA_NO_DOWNLOAD === '1') throw new DataError(`${from}: not in the cache (${folder}), and FOVEA_NO_DOWNLOAD=1 forbids to fetch it`);
+    fresh = true;
+    const onProgress = options.onProgress;
+    let last = 0;
+    await download(from, path, {
+      ...options,
+      onProgress: (received, total) => {
+        last = received;
+        onProgress?.(before + received, total === undefined ? undefined : before + total);
+      },
+    });
+    before += last;
+    await fs.writeFile(`${path}.fetched.json`, JSON.stringify({ address: from, sha256: await hash([path]) } satisfies CachedNote));
+  };
+  await one(address, name);
+  const path = join(folder, name);
+  for (const part of await companionsOf(path)) await one(new URL(encodeURIComponent(part), address).href, part);
+  return {
+    path, sha256: await hash(await partsOf(path)), fresh,
+    forget: async () => {
+      for (const file of made) await fs.rm(file, { force: true });
+    },
+  };
+}
+
+/** Whether a cached file still is what was fetched. */
+async function isWhole(fs: typeof Fs, path: string, address: string): Promise<boolean> {
+  try {
+    const note = JSON.parse(await fs.readFile(`${path}.fetched.json`, 'utf8')) as CachedNote;
+    return note.address === address && note.sha256 === await hash([path]);
+  } catch {
+    return false;
+  }
+}
+
+/** The files that one needs beside it. */
+async function companionsOf(path: string): Promise<string[]> {
+  const { basename } = await importNode<typeof import('node:path')>('node:path', 'reading weights');
+  const params = /^(.*)-\d{4,}\.params$/.exec(basename(path));
+  if (params !== null) return [`${params[1]}-symbol.json`];
+  return shardsOf(path);
+}
+
+/** The shards that a `model.json` names. What is no model.json has none: whoever reads it says so. */
+async function shardsOf(path: string): Promise<string[]> {
+  if (!path.endsWith('.json') || path.endsWith('-symbol.json')) return [];
+  const { readFile } = await importNode<typeof Fs>('node:fs/promises', 'reading weights');
+  try {
+    const { weightsManifest } = JSON.parse(await readFile(path, 'utf8')) as { weightsManifest?: { paths?: unknown[] }[] };
+    const names = (weightsManifest ?? []).flatMap((group) => group.paths ?? []);
+    return names.filter((n): n is string => typeof n === 'string' && /^[^/\\]+$/.test(n) && n !== '..' && n !== '.');
+  } catch {
+    return [];
+  }
+}
+
+/** The files that the hash of weights is of. */
+async function partsOf(path: string): Promise<string[]> {
+  const { dirname, join } = await importNode<typeof import('node:path')>('node:path', 'reading weights');
+  return [path, ...(await shardsOf(path)).map((name) => join(dirname(path), name))];
+}
+
+async function hash(paths: readonly string[]): Promise<string> {
+  const { createReadStream } = await importNode<typeof import('node:fs')>('node:fs', 'a hash');
+  const { createHash } = await importNode<typeof import('node:crypto')>('node:crypto', 'a hash');
+  const sum = createHash('sha256');
+  for (const path of paths) {
+    try {
+      for await (const chunk of createReadStream(path)) sum.update(chunk as Uint8Array);
+    } catch (cause) {
+      throw new DataError(`${path}: ${fileReason(cause)}`, { cause });
+    }
+  }
+  return sum.digest('hex');
+}

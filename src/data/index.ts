@@ -43,3 +43,5 @@ export { kFold, parts, splitByPatient } from './split.ts';
 export type { Part, Split, SplitOptions } from './split.ts';
 export { parseTable, readTable, resolveColumns } from './table.ts';
 export type { ColumnRole, Columns, Table } from './table.ts';
+export { fetchWeights } from './fetch-weights.ts';
+export type { FetchedFile, FetchOptions } from './fetch-weights.ts';

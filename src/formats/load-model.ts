@@ -1,5 +1,5 @@
 /** One door for models of other systems: a path, whatever the format behind it. */
-import { DataError } from '../errors.ts';
+import { DataError, FormatError } from '../errors.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
 import { loadKerasModel } from './keras-model.ts';
 import { nodeFiles, splitPath } from './model-files.ts';
@@ -7,6 +7,7 @@ import type { ModelFiles } from './model-files.ts';
 import { isCheckpoint, loadCheckpoint } from './mxnet-checkpoint.ts';
 import type { Checkpoint } from './mxnet-params.ts';
 import type { Preprocessing } from './preprocessing.ts';
+import { loadSafetensorsModel } from './safetensors-model.ts';
 
 /** A network, its parameters, and what it wants done to images. */
 export interface LoadedModel {
@@ -30,15 +31,32 @@ export interface LoadModelOptions {
   readonly files?: ModelFiles;
 }
 
+/** Formats that would take an interpreter of Python's pickle or HDF5, and the line that makes one of ours of them. */
+const conversions: readonly (readonly [RegExp, string, (path: string) => string])[] = [
+  [/\.(h5|hdf5)$/, "Keras' HDF5 files", (path) => `pip install tensorflowjs && tensorflowjs_converter --input_format keras ${path} ${stem(path)}`],
+  [/\.keras$/, "Keras' archives", (path) => `pip install tensorflowjs && tensorflowjs_converter --input_format keras_keras ${path} ${stem(path)}`],
+  [/\.(pth|pt|ckpt)$/, "PyTorch's pickles", (path) =>
+    `python -c "import torch, safetensors.torch as s; s.save_file({k: v.contiguous() for k, v in torch.load('${path}', weights_only=True).items()}, '${stem(path)}.safetensors')"`],
+];
+
+function stem(path: string): string {
+  return path.replace(/\.[^.]*$/, '');
+}
+
 /**
- * The model at a path: an MXNet checkpoint (`PREFIX`, `PREFIX-symbol.json` or `PREFIX-0039.params`).
+ * The model at a path: an MXNet checkpoint (`PREFIX`, `PREFIX-symbol.json` or `PREFIX-0039.params`), a layers model of TensorFlow.js
+ * (`model.json`, its shards beside it), or a safetensors file (Fovea's own, or PyTorch's Inception v3).
  *
  * @throws DataError where there is no such file, FormatError where it is not what its format says
  */
 export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<LoadedModel> {
   const files = options.files ?? nodeFiles;
   const { name } = splitPath(path);
+  const foreign = conversions.find(([pattern]) => pattern.test(name));
+  if (foreign !== undefined) throw new FormatError(`${path}: ${foreign[1]} are not read; convert with: ${foreign[2](path)}`);
+  if (name.endsWith('.safetensors')) return loadSafetensorsModel(path, files, options);
   if (name === 'model.json' || (name.endsWith('.json') && !name.endsWith('-symbol.json'))) return loadKerasModel(path, files, options);
   if (await isCheckpoint(path, files)) return loadCheckpoint(path, files, options);
-  throw new DataError(`${path}: no model that is known by its name: expected an MXNet checkpoint (${name}-symbol.json)`);
+  throw new DataError(`${path}: no model that is known by its name: expected an MXNet checkpoint ` +
+    `(${name}-symbol.json), a model.json or a .safetensors file`);
 }

@@ -1,4 +1,5 @@
 import type { Shape } from '../device/types.ts';
+import { fromHalfBits } from '../device/half.ts';
 import { sizeOf } from '../device/types.ts';
 import { ShapeError } from '../errors.ts';
 
@@ -44,6 +45,20 @@ export function elementsOf(dtype: HostDType, buffer: ArrayBuffer): HostElements 
 /** The bytes of an array's elements, without a copy. */
 export function bytesOf(array: HostArray): Uint8Array<ArrayBuffer> {
   return new Uint8Array(array.data.buffer, array.data.byteOffset, array.data.byteLength);
+}
+
+/** The values as float32, whatever they are kept as; a float32 array is given back as it is. */
+export function toFloat32(array: HostArray): HostArray {
+  const { shape, dtype, data } = array;
+  if (dtype === 'float32') return array;
+  if (dtype === 'float16') return { shape, dtype: 'float32', data: fromHalfBits(data as Uint16Array) };
+  if (dtype === 'bfloat16') {
+    // The upper half of a float32.
+    const words = Uint32Array.from(data as Uint16Array, (bits) => bits << 16);
+    return { shape, dtype: 'float32', data: new Float32Array(words.buffer) };
+  }
+  const values = data instanceof BigInt64Array || data instanceof BigUint64Array ? Float32Array.from(data, Number) : Float32Array.from(data);
+  return { shape, dtype: 'float32', data: values };
 }
 
 /** A float32 array from values, checked against the shape. */

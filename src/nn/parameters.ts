@@ -6,7 +6,7 @@ import type { Shape } from '../device/types.ts';
 import { DTypeError, OptionError, ShapeError } from '../errors.ts';
 import { Variable } from '../tensor/variable.ts';
 import type { HostArray } from './host-array.ts';
-import { float32Array, permuteAxes } from './host-array.ts';
+import { permuteAxes, toFloat32 } from './host-array.ts';
 import type { Initializer } from './initializers.ts';
 import { byName, xavier } from './initializers.ts';
 import { didYouMean } from '../nearest.ts';
@@ -56,8 +56,7 @@ export function initialize(
   const value = (name: string, shape: Shape, given: HostArray | undefined): HostArray => {
     if (given !== undefined) {
       const same = given.shape.length === shape.length && given.shape.every((d, i) => d === shape[i]);
-      if (same && given.dtype === 'float32') return fromMXNet(given);
-      if (same) return fromMXNet(float32Array(Array.from(given.data as Float64Array), shape));
+      if (same) return fromMXNet(toFloat32(given));
       if (options.onMismatch !== 'initialize') {
         throw new ShapeError(`parameter "${name}": the network has [${shape.join(', ')}], the file [${given.shape.join(', ')}]`);
       }

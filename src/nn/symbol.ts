@@ -253,6 +253,17 @@ export function internals(symbol: ModelSymbol): Internals {
   });
 }
 
+/**
+ * Whether two networks compute the same: the same layers by name, with the same settings, on the same inputs. Attributes of the
+ * user's own, and which layer was made first, do not matter.
+ */
+export function sameNetwork(a: ModelSymbol, b: ModelSymbol): boolean {
+  const describe = (symbol: ModelSymbol): string => JSON.stringify([symbol.listOutputs(), symbol.nodes.map((node) => [
+    node.op, node.name, node.op === 'null' ? {} : attributesOf(node), node.inputs.map((e) => [e.node.name, e.index]),
+  ])]);
+  return describe(a) === describe(b);
+}
+
 /** How a parameter is trained, from its variable's attributes `__lr_mult__`, `__wd_mult__` and `__grad__`. */
 export interface TrainingAttributes {
   readonly lrMult: number;

@@ -1,10 +1,14 @@
+import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FormatError } from '../../src/errors.ts';
 import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
+import { toFloat32 } from '../../src/nn/host-array.ts';
 import type { HostArray } from '../../src/nn/host-array.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
 import { throws } from '../support/errors.ts';
+import { shared } from '../support/shared.ts';
+import { skip } from '../support/skip.ts';
 
 const file = 'state.safetensors';
 const tensors = new Map<string, HostArray>([
@@ -90,5 +94,29 @@ test('mutated at random: a FormatError, or tensors that are written and read aga
   }
   assert.ok(refused > 1000, `only ${refused} of 3000 were refused`);
 });
+
+const kinds = shared('fixtures', 'torch', 'kinds.safetensors');
+if (kinds === undefined) {
+  skip('a file of the safetensors package: every dtype', 'no fixtures/torch in the shared folder (FOVEA_SHARED)');
+} else {
+  test('a file of the safetensors package: every dtype', () => {
+    const { tensors: read, metadata: notes } = readSafetensors(readFileSync(kinds), { file: kinds });
+    assert.equal(Object.fromEntries(notes), { format: 'pt', made: 'fixture' });
+    const eighths = Array.from({ length: 12 }, (_, i) => i / 8);
+    for (const name of ['f32', 'f16', 'bf16', 'f64']) {
+      const array = read.get(name)!;
+      assert.equal([...array.shape], [3, 4], name);
+      assert.equal([...toFloat32(array).data], eighths, name);
+    }
+    assert.equal([...read.get('i64')!.data], [0n, 1n, 2n, 3n, 4n]);
+    assert.equal([...toFloat32(read.get('i64')!).data], [0, 1, 2, 3, 4]);
+    assert.equal([...read.get('u8')!.data], [0, 1, 2, 3, 4, 5, 6]);
+    assert.equal([read.get('bool')!.dtype, ...read.get('bool')!.data], ['bool', 1, 0]);
+    assert.equal([[...read.get('scalar')!.shape], ...read.get('scalar')!.data], [[], 2.5]);
+    assert.equal([...read.get('empty')!.shape], [0, 3]);
+    const again = readSafetensors(writeSafetensors(read, notes), { file: 'again' });
+    for (const [name, array] of read) assert.ok(Buffer.from(again.tensors.get(name)!.data.buffer).equals(Buffer.from(array.data.buffer)), name);
+  });
+}
 
 test.run();

@@ -3,15 +3,13 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { grad } from '../../src/fovea.ts';
-import { fromMXNet, permuteAxes } from '../../src/nn/index.ts';
-import type { HostArray } from '../../src/nn/index.ts';
-import { toMXNetAxes } from '../../src/nn/operator.ts';
+import { fromMXNet } from '../../src/nn/index.ts';
 import { group, internals } from '../../src/nn/symbol.ts';
 import type { ModelSymbol } from '../../src/nn/symbol.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { wrap } from '../../src/tensor/tensor.ts';
 import { Variable } from '../../src/tensor/variable.ts';
-import { l2, recipe, symbolFile } from '../support/mxnet.ts';
+import { edgeError, l2, recipe, symbolFile, toNCHW } from '../support/mxnet.ts';
 import type { Digest } from '../support/mxnet.ts';
 import { runners } from '../support/runners.ts';
 import type { Runner } from '../support/runners.ts';
@@ -61,18 +59,6 @@ function bind(symbol: ModelSymbol, want: Fixture): Bound {
     inputs[label] = wrap(Float32Array.from(want.labels), [want.labels.length], 'float32');
   }
   return { symbol, parameters, inputs };
-}
-
-function toNCHW(values: ArrayLike<number>, shape: readonly number[]): Float32Array {
-  const array: HostArray = { shape, dtype: 'float32', data: Float32Array.from(values) };
-  return permuteAxes(array, toMXNetAxes(shape.length)).data as Float32Array;
-}
-
-/** Largest distance of the first and last values, over the root mean square. */
-function edgeError(got: Float32Array, want: Digest): number {
-  const rms = want.l2 / Math.sqrt(want.size);
-  const last = got.subarray(Math.max(0, got.length - want.last.length));
-  return Math.max(...want.first.map((v, i) => Math.abs(got[i] - v)), ...want.last.map((v, i) => Math.abs(last[i] - v))) / rms;
 }
 
 async function checkForward(runner: Runner, symbol: ModelSymbol, want: Fixture): Promise<void> {
