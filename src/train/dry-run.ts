@@ -59,7 +59,7 @@ export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: s
 async function measure(options: ResolvedOptions, listing: DataListing, device: Device): Promise<DryRunResult> {
   const { labelled, split, rejected, warnings, simulated } = listing;
   const { size, batch, seed, optimizer, momentum, weightDecay, epochs } = options;
-  const network = createNetwork(buildModel(options, labelled.classes.length), [size, size, 3], { seed });
+  const network = createNetwork(buildModel(options, labelled.classes.length), { shape: [size, size, 3] }, { seed });
   // Figures that do not matter to time or memory; a window as wide as the data would have.
   const window = options.normalize === 'local' ? localWindow(size) : 0;
   const normalization = { mean: [128, 128, 128], deviation: [64, 64, 64], window };

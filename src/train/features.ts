@@ -64,12 +64,10 @@ export interface FeatureSourceOptions {
   readonly store?: FeatureStore;
 }
 
-/** A network's view of its rest, to which the trunk's features are the image. */
-export function restOf(network: Network, part: FrozenPart): { readonly network: Network; readonly features: Shape } {
+/** A network's view of its rest, to which the trunk's features are what it reads. */
+export function restOf(network: Network, part: FrozenPart): Network {
   const features = featureShape(part.trunk, network.imageShape);
-  // A sample of a feature dataset: float32 numbers, as bytes.
-  const bytes = [1, 1, 4 * sizeOf(features)] as const;
-  return { network: { ...network, logits: part.rest, imageShape: bytes, dispose() {} }, features };
+  return { ...network, logits: part.rest, imageShape: [1, 1, 4 * sizeOf(features)], features, dispose() {} };
 }
 
 /** Of one sample, as it lies in memory. */
@@ -107,7 +105,7 @@ export class FeatureSource {
   }
 
   /**
-   * The dataset with features in place of pixels: a sample is the float32 numbers of `shape`, as bytes. It has those of `indices`.
+   * The dataset with features in place of pixels. It has those of `indices`.
    *
    * @throws what the signal was aborted with; what was computed by then is kept
    */
@@ -129,7 +127,7 @@ export class FeatureSource {
       await this.#remember(data, part, rows);
       done += part.length;
     }
-    return featureDataset(data, rows, this.#size);
+    return featureDataset(data, rows, this.shape);
   }
 
   /** Takes from the store what it has. Returns the others. */
@@ -174,10 +172,10 @@ function pixelsOf(data: Dataset): (index: number) => Uint8Array {
   };
 }
 
-function featureDataset(data: Dataset, rows: ReadonlyMap<number, Float32Array>, size: number): Dataset {
+function featureDataset(data: Dataset, rows: ReadonlyMap<number, Float32Array>, features: Shape): Dataset {
   const { name, length, labels, classes, patients, ids, splits, groups, simulated } = data;
   return {
-    name, length, labels, classes, patients, ids, splits, groups, simulated, shape: [1, 1, 4 * size],
+    name, length, labels, classes, patients, ids, splits, groups, simulated, features, shape: [1, 1, 4 * sizeOf(features)],
     readInto(index, target, offset = 0) {
       const row = rows.get(index);
       if (row === undefined) throw new DataError(`${name}: the features of '${ids[index] ?? index}' are not computed`);

@@ -120,7 +120,8 @@ class Run implements FitResult {
     this.#options = options;
     this.device = device;
     const normalization = options.normalization ?? 'channel';
-    this.normalization = typeof normalization === 'string' ? measureNormalization(data, train, normalization) : normalization;
+    this.normalization = typeof normalization !== 'string' ? normalization
+      : data.features ? { mean: [0], deviation: [1], window: 0 } : measureNormalization(data, train, normalization);
     this.classWeights = resolveClassWeights(options.classWeights ?? 'none', classCounts(data, train));
     this.#lossScale = options.mixed ? new LossScale({ device }) : undefined;
     this.#schedule = typeof learningRate === 'number' ? fixed(learningRate) : learningRate;

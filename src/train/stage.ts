@@ -59,8 +59,8 @@ export class Stage {
   readonly #context: StageContext;
   readonly #evaluationStep: EvaluationStep;
   readonly #features: FeatureSource | undefined;
-  /** What the train step takes in place of images. */
-  readonly #inputShape: readonly [number, number, number];
+  /** The network as the steps see it: of features, its rest. */
+  readonly #reader: Network;
   #loader: TrainLoader | undefined;
 
   /** @param values the parameters as the stage before left them; at first those of `options.initialize` */
@@ -68,17 +68,16 @@ export class Stage {
     const { options, device, normalization, classWeights, lossScale } = context;
     const { data, seed = 0, augmentation = 'none', recompute, batch, loader } = options;
     this.#context = context;
-    this.network = createNetwork(symbol, data.shape, { ...options.initialize, seed }, values);
+    this.network = createNetwork(symbol, data, { ...options.initialize, seed }, values);
     const { network } = this;
     if (network.variables.trainable.length === 0) throw new OptionError('all layers of the network are frozen: there is nothing to learn');
     this.optimizer = createOptimizer(network, options.optimizer ?? { kind: 'sgd' }, device);
     const part = this.#cachedPart();
-    const rest = part ? restOf(network, part) : { network, features: undefined };
+    this.#reader = part ? restOf(network, part) : network;
     if (part) {
       this.#features = new FeatureSource({ network, part, device, normalization, batch, loader, store: options.featureStore });
     }
-    this.#inputShape = rest.network.imageShape;
-    const step = { ...rest, device, normalization };
+    const step = { network: this.#reader, device, normalization };
     this.trainStep = new TrainStep({ ...step, classWeights, optimizer: this.optimizer, lossScale, seed, augmentation, recompute });
     this.#evaluationStep = new EvaluationStep(step);
   }
@@ -86,7 +85,7 @@ export class Stage {
   /** Nothing drawn may come before features; in mixed precision they would be others than those of a step. */
   #cachedPart() {
     const { augmentation = 'none', mixed, cacheFeatures = true, data, train, validation = [] } = this.#context.options;
-    if (!cacheFeatures || mixed || augmentation !== 'none') return undefined;
+    if (!cacheFeatures || mixed || augmentation !== 'none' || data.features) return undefined;
     const part = frozenPart(this.network.logits);
     return part && fitsInMemory(part, data.shape, train.length + validation.length) ? part : undefined;
   }
@@ -100,7 +99,7 @@ export class Stage {
   async plan(): Promise<void> {
     const { options: { batch, recompute = false }, device } = this.#context;
     const steps = { device, train: this.trainStep, evaluation: this.#evaluationStep, recompute };
-    await planRun({ ...steps, imageShape: this.#inputShape }, batch);
+    await planRun({ ...steps, imageShape: this.#reader.imageShape }, batch);
   }
 
   /** Computes what features are missing, and takes up the batches at a place. @throws the signal's reason */

@@ -20,11 +20,6 @@ export interface StepOptions {
   readonly device: Device;
   readonly normalization: Normalization;
   readonly classWeights: readonly number[];
-  /**
-   * Where a frozen part's features stand in place of images: the shape of a sample's, as they lie in memory. Batches hold these float32
-   * numbers as bytes; they are neither normalised nor augmented.
-   */
-  readonly features?: Shape;
 }
 
 export interface TrainStepOptions extends StepOptions {
@@ -61,14 +56,16 @@ type TrainArguments = [
 
 /**
  * One step of training: bytes, labels and a learning rate in; loss and probabilities out; parameters, moments and moving
- * statistics updated in place. Compiled once; later calls allocate nothing on the device.
+ * statistics updated in place. Compiled once; later calls allocate nothing on the device. Features in place of images are neither
+ * normalised nor augmented.
  */
 export class TrainStep {
   readonly #run: CompiledFunction<TrainArguments, Tensor[]>;
   readonly #features: Shape | undefined;
 
   constructor(options: TrainStepOptions) {
-    const { network, device, normalization, classWeights, optimizer, lossScale, augmentation, seed, recompute, features } = options;
+    const { network, device, normalization, classWeights, optimizer, lossScale, augmentation, seed, recompute } = options;
+    const { features } = network;
     this.#features = features;
     const seedTensor = wrap(Int32Array.of(seed), [], 'int32');
     const step = (pixels: Tensor, labels: Tensor, weights: Tensor, ids: Tensor, count: Tensor, rate: Tensor): Tensor[] => {
@@ -133,7 +130,8 @@ export class EvaluationStep {
   readonly #features: Shape | undefined;
   readonly classes: number;
 
-  constructor({ network, device, normalization, features }: Omit<StepOptions, 'classWeights'>) {
+  constructor({ network, device, normalization }: Omit<StepOptions, 'classWeights'>) {
+    const { features } = network;
     this.classes = network.classes;
     this.#features = features;
     this.#run = compile(

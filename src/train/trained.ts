@@ -51,7 +51,7 @@ export class TrainedNetwork {
       throw new DataError(`${run}: the parameters of epoch ${wanted} are not there; those of ${kept.join(', ') || 'none'} are`);
     }
     const from = await directory.readParameters(config.name, wanted);
-    const network = createNetwork(symbol, config.imageShape, { seed: 0, from });
+    const network = createNetwork(symbol, { shape: config.imageShape }, { seed: 0, from });
     return new TrainedNetwork(config, wanted, network, await openRunDevice({ device, threads }, log));
   }
 
