@@ -24,7 +24,8 @@ export function meanFoldAuc({ scores, labels, folds }: Omit<FoldScores, 'patient
     throw new DataError(`${scores.length} scores, ${labels.length} labels, ${folds.length} folds: as many of each were expected`);
   }
   const members = new Map<unknown, number[]>();
-  folds.forEach((fold, i) => members.set(fold, [...members.get(fold) ?? [], i]));
+  for (const fold of new Set(folds)) members.set(fold, []);
+  folds.forEach((fold, i) => members.get(fold)!.push(i));
   const aucs = [...members.values()].map((own) => rocAuc(
     own.map((i) => scores[i]), own.map((i) => labels[i]), weights && own.map((i) => weights[i]),
   )).filter((auc) => !Number.isNaN(auc));
