@@ -3,7 +3,7 @@
  * over all images but copies. Every choice is made within the training folds of its fold. Beside the network, over the same folds, stand
  * logistic regressions that see no lesion; intervals and differences are bootstrapped over patients.
  *
- *     npm run bench -- transfer --weights MODEL --idrid FOLDER --rahim FOLDER [--out FILE] [--tune] [--threads N]
+ *     npm run bench -- transfer --weights MODEL --idrid FOLDER --rahim FOLDER [--out FILE] [--sizes 299,448] [--tune] [--threads N]
  *
  * MODEL is Keras' Inception v3 (`model.json`), the folders hold images/ and labels.csv. Without --tune the fine-tuned network is left out.
  * What is finished is kept in FILE, and a second call goes on from there; features are kept in the cache.
@@ -31,7 +31,7 @@ const { values: options } = parseArgs({
   args: process.argv.slice(2),
   options: {
     weights: { type: 'string' }, idrid: { type: 'string' }, rahim: { type: 'string' }, out: { type: 'string', default: 'transfer.json' },
-    tune: { type: 'boolean', default: false }, threads: { type: 'string' },
+    tune: { type: 'boolean', default: false }, sizes: { type: 'string', default: '299' }, threads: { type: 'string' },
   },
 });
 if (!options.weights || !(options.idrid ?? options.rahim)) {
@@ -50,7 +50,7 @@ interface Candidate {
   readonly head: string;
   readonly weightDecay: number;
 }
-const candidates: readonly Candidate[] = [299, 448].flatMap((size) => [
+const candidates: readonly Candidate[] = options.sizes.split(',').map(Number).flatMap((size) => [
   { size, head: 'norm,2', weightDecay: 0.003 }, { size, head: 'norm,2', weightDecay: 0.03 },
   { size, head: 'norm,dropout:0.5,2', weightDecay: 0.003 }, { size, head: 'norm,dropout:0.5,64,relu,2', weightDecay: 0.003 },
 ]);
@@ -97,7 +97,7 @@ async function openData(name: string, folder: string, size: number): Promise<Dat
   return cacheImages(listing, { size });
 }
 
-/** Features of all images in their four flips, at each size. */
+/** Features of all images and their mirror images, at each size. */
 async function featuresOf(name: string, folder: string): Promise<Map<number, { images: Dataset; features: Dataset }>> {
   const out = new Map<number, { images: Dataset; features: Dataset }>();
   for (const size of new Set(candidates.map((c) => c.size))) {

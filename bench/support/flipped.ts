@@ -1,10 +1,10 @@
 /** Images with their mirror images beside them. */
 import type { Dataset } from '../../src/data/index.ts';
 
-/** Whether up and down, and left and right, are exchanged. */
-export const flips: readonly (readonly [boolean, boolean])[] = [[false, false], [true, false], [false, true], [true, true]];
+/** Whether left and right are exchanged, which makes a right eye of a left one. */
+export const flips: readonly boolean[] = [false, true];
 
-/** Sample 4 i + k is image i of a dataset in its k-th flip. */
+/** Sample 2 i + k is image i of a dataset, as it is or mirrored. */
 export function flipped(data: Dataset): Dataset {
   const [height, width, channels] = data.shape;
   const stride = height * width * channels;
@@ -16,13 +16,15 @@ export function flipped(data: Dataset): Dataset {
     ids: data.ids.flatMap((id) => flips.map((_, k) => `${id}/${k}`)),
     readInto(index, target, offset = 0) {
       data.readInto(Math.floor(index / flips.length), image);
-      const [vertical, horizontal] = flips[index % flips.length];
+      if (!flips[index % flips.length]) {
+        target.set(image, offset);
+        return;
+      }
       for (let y = 0; y < height; y++) {
-        const from = vertical ? height - 1 - y : y;
-        const row = image.subarray(from * width * channels, (from + 1) * width * channels);
-        const at = offset + y * width * channels;
-        if (!horizontal) target.set(row, at);
-        else for (let x = 0; x < width; x++) target.set(row.subarray(x * channels, (x + 1) * channels), at + (width - 1 - x) * channels);
+        for (let x = 0; x < width; x++) {
+          const from = (y * width + x) * channels;
+          target.set(image.subarray(from, from + channels), offset + ((y + 1) * width - 1 - x) * channels);
+        }
       }
     },
     close() {},
