@@ -55,8 +55,8 @@ const candidates: readonly Candidate[] = options.sizes.split(',').map(Number).fl
   { size, head: 'norm,dropout:0.5,2', weightDecay: 0.003 }, { size, head: 'norm,dropout:0.5,64,relu,2', weightDecay: 0.003 },
 ]);
 const headTraining = { epochs: 30, batch: 64, rate: 0.002 };
-/** Stated beforehand: to choose them in folds takes days on a cpu. */
-const tuning = { from: 'mixed3', frozenUpTo: 'mixed2', epochs: 6, batch: 16, rate: 0.001, decayByBlock: 0.7 };
+/** Stated beforehand: to choose them in folds takes a day on a cpu. An epoch is of all images and their mirror images. */
+const tuning = { from: 'mixed3', frozenUpTo: 'mixed2', epochs: 3, batch: 16, rate: 0.001, decayByBlock: 0.7 };
 
 interface FoldRecord {
   readonly chosen: Candidate;
@@ -146,7 +146,7 @@ async function trainHead(candidate: Candidate, features: Dataset, train: ArrayLi
   return { odds, parameters };
 }
 
-/** Trained on from the frozen network of the same fold. */
+/** Trained on from the frozen network of the same fold; what stays frozen is computed once for all folds. */
 async function tune(candidate: Candidate, images: Dataset, head: ParameterArrays, train: ArrayLike<number>, judged: ArrayLike<number>) {
   const { epochs, batch, rate, decayByBlock, frozenUpTo } = tuning;
   const symbol = networkOf(candidate, frozenUpTo);
@@ -157,9 +157,9 @@ async function tune(candidate: Candidate, images: Dataset, head: ParameterArrays
   const all = flipped(images);
   const result = await fit({
     symbol: scaleLearningRates(symbol, (name) => decayByBlock ** (depth.get(name) ?? 0)),
-    data: all, train: Array.from(train, (i) => flips.length * i), epochs, batch, seed: 1, device: cpu, classWeights: 'balanced',
-    augmentation: 'flips', normalization, optimizer: { kind: 'sgd', momentum: 0.9, weightDecay: 1e-4 },
-    learningRate: cosine({ learningRate: rate, maxUpdate: Math.floor(train.length / batch) * epochs }),
+    data: all, train: variants(train), epochs, batch, seed: 1, device: cpu, classWeights: 'balanced', loader: { workers: 0 },
+    normalization, featureStore: store, optimizer: { kind: 'sgd', momentum: 0.9, weightDecay: 1e-4 },
+    learningRate: cosine({ learningRate: rate, maxUpdate: Math.floor(flips.length * train.length / batch) * epochs }),
     initialize: {
       from: {
         arguments: new Map([...model.parameters.arguments, ...ofHead.arguments]),

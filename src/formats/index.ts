@@ -12,3 +12,6 @@ export type { SafetensorsModelOptions } from './safetensors-model.ts';
 export { symbolOfKeras } from './keras-model.ts';
 export { dequantize, readLayersModel, writeLayersModel } from './layers-model.ts';
 export type { LayersModel, Quantization, StoredWeight } from './layers-model.ts';
+export { exportOnnx } from './onnx/export.ts';
+export type { OnnxOptions } from './onnx/export.ts';
+export { checkpointFiles } from './mxnet-checkpoint.ts';

@@ -6,6 +6,7 @@ import { nodeFiles, splitPath } from './model-files.ts';
 import type { ModelFiles } from './model-files.ts';
 import { isCheckpoint, loadCheckpoint } from './mxnet-checkpoint.ts';
 import type { Checkpoint } from './mxnet-params.ts';
+import type { BatchNormDefaults } from './mxnet-symbol.ts';
 import type { Preprocessing } from './preprocessing.ts';
 import { loadSafetensorsModel } from './safetensors-model.ts';
 
@@ -25,22 +26,25 @@ export interface LoadModelOptions {
   readonly epoch?: number;
   /** A file with the mean image of an MXNet checkpoint (`mean_img` in a `.nd`); default the one beside it. */
   readonly meanImage?: string;
+  /** How batch norms of MXNet's files of 2015 are read that do not state what they mean; default as MXNet 1.9.1 does. */
+  readonly batchNorm?: BatchNormDefaults;
   /** In place of what the file says, or what is assumed for its kind. */
   readonly preprocessing?: Preprocessing;
   /** How files are reached; default Node's file system. */
   readonly files?: ModelFiles;
 }
 
-/** Formats that would take an interpreter of Python's pickle or HDF5, and the line that makes one of ours of them. */
-const conversions: readonly (readonly [RegExp, string, (path: string) => string])[] = [
-  [/\.(h5|hdf5)$/, "Keras' HDF5 files", (path) => `pip install tensorflowjs && tensorflowjs_converter --input_format keras ${path} ${stem(path)}`],
-  [/\.keras$/, "Keras' archives", (path) => `pip install tensorflowjs && tensorflowjs_converter --input_format keras_keras ${path} ${stem(path)}`],
-  [/\.(pth|pt|ckpt)$/, "PyTorch's pickles", (path) =>
-    `python -c "import torch, safetensors.torch as s; s.save_file({k: v.contiguous() for k, v in torch.load('${path}', weights_only=True).items()}, '${stem(path)}.safetensors')"`],
+/** Formats that take an interpreter of Python's pickles, or HDF5, and the line that makes one of ours of them. */
+const conversions: readonly (readonly [RegExp, string, (path: string, to: string) => string])[] = [
+  [/\.(h5|hdf5)$/, "Keras' HDF5 files", (path, to) => `pip install tensorflowjs && tensorflowjs_converter --input_format keras ${quoted(path)} ${quoted(to)}`],
+  [/\.keras$/, "Keras' archives", (path, to) => `pip install tensorflowjs && tensorflowjs_converter --input_format keras_keras ${quoted(path)} ${quoted(to)}`],
+  [/\.(pth|pt|ckpt)$/, "PyTorch's pickles", (path, to) => 'pip install torch safetensors && python -c "import torch, safetensors.torch as s; ' +
+    `s.save_file({k: v.contiguous() for k, v in torch.load('${path}', map_location='cpu', weights_only=True).items()}, '${to}.safetensors')"`],
 ];
 
-function stem(path: string): string {
-  return path.replace(/\.[^.]*$/, '');
+/** A path as a shell takes it. */
+function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 /**
@@ -53,7 +57,7 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
   const files = options.files ?? nodeFiles;
   const { name } = splitPath(path);
   const foreign = conversions.find(([pattern]) => pattern.test(name));
-  if (foreign !== undefined) throw new FormatError(`${path}: ${foreign[1]} are not read; convert with: ${foreign[2](path)}`);
+  if (foreign !== undefined) throw new FormatError(`${path}: ${foreign[1]} are not read; convert with: ${foreign[2](path, path.replace(/\.[^.]*$/, ''))}`);
   if (name.endsWith('.safetensors')) return loadSafetensorsModel(path, files, options);
   if (name === 'model.json' || (name.endsWith('.json') && !name.endsWith('-symbol.json'))) return loadKerasModel(path, files, options);
   if (await isCheckpoint(path, files)) return loadCheckpoint(path, files, options);

@@ -4,8 +4,10 @@ import type { HostArray } from '../nn/host-array.ts';
 import type { LoadedModel, LoadModelOptions } from './load-model.ts';
 import { splitPath } from './model-files.ts';
 import type { ModelFiles } from './model-files.ts';
-import { readParams, splitCheckpoint } from './mxnet-params.ts';
-import { readSymbol } from './mxnet-symbol.ts';
+import { joinCheckpoint, readParams, splitCheckpoint, writeParams } from './mxnet-params.ts';
+import type { Checkpoint } from './mxnet-params.ts';
+import { readSymbol, writeSymbol } from './mxnet-symbol.ts';
+import type { ModelSymbol } from '../nn/symbol.ts';
 import { preprocessingOf } from './preprocessing.ts';
 
 interface Place {
@@ -23,6 +25,7 @@ function placeOf(path: string): Place {
 }
 
 const symbolFile = (prefix: string): string => `${prefix}-symbol.json`;
+const paramsFile = (prefix: string, epoch: number): string => `${prefix}-${String(epoch).padStart(4, '0')}.params`;
 
 /** Whether a path names a checkpoint, in one of its three forms. */
 export async function isCheckpoint(path: string, files: ModelFiles): Promise<boolean> {
@@ -42,9 +45,11 @@ export async function loadCheckpoint(path: string, files: ModelFiles, options: L
   const names = (await files.list(place.folder)) ?? [];
   const symbolPath = place.folder + symbolFile(place.prefix);
   const text = new TextDecoder().decode(await files.read(symbolPath));
-  const symbol = readSymbol(text, { file: symbolPath });
+  const symbol = readSymbol(text, {
+    file: symbolPath, batchNorm: options.batchNorm, warn: (message) => warnings.push(message),
+  });
   const epoch = options.epoch ?? place.epoch ?? lastEpoch(place, names);
-  const paramsPath = `${place.folder}${place.prefix}-${String(epoch).padStart(4, '0')}.params`;
+  const paramsPath = place.folder + paramsFile(place.prefix, epoch);
   const parameters = splitCheckpoint(readParams(await files.read(paramsPath), { file: paramsPath }), { file: paramsPath });
   const mean = options.meanImage ?? besides(place, names, warnings);
   const meanImage = mean === undefined ? undefined : readMeanImage(await files.read(mean), mean);
@@ -82,4 +87,21 @@ export function readMeanImage(bytes: Uint8Array, file: string): HostArray {
     throw new FormatError(`${file}: array "${name}": expected float32 [channels, height, width], got ${image.dtype} [${image.shape.join(', ')}]`);
   }
   return image;
+}
+
+/**
+ * The files of a checkpoint by name: symbol, parameters, and the mean image where there is one. Other preprocessing goes with the symbol
+ * (`withPreprocessing`).
+ *
+ * @param parameters in MXNet's axes
+ */
+export function checkpointFiles(
+  symbol: ModelSymbol, parameters: Checkpoint, { prefix, epoch, meanImage }: { readonly prefix: string; readonly epoch: number; readonly meanImage?: HostArray },
+): Map<string, Uint8Array<ArrayBuffer>> {
+  const files = new Map([
+    [symbolFile(prefix), new TextEncoder().encode(writeSymbol(symbol))],
+    [paramsFile(prefix, epoch), writeParams(joinCheckpoint(parameters))],
+  ]);
+  if (meanImage !== undefined) files.set(`${prefix}-mean.nd`, writeParams(new Map([['mean_img', meanImage]])));
+  return files;
 }

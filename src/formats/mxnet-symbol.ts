@@ -19,12 +19,33 @@ interface RawNode {
   readonly inputs: readonly (readonly [number, number])[];
 }
 
+/** The version from which on files list the states of batch norms: 0.9.0. Older ones name no version. */
+const FIRST_WITH_STATES = 900;
+
 /**
- * A symbol from the text of a `-symbol.json` file. Files of before MXNet 0.9 get the variables that they leave out.
+ * How a batch norm of an old file is read that does not state what it means: by the defaults of MXNet 1.9, or by those of 2015, before
+ * `fix_gamma` came (apache/mxnet, December 2015).
+ */
+export type BatchNormDefaults = 'mxnet-1.9' | '2015';
+
+const defaultsOf2015 = { eps: '1e-10', momentum: '0.1', fix_gamma: 'False' };
+
+export interface ReadSymbolOptions {
+  /** For messages. */
+  readonly file: string;
+  /** Default `mxnet-1.9`, as MXNet itself reads such files. */
+  readonly batchNorm?: BatchNormDefaults;
+  /** Told what was assumed. */
+  readonly warn?: (message: string) => void;
+}
+
+/**
+ * A symbol from the text of a `-symbol.json` file. Files of before MXNet 0.9 get the variables that they leave out; a batch norm there
+ * that states no `fix_gamma` or no `eps` is warned of.
  *
  * @throws FormatError with file, node and field, for what is no symbol and for operators and attributes that are not known
  */
-export function readSymbol(text: string, options: { readonly file: string }): ModelSymbol {
+export function readSymbol(text: string, options: ReadSymbolOptions): ModelSymbol {
   const fail = (problem: string): never => {
     throw new FormatError(`${options.file}: ${problem}`);
   };
@@ -36,7 +57,8 @@ export function readSymbol(text: string, options: { readonly file: string }): Mo
   }
   if (!isObject(json)) return fail('expected a JSON object');
   if (!Array.isArray(json.nodes) || json.nodes.length === 0) return fail('nodes: expected a list of nodes');
-  const raw = json.nodes.map((node: unknown, i: number) => readNode(node, i, fail));
+  let raw = json.nodes.map((node: unknown, i: number) => readNode(node, i, fail));
+  if (versionOf(json, fail) < FIRST_WITH_STATES) raw = settleBatchNorms(raw, options);
   const heads = readEntries(json.heads, 'heads', raw.length, fail);
   if (heads.length === 0) fail('heads: expected one output or more');
   checkArguments(json.arg_nodes, raw, fail);
@@ -49,6 +71,29 @@ export function readSymbol(text: string, options: { readonly file: string }): Mo
 }
 
 type Fail = (problem: string) => never;
+
+/** 0 where the file names none: it is of before 0.9. */
+function versionOf(json: Record<string, unknown>, fail: Fail): number {
+  if (!isObject(json.attrs) || json.attrs.mxnet_version === undefined) return 0;
+  const stated = json.attrs.mxnet_version;
+  const version: unknown = Array.isArray(stated) ? stated[1] : stated;
+  if (!Number.isSafeInteger(version)) return fail(`attrs.mxnet_version: expected ["int", version], got ${JSON.stringify(stated)}`);
+  return version as number;
+}
+
+/** Batch norms that leave open what they mean, read by the defaults asked for. */
+function settleBatchNorms(raw: readonly RawNode[], { file, batchNorm = 'mxnet-1.9', warn }: ReadSymbolOptions): RawNode[] {
+  const open = raw.filter(({ op, attributes: a }) => /^(CuDNN)?BatchNorm(_v1)?$/.test(op) && (a.fix_gamma === undefined || a.eps === undefined));
+  if (open.length === 0) return [...raw];
+  if (batchNorm === '2015') {
+    return raw.map((node) => (open.includes(node) ? { ...node, attributes: { ...defaultsOf2015, ...node.attributes } } : node));
+  }
+  const names = open.slice(0, 3).map((node) => `"${node.name}"`).join(', ');
+  warn?.(`${file}: ${open.length} batch norm${open.length === 1 ? '' : 's'} (${names}${open.length > 3 ? ', ...' : ''}) of a file of before MXNet 0.9 ` +
+    'state no fix_gamma or no eps: read as MXNet 1.9.1 reads them, fix_gamma True (gamma taken as 1), eps 1e-3, momentum 0.9. In 2015 gamma was learned, ' +
+    "eps 1e-10, momentum 0.1: option batchNorm: '2015' reads them so");
+  return [...raw];
+}
 
 function readNode(node: unknown, index: number, fail: Fail): RawNode {
   if (!isObject(node)) return fail(`nodes[${index}]: expected an object`);

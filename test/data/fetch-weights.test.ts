@@ -59,7 +59,7 @@ test('a file is fetched once, and known by its hash', async () => {
   const cacheDir = fresh();
   await served([answers(body)], async (base, requests) => {
     const seen: [number, number | undefined][] = [];
-    const got = await fetchWeights(`${base}/a/net.safetensors?token=1`, { cacheDir, onProgress: (...args) => seen.push(args) });
+    const got = await fetchWeights(`${base}/a/net.safetensors?token=1`, { cacheDir, onProgress: (received, total) => seen.push([received, total]) });
     assert.is(got.sha256, sha(body));
     assert.ok(got.path.endsWith('net.safetensors'));
     assert.ok(readFileSync(got.path).equals(body));

@@ -5,6 +5,7 @@ import { FormatError } from '../../src/errors.ts';
 import { readSymbol, writeSymbol } from '../../src/formats/mxnet-symbol.ts';
 import { inceptionBNSmall } from '../../src/models/index.ts';
 import { activation, batchNorm, chain, fullyConnected, multiply, softmaxOutput } from '../../src/nn/index.ts';
+import { attributesOf } from '../../src/nn/symbol-graph.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
 import { throws } from '../support/errors.ts';
 import { shared } from '../support/shared.ts';
@@ -38,6 +39,33 @@ test('numbers are spelled as Python spells them', () => {
 
 const small = writeSymbol(chain('data', fullyConnected({ name: 'fc', numHidden: 3 }), activation({ actType: 'relu', name: 'act' }),
   softmaxOutput({ name: 'softmax' })));
+
+const old = JSON.stringify({
+  nodes: [
+    { op: 'null', param: {}, name: 'data', inputs: [], backward_source_id: -1 },
+    { op: 'null', param: {}, name: 'bn_gamma', inputs: [], backward_source_id: -1 },
+    { op: 'null', param: {}, name: 'bn_beta', inputs: [], backward_source_id: -1 },
+    { op: 'BatchNorm', param: { momentum: '0.7' }, name: 'bn', inputs: [[0, 0], [1, 0], [2, 0]], backward_source_id: -1 },
+  ],
+  arg_nodes: [0, 1, 2],
+  heads: [[3, 0]],
+});
+
+test('a batch norm of 2015 that states nothing: as MXNet 1.9.1 reads it, with a warning, or as it was meant', () => {
+  const warnings: string[] = [];
+  const read = (text: string, batchNorm?: '2015'): Record<string, unknown> =>
+    attributesOf(readSymbol(text, { file, batchNorm, warn: (message) => warnings.push(message) }).node('bn'));
+  const { eps, fix_gamma: fixGamma, momentum } = read(old);
+  assert.equal({ eps, fixGamma, momentum }, { eps: 1e-3, fixGamma: true, momentum: 0.7 });
+  assert.is(warnings.length, 1);
+  assert.match(warnings[0], /^net-symbol\.json: 1 batch norm \("bn"\).*In 2015 gamma was learned, eps 1e-10, momentum 0\.1: option batchNorm: '2015'/);
+  const meant = read(old, '2015');
+  assert.equal([meant.eps, meant.fix_gamma, meant.momentum], [1e-10, false, 0.7]);
+  read(old.replace('{"momentum":"0.7"}', '{"eps":"1e-4","fix_gamma":"False"}'));
+  read(old.replace(/\}$/, ',"attrs":{"mxnet_version":["int",10100]}}'));
+  assert.is(warnings.length, 1, 'what is stated, or of a later version, is not warned of');
+  throws(() => read(old.replace(/\}$/, ',"attrs":{"mxnet_version":["int","x"]}}')), FormatError, /attrs\.mxnet_version: expected/);
+});
 
 function changed(change: (json: { nodes: Record<string, unknown>[]; [key: string]: unknown }) => void): string {
   const json = JSON.parse(small) as { nodes: Record<string, unknown>[] };
@@ -110,6 +138,15 @@ if (real === undefined) {
     assert.is(net.listAuxiliaryStates().length, 138);
     assert.is(net.listArguments().length, 280);
     assert.ok(net.listAuxiliaryStates().includes('bn_1_moving_mean'));
+    const shapes = net.inferShape({ data: [1, 3, 224, 224] });
+    assert.equal(shapes.outputs.get('softmax_output'), [1, 1000]);
+  });
+  test('the real files state what their batch norms mean: nothing is warned of', () => {
+    const warnings: string[] = [];
+    for (const name of ['Inception_BN-symbol.json', 'save_000800.json', 'symbol_inception-bn-cpp.json', 'symbol_inception-v3-cpp.json', 'symbol_resnet-cpp.json']) {
+      readSymbol(open(name), { file: name, warn: (message) => warnings.push(message) });
+    }
+    assert.equal(warnings, []);
   });
   test('a file of version 0.8: users\' attributes find their variables', () => {
     const net = readSymbol(open('save_000800.json'), { file: 'save_000800.json' });

@@ -158,7 +158,7 @@ function sliceInMXNet<V>(e: Emitter<V>, x: V, begin: readonly number[], end: rea
 }
 
 /** A bound as Python has it: negative from the end, NaN (None) for the edge. */
-function bound(value: number | undefined, length: number, edge: number): number {
+export function bound(value: number | undefined, length: number, edge: number): number {
   if (value === undefined || Number.isNaN(value)) return edge;
   return Math.max(0, Math.min(length, value < 0 ? value + length : value));
 }

@@ -1,0 +1,159 @@
+/** A Symbol and its parameters as an ONNX model, for inference elsewhere. */
+import type { Shape } from '../../device/types.ts';
+import { OptionError } from '../../errors.ts';
+import { bytesOf, toFloat32 } from '../../nn/host-array.ts';
+import type { HostArray } from '../../nn/host-array.ts';
+import { inLayer } from '../../nn/infer.ts';
+import { attributesOf, operatorOf, outputName } from '../../nn/symbol-graph.ts';
+import type { SymbolEntry, SymbolNode } from '../../nn/symbol-graph.ts';
+import type { ModelSymbol } from '../../nn/symbol.ts';
+import type { Checkpoint } from '../mxnet-params.ts';
+import { formatAttribute } from '../../nn/attributes.ts';
+import type { Preprocessing } from '../preprocessing.ts';
+import { translationOf } from './operators.ts';
+import type { OnnxLayer } from './operators.ts';
+import { writeOnnxModel } from './proto.ts';
+import type { OnnxNode, OnnxTensor } from './proto.ts';
+
+export interface OnnxOptions {
+  /** Shapes of the inputs in MXNet's axes, `{ data: [1, 3, 224, 224] }`. */
+  readonly inputs: Readonly<Record<string, Shape>>;
+  /** Leaves the length of the inputs' and outputs' first axis free, as `N`. Default true. */
+  readonly freeBatch?: boolean;
+  /** Kept in the model's metadata, under `mean`, `deviation` and `size`; the graph itself takes what is preprocessed already. */
+  readonly preprocessing?: Preprocessing;
+  /** The graph's name; default `fovea`. */
+  readonly name?: string;
+}
+
+/** Collects nodes and constants; a layer's own are named `LAYER/0`, `LAYER/1`, ... */
+class GraphBuilder {
+  readonly nodes: OnnxNode[] = [];
+  readonly initializers: OnnxTensor[] = [];
+  readonly #constants = new Map<string, string>();
+  #layer = '';
+  #first = 0;
+  #made = 0;
+
+  begin(layer: string): void {
+    this.#layer = layer;
+    this.#first = this.nodes.length;
+    this.#made = 0;
+  }
+
+  emit(opType: string, inputs: readonly string[], count: number, attributes: OnnxNode['attributes']): string[] {
+    const outputs = Array.from({ length: count }, () => `${this.#layer}/${this.#made++}`);
+    const name = this.nodes.length === this.#first ? this.#layer : `${this.#layer}/${opType}${this.nodes.length - this.#first}`;
+    this.nodes.push({ opType, name, inputs: [...inputs], outputs, attributes });
+    return outputs;
+  }
+
+  /** Gives a value that the layer at hand made another name; one that it merely passed on gets a node for it. */
+  rename(value: string, name: string): void {
+    const own = this.nodes.slice(this.#first);
+    if (!own.some((node) => node.outputs.includes(value))) {
+      this.nodes.push({ opType: 'Identity', name, inputs: [value], outputs: [name], attributes: {} });
+      return;
+    }
+    for (const node of own) {
+      node.inputs = node.inputs.map((v) => (v === value ? name : v));
+      node.outputs = node.outputs.map((v) => (v === value ? name : v));
+    }
+  }
+
+  constant(type: OnnxTensor['type'], shape: readonly number[], data: Float32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>): string {
+    const key = `${type} [${shape.join()}] ${data.join()}`;
+    let name = this.#constants.get(key);
+    if (name === undefined) {
+      name = `constant/${this.#constants.size}`;
+      this.#constants.set(key, name);
+      this.initializers.push({ name, type, shape, bytes: new Uint8Array(data.buffer) });
+    }
+    return name;
+  }
+
+  parameter(name: string, array: HostArray): void {
+    this.initializers.push({ name, type: 'float32', shape: array.shape, bytes: bytesOf(toFloat32(array)) });
+  }
+}
+
+/**
+ * The bytes of an `.onnx` file that computes the symbol's outputs in inference: dropout is left out, batch norms keep to their moving
+ * statistics, losses give their predictions. Values bear the names of the symbol's outputs, parameters their own; the axes are the
+ * symbol's (NCHW).
+ *
+ * @param parameters in MXNet's axes, as `loadModel` and `arraysToMXNet` give them
+ * @throws OptionError, by the layer's name, for an operator that has no counterpart, and where a parameter has no value
+ */
+export function exportOnnx(symbol: ModelSymbol, parameters: Checkpoint, options: OnnxOptions): Uint8Array {
+  const { inputs, freeBatch = true, preprocessing, name = 'fovea' } = options;
+  const shapes = symbol.inferShape(inputs);
+  const shapeOf = (entry: SymbolEntry): Shape => shapes.internals.get(entry.node)![entry.index];
+  const graph = new GraphBuilder();
+  const values = new Map<SymbolNode, readonly string[]>();
+  const needed = neededIn(symbol);
+  symbol.nodes.forEach((node, i) => {
+    if (!needed.has(node)) return;
+    if (node.op === 'null') {
+      values.set(node, [node.name]);
+      if (node.name in inputs) return;
+      const array = parameters.arguments.get(node.name) ?? parameters.auxiliary.get(node.name);
+      if (array === undefined) throw new OptionError(`neither inputs nor parameters have "${node.name}"`);
+      const want = shapes.internals.get(node)![0];
+      if (want.length !== array.shape.length || want.some((d, axis) => d !== array.shape[axis])) {
+        throw new OptionError(`parameter "${node.name}": expected [${want.join(', ')}], got [${array.shape.join(', ')}]`);
+      }
+      graph.parameter(node.name, array);
+      return;
+    }
+    const layer = node.name === '' ? `layer${i}` : node.name;
+    graph.begin(layer);
+    const translated = inLayer(node, () => translationOf(node.op)({
+      name: layer,
+      a: attributesOf(node),
+      inputs: node.inputs.filter((e) => needed.has(e.node)).map((e) => values.get(e.node)![e.index]),
+      shapes: node.inputs.map(shapeOf),
+      outputShapes: shapes.internals.get(node)!,
+      emit: (opType, from, attributes = {}) => graph.emit(opType, from, 1, attributes)[0],
+      emitSeveral: (opType, from, count, attributes = {}) => graph.emit(opType, from, count, attributes),
+      integers: (list) => graph.constant('int64', [list.length], BigInt64Array.from(list, BigInt)),
+      float: (value, length) => graph.constant('float32', length === undefined ? [] : [length], new Float32Array(length ?? 1).fill(value)),
+    } satisfies OnnxLayer));
+    const made = typeof translated === 'string' ? [translated] : translated;
+    values.set(node, made.map((value, index) => {
+      const output = outputName({ node: { ...node, name: layer }, index });
+      // Names of a layer that passes its input on are made where they are asked for.
+      if (!symbol.entries.some((e) => e.node === node) && !value.startsWith(`${layer}/`)) return value;
+      graph.rename(value, output);
+      return output;
+    }));
+  });
+  const free = (shape: Shape): (number | string)[] => shape.map((d, i) => (freeBatch && i === 0 ? 'N' : d));
+  const described = (entry: SymbolEntry): { name: string; shape: (number | string)[] } => ({ name: values.get(entry.node)![entry.index], shape: free(shapeOf(entry)) });
+  const used = new Set([...graph.nodes.flatMap((node) => node.inputs), ...symbol.entries.map((e) => values.get(e.node)![e.index])]);
+  return writeOnnxModel({
+    name,
+    nodes: graph.nodes,
+    // A gamma that is taken as 1 has no part in it.
+    initializers: graph.initializers.filter((tensor) => used.has(tensor.name)),
+    inputs: symbol.nodes.filter((n) => n.op === 'null' && n.name in inputs && needed.has(n)).map((node) => described({ node, index: 0 })),
+    outputs: symbol.entries.map(described),
+  }, preprocessing === undefined ? {} : {
+    mean: formatAttribute(preprocessing.mean), deviation: formatAttribute(preprocessing.deviation),
+    ...(preprocessing.size === undefined ? {} : { size: formatAttribute(preprocessing.size) }),
+  });
+}
+
+/** What the outputs depend on in inference: labels have no part in it. */
+function neededIn(symbol: ModelSymbol): Set<SymbolNode> {
+  const needed = new Set<SymbolNode>(symbol.entries.map((e) => e.node));
+  for (const node of [...symbol.nodes].reverse()) {
+    if (!needed.has(node) || node.op === 'null') continue;
+    const operator = operatorOf(node);
+    const names = operator.inputs?.(attributesOf(node));
+    node.inputs.forEach((entry, i) => {
+      if (names === undefined || !operator.optionalInInference?.includes(names[i])) needed.add(entry.node);
+    });
+  }
+  return needed;
+}

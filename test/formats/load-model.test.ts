@@ -1,0 +1,135 @@
+/** One door for every format: what a path stands for, what travels with a model, what is refused and how. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DataError, FormatError } from '../../src/errors.ts';
+import { checkpointFiles } from '../../src/formats/mxnet-checkpoint.ts';
+import { loadModel } from '../../src/formats/load-model.ts';
+import type { LoadedModel } from '../../src/formats/load-model.ts';
+import type { ModelFiles } from '../../src/formats/model-files.ts';
+import type { Checkpoint } from '../../src/formats/mxnet-params.ts';
+import { writeParams } from '../../src/formats/mxnet-params.ts';
+import { lessMeanColour, toMinusOneToOne, withPreprocessing } from '../../src/formats/preprocessing.ts';
+import { writeSafetensorsModel } from '../../src/formats/safetensors-model.ts';
+import { inceptionBNSmall } from '../../src/models/index.ts';
+import type { HostArray } from '../../src/nn/host-array.ts';
+import { arraysToMXNet, fullyConnected, initialize, internals, sameNetwork } from '../../src/nn/index.ts';
+import { rejects } from '../support/errors.ts';
+import { paramsFile } from '../support/mxnet.ts';
+import { shared } from '../support/shared.ts';
+import { skip } from '../support/skip.ts';
+
+/** Files in memory, as a browser may have them. */
+function inMemory(given: Iterable<readonly [string, Uint8Array]>, folder = ''): ModelFiles {
+  const files = new Map([...given].map(([name, bytes]) => [folder + name, bytes]));
+  return {
+    async read(path) {
+      const bytes = files.get(path);
+      if (bytes === undefined) throw new DataError(`${path}: no such file`);
+      return bytes;
+    },
+    list: async (path) => [...files.keys()].filter((name) => name.startsWith(path)).map((name) => name.slice(path.length)),
+  };
+}
+
+const network = inceptionBNSmall({ classes: 3, width: 0.25 });
+const parameters = arraysToMXNet(initialize(network, { data: [1, 3, 28, 28] }, { seed: 4 }));
+const meanImage: HostArray = { shape: [3, 2, 2], dtype: 'float32', data: Float32Array.from({ length: 12 }, (_, i) => 100 + i / 8) };
+
+function same(got: Checkpoint, want: Checkpoint): void {
+  for (const kind of ['arguments', 'auxiliary'] as const) {
+    assert.equal(new Set(got[kind].keys()), new Set(want[kind].keys()));
+    for (const [name, array] of want[kind]) {
+      const other = got[kind].get(name)!;
+      assert.equal([...other.shape], [...array.shape], name);
+      assert.ok(Buffer.from(other.data.buffer).equals(Buffer.from(array.data.buffer)), name);
+    }
+  }
+}
+
+test('an MXNet checkpoint by its prefix, its symbol or its parameters; the last epoch, or the one asked for', async () => {
+  const first = checkpointFiles(network, parameters, { prefix: 'net', epoch: 2 });
+  const changed = { ...parameters, arguments: new Map([...parameters.arguments, ['fc1_bias', { ...parameters.arguments.get('fc1_bias')!, data: Float32Array.of(1, 2, 3) }]]) };
+  const last = checkpointFiles(network, changed as Checkpoint, { prefix: 'net', epoch: 12 });
+  const files = inMemory([...first, ...last, ...checkpointFiles(network, parameters, { prefix: 'net-other', epoch: 99 })], 'folder/');
+  for (const path of ['folder/net', 'folder/net-symbol.json', 'folder/net-0012.params']) {
+    const got = await loadModel(path, { files });
+    assert.ok(sameNetwork(got.symbol, network));
+    same(got.parameters, changed as Checkpoint);
+    assert.is(got.preprocessing, undefined);
+    assert.equal(got.warnings, []);
+  }
+  same((await loadModel('folder/net-0002.params', { files })).parameters, parameters);
+  same((await loadModel('folder/net', { files, epoch: 2 })).parameters, parameters);
+  await rejects(() => loadModel('folder/net', { files, epoch: 3 }), DataError, /folder\/net-0003\.params: no such file/);
+  await rejects(() => loadModel('folder/nest', { files }), DataError, /folder\/nest: no model.*nest-symbol\.json/);
+});
+
+const [r, g, b] = toMinusOneToOne.mean;
+const savers: readonly [string, (symbol: typeof network, image?: HostArray) => Promise<LoadedModel>][] = [
+  ['an MXNet checkpoint', (symbol, image) => loadModel('net', { files: inMemory(checkpointFiles(symbol, parameters, { prefix: 'net', epoch: 1, meanImage: image })) })],
+  ['a safetensors file', (symbol, image) =>
+    loadModel('net.safetensors', { files: inMemory([['net.safetensors', writeSafetensorsModel(symbol, parameters, { meanImage: image })]]) })],
+];
+for (const [title, through] of savers) {
+  test(`${title} comes back bit for bit, and its preprocessing with it`, async () => {
+    const bare = await through(network);
+    assert.ok(sameNetwork(bare.symbol, network));
+    same(bare.parameters, parameters);
+    assert.is(bare.preprocessing, undefined);
+    const scaled = await through(withPreprocessing(network, { ...toMinusOneToOne, size: [28, 30] }));
+    assert.equal(scaled.preprocessing, { mean: [r, g, b], deviation: [127.5, 127.5, 127.5], size: [28, 30] });
+    assert.equal((await through(withPreprocessing(network, lessMeanColour))).preprocessing, lessMeanColour);
+    assert.equal((await through(network, meanImage)).preprocessing, { mean: [0, 0, 0], deviation: [1, 1, 1], meanImage });
+  });
+}
+
+test('preprocessing stays with a network that is cut and extended', async () => {
+  const cut = internals(withPreprocessing(network, lessMeanColour)).global_pool_output;
+  const extended = fullyConnected(cut, { numHidden: 2, name: 'fc_new' });
+  const values = arraysToMXNet(initialize(extended, { data: [1, 3, 28, 28] }, { seed: 1, from: parameters }));
+  const files = inMemory(checkpointFiles(extended, values, { prefix: 'new', epoch: 1 }));
+  assert.equal((await loadModel('new', { files })).preprocessing, lessMeanColour);
+});
+
+test('the mean image beside a checkpoint is its own; another is named by an option', async () => {
+  const stored = checkpointFiles(network, parameters, { prefix: 'net', epoch: 39 });
+  const nd = writeParams(new Map([['mean_img', meanImage]]));
+  const beside = await loadModel('net', { files: inMemory([...stored, ['mean_224.nd', nd]]) });
+  assert.equal(beside.preprocessing?.meanImage, meanImage);
+  assert.match(beside.warnings.join(), /mean_224\.nd, beside the checkpoint.*option meanImage/);
+  const two = inMemory([...stored, ['mean_224.nd', nd], ['mean_299.nd', nd]]);
+  assert.is((await loadModel('net', { files: two })).preprocessing, undefined);
+  assert.equal((await loadModel('net', { files: two, meanImage: 'mean_299.nd' })).preprocessing?.meanImage, meanImage);
+  const wrong = writeParams(new Map([['mean_img', { ...meanImage, shape: [12] }]]));
+  await rejects(() => loadModel('net', { files: inMemory([...stored, ['mean.nd', wrong]]) }), FormatError, /^mean\.nd: array "mean_img": expected float32/);
+});
+
+test('formats that are not read are refused with the line that converts them', async () => {
+  const files = inMemory([]);
+  await rejects(() => loadModel('a/net.h5', { files }), FormatError, /a\/net\.h5: .*tensorflowjs_converter --input_format keras a\/net\.h5 a\/net$/);
+  await rejects(() => loadModel('net.keras', { files }), FormatError, /--input_format keras_keras net\.keras net$/);
+  for (const path of ['net.pth', 'net.pt']) await rejects(() => loadModel(path, { files }), FormatError, /python -c ".*torch\.load\('net\.pth?'.*'net\.safetensors'\)"$/);
+  await rejects(() => loadModel("it's here.h5", { files }), FormatError, /keras 'it'\\''s here\.h5' 'it'\\''s here'$/);
+});
+
+test('safetensors of an unknown network, and metadata of another format, are refused', async () => {
+  const own = writeSafetensorsModel(network, parameters);
+  const other = new TextDecoder('latin1').decode(own).replace('fovea-model-1', 'fovea-model-9');
+  const bytes = Uint8Array.from(other, (c) => c.charCodeAt(0));
+  await rejects(() => loadModel('n.safetensors', { files: inMemory([['n.safetensors', bytes]]) }), FormatError, /format: expected "fovea-model-1", got "fovea-model-9"/);
+});
+
+const real = shared('formats', 'mxnet');
+if (real === undefined) {
+  skip('the Inception-BN of 2015 with its mean image', 'no formats/mxnet in the shared folder (FOVEA_SHARED)');
+} else {
+  test('the Inception-BN of 2015 with its mean image', async () => {
+    // Its parameters are not ours to keep: others of the same names stand in.
+    const path = `${real}/Inception_BN`;
+    await rejects(() => loadModel(path), DataError, /Inception_BN-%04d\.params: no such file/);
+    const image = paramsFile(`${real}/mean_224.nd`).get('mean_img')!;
+    assert.equal([...image.shape], [3, 224, 224]);
+  });
+}
+
+test.run();
