@@ -16,3 +16,4 @@ export type { InferredShapes } from './infer.ts';
 export type { ApplyOptions, SymbolInputs, SymbolParameters } from './lower.ts';
 export * from './summary.ts';
 export * from './dot.ts';
+export * from './svg.ts';
