@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: `fovea bench` with other engines beside ours (bench/peers), on every device present. `npm run bench -- --help` has
- * the options, `npm run bench -- compare A.json B.json` says what got slower, `npm run bench -- idrid` is the experiment of idrid.ts.
+ * the options, `npm run bench -- compare A.json B.json` says what got slower, `npm run bench -- idrid` and `-- transfer` are the experiments of
+ * idrid.ts and transfer.ts.
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -9,8 +10,8 @@ import { processTerminal } from '../src/cli/terminal.ts';
 import { openPeers } from './peers/index.ts';
 
 const args = process.argv.slice(2);
-if (args[0] === 'idrid') {
-  const file = fileURLToPath(new URL('idrid.ts', import.meta.url));
+if (args[0] === 'idrid' || args[0] === 'transfer') {
+  const file = fileURLToPath(new URL(`${args[0]}.ts`, import.meta.url));
   const { status } = spawnSync(process.execPath, ['--import', 'tsx', file, ...args.slice(1)], { stdio: 'inherit' });
   process.exit(status ?? 1);
 }

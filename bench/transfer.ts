@@ -245,6 +245,7 @@ function report(name: string, data: Dataset, own: readonly FoldRecord[], judged:
   for (const [title, scores] of rows) {
     const difference = (others: ArrayLike<number>): string =>
       (scores === others ? '' : text(foldAucDifference({ ...about, scores: scores as number[] }, others, options)));
-    console.log(`| ${title as string} | ${text(foldAuc({ ...about, scores: scores as number[] }, options))} | ${difference(thumbnail)} | ${difference(rows[0][1] as number[])} |`);
+    const auc = text(foldAuc({ ...about, scores: scores as number[] }, options));
+    console.log(`| ${title as string} | ${auc} | ${difference(thumbnail)} | ${difference(rows[0][1] as number[])} |`);
   }
 }

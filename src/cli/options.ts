@@ -62,7 +62,11 @@ export const described: Readonly<Record<OptionName, Described>> = {
   classWeights: { flags: '--class-weights <w>', about: 'none, balanced (from the class counts), or a weight for each class: 1,20 (default: none)' },
   sampler: { flags: '--sampler <name>', about: 'none, balanced or annealed (default: none)' },
   augment: { flags: '--augment <name>', about: 'none, rotate180 or flips (default: flips; none before a frozen trunk)' },
-  normalize: { flags: '--normalize <name>', about: 'channel; local: each pixel less the mean around it; model: as the weights want it (default: local, model with weights)' },
+  normalize: {
+    flags: '--normalize <name>',
+    about: 'channel; local: each pixel less the mean around it; '
+      + 'model: as the weights want it (default: local, model with weights)',
+  },
   seed: { flags: '--seed <n>', about: 'of everything that is random (default: 1)' },
   mixed: { flags: '--mixed', about: 'float16 activations with a dynamic loss scale, on WebGPU adapters with shader-f16 (default: float32)' },
   device: { flags: '--device <name>', about: 'auto, cpu, webgpu or webgpu:NAME (default: auto)' },

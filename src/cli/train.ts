@@ -176,13 +176,14 @@ export function epochLine(record: EpochRecord, epochs: number, best: boolean, si
 
 function printPlan(plan: DryRunResult, { terminal }: Context): void {
   const { options, memory } = plan;
+  const network = options.weights ?? `${options.model} at width ${options.width}`;
   const lines = [
     ...(plan.simulated ? [SIMULATED_NOTICE] : []),
     ...plan.warnings.map((warning) => `warning: ${warning}`),
     ...(plan.rejected === '' ? [] : [`warning: ${plan.rejected}`]),
     ...plan.parts.map(({ part, samples, patients, classes }) =>
       `${part.padEnd(10)} ${samples} images of ${patients} patients: ${classes.map((n, c) => `${n} ${plan.classes[c]}`).join(', ')}`),
-    `network    ${options.weights ?? `${options.model} at width ${options.width}`}: ${plan.parameters.toLocaleString('en')} parameters, ${options.size} x ${options.size} pixels`,
+    `network    ${network}: ${plan.parameters.toLocaleString('en')} parameters, ${options.size} x ${options.size} pixels`,
     `device     ${plan.device}`,
     `precision  ${options.mixed ? 'mixed: float16 activations and products, float32 sums, parameters and updates; loss scale from 2^16' : 'float32'}`,
     `memory     ${megabytes(plan.deviceBytes)} on the device; of them ${megabytes(memory.planned)} for values within a step `

@@ -16,7 +16,7 @@ import { featureCache } from '../../src/train/feature-cache.ts';
 import { fit } from '../../src/train/index.ts';
 import type { FitOptions, FitResult, TrainingSnapshot } from '../../src/train/index.ts';
 import { rejects } from '../support/errors.ts';
-import { range, spots, spotsFit } from '../support/training.ts';
+import { spots, spotsFit } from '../support/training.ts';
 
 const cpu = await device('cpu', { threads: 2 });
 const data = spots(16);
