@@ -61,7 +61,7 @@ export const described: Readonly<Record<OptionName, Described>> = {
   weightDecay: { flags: '--weight-decay <w>', about: 'on weights and gammas (default: 0.0001)' },
   classWeights: { flags: '--class-weights <w>', about: 'none, balanced (from the class counts), or a weight for each class: 1,20 (default: none)' },
   sampler: { flags: '--sampler <name>', about: 'none, balanced or annealed (default: none)' },
-  augment: { flags: '--augment <name>', about: 'none, rotate180 or flips (default: flips; none before a frozen trunk)' },
+  augment: { flags: '--augment <name>', about: 'none, rotate180 or flips (default: flips, none before a frozen trunk)' },
   normalize: {
     flags: '--normalize <name>',
     about: 'channel; local: each pixel less the mean around it; '
