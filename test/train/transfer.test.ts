@@ -113,6 +113,23 @@ test('nothing is cached where something is drawn before it, or nothing is frozen
   assert.equal(cached.listOutputs(), ['in4a_chconcat_output'], 'before what is random');
 });
 
+test('samples drawn by a hook, other data to judge by and predictions in a stream are on features as on images', async () => {
+  const validationData = spots(16, 16, 7);
+  const run = async (cacheFeatures: boolean) => {
+    const result = await fit(options(frozen, {
+      cacheFeatures, validationData, epochs: 2,
+      eachEpoch: ({ indices }, rng) => ({ indices: Array.from(indices, () => indices[rng.int(indices.length)]) }),
+    }));
+    const streamed: number[] = [];
+    for await (const { logits } of result.predictBatches(validationData, [0, 3, 5, 6, 9])) streamed.push(...logits);
+    assert.equal(streamed, [...await result.predict(validationData, [0, 3, 5, 6, 9])]);
+    const losses = result.history.map(({ objective, validation }) => [objective, validation?.loss]);
+    result.dispose();
+    return { streamed, losses };
+  };
+  assert.equal(await run(true), await run(false));
+});
+
 test('an epoch on features costs milliseconds', async () => {
   const result = await fit(options(frozen, { epochs: 6 }));
   const [, ...later] = result.history.map(({ seconds }) => seconds);
