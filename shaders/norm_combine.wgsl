@@ -15,7 +15,7 @@ struct Part { rows: f32, mean: T, deviations: T }
 fn joined(a: Part, b: Part) -> Part {
   let d = b.mean - a.mean;
   let rows = a.rows + b.rows;
-  return Part(rows, a.mean + d * (b.rows / rows), a.deviations + b.deviations + d * d * (a.rows * b.rows / rows));
+  return Part(rows, a.mean + d * (b.rows / rows), a.deviations + (b.deviations + d * d * (a.rows * b.rows / rows)));
 }
 
 fn run(split: u32, c: u32) -> Part {

@@ -13,6 +13,8 @@ import type { ImageReader, Listing, Rejected } from './listing.ts';
 import { importNode } from './node.ts';
 
 const formatNumber = 1;
+/** Bytes written before they are flushed while others are decoded: at the end the disk would be waited for. */
+const flushBytes = 4 << 20;
 
 export interface CacheOptions {
   /** Side of the square images, in pixels. */
@@ -147,6 +149,18 @@ async function write(fs: typeof Fs, path: string, notePath: string, init: CacheB
     let next = 0;
     let done = 0;
     let failed = false;
+    let unflushed = 0;
+    let flushing: Promise<void> | undefined;
+    const flushErrors: Error[] = [];
+    const flush = (): void => {
+      unflushed = 0;
+      flushing = new Promise((resolve) => fs.fdatasync(fd, (error) => {
+        // A system tells of it once: the flush at the end would say that all is well.
+        if (error !== null) flushErrors.push(error);
+        flushing = undefined;
+        resolve();
+      }));
+    };
     const lane = async () => {
       while (next < init.samples && !failed) {
         init.signal?.throwIfAborted();
@@ -157,6 +171,8 @@ async function write(fs: typeof Fs, path: string, notePath: string, init: CacheB
           for (let written = 0; written < stride;) {
             written += fs.writeSync(fd, bytes, written, stride - written, slot * stride + written);
           }
+          unflushed += stride;
+          if (unflushed >= flushBytes && flushing === undefined) flush();
         } catch (error) {
           if (!(error instanceof DataError)) {
             failed = true;
@@ -170,6 +186,8 @@ async function write(fs: typeof Fs, path: string, notePath: string, init: CacheB
     const lanes = Math.min(init.samples, init.concurrency ?? availableParallelism() + 1);
     // All lanes end before the file is closed, also where one fails.
     const results = await Promise.allSettled(Array.from({ length: lanes }, lane));
+    await flushing;
+    if (flushErrors.length > 0) throw flushErrors[0];
     for (const result of results) if (result.status === 'rejected') throw result.reason;
     init.signal?.throwIfAborted();
     note.bad.sort((a, b) => a.slot - b.slot);

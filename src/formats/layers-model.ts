@@ -164,7 +164,7 @@ export function writeLayersModel({ topology, weights }: LayersModel): { readonly
     at += array.data.byteLength;
   }
   const json = {
-    format: 'layers-model', generatedBy: 'fovea', convertedBy: null, modelTopology: topology, weightsManifest: [{ paths: [name], weights: entries }]
-    };
+    format: 'layers-model', generatedBy: 'fovea', convertedBy: null, modelTopology: topology, weightsManifest: [{ paths: [name], weights: entries }],
+  };
   return { json: JSON.stringify(json), shards: new Map([[name, bytes]]) };
 }

@@ -8,7 +8,9 @@ async function inBrowserLike(body: string): Promise<unknown> {
   const entry = JSON.stringify(new URL('../../src/data/index.ts', import.meta.url).pathname);
   const { outputFiles, warnings } = await build({
     stdin: { contents: `import * as data from ${entry}; globalThis.result = (async () => { ${body} })();`, resolveDir: '/' },
-    bundle: true, write: false, platform: 'browser', format: 'iife', logOverride: { 'empty-import-meta': 'silent' },
+    bundle: true, write: false, platform: 'browser', format: 'iife',
+    // Files for Node alone are reached by dynamic imports, which a bundle of one file takes in and never runs.
+    logOverride: { 'empty-import-meta': 'silent', 'import-is-undefined': 'silent' },
   });
   assert.equal(warnings, []);
   const context = createContext({ setTimeout, URL });
