@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: `fovea bench` with other engines beside ours (bench/peers), on every device present. `npm run bench -- --help` has
- * the options, `npm run bench -- compare A.json B.json` says what got slower, `npm run bench -- idrid` and `loaders` are the
- * experiments of idrid.ts and loaders.ts.
+ * the options, `npm run bench -- compare A.json B.json` says what got slower, `npm run bench -- idrid`, `loaders` and `transfer` are the
+ * experiments of idrid.ts, loaders.ts and transfer.ts.
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ import { processTerminal } from '../src/cli/terminal.ts';
 import { openPeers } from './peers/index.ts';
 
 const args = process.argv.slice(2);
-const experiments = ['idrid', 'loaders'];
+const experiments = ['idrid', 'loaders', 'transfer'];
 if (experiments.includes(args[0])) {
   const file = fileURLToPath(new URL(`${args[0]}.ts`, import.meta.url));
   const { status } = spawnSync(process.execPath, ['--import', 'tsx', file, ...args.slice(1)], { stdio: 'inherit' });

@@ -27,6 +27,26 @@ export const described: Readonly<Record<OptionName, Described>> = {
   prevalence: { flags: '--prevalence <share>', about: 'infected part of the eyes (default: 0.5)' },
   blur: { flags: '--blur <factor>', about: 'on the optics of each camera (default: 1)' },
   labelNoise: { flags: '--label-noise <share>', about: 'probability that a label is wrong (default: 0)' },
+  weights: {
+    flags: '--weights <model>',
+    about: "begin from a pretrained model: a path or an https address of MXNet's, Keras' (model.json) or safetensors files",
+  },
+  sha256: { flags: '--sha256 <hash>', about: 'what the file of the weights must hash to' },
+  cut: { flags: '--cut <layer>', about: 'where the new head goes on (default: before the last fully connected layer)' },
+  head: {
+    flags: '--head <layers>',
+    about: "the new head, as in 128,relu,2: sizes of layers, relu, tanh, dropout:0.3, norm, avg, max, flatten (default: one layer)",
+  },
+  freeze: {
+    flags: '--freeze <what>',
+    about: "what keeps its weights: trunk, none, a layer (with all before it), or 'conv_3*,bn_3*' (default: trunk, all but the head)",
+  },
+  unfreeze: { flags: '--unfreeze <list>', about: 'mixed3@5: from epoch 5 on the block of mixed3, and all after it, learn; all@9' },
+  layerDecay: { flags: '--layer-decay <f>', about: "a block's learning rate over that of the next towards the head (default: 1)" },
+  batchNorm: {
+    flags: '--batch-norm <which>', about: "what the trunk's batch norms go by where they learn: frozen or batch statistics (default: frozen)",
+  },
+  cacheFeatures: { flags: '--cache-features <which>', about: 'off: compute what is frozen anew in each step, to the same bits (default: on)' },
   model: { flags: '--model <name>', about: 'inception-bn or inception-bn-small (default: inception-bn)' },
   width: { flags: '--width <factor>', about: 'on the channels of every convolution (default: 0.25 phantom, 1 photographs)' },
   epochs: { flags: '--epochs <n>', about: 'passes over the training part (default: 10 phantom, 30 photographs)' },
@@ -46,9 +66,13 @@ export const described: Readonly<Record<OptionName, Described>> = {
     flags: '--augment <list>',
     about: "none, or of flips, rotate180, noise=2 (grey levels), rotate=15 (degrees), shear=0.1, aspect=0.1, scale=0.9-1.1, crop=100-128, "
       + 'pad=4, fill=0, hue=5, saturation=20, lightness=20, contrast=0.1, illumination=10; each with :PROBABILITY and @CLASS, as in '
-      + "'noise=2@infected,rotate180:0.5@infected' (default: flips)",
+      + "'noise=2@infected,rotate180:0.5@infected' (default: flips, none before a frozen trunk)",
   },
-  normalize: { flags: '--normalize <name>', about: 'channel, or local: each pixel less the mean around it (default: local)' },
+  normalize: {
+    flags: '--normalize <name>',
+    about: 'channel; local: each pixel less the mean around it; '
+      + 'model: as the weights want it (default: local, model with weights)',
+  },
   seed: { flags: '--seed <n>', about: 'of everything that is random (default: 1)' },
   mixed: { flags: '--mixed', about: 'float16 activations with a dynamic loss scale, on WebGPU adapters with shader-f16 (default: float32)' },
   device: { flags: '--device <name>', about: 'auto, cpu, webgpu or webgpu:NAME (default: auto)' },
@@ -67,6 +91,9 @@ export const groups: Readonly<Record<string, readonly OptionName[]>> = {
   'Training:': [
     'model', 'width', 'epochs', 'batch', 'optimizer', 'lr', 'momentum', 'weightDecay', 'clipGradient', 'classWeights', 'sampler', 'augment',
     'normalize', 'seed', 'mixed',
+  ],
+  'Pretrained weights:': [
+    'weights', 'sha256', 'cut', 'head', 'freeze', 'unfreeze', 'layerDecay', 'batchNorm', 'cacheFeatures',
   ],
   'Machine:': ['device', 'threads', 'workers', 'recompute'],
 };

@@ -8,6 +8,7 @@ import { addBench } from './bench.ts';
 import { addReplay } from './check.ts';
 import { addDevices } from './devices.ts';
 import { addEvaluate } from './evaluate.ts';
+import { addGraph } from './graph.ts';
 import { addIm2rec } from './im2rec.ts';
 import { addPredict } from './predict.ts';
 import { addTrain } from './train.ts';
@@ -28,7 +29,7 @@ export async function runProgram(args: readonly string[], context: Context): Pro
     .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text) })
     .exitOverride()
     .showSuggestionAfterError(true);
-  for (const add of [addTrain, addEvaluate, addPredict, addIm2rec, addDevices, addReplay, addBench]) add(program, context);
+  for (const add of [addTrain, addEvaluate, addPredict, addIm2rec, addGraph, addDevices, addReplay, addBench]) add(program, context);
   try {
     await program.parseAsync(args, { from: 'user' });
     return exitCodes.ok;

@@ -36,6 +36,9 @@ Examples:
   $ fovea train
         trains on simulated photographs, in minutes
   $ fovea train --data photos --csv labels.csv --positive 'grade >= 2' --class-weights balanced --epochs 30
+  $ fovea train --data photos --weights Inception_BN-0039.params --cut global_pool --head 128,relu,2
+        a new head on pretrained weights; what is frozen is computed once
+  $ fovea train --data photos --weights v3/model.json --cut mixed5 --freeze mixed2 --layer-decay 0.8 --lr 0.001
   $ fovea train --resume runs/train-1 --epochs 50
   $ fovea train --check --batch 4 --size 64
         says whether this device computes what it should
@@ -96,6 +99,14 @@ class TrainView {
 
   readonly hooks: TrainRunHooks = {
     log: (line) => this.#say(`${line}\n`, 'err'),
+    onFetch: (received, total) => {
+      if (total !== undefined) void this.progress.show('fetching weights', received, total, ` | ${megabytes(received)} of ${megabytes(total)}`);
+      if (received === total) this.progress.clear();
+    },
+    onFeatures: (done, total) => {
+      void this.progress.show('features of frozen layers', done, total);
+      if (done === total) this.progress.clear();
+    },
     onData: (done, total) => {
       void this.progress.show('preparing images', done, total);
       if (done === total) this.progress.clear();
@@ -165,13 +176,14 @@ export function epochLine(record: EpochRecord, epochs: number, best: boolean, si
 
 function printPlan(plan: DryRunResult, { terminal }: Context): void {
   const { options, memory } = plan;
+  const network = options.weights ?? `${options.model} at width ${options.width}`;
   const lines = [
     ...(plan.simulated ? [SIMULATED_NOTICE] : []),
     ...plan.warnings.map((warning) => `warning: ${warning}`),
     ...(plan.rejected === '' ? [] : [`warning: ${plan.rejected}`]),
     ...plan.parts.map(({ part, samples, patients, classes }) =>
       `${part.padEnd(10)} ${samples} images of ${patients} patients: ${classes.map((n, c) => `${n} ${plan.classes[c]}`).join(', ')}`),
-    `network    ${options.model} at width ${options.width}: ${plan.parameters.toLocaleString('en')} parameters, ${options.size} x ${options.size} pixels`,
+    `network    ${network}: ${plan.parameters.toLocaleString('en')} parameters, ${options.size} x ${options.size} pixels`,
     `device     ${plan.device}`,
     `precision  ${options.mixed ? 'mixed: float16 activations and products, float32 sums, parameters and updates; loss scale from 2^16' : 'float32'}`,
     `memory     ${megabytes(plan.deviceBytes)} on the device; of them ${megabytes(memory.planned)} for values within a step `

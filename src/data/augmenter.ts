@@ -67,6 +67,11 @@ export class Augmenter {
     this.#seed = seed;
   }
 
+  /** Whether nothing is ever done to an image. */
+  get none(): boolean {
+    return this.#members.length === 0;
+  }
+
   /**
    * For each image of a batch, [N, columns]: whether each traced augmentation falls on it (0 or 1), and its parameters.
    *

@@ -1,4 +1,5 @@
 /** What the loader, the splits and the metrics know of a set of images: labels, patients and bytes of one shape. */
+import type { Shape } from '../device/types.ts';
 import { DataError } from '../errors.ts';
 
 /** What splits and samplers need of a set of images: everything but the pixels. */
@@ -29,6 +30,11 @@ export interface Dataset extends Labelled {
   readonly name: string;
   /** Of one sample: height, width, channels (RGB), uint8, row-major. */
   readonly shape: readonly [height: number, width: number, channels: number];
+  /**
+   * Where samples are no images but float32 numbers (features that a network gave): their shape, as they lie in memory. A sample's
+   * bytes are then those numbers', and `shape` is [1, 1, bytes].
+   */
+  readonly features?: Shape;
   /** Whether the images are simulated; whatever shows or scores them must say so. */
   readonly simulated: boolean;
   /** Copies sample `index` to `target` from `offset` on. @throws DataError beyond the ends or for unreadable bytes. */

@@ -43,7 +43,8 @@ export function toDot(symbol: ModelSymbol, options: DotOptions = {}): string {
       const from = ids.get(input);
       if (from === undefined) continue;
       const shape = shapes?.get(input)?.[index];
-      lines.push(`  ${from} -> ${id}${shape === undefined ? '' : ` [label=${quote(shape.slice(1).join('×'))}]`};`);
+      // Spaces beside a shape keep it off the line where a viewer's font is wider than Graphviz takes it to be.
+      lines.push(`  ${from} -> ${id}${shape === undefined ? '' : ` [label=${quote(`  ${shape.slice(1).join('×')}  `)}]`};`);
     }
   }
   return `${[...lines, '}'].join('\n')}\n`;

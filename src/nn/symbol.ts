@@ -287,6 +287,21 @@ export function trainingAttributes(symbol: ModelSymbol, name: string): TrainingA
   return { lrMult: number('__lr_mult__') ?? 1, wdMult: number('__wd_mult__'), frozen: attributes.__grad__ === 'freeze' };
 }
 
+/** The same network with other attributes where `change` gives some. */
+export function changeAttributes(
+  symbol: ModelSymbol, change: (node: SymbolNode) => Readonly<Record<string, string>> | undefined,
+): ModelSymbol {
+  const made = new Map<SymbolNode, SymbolNode>();
+  for (const node of symbol.nodes) {
+    made.set(node, {
+      ...node,
+      attributes: change(node) ?? node.attributes,
+      inputs: node.inputs.map((e) => ({ node: made.get(e.node)!, index: e.index })),
+    });
+  }
+  return new ModelSymbol(symbol.entries.map((e) => ({ node: made.get(e.node)!, index: e.index })));
+}
+
 /**
  * The same network with attributes added to the layers and variables for which `choose` gives some; keys without their
  * double underscores (`lr_mult`, `wd_mult`, `grad`).
@@ -295,15 +310,9 @@ export function withAttributes(
   symbol: ModelSymbol,
   choose: (node: SymbolNode) => Readonly<Record<string, string | number>> | undefined,
 ): ModelSymbol {
-  const made = new Map<SymbolNode, SymbolNode>();
-  for (const node of symbol.nodes) {
+  return changeAttributes(symbol, (node) => {
     const added = Object.entries(choose(node) ?? {})
       .map(([key, value]) => [isUserAttribute(key) ? key : `__${key}__`, String(value)]);
-    made.set(node, {
-      ...node,
-      attributes: { ...node.attributes, ...Object.fromEntries(added) },
-      inputs: node.inputs.map((e) => ({ node: made.get(e.node)!, index: e.index })),
-    });
-  }
-  return new ModelSymbol(symbol.entries.map((e) => ({ node: made.get(e.node)!, index: e.index })));
+    return { ...node.attributes, ...Object.fromEntries(added) };
+  });
 }

@@ -106,8 +106,9 @@ export function combineCallbacks(list: readonly FitCallbacks[]): FitCallbacks {
     for (const one of list) await pick(one)?.apply(one, args);
   };
   return {
-    onStart: each((one) => one.onStart), onEpochStart: each((one) => one.onEpochStart), onBatch: each((one) => one.onBatch),
-    onValidation: each((one) => one.onValidation), onEpoch: each((one) => one.onEpoch), onInterrupt: each((one) => one.onInterrupt),
+    onStart: each((one) => one.onStart), onFeatures: each((one) => one.onFeatures),
+    onEpochStart: each((one) => one.onEpochStart), onBatch: each((one) => one.onBatch), onValidation: each((one) => one.onValidation),
+    onEpoch: each((one) => one.onEpoch), onInterrupt: each((one) => one.onInterrupt),
   };
 }
 

@@ -10,7 +10,8 @@ import { openData } from './run-data.ts';
 import { closeRunDevice, openRunDevice } from './run-device.ts';
 import { RunDirectory } from './run-directory.ts';
 import type { RunOptions, Spelling } from './run-options.ts';
-import { resolveOptions } from './run-options.ts';
+import type { ResolvedRun } from './transfer.ts';
+import { resolveRun } from './transfer.ts';
 
 export interface CheckRunOptions {
   /** As of `trainRun`. */
@@ -53,14 +54,14 @@ export async function checkRun(request: CheckRunOptions): Promise<CheckRunResult
   const log = (line: string): void => hooks.log?.(line);
   const resumed = request.resume === undefined ? undefined
     : await openResumed(request.resume, { options: request.options, spell }, log);
-  const options = resumed?.options ?? await resolveOptions(request.options ?? {}, spell);
+  const { options, model }: ResolvedRun = resumed ?? await resolveRun(request.options ?? {}, spell);
   const device = await openRunDevice(options, log);
   let second: Device | undefined;
   let data: RunData | undefined;
   try {
     second = against === undefined ? undefined : await openRunDevice({ device: against }, log);
     data = await openData(options, { onProgress: hooks.onData, signal, toTrain: true });
-    const found = await checkFit(await fitOptionsOf(options, data, device, resumed), { against: second, onStep: hooks.onStep, signal });
+    const found = await checkFit(await fitOptionsOf(options, data, device, { resumed, model, spell }), { against: second, onStep: hooks.onStep, signal });
     const { batch, size } = options;
     if (found.evidence === undefined) return { ...found, batch, size };
     const first = found.departures.find(({ kind }) => kind === 'result')!;

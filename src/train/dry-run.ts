@@ -8,9 +8,9 @@ import { totalOf } from '../graph/out-of-memory.ts';
 import type { ProgramMemory } from '../graph/planned.ts';
 import { LossScale } from '../optim/loss-scale.ts';
 import { resolveClassWeights } from './class-weights.ts';
-import { optimizerOf } from './fit-options.ts';
+import type { RunSource } from './fit-options.ts';
+import { networkOf, normalizationOf, optimizerOf } from './fit-options.ts';
 import { planRun } from './fits.ts';
-import { buildModel } from './models.ts';
 import { createNetwork } from './network.ts';
 import { createOptimizer } from './optimizer.ts';
 import { localWindow } from './preprocess.ts';
@@ -18,9 +18,9 @@ import type { DataListing, PartCounts } from './run-data.ts';
 import { countParts, describeRejected, listData, requireTwoClasses } from './run-data.ts';
 import { closeRunDevice, openRunDevice } from './run-device.ts';
 import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
-import { resolveOptions } from './run-options.ts';
 import type { StepBatch } from './step.ts';
 import { EvaluationStep, TrainStep } from './step.ts';
+import { resolveRun } from './transfer.ts';
 
 export interface DryRunResult {
   readonly options: ResolvedOptions;
@@ -48,24 +48,26 @@ export interface DryRunResult {
 
 /** @throws OptionError, DataError, DeviceError, as `trainRun` would before it starts */
 export async function dryRun(given: RunOptions, { log, spell }: { log?: (line: string) => void; spell?: Spelling } = {}): Promise<DryRunResult> {
-  const options = await resolveOptions(given, spell);
+  const { options, model } = await resolveRun(given, spell);
   const listing = await listData(options);
   requireTwoClasses(listing.labelled, listing.split);
   const device = await openRunDevice(options, log);
   try {
-    return await measure(options, listing, device);
+    return await measure(options, listing, device, { model, spell });
   } finally {
     closeRunDevice(device);
   }
 }
 
-async function measure(options: ResolvedOptions, listing: DataListing, device: Device): Promise<DryRunResult> {
+async function measure(options: ResolvedOptions, listing: DataListing, device: Device, source: RunSource): Promise<DryRunResult> {
   const { labelled, split, rejected, warnings, simulated } = listing;
   const { size, batch, seed, epochs } = options;
-  const network = createNetwork(buildModel(options, labelled.classes.length), [size, size, 3], { seed });
+  const { symbol, from } = await networkOf(options, labelled.classes, [size, size, 3], source);
+  const network = createNetwork(symbol, { shape: [size, size, 3] }, { seed, from });
   // Figures that do not matter to time or memory; a window as wide as the data would have.
   const window = options.normalize === 'local' ? localWindow(size) : 0;
-  const normalization = { mean: [128, 128, 128], deviation: [64, 64, 64], window };
+  const found = normalizationOf(options, source);
+  const normalization = typeof found === 'string' ? { mean: [128, 128, 128], deviation: [64, 64, 64], window } : found;
   const made = createOptimizer(network, optimizerOf(options), device);
   const classWeights = resolveClassWeights(options.classWeights, classCounts(labelled, split.train));
   const lossScale = options.mixed ? new LossScale({ device }) : undefined;

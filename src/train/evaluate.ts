@@ -65,6 +65,11 @@ export async function predictLogits(
   return out;
 }
 
+export interface JudgeOptions extends PredictOptions {
+  readonly bootstrap?: BootstrapOptions;
+  readonly metric?: Metric;
+}
+
 export interface Judgement {
   readonly metrics: Metrics;
   /** Of the metric that was asked for. */
@@ -74,7 +79,7 @@ export interface Judgement {
 /** Figures of a part of a dataset by a network as it is. @throws what `signal` was aborted with */
 export async function judge(
   step: EvaluationStep, data: Dataset, indices: ArrayLike<number>,
-  { bootstrap, metric, ...options }: PredictOptions & { readonly bootstrap?: BootstrapOptions; readonly metric?: Metric },
+  { bootstrap, metric, ...options }: JudgeOptions,
 ): Promise<Judgement> {
   const logits = await predictLogits(step, data, indices, options);
   const { classes } = step;

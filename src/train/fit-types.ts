@@ -11,16 +11,20 @@ import type { Schedule } from '../optim/schedules.ts';
 import type { ClassWeights } from './class-weights.ts';
 import type { PredictedBatch } from './evaluate.ts';
 import type { Metric } from './eval-metric.ts';
+import type { FeatureStore } from './features.ts';
 import type { EpochRecord } from './history.ts';
 import type { Network } from './network.ts';
 import type { OptimizerChoice } from './optimizer.ts';
 import type { Normalization, NormalizationKind } from './preprocess.ts';
 import type { TrainingSnapshot } from './snapshot.ts';
+import type { Unfreezing } from './stage.ts';
 import type { BootstrapOptions } from './statistics.ts';
 
 export interface FitOptions {
   /** The network; its softmax head, if it has one, gives way to the weighted loss. */
   readonly symbol: ModelSymbol;
+  /** The same network with other layers frozen, from later epochs on. At each the optimizer's state begins anew. */
+  readonly unfreezings?: readonly Unfreezing[];
   readonly data: Dataset;
   /** Dataset indices of the training part. */
   readonly train: ArrayLike<number>;
@@ -55,6 +59,13 @@ export interface FitOptions {
   readonly recompute?: boolean;
   /** Mixed precision with a dynamic loss scale; needs a device with float16. Default false. Validation is in float32 either way. */
   readonly mixed?: boolean;
+  /**
+   * Computes once what a frozen part gives for each image, where nothing is augmented before it, and trains on that; the bits are the
+   * same. Default true.
+   */
+  readonly cacheFeatures?: boolean;
+  /** Keeps these features beyond the run. */
+  readonly featureStore?: FeatureStore;
   readonly loader?: LoaderOptions;
   readonly bootstrap?: BootstrapOptions;
   /** Where to go on from: a snapshot of a run with these same options. */
@@ -71,6 +82,8 @@ export interface FitOptions {
 export interface FitCallbacks {
   /** All is made, nothing has run. */
   onStart?(start: FitStart, run: FitState): unknown;
+  /** Features of a frozen part, before the first epoch that trains on them. */
+  onFeatures?(done: number, total: number): unknown;
   /** Before an epoch's first batch; not where a run goes on within an epoch. */
   onEpochStart?(start: EpochStart): unknown;
   onBatch?(batch: BatchReport): unknown;
@@ -114,8 +127,8 @@ export interface FitState {
   readonly best: EpochRecord | undefined;
   /** All that `resume` needs. */
   snapshot(): Promise<TrainingSnapshot>;
-  /** Parameters and moving statistics, as they lie in memory. */
-  parameters(): Promise<ParameterArrays>;
+  /** Parameters and moving statistics, as they lie in memory: all, or those alone that have learnt in the run. */
+  parameters(which?: 'all' | 'learnt'): Promise<ParameterArrays>;
 }
 
 export interface FitResult extends FitState {

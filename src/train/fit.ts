@@ -8,36 +8,34 @@ import type { Dataset } from '../data/dataset.ts';
 import { classCounts } from '../data/dataset.ts';
 import type { TrainBatch } from '../data/loader.ts';
 import { TrainLoader } from '../data/loader.ts';
+import type { SamplerState } from '../data/sampler.ts';
 import { Sampler } from '../data/sampler.ts';
 import { device as openDevice } from '../device/index.ts';
 import type { Device } from '../device/types.ts';
 import { DataError, OptionError, TrainingError } from '../errors.ts';
 import type { HostArray } from '../nn/host-array.ts';
+import { learningNames } from '../nn/learning.ts';
 import type { ParameterArrays } from '../nn/parameters.ts';
 import { readVariables } from '../nn/parameters.ts';
 import { LossScale } from '../optim/loss-scale.ts';
-import type { Optimizer } from '../optim/optimizer.ts';
 import { fixed } from '../optim/schedules.ts';
 import type { Schedule } from '../optim/schedules.ts';
 import { resolveClassWeights } from './class-weights.ts';
 import { combineCallbacks } from './callbacks.ts';
-import { judge, predictBatches, predictLogits } from './evaluate.ts';
 import type { Judgement, PredictedBatch } from './evaluate.ts';
 import { checkOptions } from './fit-checks.ts';
 import type { FitCallbacks, FitOptions, FitResult, FitStart } from './fit-types.ts';
-import { planRun } from './fits.ts';
 import type { EpochRecord } from './history.ts';
 import { EpochProgress, bestEpoch } from './history.ts';
 import { constantMetrics } from './metrics.ts';
 import type { Network } from './network.ts';
-import { createNetwork } from './network.ts';
-import { createOptimizer } from './optimizer.ts';
 import type { Normalization } from './preprocess.ts';
 import { measureNormalization } from './preprocess.ts';
 import type { TrainingSnapshot } from './snapshot.ts';
 import { under } from './snapshot.ts';
+import type { StageContext } from './stage.ts';
+import { Stage, stageAt } from './stage.ts';
 import type { StepResult } from './step.ts';
-import { EvaluationStep, TrainStep } from './step.ts';
 import type { CheckStepOptions, StepCheck } from '../testing/check-step.ts';
 
 /**
@@ -56,7 +54,7 @@ export async function fit(options: FitOptions): Promise<FitResult> {
     run.dispose();
     throw error;
   } finally {
-    run.loader.close();
+    run.closeLoader();
   }
   return run;
 }
@@ -72,27 +70,34 @@ export async function checkFit(options: FitOptions, check: CheckStepOptions = {}
   try {
     return await run.check(check);
   } finally {
-    run.loader.close();
     run.dispose();
   }
 }
 
+/** @throws OptionError for augmentations that do not go with the data */
+function augmenterOf({ augment = 'none', data, seed = 0 }: FitOptions): Augmenter {
+  const list = typeof augment === 'string' ? parseAugmentations(augment) : augment;
+  if (data.features && list.length > 0) throw new OptionError(`augment: the samples of ${data.name} are features, not images: expected none`);
+  return new Augmenter(list, { classes: data.classes, shape: data.shape, seed });
+}
+
 class Run implements FitResult {
-  readonly network: Network;
   readonly device: Device;
   readonly normalization: Normalization;
   readonly classWeights: readonly number[];
-  readonly loader: TrainLoader;
   readonly history: EpochRecord[] = [];
   interrupted = false;
   readonly #options: FitOptions;
-  readonly #optimizer: Optimizer;
   readonly #lossScale: LossScale | undefined;
   readonly #schedule: Schedule;
-  readonly #augmenter: Augmenter;
   readonly #callbacks: FitCallbacks;
-  readonly #trainStep: TrainStep;
-  readonly #evaluationStep: EvaluationStep;
+  readonly #context: StageContext;
+  #stage: Stage;
+  /** The epoch with which the stage began. */
+  #begun: number;
+  readonly #sampler: Sampler;
+  /** Where the sampler stands, until the stage has its loader. */
+  #place: SamplerState | undefined;
   #updates = 0;
   #progress: EpochProgress;
   #learningRate = NaN;
@@ -100,10 +105,9 @@ class Run implements FitResult {
   static async start(options: FitOptions): Promise<Run> {
     const run = new Run(options, await openDevice(options.device ?? 'auto'));
     try {
-      await run.#plan();
+      await run.#stage.plan();
       if (options.resume) await run.#restore(options.resume);
     } catch (error) {
-      run.loader.close();
       run.dispose();
       throw error;
     }
@@ -111,41 +115,61 @@ class Run implements FitResult {
   }
 
   private constructor(options: FitOptions, device: Device) {
-    const { symbol, data, train, batch, seed = 0, learningRate = 0.05, augment = 'none' } = options;
-    const list = typeof augment === 'string' ? parseAugmentations(augment) : augment;
-    this.#augmenter = new Augmenter(list, { classes: data.classes, shape: data.shape, seed });
+    const { data, train, batch, seed = 0, learningRate = 0.05 } = options;
     this.#options = options;
     this.#callbacks = combineCallbacks([options.callbacks ?? []].flat());
     this.device = device;
-    this.network = createNetwork(symbol, data.shape, { ...options.initialize, seed });
+    const normalization = options.normalization ?? 'channel';
+    this.normalization = typeof normalization !== 'string' ? normalization
+      : data.features ? { mean: [0], deviation: [1], window: 0 } : measureNormalization(data, train, normalization);
+    this.classWeights = resolveClassWeights(options.classWeights ?? 'none', classCounts(data, train));
+    this.#lossScale = options.mixed ? new LossScale({ device }) : undefined;
+    this.#schedule = typeof learningRate === 'number' ? fixed(learningRate) : learningRate;
+    const { sampler: kind, eachEpoch } = options;
+    this.#sampler = new Sampler(data.labels, train, { kind, eachEpoch, classes: data.classes, batch, seed, ...options.samplerOptions });
+    this.#place = this.#sampler.state();
+    const augmenter = augmenterOf(options);
+    this.#context = {
+      options, device, augmenter, normalization: this.normalization, classWeights: this.classWeights, lossScale: this.#lossScale,
+      makeLoader: (input) => new TrainLoader(input, this.#sampler, options.loader, augmenter),
+    };
+    const { epoch, symbol } = stageAt(options, (options.resume?.epoch ?? 0) + 1);
+    this.#begun = epoch;
+    this.#stage = new Stage(this.#context, symbol);
     const { classes } = this.network;
     if (classes !== data.classes.length) {
       throw new DataError(`the network tells ${classes} classes apart, ${data.name} has ${data.classes.length} ` +
         `(${data.classes.join(', ')})`);
     }
-    const normalization = options.normalization ?? 'channel';
-    this.normalization = typeof normalization === 'string' ? measureNormalization(data, train, normalization) : normalization;
-    this.classWeights = resolveClassWeights(options.classWeights ?? 'none', classCounts(data, train));
-    this.#optimizer = createOptimizer(this.network, options.optimizer ?? { kind: 'sgd' }, device);
-    this.#lossScale = options.mixed ? new LossScale({ device }) : undefined;
-    this.#schedule = typeof learningRate === 'number' ? fixed(learningRate) : learningRate;
-    const { sampler: kind, eachEpoch } = options;
-    const sampler = new Sampler(data.labels, train, { kind, eachEpoch, classes: data.classes, batch, seed, ...options.samplerOptions });
-    this.loader = new TrainLoader(data, sampler, options.loader, this.#augmenter);
-    const { network, classWeights } = this;
-    this.#trainStep = new TrainStep({
-      network, device, normalization: this.normalization, classWeights, optimizer: this.#optimizer, lossScale: this.#lossScale, seed,
-      augmenter: this.#augmenter, recompute: options.recompute,
-    });
-    this.#evaluationStep = new EvaluationStep({ network, device, normalization: this.normalization });
     this.#progress = new EpochProgress(classes);
   }
 
-  async #plan(): Promise<void> {
-    const { batch, recompute = false } = this.#options;
-    const { device, network: { imageShape } } = this;
-    const { columns } = this.#augmenter;
-    await planRun({ device, imageShape, train: this.#trainStep, evaluation: this.#evaluationStep, recompute, columns }, batch);
+  get network(): Network {
+    return this.#stage.network;
+  }
+
+  /** Makes the stage of the next epoch, where another begins there, and its batches ready; false when the signal stopped that. */
+  async #enterStage(): Promise<boolean> {
+    const { epoch, symbol } = stageAt(this.#options, this.history.length + 1);
+    if (epoch !== this.#begun) {
+      const values = await this.parameters();
+      this.#place = this.#stage.loader.state();
+      this.#stage.dispose();
+      this.#begun = epoch;
+      this.#stage = new Stage(this.#context, symbol, values);
+      await this.#stage.plan();
+    } else if (this.#place === undefined) {
+      return true;
+    }
+    const { signal } = this.#options;
+    try {
+      await this.#stage.start(this.#place, { signal, onProgress: (done, total) => void this.#callbacks.onFeatures?.(done, total) });
+      this.#place = undefined;
+      return true;
+    } catch (error) {
+      if (signal?.aborted && error === signal.reason) return false;
+      throw error;
+    }
   }
 
   get best(): EpochRecord | undefined {
@@ -157,7 +181,7 @@ class Run implements FitResult {
     const callbacks = this.#callbacks;
     await callbacks.onStart?.({ ...this.#about(), updates: this.#updates }, this);
     while (this.history.length < epochs) {
-      const finished = await this.#steps() && await this.#finishEpoch();
+      const finished = await this.#enterStage() && await this.#steps() && await this.#finishEpoch();
       if (!finished) {
         this.interrupted = true;
         await callbacks.onInterrupt?.(this);
@@ -174,7 +198,8 @@ class Run implements FitResult {
 
   async check(options: CheckStepOptions): Promise<StepCheck> {
     const rate = this.#schedule({ update: this.#updates + 1, epoch: this.history.length + 1 });
-    return this.#trainStep.check(await this.loader.next(), this.#updates, rate, options);
+    await this.#enterStage();
+    return this.#stage.trainStep.check(await this.#stage.loader.next(), this.#updates, rate, options);
   }
 
   #about(): Omit<FitStart, 'updates'> {
@@ -203,9 +228,9 @@ class Run implements FitResult {
     if (progress.taken === 0 && !signal?.aborted) await callbacks.onEpochStart?.({ epoch, updates: this.#updates });
     while (!progress.complete && !signal?.aborted) {
       const begun = performance.now();
-      const batch: TrainBatch = await this.loader.next();
+      const batch: TrainBatch = await this.#stage.loader.next();
       const rate = this.#schedule({ update: this.#updates + 1, epoch });
-      const { result } = await this.#trainStep.run(batch, this.#updates, rate);
+      const { result } = await this.#stage.trainStep.run(batch, this.#updates, rate);
       this.#updates++;
       this.#learningRate = rate;
       progress.steps = batch.steps;
@@ -232,7 +257,7 @@ class Run implements FitResult {
     let judgement: Judgement | undefined;
     if (validation) {
       try {
-        judgement = await judge(this.#evaluationStep, validationData, validation, {
+        judgement = await this.#stage.judge(validationData, validation, {
           ...loader, batch, signal, bootstrap, metric, onBatch: (done, total) => void this.#callbacks.onValidation?.(done, total),
         });
       } catch (error) {
@@ -263,30 +288,40 @@ class Run implements FitResult {
 
   predict(data: Dataset, indices: ArrayLike<number>): Promise<Float32Array> {
     const { batch, loader } = this.#options;
-    return predictLogits(this.#evaluationStep, data, indices, { ...loader, batch });
+    return this.#stage.predict(data, indices, { ...loader, batch });
   }
 
   predictBatches(data: Dataset, indices: ArrayLike<number>): AsyncGenerator<PredictedBatch, void, void> {
     const { batch, loader } = this.#options;
-    return predictBatches(this.#evaluationStep, data, indices, { ...loader, batch });
+    return this.#stage.predictBatches(data, indices, { ...loader, batch });
   }
 
-  parameters(): Promise<ParameterArrays> {
-    return readVariables(this.network.logits, this.network.variables.all);
+  parameters(which: 'all' | 'learnt' = 'all'): Promise<ParameterArrays> {
+    const { logits, variables: { all } } = this.network;
+    if (which === 'all') return readVariables(logits, all);
+    const learnt = this.#learnt(this.history.length + (this.#progress.steps > 0 ? 1 : 0));
+    return readVariables(logits, new Map([...all].filter(([name]) => learnt.has(name))));
+  }
+
+  /** Names of the parameters and moving statistics that change in some epoch up to this one. */
+  #learnt(epoch: number): Set<string> {
+    const { symbol, unfreezings = [] } = this.#options;
+    const begun = unfreezings.filter((one) => one.epoch <= epoch).map((one) => one.symbol);
+    return new Set([symbol, ...begun].flatMap(learningNames));
   }
 
   async snapshot(): Promise<TrainingSnapshot> {
     const tensors = new Map<string, HostArray>();
-    const { arguments: learned, auxiliary } = await this.parameters();
+    const { arguments: learned, auxiliary } = await this.parameters('learnt');
     for (const [name, array] of [...learned, ...auxiliary]) tensors.set(`parameter/${name}`, array);
-    for (const [name, array] of await this.#optimizer.saveState()) tensors.set(`optimizer/${name}`, array);
+    for (const [name, array] of await this.#stage.optimizer.saveState()) tensors.set(`optimizer/${name}`, array);
     for (const [name, array] of await this.#lossScale?.saveState() ?? []) tensors.set(`loss-scale/${name}`, array);
     const { taken, steps, seconds } = this.#progress;
     const learningRate = this.#learningRate;
     const within = steps > 0;
     if (within) for (const [name, array] of this.#progress.save()) tensors.set(`epoch/${name}`, array);
     return {
-      epoch: this.history.length, updates: this.#updates, seed: this.#options.seed ?? 0, sampler: this.loader.state(),
+      epoch: this.history.length, updates: this.#updates, seed: this.#options.seed ?? 0, sampler: this.#place ?? this.#stage.loader.state(),
       history: [...this.history], tensors, ...(within ? { partial: { taken, steps, seconds, learningRate } } : {}),
     };
   }
@@ -295,7 +330,9 @@ class Run implements FitResult {
     const seed = this.#options.seed ?? 0;
     if (saved.seed !== seed) throw new OptionError(`seed: the state was saved with ${saved.seed}, got ${seed}`);
     const parameters = under(saved.tensors, 'parameter');
+    const learnt = this.#learnt(saved.epoch + (saved.partial ? 1 : 0));
     for (const [name, variable] of this.network.variables.all) {
+      if (!learnt.has(name)) continue;
       const array = parameters.get(name);
       if (array === undefined) throw new DataError(`the state has no parameter "${name}"`);
       if (array.shape.join() !== variable.shape.join()) {
@@ -303,9 +340,12 @@ class Run implements FitResult {
       }
       await variable.set(array.data as Float32Array);
     }
-    await this.#optimizer.loadState(under(saved.tensors, 'optimizer'));
+    // Where the next epoch unfreezes layers its optimizer begins anew.
+    const begins = saved.epoch > 0 && this.#begun === saved.epoch + 1 && saved.partial === undefined;
+    if (!begins) await this.#stage.optimizer.loadState(under(saved.tensors, 'optimizer'));
     await this.#lossScale?.loadState(under(saved.tensors, 'loss-scale'));
-    this.loader.restore(saved.sampler);
+    this.#sampler.restore(saved.sampler);
+    this.#place = saved.sampler;
     this.#updates = saved.updates;
     this.history.push(...saved.history);
     this.#learningRate = saved.history.at(-1)?.learningRate ?? NaN;
@@ -317,11 +357,12 @@ class Run implements FitResult {
     }
   }
 
+  closeLoader(): void {
+    this.#stage.closeLoader();
+  }
+
   dispose(): void {
-    this.#trainStep.dispose();
-    this.#evaluationStep.dispose();
-    this.#optimizer.dispose();
+    this.#stage.dispose();
     this.#lossScale?.dispose();
-    this.network.dispose();
   }
 }

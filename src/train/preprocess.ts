@@ -1,9 +1,9 @@
 /** From bytes to what a network sees: scaling and mean subtraction, as ops on the device. */
 import type { Dataset } from '../data/dataset.ts';
-import { DataError } from '../errors.ts';
+import { DataError, ShapeError } from '../errors.ts';
 import { getOp } from '../graph/op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { apply1, tensor } from '../tensor/tensor.ts';
+import { apply1, tensor, wrap } from '../tensor/tensor.ts';
 
 /**
  * What is done to bytes before the network sees them: x = (byte - mean) / deviation, a channel each, in units of a byte.
@@ -16,6 +16,8 @@ export interface Normalization {
   readonly deviation: readonly number[];
   /** Odd, in pixels; 0 for none. With one, `mean` is not used. */
   readonly window: number;
+  /** The mean of each pixel, row-major: taken off in place of `mean`, where a network was trained so. */
+  readonly image?: { readonly shape: readonly [height: number, width: number, channels: number]; readonly data: Float32Array };
 }
 
 export const normalizations = ['channel', 'local'] as const;
@@ -98,10 +100,16 @@ function boxMean(
   return out;
 }
 
-/** Grey levels [N, H, W, C] of 0 to 255, uint8 or float32, to float32, normalised. */
-export function preprocess(pixels: Tensor, { mean, deviation, window }: Normalization): Tensor {
+/** Grey levels [N, H, W, C] of 0 to 255, uint8 or float32, to float32, normalised. @throws ShapeError for a mean image of another size */
+export function preprocess(pixels: Tensor, { mean, deviation, window, image }: Normalization): Tensor {
   const x = pixels.dtype === 'float32' ? pixels : pixels.cast('float32');
   const factor = tensor(Float32Array.from(deviation, (d) => 1 / d));
+  if (image) {
+    if (image.shape.join() !== pixels.shape.slice(1).join()) {
+      throw new ShapeError(`the mean image has [${image.shape.join(', ')}], the images [${pixels.shape.slice(1).join(', ')}]`);
+    }
+    return x.sub(wrap(image.data, [1, ...image.shape], 'float32')).mul(factor);
+  }
   if (window === 0) return x.sub(tensor(Float32Array.from(mean))).mul(factor);
   return x.sub(localMean(x, window)).mul(factor);
 }

@@ -7,7 +7,7 @@ import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
 import type { TrainingSnapshot } from './snapshot.ts';
 
 /** Options that a resumed run may change: where and how long it runs, not what it computes. */
-export const changeable: readonly (keyof RunOptions)[] = ['epochs', 'device', 'threads', 'workers', 'keep', 'recompute'];
+export const changeable: readonly (keyof RunOptions)[] = ['epochs', 'device', 'threads', 'workers', 'keep', 'recompute', 'cacheFeatures'];
 
 export interface Resumed {
   readonly directory: RunDirectory;

@@ -24,14 +24,25 @@ export interface RunConfig {
   readonly classes: readonly string[];
   /** Height, width, channels of the images that the network takes. */
   readonly imageShape: readonly [number, number, number];
-  readonly normalization: Normalization;
+  /** A mean image is a file beside, `NAME-mean.nd`. */
+  readonly normalization: SavedNormalization;
   readonly classWeights: readonly number[];
+  /** Of a network that began from weights. */
+  readonly transfer?: {
+    /** Path or address of the weights, and the SHA-256 of the file. */
+    readonly weights: string;
+    readonly sha256: string;
+    /** The layer at which they were cut. */
+    readonly cut: string;
+  };
   readonly parts: readonly PartCounts[];
   /** Numbers that are learnt. */
   readonly parameters: number;
   readonly device: string;
   readonly fingerprint: Fingerprint;
 }
+
+export type SavedNormalization = Omit<Normalization, 'image'> & { readonly image?: string };
 
 export function encodeConfig(config: RunConfig): string {
   return `${JSON.stringify({ format: configFormat, ...config }, undefined, 2)}\n`;
@@ -50,6 +61,9 @@ export function decodeConfig(text: string, file: string): RunConfig {
   parseOptions(value.options, undefined, `${file}: `);
   const missing = alwaysResolved.find((name) => value.options[name] === undefined);
   if (missing !== undefined) throw new FormatError(`${file}: options.${missing} is missing`);
+  if ((value.options.weights === undefined) !== (value.transfer === undefined)) {
+    throw new FormatError(`${file}: transfer: expected where options.weights is, and there alone`);
+  }
   return value;
 }
 
@@ -61,15 +75,18 @@ const numbers = (least: number) => v.pipe(
 );
 const object = <const T extends v.ObjectEntries>(entries: T) => v.looseObject(entries, 'expected a value here');
 
+const fileName = v.pipe(text, v.regex(/^[^/\\]+$/, 'expected the name of a file'));
+
 /** Of the fields that anything reads back; `options` apart, which `parseOptions` knows. */
 const schema = object({
   simulated: v.boolean('expected true or false'),
-  name: v.pipe(text, v.regex(/^[^/\\]+$/, 'expected the name of a file')),
+  name: fileName,
   options: object({}),
   classes: v.pipe(v.array(text, 'expected names'), v.minLength(2, 'expected two names or more')),
   imageShape: v.strictTuple([side, side, side], 'expected height, width, channels'),
-  normalization: object({ mean: numbers(1), deviation: numbers(1), window: count }),
+  normalization: object({ mean: numbers(1), deviation: numbers(1), window: count, image: v.optional(fileName) }),
   classWeights: numbers(2),
+  transfer: v.optional(object({ weights: text, sha256: text, cut: text })),
   parts: v.pipe(
     v.array(object({ samples: count, classes: numbers(2) }), 'expected parts'), v.minLength(1, 'expected parts'),
   ),

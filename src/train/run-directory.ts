@@ -5,14 +5,18 @@
  */
 import { fileReason } from '../data/decode.ts';
 import { DataError, FormatError, FoveaError } from '../errors.ts';
+import { readMeanImage } from '../formats/mxnet-checkpoint.ts';
 import { checkpointNames, joinCheckpoint, readParams, splitCheckpoint, writeParams } from '../formats/mxnet-params.ts';
 import { readSymbol, writeSymbol } from '../formats/mxnet-symbol.ts';
+import { permuteAxes } from '../nn/host-array.ts';
 import type { ParameterArrays } from '../nn/parameters.ts';
 import { arraysToMXNet } from '../nn/parameters.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
 import type { Files } from './files.ts';
 import { nodeFiles, readBytes, readText, removeTemporary, writeWhole } from './files.ts';
 import type { EpochRecord } from './history.ts';
+import type { Normalization } from './preprocess.ts';
+import type { SavedNormalization } from './run-config.ts';
 import type { TrainingSnapshot } from './snapshot.ts';
 import { decodeSnapshot, encodeSnapshot } from './snapshot.ts';
 
@@ -104,10 +108,39 @@ export class RunDirectory {
     await this.write(paramsFile(name, epoch), writeParams(joinCheckpoint(arraysToMXNet(arrays))));
   }
 
-  /** In MXNet's layout, as `initialize` takes them. */
+  /**
+   * In MXNet's layout, as `initialize` takes them. What a file lacks, because it was frozen, stands in that of epoch 0.
+   */
   async readParameters(name: string, epoch: number): Promise<ParameterArrays> {
     const file = this.file(paramsFile(name, epoch));
-    return splitCheckpoint(readParams(await readBytes(this.#files, file), { file }), { file });
+    const own = splitCheckpoint(readParams(await readBytes(this.#files, file), { file }), { file });
+    if (epoch === 0 || !(await this.hasParameters(name, 0))) return own;
+    const base = await this.readParameters(name, 0);
+    return {
+      arguments: new Map([...base.arguments, ...own.arguments]), auxiliary: new Map([...base.auxiliary, ...own.auxiliary]),
+    };
+  }
+
+  /** Writes the file of an epoch anew with all that the network has, so that MXNet reads it by itself. */
+  async completeParameters(name: string, epoch: number): Promise<void> {
+    await this.write(paramsFile(name, epoch), writeParams(joinCheckpoint(await this.readParameters(name, epoch))));
+  }
+
+  /** Writes a mean image beside the parameters; what `config.json` says of a normalisation. */
+  async writeNormalization(name: string, { image, ...figures }: Normalization): Promise<SavedNormalization> {
+    if (image === undefined) return figures;
+    const file = `${name}-mean.nd`;
+    const data = image.data as Float32Array<ArrayBuffer>;
+    await this.write(file, writeParams(new Map([['mean_img', permuteAxes({ shape: image.shape, dtype: 'float32', data }, [2, 0, 1])]])));
+    return { ...figures, image: file };
+  }
+
+  /** @throws FormatError for a file that holds no mean image */
+  async readNormalization({ image: name, ...figures }: SavedNormalization): Promise<Normalization> {
+    if (name === undefined) return figures;
+    const file = this.file(name);
+    const { shape, data } = permuteAxes(readMeanImage(await readBytes(this.#files, file), file), [1, 2, 0]);
+    return { ...figures, image: { shape: [shape[0], shape[1], shape[2]], data: data as Float32Array } };
   }
 
   /** Epochs whose parameters are there, ascending. */

@@ -4,6 +4,7 @@ import { didYouMean } from '../nearest.ts';
 import { parseAugmentations } from '../data/augment-text.ts';
 import { samplerNames } from '../data/sampler.ts';
 import { OptionError } from '../errors.ts';
+import { parseHead } from '../nn/head.ts';
 import { expression } from '../optim/schedules.ts';
 import { optimizerNames } from './optimizer.ts';
 import { normalizations } from './preprocess.ts';
@@ -62,6 +63,15 @@ const augmentations = v.pipe(text(), v.rawCheck(({ dataset, addIssue }) => {
   }
 }));
 
+const head = v.pipe(text(), v.rawCheck(({ dataset, addIssue }) => {
+  if (!dataset.typed) return;
+  try {
+    parseHead(dataset.value);
+  } catch (error) {
+    addIssue({ message: (error as Error).message.replace(/^head "[^"]*": /, '') });
+  }
+}));
+
 const flag = v.pipe(
   v.unknown(), v.transform((x) => (x === 'true' ? true : x === 'false' ? false : x)), v.boolean('expected true or false'),
 );
@@ -91,6 +101,15 @@ const shape = {
   prevalence: share(),
   blur: number('a number from 0 to 20', 0, 20),
   labelNoise: share(),
+  weights: text(),
+  sha256: v.pipe(text(), v.regex(/^[0-9a-f]{64}$/i, 'expected 64 hexadecimal digits')),
+  cut: text(),
+  head,
+  freeze: text(),
+  unfreeze: v.pipe(text(), v.regex(/^[^@,]+@\d+(,[^@,]+@\d+)*$/, 'expected a layer and an epoch, as in mixed3@5')),
+  layerDecay: number('a number above 0, up to 1', 1e-3, 1),
+  batchNorm: choice(['frozen', 'batch'] as const),
+  cacheFeatures: choice(['on', 'off'] as const),
   model: choice(modelNames),
   width: number('a number above 0, up to 4', 0.01, 4),
   epochs: integer(1),
@@ -103,7 +122,7 @@ const shape = {
   classWeights,
   sampler: choice(samplerNames),
   augment: augmentations,
-  normalize: choice(normalizations),
+  normalize: choice([...normalizations, 'model'] as const),
   seed: integer(0),
   mixed: flag,
   device,
@@ -123,7 +142,7 @@ export type RunOptions = v.InferOutput<typeof schema>;
 
 /** Those that a run always has. */
 export const alwaysResolved = [
-  'data', 'size', 'validation', 'test', 'model', 'width', 'epochs', 'batch', 'optimizer', 'lr', 'weightDecay', 'classWeights',
+  'data', 'size', 'validation', 'test', 'epochs', 'batch', 'optimizer', 'lr', 'weightDecay', 'classWeights',
   'sampler', 'augment', 'normalize', 'seed', 'device', 'workers', 'keep',
 ] as const satisfies readonly OptionName[];
 type Always = (typeof alwaysResolved)[number];
@@ -134,6 +153,10 @@ export type ResolvedOptions = RunOptions & { [K in Always]-?: NonNullable<RunOpt
 const folderOnly: readonly OptionName[] = [
   'csv', 'fileColumn', 'labelColumn', 'patientColumn', 'splitColumn', 'groupColumn', 'positive', 'exclude',
   'duplicates',
+];
+/** Of a network that begins from weights. */
+const transferOnly: readonly OptionName[] = [
+  'sha256', 'cut', 'head', 'freeze', 'unfreeze', 'layerDecay', 'batchNorm', 'cacheFeatures',
 ];
 const phantomOnly: readonly OptionName[] = ['patients', 'prevalence', 'blur', 'labelNoise'];
 
@@ -157,7 +180,7 @@ export const folderDefaults = { ...common, size: 224, width: 1, epochs: 30, batc
 /** How an option is written: `--class-weights` on the command line, `classWeights` in a config file. */
 export type Spelling = (name: string) => string;
 export const asFlag: Spelling = (name) => `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
-const asKey: Spelling = (name) => name;
+export const asKey: Spelling = (name) => name;
 
 /**
  * Checks options one by one.
@@ -197,10 +220,13 @@ export async function resolveOptions(given: RunOptions, spell: Spelling = asKey)
     throw new OptionError(`give either ${spell('positive')} or ${spell('labelColumn')}`);
   }
   const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const resolved = { ...(phantom ? phantomDefaults : folderDefaults), ...defined } as ResolvedOptions;
+  const defaults = phantom ? phantomDefaults : folderDefaults;
+  const transfer = transferDefaults(given, spell);
+  const { model, width, ...others } = defaults;
+  const resolved = { ...others, ...(transfer ?? { model, width }), ...defined } as ResolvedOptions;
   if (resolved.optimizer === 'adam') {
     if (given.momentum !== undefined) throw new OptionError(`${spell('momentum')} is of sgd, not of adam`);
-    if (given.lr === undefined) resolved.lr = cosine(0.002);
+    if (given.lr === undefined) resolved.lr = cosine(transfer ? 0.001 : 0.002);
   } else {
     resolved.momentum ??= 0.9;
   }
@@ -210,6 +236,28 @@ export async function resolveOptions(given: RunOptions, spell: Spelling = asKey)
   // Names that are unknown in it are refused now, not in the tenth epoch.
   await learningRateSchedule(resolved, 1);
   return resolved;
+}
+
+/**
+ * What holds where a network begins from weights; undefined where it does not. Features of a frozen trunk can be kept where nothing is
+ * augmented before it: then nothing is, unless it is asked for.
+ *
+ * @throws OptionError for options of the one that do not go with the other
+ */
+function transferDefaults(given: RunOptions, spell: Spelling) {
+  if (given.weights === undefined) {
+    const one = transferOnly.find((name) => given[name] !== undefined);
+    if (one !== undefined) throw new OptionError(`${spell(one)} is of a network that begins from weights: it needs ${spell('weights')}`);
+    if (given.normalize === 'model') throw new OptionError(`${spell('normalize')} model: it needs ${spell('weights')}`);
+    return undefined;
+  }
+  const other = (['model', 'width'] as const).find((name) => given[name] !== undefined);
+  if (other !== undefined) throw new OptionError(`${spell(other)} does not go with ${spell('weights')}: the network is that of the weights`);
+  const whole = (given.freeze ?? 'trunk') === 'trunk' && given.unfreeze === undefined;
+  return {
+    freeze: 'trunk', layerDecay: 1, batchNorm: 'frozen', cacheFeatures: 'on', normalize: 'model', lr: cosine(0.01),
+    augment: whole ? 'none' : 'flips',
+  } as const;
 }
 
 /** The learning rate as a function of time. @param stepsAnEpoch for `updates`, the number of updates of the whole run */

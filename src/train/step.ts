@@ -1,7 +1,7 @@
 /** The two compiled functions of training: a step that learns, and a step that only looks. */
 import type { Augmenter } from '../data/augmenter.ts';
 import type { Batch, TrainBatch } from '../data/loader.ts';
-import type { Device, HostData } from '../device/types.ts';
+import type { Device, HostData, Shape } from '../device/types.ts';
 import { apply, compile, grad, tensor, wrap } from '../fovea.ts';
 import { isLeaf } from '../graph/leaves.ts';
 import { getOp } from '../graph/op.ts';
@@ -60,21 +60,25 @@ type TrainArguments = [...Always, settings?: Tensor];
 
 /**
  * One step of training: bytes, labels and a learning rate in; loss and probabilities out; parameters, moments and moving
- * statistics updated in place. Compiled once; later calls allocate nothing on the device.
+ * statistics updated in place. Compiled once; later calls allocate nothing on the device. Features in place of images are neither
+ * normalised nor augmented.
  */
 export class TrainStep {
   readonly #run: CompiledFunction<TrainArguments, Tensor[]>;
+  readonly #features: Shape | undefined;
 
-  constructor({ network, device, normalization, classWeights, optimizer, lossScale, augmenter, seed, recompute }: TrainStepOptions) {
+  constructor(options: TrainStepOptions) {
+    const { network, device, normalization, classWeights, optimizer, lossScale, augmenter, seed, recompute } = options;
+    const { features } = network;
+    this.#features = features;
     const seedTensor = wrap(Int32Array.of(seed), [], 'int32');
     const step = (
-      pixels: Tensor, labels: Tensor, weights: Tensor, draws: Tensor, count: Tensor, epoch: Tensor, rate: Tensor, settings?: Tensor,
+      samples: Tensor, labels: Tensor, weights: Tensor, draws: Tensor, count: Tensor, epoch: Tensor, rate: Tensor, settings?: Tensor,
     ): Tensor[] => {
       const keys = { seed: seedTensor, epoch, draws };
-      const images = pixels.cast('float32');
-      const seen = augmenter && settings ? augmenter.apply(images, settings, keys, normalization.mean) : images;
+      const augmented = (images: Tensor): Tensor => (augmenter && settings ? augmenter.apply(images, settings, keys, normalization.mean) : images);
       const random = { seed: seedTensor, step: count, ids: draws };
-      const x = preprocess(seen, normalization);
+      const x = features ? samples : preprocess(augmented(samples.cast('float32')), normalization);
       const logits = network.logits.apply(network.variables.all, { data: x }, { training: true, random });
       const [losses, probabilities] = crossEntropy(logits, labels, classWeights, weights);
       const loss = losses.mean();
@@ -99,7 +103,7 @@ export class TrainStep {
    * @param count of steps taken before, which random ops draw by
    */
   async run(batch: StepBatch, count: number, learningRate: number): Promise<{ readonly result: Promise<StepResult> }> {
-    const outputs = await this.#run(...argumentsOf(batch, count, learningRate));
+    const outputs = await this.#run(...argumentsOf(batch, count, learningRate, this.#features));
     const result = Promise.all(outputs.map(readLate)).then(([loss, probabilities, scale, finite]) => ({
       loss: loss[0], probabilities: probabilities as Float32Array,
       ...(scale && { lossScale: scale[0], undone: finite[0] === 0 }),
@@ -110,17 +114,17 @@ export class TrainStep {
 
   /** Takes a step as `run` does and holds every op of it to the reference. */
   check(batch: StepBatch, count: number, learningRate: number, options: CheckStepOptions): Promise<StepCheck> {
-    return checkStep(this.#run, argumentsOf(batch, count, learningRate), options);
+    return checkStep(this.#run, argumentsOf(batch, count, learningRate, this.#features), options);
   }
 
   /** Compiles for batches of this form and says what memory the Program takes. */
   prepare(batch: StepBatch): Promise<ProgramMemory> {
-    return this.#run.prepare(...argumentsOf(batch, 0, 0));
+    return this.#run.prepare(...argumentsOf(batch, 0, 0, this.#features));
   }
 
   /** What `prepare` would say for batches of this form; allocates nothing. */
   plan(batch: StepBatch): Promise<ProgramMemory> {
-    return this.#run.plan(...argumentsOf(batch, 0, 0));
+    return this.#run.plan(...argumentsOf(batch, 0, 0, this.#features));
   }
 
   dispose(): void {
@@ -131,29 +135,32 @@ export class TrainStep {
 /** Inference: moving statistics, no augmentation, nothing learnt or changed. */
 export class EvaluationStep {
   readonly #run: CompiledFunction<[pixels: Tensor], Tensor>;
+  readonly #features: Shape | undefined;
   readonly classes: number;
 
   constructor({ network, device, normalization }: Omit<StepOptions, 'classWeights'>) {
+    const { features } = network;
     this.classes = network.classes;
+    this.#features = features;
     this.#run = compile(
-      (pixels: Tensor) => network.logits.apply(network.variables.all, { data: preprocess(pixels, normalization) }),
+      (pixels: Tensor) => network.logits.apply(network.variables.all, { data: features ? pixels : preprocess(pixels, normalization) }),
       { device, name: 'evaluation step' },
     );
   }
 
   /** Compiles for batches of this form and says what memory the Program takes. */
   prepare(batch: Pick<Batch, 'pixels' | 'shape'>): Promise<ProgramMemory> {
-    return this.#run.prepare(wrap(batch.pixels, batch.shape, 'uint8'));
+    return this.#run.prepare(samplesOf(batch, this.#features));
   }
 
   /** What `prepare` would say; allocates nothing. */
   plan(batch: Pick<Batch, 'pixels' | 'shape'>): Promise<ProgramMemory> {
-    return this.#run.plan(wrap(batch.pixels, batch.shape, 'uint8'));
+    return this.#run.plan(samplesOf(batch, this.#features));
   }
 
   /** Logits, batch x classes. The inner promise as of `TrainStep.run`. */
   async run(batch: Pick<Batch, 'pixels' | 'shape'>): Promise<{ readonly logits: Promise<Float32Array> }> {
-    const logits = readLate(await this.#run(wrap(batch.pixels, batch.shape, 'uint8'))) as Promise<Float32Array>;
+    const logits = readLate(await this.#run(samplesOf(batch, this.#features))) as Promise<Float32Array>;
     logits.catch(() => {});
     return { logits };
   }
@@ -163,11 +170,17 @@ export class EvaluationStep {
   }
 }
 
-function argumentsOf(batch: StepBatch, count: number, learningRate: number): TrainArguments {
+/** The images of a batch; its features, of which the bytes are given. */
+function samplesOf({ pixels, shape }: Pick<Batch, 'pixels' | 'shape'>, features: Shape | undefined): Tensor {
+  if (features === undefined) return wrap(pixels, shape, 'uint8');
+  return wrap(new Float32Array(pixels.buffer, pixels.byteOffset, pixels.byteLength / 4), [shape[0], ...features], 'float32');
+}
+
+function argumentsOf(batch: StepBatch, count: number, learningRate: number, features: Shape | undefined): TrainArguments {
   const n = batch.shape[0];
   const { draws = batch.sampleIds, augmentation, epoch = 0 } = batch;
   const always: Always = [
-    wrap(batch.pixels, batch.shape, 'uint8'),
+    samplesOf(batch, features),
     wrap(batch.labels, [n], 'int32'),
     wrap(batch.weights, [n], 'float32'),
     wrap(draws, [n], 'int32'),

@@ -10,6 +10,7 @@ import { metricsOf } from './evaluate.ts';
 import { fingerprintOf, requireSameFingerprint } from './fingerprint.ts';
 import { fit } from './fit.ts';
 import type { BatchReport, FitResult, FitState } from './fit-types.ts';
+import type { RunSource } from './fit-options.ts';
 import { fitOptionsOf } from './fit-options.ts';
 import type { EpochRecord } from './history.ts';
 import type { ConstantMetrics, Metrics } from './metrics.ts';
@@ -25,7 +26,8 @@ import { countParts, describeRejected, digestData, openData } from './run-data.t
 import { closeRunDevice, openRunDevice } from './run-device.ts';
 import { RunDirectory } from './run-directory.ts';
 import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
-import { resolveOptions } from './run-options.ts';
+import type { ResolvedRun } from './transfer.ts';
+import { resolveRun } from './transfer.ts';
 
 export { changeable } from './resumed.ts';
 
@@ -47,7 +49,11 @@ export interface TrainRunOptions {
 export interface TrainRunHooks {
   /** A line for the user: the device, warnings, images that were left out. */
   log?(line: string): void;
+  /** Bytes of weights fetched. */
+  onFetch?(received: number, total?: number): void;
   onData?(done: number, total: number): void;
+  /** Features of frozen layers, before the epochs that train on them. */
+  onFeatures?(done: number, total: number): void;
   onStart?(run: { readonly config: RunConfig; readonly directory: string; readonly epoch: number; readonly resumed: boolean }): void;
   onBatch?(report: BatchReport): void;
   onValidation?(done: number, total: number): void;
@@ -82,7 +88,10 @@ function computing(options: ResolvedOptions): Record<string, string> {
     'normalize', 'seed',
   ] as const;
   const own = Object.fromEntries(names.map((name) => [`option.${name}`, String(options[name] ?? '')]));
-  return options.mixed ? { ...own, 'option.mixed': 'true' } : own;
+  const transferNames = options.weights === undefined ? []
+    : ['sha256', 'cut', 'head', 'freeze', 'unfreeze', 'layerDecay', 'batchNorm'] as const;
+  const transfer = Object.fromEntries(transferNames.map((name) => [`option.${name}`, String(options[name] ?? '')]));
+  return { ...own, ...transfer, ...(options.mixed && { 'option.mixed': 'true' }) };
 }
 
 /**
@@ -95,14 +104,15 @@ export async function trainRun(request: TrainRunOptions): Promise<TrainRunResult
   const { hooks = {}, signal, spell } = request;
   const log = (line: string): void => hooks.log?.(line);
   const resumed = request.resume === undefined ? undefined : await openResumed(request.resume, request, log);
-  const options = resumed?.options ?? await resolveOptions(request.options ?? {}, spell);
+  const { options, model }: ResolvedRun = resumed ?? await resolveRun(request.options ?? {}, spell, hooks);
+  for (const warning of model?.warnings ?? []) log(`warning: ${warning}`);
   const device = await openRunDevice(options, log);
   let data: RunData | undefined;
   try {
     data = await openData(options, { onProgress: hooks.onData, signal, toTrain: true });
     for (const warning of data.warnings) log(`warning: ${warning}`);
     if (data.rejected.length > 0) log(`warning: ${describeRejected(data.rejected)}`);
-    return await new TrainingRun(request, options, device, data, resumed).run();
+    return await new TrainingRun(request, options, device, data, { resumed, model, spell }).run();
   } finally {
     data?.dataset.close();
     closeRunDevice(device);
@@ -114,16 +124,20 @@ class TrainingRun {
   readonly #options: ResolvedOptions;
   readonly #device: Device;
   readonly #data: RunData;
+  readonly #source: RunSource;
   readonly #resumed: Resumed | undefined;
   #directory!: RunDirectory;
   #config!: RunConfig;
 
-  constructor(request: TrainRunOptions, options: ResolvedOptions, device: Device, data: RunData, resumed: Resumed | undefined) {
+  constructor(
+    request: TrainRunOptions, options: ResolvedOptions, device: Device, data: RunData, source: RunSource & { readonly resumed?: Resumed },
+  ) {
     this.#request = request;
     this.#options = options;
     this.#device = device;
     this.#data = data;
-    this.#resumed = resumed;
+    this.#source = source;
+    this.#resumed = source.resumed;
   }
 
   async run(): Promise<TrainRunResult> {
@@ -134,18 +148,25 @@ class TrainingRun {
     if (this.#resumed) {
       requireSameFingerprint(this.#resumed.config.fingerprint, fingerprint, allowInexact, (line) => hooks.log?.(line));
     }
-    const fitOptions = await fitOptionsOf(options, this.#data, this.#device, this.#resumed);
+    const fitOptions = await fitOptionsOf(options, this.#data, this.#device, this.#source);
     const result = await fit({
       ...fitOptions, signal,
       callbacks: {
         onStart: async ({ network, normalization, classWeights }, run) => {
           const parameters = network.variables.trainable.reduce((sum, v) => sum + v.size, 0);
-          this.#config = {
-            fovea: await foveaVersion(), simulated: dataset.simulated, name: options.model, options, classes: dataset.classes,
-            imageShape: dataset.shape, normalization, classWeights, parts: countParts(dataset, split), parameters,
-            device: this.#device.name, fingerprint,
-          };
           this.#directory = this.#resumed?.directory ?? await RunDirectory.create(this.#request.out);
+          const { model } = this.#source;
+          const name = this.#resumed?.config.name ?? model?.name ?? options.model!;
+          const { cut } = fitOptions;
+          const transfer = this.#resumed?.config.transfer
+            ?? (model && cut !== undefined ? { weights: options.weights!, sha256: model.sha256, cut } : undefined);
+          this.#config = {
+            fovea: await foveaVersion(), simulated: dataset.simulated, name, options, classes: dataset.classes, imageShape: dataset.shape,
+            normalization: await this.#directory.writeNormalization(name, normalization), classWeights, transfer,
+            parts: countParts(dataset, split), parameters, device: this.#device.name, fingerprint,
+          };
+          // What is frozen is written once; the files of epochs have what is learnt.
+          if (transfer && !this.#resumed) await this.#directory.writeParameters(name, 0, await run.parameters());
           await this.#directory.writeSymbol(this.#config.name, fitOptions.symbol);
           await this.#directory.write('config.json', encodeConfig(this.#config));
           // From here on the run can be resumed, whatever befalls it in its first epoch.
@@ -153,6 +174,7 @@ class TrainingRun {
           const epoch = (this.#resumed?.snapshot.epoch ?? 0) + 1;
           hooks.onStart?.({ config: this.#config, directory: this.#directory.path, epoch, resumed: this.#resumed !== undefined });
         },
+        onFeatures: hooks.onFeatures && ((done, total) => hooks.onFeatures!(done, total)),
         onBatch: hooks.onBatch && ((report) => hooks.onBatch!(report)),
         onValidation: hooks.onValidation && ((done, total) => hooks.onValidation!(done, total)),
         onEpoch: (record, run) => this.#keepEpoch(record, run),
@@ -167,11 +189,11 @@ class TrainingRun {
   }
 
   async #keepEpoch(record: EpochRecord, run: FitState): Promise<void> {
-    const { name } = this.#config;
-    await this.#directory.writeParameters(name, record.epoch, await run.parameters());
+    const { name, transfer } = this.#config;
+    await this.#directory.writeParameters(name, record.epoch, await run.parameters(transfer ? 'learnt' : 'all'));
     await this.#keepState(run);
     // The state that names an epoch the best is there before the others' parameters go.
-    if (this.#options.keep === 'best') await this.#directory.keepParameters(name, [record.epoch, run.best!.epoch]);
+    if (this.#options.keep === 'best') await this.#directory.keepParameters(name, [0, record.epoch, run.best!.epoch]);
     this.#request.hooks?.onEpoch?.(record, run.best === record);
   }
 
@@ -209,6 +231,7 @@ class TrainingRun {
     if (signal?.aborted) return stopped;
     hooks.onStage?.('fitting logistic baselines');
     const baselines = held.length > 0 ? fitBaselines(dataset, split.train, held, (line) => hooks.log?.(line)) : [];
+    if (config.transfer) for (const epoch of new Set([best.epoch, history.length])) await this.#directory.completeParameters(config.name, epoch);
     await this.#directory.write('predictions.csv', await predictionsCsv(dataset, split, logits));
     const outcome = { directory, config, interrupted, history, best, parts: judged, baselines };
     await this.#directory.write('results.json', `${JSON.stringify({

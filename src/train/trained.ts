@@ -8,6 +8,7 @@ import type { EpochRecord } from './history.ts';
 import { bestEpoch } from './history.ts';
 import type { Network } from './network.ts';
 import { createNetwork } from './network.ts';
+import type { Normalization } from './preprocess.ts';
 import type { RunConfig } from './run-config.ts';
 import { decodeConfig } from './run-config.ts';
 import { closeRunDevice, openRunDevice } from './run-device.ts';
@@ -30,12 +31,12 @@ export class TrainedNetwork {
   readonly #step: EvaluationStep;
   #disposed = false;
 
-  private constructor(config: RunConfig, epoch: number, network: Network, device: Device) {
+  private constructor(config: RunConfig, epoch: number, network: Network, device: Device, normalization: Normalization) {
     this.config = config;
     this.epoch = epoch;
     this.network = network;
     this.device = device;
-    this.#step = new EvaluationStep({ network, device, normalization: config.normalization });
+    this.#step = new EvaluationStep({ network, device, normalization });
   }
 
   /**
@@ -51,8 +52,9 @@ export class TrainedNetwork {
       throw new DataError(`${run}: the parameters of epoch ${wanted} are not there; those of ${kept.join(', ') || 'none'} are`);
     }
     const from = await directory.readParameters(config.name, wanted);
-    const network = createNetwork(symbol, config.imageShape, { seed: 0, from });
-    return new TrainedNetwork(config, wanted, network, await openRunDevice({ device, threads }, log));
+    const network = createNetwork(symbol, { shape: config.imageShape }, { seed: 0, from });
+    const normalization = await directory.readNormalization(config.normalization);
+    return new TrainedNetwork(config, wanted, network, await openRunDevice({ device, threads }, log), normalization);
   }
 
   /** Logits of samples, samples x classes. @throws DataError for images of another shape */

@@ -29,7 +29,7 @@ interface Form {
 
 /** Both steps of training, and a batch for them. */
 function steps(on: Device, { batch, side, width, recompute }: Form): { train: TrainStep; evaluation: EvaluationStep; images: Batch; dispose(): void } {
-  const network = createNetwork(inceptionBN({ classes: 2, width }), [side, side, 3], { seed: 1 });
+  const network = createNetwork(inceptionBN({ classes: 2, width }), { shape: [side, side, 3] }, { seed: 1 });
   const optimizer = sgd(network.variables.trainable, { momentum: 0.9, device: on });
   const normalization = { mean: [128, 128, 128], deviation: [64, 64, 64], window: 0 };
   const common = { network, device: on, normalization };

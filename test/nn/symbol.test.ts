@@ -199,7 +199,7 @@ test('summary and graph as text', () => {
   const dot = toDot(small(), { title: 'a "net"', inputs: { data: [1, 3, 8, 8] } });
   assert.match(dot, /^digraph "a \\"net\\"" \{/);
   assert.match(dot, /label="conv\\n3x3\/1x1, 4", fillcolor="#fb8072"/);
-  assert.match(dot, /n0 -> n1 \[label="3×8×8"\];/);
+  assert.match(dot, /n0 -> n1 \[label="  3×8×8  "\];/);
   assert.not.match(dot, /conv_weight|moving|label="softmax_label"/);
 });
 

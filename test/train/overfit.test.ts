@@ -31,7 +31,7 @@ for (const { name, device } of present) {
   test(`${name}: learns eight random labels by heart within ${most} steps`, async () => {
     const batch = randomBatch(1);
     assert.ok(new Set(batch.labels).size === 2, 'both classes occur');
-    const network = createNetwork(inceptionBN({ classes: 2, width: 0.125 }), [side, side, 3], { seed: 2 });
+    const network = createNetwork(inceptionBN({ classes: 2, width: 0.125 }), { shape: [side, side, 3] }, { seed: 2 });
     const optimizer = createOptimizer(network, { kind: 'adam' }, device);
     const before = await Promise.all(network.variables.trainable.map((v) => v.data()));
     const step = new TrainStep({

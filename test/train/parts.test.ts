@@ -55,7 +55,7 @@ test("the network's softmax head gives way to the loss", () => {
   const relu = activation(logits, { actType: 'relu', name: 'relu' });
   assert.is(logitsOf(relu).name, 'relu');
   throws(() => logitsOf(group(logits, relu)), OptionError, /one output; this has 2/);
-  throws(() => createNetwork(variable('data'), [8, 8, 3], { seed: 0 }), OptionError, /\[1, classes\] was expected/);
+  throws(() => createNetwork(variable('data'), { shape: [8, 8, 3] }, { seed: 0 }), OptionError, /\[1, classes\] was expected/);
 });
 
 function record(epoch: number, scores: number[] | undefined): EpochRecord {

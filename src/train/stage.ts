@@ -1,0 +1,160 @@
+/**
+ * A stretch of epochs in which the same layers learn: the optimizer over them, the compiled steps, and the batches, which hold features
+ * in place of images where all before them is frozen. At the epoch of an unfreezing the next stage is made.
+ */
+import type { Augmenter } from '../data/augmenter.ts';
+import type { Dataset } from '../data/dataset.ts';
+import type { TrainLoader } from '../data/loader.ts';
+import type { SamplerState } from '../data/sampler.ts';
+import type { Device } from '../device/types.ts';
+import { OptionError } from '../errors.ts';
+import { frozenPart } from '../nn/blocks.ts';
+import type { ParameterArrays } from '../nn/parameters.ts';
+import type { ModelSymbol } from '../nn/symbol.ts';
+import type { LossScale } from '../optim/loss-scale.ts';
+import type { Optimizer } from '../optim/optimizer.ts';
+import { judge, predictBatches, predictLogits } from './evaluate.ts';
+import type { JudgeOptions, Judgement, PredictedBatch, PredictOptions } from './evaluate.ts';
+import type { FeatureHooks } from './features.ts';
+import { FeatureSource, fitsInMemory, restOf } from './features.ts';
+import type { FitOptions } from './fit-types.ts';
+import { planRun } from './fits.ts';
+import { createNetwork } from './network.ts';
+import type { Network } from './network.ts';
+import { createOptimizer } from './optimizer.ts';
+import type { Normalization } from './preprocess.ts';
+import { EvaluationStep, TrainStep } from './step.ts';
+
+/** What stays the same through all stages of a run. */
+export interface StageContext {
+  readonly options: FitOptions;
+  readonly device: Device;
+  readonly augmenter: Augmenter;
+  readonly normalization: Normalization;
+  readonly classWeights: readonly number[];
+  readonly lossScale: LossScale | undefined;
+  /** Batches of a dataset, in the run's order. */
+  readonly makeLoader: (data: Dataset) => TrainLoader;
+}
+
+/** From an epoch on, counted from 1, the same network with other attributes: other layers are frozen, or learn at other rates. */
+export interface Unfreezing {
+  readonly epoch: number;
+  readonly symbol: ModelSymbol;
+}
+
+/** The epoch in which the stage of `epoch` begins, and its symbol. @throws OptionError for epochs that do not ascend from 2 on */
+export function stageAt({ symbol, unfreezings = [] }: Pick<FitOptions, 'symbol' | 'unfreezings'>, epoch: number): Unfreezing {
+  unfreezings.forEach((one, i) => {
+    const least = i === 0 ? 2 : unfreezings[i - 1].epoch + 1;
+    if (!Number.isInteger(one.epoch) || one.epoch < least) {
+      throw new OptionError(`unfreezings: expected epochs from ${least} on, ascending, got ${one.epoch}`);
+    }
+  });
+  return unfreezings.findLast((one) => one.epoch <= epoch) ?? { epoch: 1, symbol };
+}
+
+export class Stage {
+  readonly network: Network;
+  readonly optimizer: Optimizer;
+  readonly trainStep: TrainStep;
+  readonly #context: StageContext;
+  readonly #evaluationStep: EvaluationStep;
+  /** Of images, where the other is of features. */
+  #imageStep: EvaluationStep | undefined;
+  readonly #features: FeatureSource | undefined;
+  /** The network as the steps see it: of features, its rest. */
+  readonly #reader: Network;
+  #loader: TrainLoader | undefined;
+
+  /** @param values the parameters as the stage before left them; at first those of `options.initialize` */
+  constructor(context: StageContext, symbol: ModelSymbol, values?: ParameterArrays) {
+    const { options, device, augmenter, normalization, classWeights, lossScale } = context;
+    const { data, seed = 0, recompute, batch, loader } = options;
+    this.#context = context;
+    this.network = createNetwork(symbol, data, { ...options.initialize, seed }, values);
+    const { network } = this;
+    if (network.variables.trainable.length === 0) throw new OptionError('all layers of the network are frozen: there is nothing to learn');
+    this.optimizer = createOptimizer(network, options.optimizer ?? { kind: 'sgd' }, device);
+    const part = this.#cachedPart();
+    this.#reader = part ? restOf(network, part) : network;
+    if (part) {
+      this.#features = new FeatureSource({ network, part, device, normalization, batch, loader, store: options.featureStore });
+    }
+    const step = { network: this.#reader, device, normalization };
+    this.trainStep = new TrainStep({ ...step, classWeights, optimizer: this.optimizer, lossScale, seed, augmenter, recompute });
+    this.#evaluationStep = new EvaluationStep(step);
+  }
+
+  /** Nothing drawn may come before features; in mixed precision they would be others than those of a step. */
+  #cachedPart() {
+    const { options: { mixed, cacheFeatures = true, data, train, validation = [] }, augmenter } = this.#context;
+    if (!cacheFeatures || mixed || !augmenter.none || data.features) return undefined;
+    const part = frozenPart(this.network.logits);
+    return part && fitsInMemory(part, data.shape, train.length + validation.length) ? part : undefined;
+  }
+
+  /** Whether features stand in place of images. */
+  get usesFeatures(): boolean {
+    return this.#features !== undefined;
+  }
+
+  /** @throws OutOfMemoryError where the steps are known not to fit */
+  async plan(): Promise<void> {
+    const { options: { batch, recompute = false }, device, augmenter: { columns } } = this.#context;
+    const steps = { device, train: this.trainStep, evaluation: this.#evaluationStep, recompute };
+    await planRun({ ...steps, imageShape: this.#reader.imageShape, columns }, batch);
+  }
+
+  /** Computes what features are missing, and takes up the batches at a place. @throws the signal's reason */
+  async start(place: SamplerState, hooks: FeatureHooks): Promise<void> {
+    const { options: { data, train, validation = [], validationData = data }, makeLoader } = this.#context;
+    const judged = Array.from(validation);
+    const needed = validationData === data ? [...Array.from(train), ...judged] : train;
+    const loader = makeLoader(this.#features ? await this.#features.dataset(data, needed, hooks) : data);
+    if (validationData !== data) await this.#features?.dataset(validationData, judged, hooks);
+    loader.restore(place);
+    this.#loader = loader;
+  }
+
+  /** @throws Error before `start` */
+  get loader(): TrainLoader {
+    if (this.#loader === undefined) throw new Error('the stage is not started');
+    return this.#loader;
+  }
+
+  /** Logits of images, in inference mode. */
+  async predict(data: Dataset, indices: ArrayLike<number>, options: PredictOptions): Promise<Float32Array> {
+    return predictLogits(this.#evaluationStep, await this.#input(data, indices, options), indices, options);
+  }
+
+  /** The same batch by batch; no features are kept. */
+  predictBatches(data: Dataset, indices: ArrayLike<number>, options: PredictOptions): AsyncGenerator<PredictedBatch, void, void> {
+    const { device, normalization } = this.#context;
+    const step = this.#features ? this.#imageStep ??= new EvaluationStep({ network: this.network, device, normalization }) : this.#evaluationStep;
+    return predictBatches(step, data, indices, options);
+  }
+
+  /** Figures of images, in inference mode. */
+  async judge(data: Dataset, indices: ArrayLike<number>, options: JudgeOptions): Promise<Judgement> {
+    return judge(this.#evaluationStep, await this.#input(data, indices, options), indices, options);
+  }
+
+  async #input(data: Dataset, indices: ArrayLike<number>, { signal }: Pick<PredictOptions, 'signal'>): Promise<Dataset> {
+    return this.#features ? this.#features.dataset(data, indices, { signal }) : data;
+  }
+
+  closeLoader(): void {
+    this.#loader?.close();
+  }
+
+  dispose(): void {
+    this.closeLoader();
+    this.trainStep.dispose();
+    this.#evaluationStep.dispose();
+    this.#imageStep?.dispose();
+    this.#features?.dispose();
+    this.optimizer.dispose();
+    this.network.dispose();
+  }
+}

@@ -1,0 +1,147 @@
+// time limit: 240 s
+/** Runs that begin from weights: what they leave, and that they go on as if nothing had been. */
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DataError, FormatError, OptionError } from '../../src/errors.ts';
+import { joinCheckpoint, readParams, readSymbol, writeParams, writeSymbol } from '../../src/formats/index.ts';
+import { inceptionBN } from '../../src/models/index.ts';
+import { arraysToMXNet, initialize, trainingAttributes } from '../../src/nn/index.ts';
+import { withPreprocessing } from '../../src/formats/preprocessing.ts';
+import { evaluateRun, predictRun, trainRun } from '../../src/train/index.ts';
+import type { RunOptions, TrainRunResult } from '../../src/train/index.ts';
+import { resolveRun, stagesOf, transferNetwork } from '../../src/train/transfer.ts';
+import { rejects, throws } from '../support/errors.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'fovea-transfer-'));
+process.env.FOVEA_CACHE = join(folder, 'cache');
+
+/** A checkpoint of MXNet's: a narrow Inception-BN of 7 classes, with its own preprocessing and a size. */
+const prefix = join(folder, 'narrow');
+const weights = `${prefix}-0003.params`;
+const symbol = withPreprocessing(inceptionBN({ classes: 7, width: 0.25 }), { mean: [120, 110, 100], deviation: [50, 60, 70], size: [40, 40] });
+const values = initialize(symbol, { data: [1, 3, 40, 40] }, { seed: 4 });
+for (const [name, { data: x }] of values.auxiliary) x.forEach((_, i) => (x[i] = (name.endsWith('var') ? 0.5 : 0) + (i % 5) / 20));
+writeFileSync(`${prefix}-symbol.json`, writeSymbol(symbol));
+writeFileSync(weights, writeParams(joinCheckpoint(arraysToMXNet(values))));
+
+const base: RunOptions = {
+  data: 'phantom', patients: 16, epochs: 3, batch: 4, device: 'cpu', threads: 2, seed: 5, weights, cut: 'ch_concat_3b_chconcat', head: '8,relu,2',
+};
+
+function train(name: string, more: RunOptions = {}): Promise<TrainRunResult> {
+  return trainRun({ options: { ...base, ...more }, out: join(folder, name) });
+}
+
+function params(run: string, file: string): Map<string, readonly number[]> {
+  const path = join(run, file);
+  return new Map([...readParams(readFileSync(path), { file: path })].map(([name, { data: x }]) => [name, Array.from(x as Float32Array)]));
+}
+
+test('a run from weights leaves the network whole, and says where it comes from', async () => {
+  const { directory, config, best } = await train('run');
+  assert.is(config.name, 'narrow');
+  assert.is(config.transfer!.cut, 'ch_concat_3b_chconcat');
+  assert.match(config.transfer!.sha256, /^[0-9a-f]{64}$/);
+  assert.equal(config.imageShape, [40, 40, 3]);
+  assert.equal(config.normalization, { mean: [120, 110, 100], deviation: [50, 60, 70], window: 0 });
+  assert.is(config.parameters, 8 * 80 + 8 + 2 * 8 + 2);
+  const saved = readSymbol(readFileSync(join(directory, 'narrow-symbol.json'), 'utf8'), { file: 'narrow-symbol.json' });
+  assert.is(trainingAttributes(saved, 'conv_1_weight').frozen, true);
+  assert.is(trainingAttributes(saved, 'head_fc1_weight').frozen, false);
+  const before = params(directory, 'narrow-0000.params');
+  const after = params(directory, `narrow-${String(best!.epoch).padStart(4, '0')}.params`);
+  assert.equal([...after.keys()].sort(), [...before.keys()].sort());
+  for (const [name, numbers] of after) {
+    if (name.startsWith('arg:head_')) assert.not.equal(numbers, before.get(name), name);
+    else assert.equal(numbers, before.get(name), name);
+  }
+});
+
+test('cached features or not: the same bits; the cache is found again', async () => {
+  const cached = join(folder, 'run');
+  const counts: number[] = [];
+  const { directory } = await trainRun({
+    options: { ...base, cacheFeatures: 'off' }, out: join(folder, 'off'), hooks: { onFeatures: (_, total) => counts.push(total) },
+  });
+  assert.equal(counts, []);
+  const again = await trainRun({ options: base, out: join(folder, 'again'), hooks: { onFeatures: (done) => counts.push(done) } });
+  assert.equal(counts, [], 'all were found');
+  for (const file of readdirSync(cached).filter((name) => /\.(params|safetensors)$/.test(name) || name === 'predictions.csv')) {
+    assert.ok(readFileSync(join(cached, file)).equals(readFileSync(join(directory, file))), file);
+    assert.ok(readFileSync(join(cached, file)).equals(readFileSync(join(again.directory, file))), file);
+  }
+});
+
+test('its own network judges and predicts', async () => {
+  const run = join(folder, 'run');
+  const judged = await evaluateRun({ run });
+  const { parts } = JSON.parse(readFileSync(join(run, 'results.json'), 'utf8')) as { parts: { test: { metrics: { auc: { value: number } } } } };
+  assert.is(judged.metrics.auc.value, parts.test.metrics.auc.value);
+  const picture = join(folder, 'grey.png');
+  const { default: sharp } = await import('sharp');
+  await sharp({ create: { width: 50, height: 50, channels: 3, background: '#777' } }).png().toFile(picture);
+  const { predictions } = await predictRun({ run, paths: [picture] });
+  assert.ok(Math.abs(predictions[0].probabilities!.reduce((a, b) => a + b) - 1) < 1e-5);
+});
+
+test('a run that unfreezes, interrupted anywhere, goes on to the same bits', async () => {
+  const options: RunOptions = { unfreeze: 'ch_concat_3b_chconcat@2,all@3', augment: 'none', layerDecay: 0.5, lr: 0.05, keep: 'all' };
+  const whole = await train('whole', options);
+  assert.is(whole.history.length, 3);
+  const [second, third] = [params(whole.directory, 'narrow-0002.params'), params(whole.directory, 'narrow-0003.params')];
+  const before = params(whole.directory, 'narrow-0000.params');
+  assert.not.equal(second.get('arg:conv_3b_1x1_weight'), before.get('arg:conv_3b_1x1_weight'));
+  assert.not.ok(second.has('arg:conv_3a_1x1_weight'), 'frozen still');
+  assert.not.equal(third.get('arg:conv_1_weight'), before.get('arg:conv_1_weight'));
+  assert.equal(third.get('aux:bn_1_moving_mean'), before.get('aux:bn_1_moving_mean'), 'statistics stay');
+  for (const [k, at] of [[1, 2], [1, 6], [2, 1], [2, 4], [3, 2]].entries()) {
+    const stop = new AbortController();
+    const name = `stopped-${k}`;
+    const first = await trainRun({
+      options: { ...base, ...options }, out: join(folder, name), signal: stop.signal,
+      hooks: { onBatch: ({ epoch, step, steps }) => (epoch === at[0] && step === Math.min(at[1], steps) ? stop.abort() : undefined) },
+    });
+    assert.is(first.interrupted, true);
+    await trainRun({ resume: first.directory });
+    for (const file of readdirSync(whole.directory).filter((n) => /\.params$/.test(n) || n === 'predictions.csv')) {
+      assert.ok(readFileSync(join(whole.directory, file)).equals(readFileSync(join(first.directory, file))), `${name}: ${file}`);
+    }
+    const last = readdirSync(whole.directory).filter((n) => n.endsWith('.safetensors')).sort().at(-1)!;
+    assert.ok(readFileSync(join(whole.directory, last)).equals(readFileSync(join(first.directory, last))), `${name}: ${last}`);
+  }
+});
+
+test('rates fall by block, from the head to the image', async () => {
+  const { options, model } = await resolveRun({ ...base, layerDecay: 0.5 });
+  const network = transferNetwork(model!, options, ['healthy', 'infected'], [40, 40, 3]);
+  const { symbol: first } = stagesOf(network, options);
+  const rates = ['head_fc2_weight', 'head_fc1_bias', 'conv_3b_1x1_weight', 'bn_3a_proj_gamma', 'conv_2_weight', 'conv_2_red_weight', 'conv_1_weight']
+    .map((name) => trainingAttributes(first, name).lrMult);
+  assert.equal(rates, [1, 1, 0.5, 0.25, 0.125, 0.0625, 0.03125]);
+  assert.equal(writeSymbol(stagesOf({ ...network, symbol: first }, options).symbol), writeSymbol(first), 'the same again');
+});
+
+test('what does not go together is refused', async () => {
+  await rejects(() => resolveRun({ weights, model: 'inception-bn' }), OptionError, /model does not go with weights/);
+  await rejects(() => resolveRun({ cut: 'fc1' }), OptionError, /cut is of a network that begins from weights: it needs weights/);
+  await rejects(() => resolveRun({ weights: join(folder, 'none-0001.params') }), DataError, /no such file/);
+  await rejects(() => resolveRun({ ...base, sha256: '0'.repeat(64) }), DataError, /SHA-256 is [0-9a-f]{64}, expected 0{64}/);
+  const { options, model } = await resolveRun(base);
+  const build = (more: RunOptions): unknown => stagesOf(transferNetwork(model!, { ...options, ...more }, ['a', 'b'], [40, 40, 3]), { ...options, ...more });
+  throws(() => build({ cut: 'ch_concat_3b_chcnocat' }), OptionError, /no layer "ch_concat_3b_chcnocat" to cut at; did you mean "ch_concat_3b_chconcat"/);
+  throws(() => build({ head: '8,relu,3' }), OptionError, /head 8,relu,3: ends in 3, where there are 2 classes \(a, b\)/);
+  throws(() => build({ freeze: 'conv_9' }), OptionError, /no layer "conv_9"/);
+  throws(() => build({ freeze: 'conv_9*' }), OptionError, /no layer begins with "conv_9"/);
+  throws(() => build({ unfreeze: 'conv_9@2' }), OptionError, /no layer "conv_9"/);
+  const short = new Map([...model!.parameters.arguments].filter(([name]) => name !== 'conv_2_weight'));
+  throws(() => transferNetwork({ symbol: model!.symbol, parameters: { ...model!.parameters, arguments: short } }, options, ['a', 'b'], [40, 40, 3]),
+    FormatError, /1 parameters of the network are not there: conv_2_weight/);
+  await rejects(() => train('wide', { unfreeze: 'all@1' }), OptionError, /expected epochs from 2 on/);
+  assert.not.ok(existsSync(join(folder, 'wide')));
+});
+
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+test.run();
