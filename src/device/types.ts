@@ -145,6 +145,28 @@ export interface WebgpuLaunch {
   readonly adapter?: AdapterKind;
 }
 
+/**
+ * An argument of a CUDA kernel, in the order of its parameters: an i32, a float, or memory. A kernel sees memory as a `Span<T>`
+ * (kernels/cuda/lib/fovea.cuh) that begins at the value's first element and ends after its last, or holds the whole scratch region.
+ */
+export type CudaArg = number | { readonly f32: number } | { readonly address: Placed | Scratch };
+
+/** One launch of the kernel that kernels/cuda/NAME.cu has under the file's own name. Blocks are one-dimensional. */
+export interface CudaLaunch {
+  /** Name of a file under kernels/cuda, without its ending. */
+  readonly kernel: string;
+  /** Macros with which it is compiled: storage types, tile choices, the scalar expression of elementwise kernels. Never shapes. */
+  readonly define?: Readonly<Record<string, string | number>>;
+  readonly args: readonly CudaArg[];
+  /** Blocks along x, y, z. */
+  readonly grid: readonly [number, number, number];
+  /** Threads of a block. */
+  readonly block: number;
+  /** Bytes of shared memory beside what the kernel declares. */
+  readonly shared?: number;
+  readonly label?: string;
+}
+
 /** The kernels of an op on each device. `scratch` gives byte counts from shapes and the device's kind, before anything is placed. */
 export interface Lowering<A, L> {
   scratch?(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A, features?: GpuFeatures): number[];
@@ -158,9 +180,10 @@ export interface Lowering<A, L> {
 export interface Lowerings<A> {
   readonly cpu?: Lowering<A, CpuLaunch>;
   readonly webgpu?: Lowering<A, WebgpuLaunch>;
+  readonly cuda?: Lowering<A, CudaLaunch>;
 }
 
-export type Launch = CpuLaunch | WebgpuLaunch;
+export type Launch = CpuLaunch | WebgpuLaunch | CudaLaunch;
 
 /** A launch with what an error message needs: the node it computes and the caller's line. */
 export interface PlacedLaunch {
