@@ -23,7 +23,7 @@ struct Arenas {
 };
 
 /** Updates Width elements from `at` on. */
-template <i32 Width> DEVICE void update(const Arenas &a, i64 at, const Rates &rates, const Options &o) {
+template <i32 Width> DEVICE void updateAt(const Arenas &a, i64 at, const Rates &rates, const Options &o) {
   const Lanes<float, Width> gradient = loadLanes<Width, true>(a.grad, at);
   Lanes<float, Width> weight = loadLanes<Width, true>(a.weight, at), first = loadLanes<Width, true>(a.first, at);
 #if ADAM
@@ -74,12 +74,12 @@ KERNEL(update, 256)(Span<const float> grad, Span<const i32> chunks, Span<const f
   const i32 thread = threadIdx.x;
 #if WIDTH == 4
   const i32 whole = (start + 3) / 4, last = end / 4 > whole ? end / 4 : whole;
-  _Pragma("unroll 2") for (i32 i = whole + thread; i < last; i += 256) update<4>(arenas, static_cast<i64>(i) * 4, rates, o);
+  _Pragma("unroll 2") for (i32 i = whole + thread; i < last; i += 256) updateAt<4>(arenas, static_cast<i64>(i) * 4, rates, o);
   // Up to three elements before and after these: threads 0 to 3 and 4 to 7.
   const i32 element = thread < 4 ? start + thread : 4 * last + thread - 4;
   const i32 limit = thread < 4 && 4 * whole < end ? 4 * whole : end;
-  if (thread < 8 && element < limit) update<1>(arenas, element, rates, o);
+  if (thread < 8 && element < limit) updateAt<1>(arenas, element, rates, o);
 #else
-  for (i32 i = start + thread; i < end; i += 256) update<1>(arenas, i, rates, o);
+  for (i32 i = start + thread; i < end; i += 256) updateAt<1>(arenas, i, rates, o);
 #endif
 }
