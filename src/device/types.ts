@@ -92,6 +92,10 @@ export interface GpuFeatures {
     readonly multiprocessors: number;
     /** Most bytes of shared memory that a block can have, declared and the launch's own. */
     readonly sharedBytes: number;
+    /** Products of float32 may be multiplied as TF32. */
+    readonly tf32?: boolean;
+    /** The most advanced kind of kernel that products may use; all where it is absent. */
+    readonly rung?: 'simt' | 'async' | 'tensor' | 'hopper' | undefined;
   };
 }
 

@@ -162,7 +162,7 @@ API int fake_reset(void) {
   drain();
   while (memories) freeMemory((u64)memories->data);
   memset(live, 0, sizeof live);
-  version = 12040, deviceCount = 1, major = 9, minor = 0, pools = 1, sticky = 0;
+  version = 13000, deviceCount = 1, major = 9, minor = 0, pools = 1, sticky = 0;
   total = (u64)1 << 30, used = 0;
   failNth = failKernelCode = 0;
   textSize = launchSize = 0;
