@@ -111,7 +111,7 @@ export class CudaDevice implements Device {
       cuda, stream, checkLaunches,
       queue: this.#queue,
       kernels: this.#kernels,
-      block: new LaunchBlock(cuda.koffi),
+      block: new LaunchBlock(cuda),
       counters: this.counters,
       addressOf: ({ buffer }: Placed | Scratch) => this.#address(buffer),
       released: (executable) => this.#executables.delete(executable),

@@ -1,7 +1,7 @@
 /** The CUDA device. Node only; reach it by dynamic import. */
-import { DeviceError, OptionError } from '../../errors.ts';
+import { DeviceError, OptionError, OutOfMemoryError } from '../../errors.ts';
 import type { Device } from '../types.ts';
-import { Bindings, importKoffi } from './bindings.ts';
+import { Bindings, CudaError, importKoffi, Result } from './bindings.ts';
 import { nvrtcCompiler } from './compile.ts';
 import { CudaDevice, rungs } from './device.ts';
 import type { Rung } from './device.ts';
@@ -52,9 +52,18 @@ export async function loadDriver(libcuda?: string): Promise<Bindings> {
  * Opens a CUDA device.
  *
  * @throws MissingPackageError without koffi, or without NVRTC, with the command that installs it; OptionError for an index that is not
- *   there or an unknown rung; DeviceError where there is no driver, too old a one, or a GPU that the kernels do not run on
+ *   there or an unknown rung; OutOfMemoryError where the GPU has no memory left; DeviceError where there is no driver, too old a one, or a GPU that the kernels do not run on
  */
 export async function cuda(options: CudaOptions = {}): Promise<CudaDeviceInfo> {
+  try {
+    return await open(options);
+  } catch (error) {
+    if (!(error instanceof CudaError) || error.result !== Result.outOfMemory) throw error;
+    throw new OutOfMemoryError(`no CUDA device can be opened: ${error.message}; others may have its memory (nvidia-smi lists them)`, { cause: error });
+  }
+}
+
+async function open(options: CudaOptions): Promise<CudaDeviceInfo> {
   const { rung, tf32 = false } = options;
   if (rung !== undefined && !rungs.includes(rung)) throw new OptionError(`rung is ${JSON.stringify(rung)}; expected one of ${rungs.join(', ')}`);
   const bindings = await loadDriver(options.libcuda);
