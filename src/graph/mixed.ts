@@ -13,7 +13,7 @@
  * the views that take its parts.
  */
 import type { TensorType } from '../device/types.ts';
-import { givesFloat16, isFloat, storedAs, takesFloat16 } from './float16.ts';
+import { givesHalf, isFloat, storedAs, takesHalf } from './half.ts';
 import { isLeaf } from './leaves.ts';
 import type { Attrs } from './node.ts';
 import { Node, topologicalOrder } from './node.ts';
@@ -45,7 +45,7 @@ function wantedInFloat16(order: readonly Node[]): Set<Value> {
       || (precision === 'follow' && node.outputs.some((v) => wanted.has(v)));
     if (!wants) continue;
     node.inputs.forEach((v, i) => {
-      if (takesFloat16(node.op, i)) wanted.add(v);
+      if (takesHalf(node.op, i)) wanted.add(v);
     });
   }
   return wanted;
@@ -54,13 +54,13 @@ function wantedInFloat16(order: readonly Node[]): Set<Value> {
 /** The node over inputs that were converted before. */
 function convert(node: Node, inputs: readonly Value[], wanted: ReadonlySet<Value>, casts: Casts): Node {
   const { op } = node;
-  const half = inputs.some((v, i) => v.dtype === 'float16' && takesFloat16(op, i));
+  const half = inputs.some((v, i) => v.dtype === 'float16' && takesHalf(op, i));
   const isWanted = node.outputs.some((v) => wanted.has(v));
   const converted = inputs.map((v, i) => {
     if (!isFloat(v.dtype)) return v;
-    if (!takesFloat16(op, i)) return casts.to('float32', v, node);
+    if (!takesHalf(op, i)) return casts.to('float32', v, node);
     if (op.precision === 'matrix') return casts.to('float16', v, node);
-    if (op.float16!.same && half) return casts.to(isWanted || inputs.length === 1 ? 'float16' : 'float32', v, node);
+    if (op.half!.same && half) return casts.to(isWanted || inputs.length === 1 ? 'float16' : 'float32', v, node);
     return v;
   });
   const attrs = node.attrs.store === undefined ? storing(node, converted, isWanted, half) : node.attrs;
@@ -72,7 +72,7 @@ function convert(node: Node, inputs: readonly Value[], wanted: ReadonlySet<Value
 
 /** The attributes of the node, with `store` where its results should be stored otherwise than its inputs say. */
 function storing({ op, attrs, outputs }: Node, inputs: readonly TensorType[], isWanted: boolean, half: boolean): Attrs {
-  const gives = outputs.some((v, i) => v.dtype === 'float32' && givesFloat16(op, i));
+  const gives = outputs.some((v, i) => v.dtype === 'float32' && givesHalf(op, i));
   if (!gives) return attrs;
   const store = isWanted && (op.precision !== 'follow' || half) ? 'float16' : 'float32';
   return store === storedAs(op, inputs, attrs) ? attrs : { ...attrs, store };
@@ -104,7 +104,7 @@ class Casts {
 
 /** True for a view, or a view of a view, of a variable as it lies. */
 function viewOfVariable(node: Node): boolean {
-  if (node.op.view === undefined || !node.op.float16?.same || node.inputs.length !== 1) return false;
+  if (node.op.view === undefined || !node.op.half?.same || node.inputs.length !== 1) return false;
   const source = node.inputs[0].node;
   return isLeaf(source) ? source.source.kind === 'variable' : viewOfVariable(source);
 }

@@ -1,6 +1,6 @@
 import type { Lowerings, TensorType } from '../device/types.ts';
 import { GraphError } from '../errors.ts';
-import type { Float16 } from './float16.ts';
+import type { HalfUse } from './half.ts';
 import type { Attrs, Node, Value } from './node.ts';
 
 /** A tensor in the float64 reference: every dtype is held as doubles, row-major and contiguous. */
@@ -83,7 +83,7 @@ export interface Op<A extends Attrs = any> {
    */
   readonly precision?: 'matrix' | 'normalize' | 'follow' | 'keep';
   /** Which inputs and outputs may be float16; absent: none. Cpu kernels need not know: that device has no float16. */
-  readonly float16?: Float16;
+  readonly half?: HalfUse;
   /** Terms summed for one output element, for the tolerance rule; default 1. */
   reductionLength?(inputs: readonly TensorType[], attrs: A): number;
   /**

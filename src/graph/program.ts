@@ -4,7 +4,7 @@ import { copyLaunch } from '../device/copy.ts';
 import { DeviceError, GraphError, OutOfMemoryError } from '../errors.ts';
 import type { Arena } from './arena.ts';
 import { arenaOf } from './arena.ts';
-import { requireFloat16 } from './float16.ts';
+import { requireFloat16 } from './half.ts';
 import type { Rank } from './group.ts';
 import type { Layout, Root } from './layout.ts';
 import type { Leaf } from './leaves.ts';

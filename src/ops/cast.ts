@@ -1,7 +1,7 @@
 /** cast: the same values in another dtype. */
 import type { DType, TensorType } from '../device/types.ts';
 import { DTypeError } from '../errors.ts';
-import { isFloat } from '../graph/float16.ts';
+import { isFloat } from '../graph/half.ts';
 import type { HostTensor, Sample, SampleInput } from '../graph/op.ts';
 import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
@@ -36,7 +36,7 @@ export const castOp: DifferentiableOp<CastAttrs> = defineOp<CastAttrs>({
   reference: ([x]: readonly HostTensor[], { dtype }) => [x.data.map(convert[dtype as 'float32'])],
   kernels: { cpu: cpu.castLowering, webgpu: gpu.castLowering, cuda: cuda.castLowering },
   recompute: true,
-  float16: {
+  half: {
     inputs: 'all',
     samples: () => [f32([3, 5], { low: -9, high: 9 }), f32([2, 3, 8], { low: -1e-6, high: 1e-6 }), f32([40], { low: -1e5, high: 1e5 }),
       i32([2, 3, 4], 50), bool([9]), { shape: [2, 8], dtype: 'uint8', low: 0, high: 256 } as const]

@@ -68,7 +68,7 @@ export const conv2dStatsOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs>({
   },
   kernels: { cpu: cpu.conv2dStatsLowering, webgpu: gpuConv.conv2dStatsLowering },
   precision: 'matrix',
-  float16: { inputs: [0, 1], outputs: [0] },
+  half: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([, filter], attrs) => conv2dOp.reductionLength!([filter, filter], { ...attrs, activation: 'none' }),
   cost: (inputs, outputs) => ({ flop: convFlop(outputs[0].shape, inputs[1].shape), bytes: bytesTouched(inputs, outputs) }),
   samples(): Sample<ConvAttrs>[] {

@@ -3,7 +3,7 @@ import type { DeviceBuffer, Device, HostData, TensorType } from '../device/types
 import { bytesPerElement, sizeOf } from '../device/types.ts';
 import { FoveaError, GraphError, OptionError, OutOfMemoryError } from '../errors.ts';
 import { evaluate, evaluateNow, exclusively, settleNow } from '../graph/evaluate.ts';
-import { requireFloat16 } from '../graph/float16.ts';
+import { requireFloat16 } from '../graph/half.ts';
 import { Leaf, fromDeviceData, isLeaf } from '../graph/leaves.ts';
 import type { LeafSource } from '../graph/leaves.ts';
 import { Value, topologicalOrder } from '../graph/node.ts';

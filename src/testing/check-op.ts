@@ -7,7 +7,7 @@ import type { Node, Value } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/node.ts';
 import type { HostTensor, Op, Sample } from '../graph/op.ts';
 import { getOp } from '../fovea.ts';
-import { takesFloat16 } from '../graph/float16.ts';
+import { takesHalf } from '../graph/half.ts';
 import { runReference } from '../graph/reference.ts';
 import { PhiloxStream } from '../random/philox.ts';
 import type { DifferentiableOp } from '../tensor/define-op.ts';
@@ -58,13 +58,13 @@ export function samplesOf(op: Op): Sample[] {
  * The op's samples with float16 where it may be: in all such inputs; and, but for matrix ops, in every other of them, the results being
  * stored the one way and the other.
  */
-export function float16Samples(op: Op): Sample[] {
+export function halfSamples(op: Op): Sample[] {
   const { float16 } = op;
   if (float16 === undefined) return [];
-  const own = samplesOf(op).filter((s) => s.inputs.some((t, i) => t.dtype === 'float32' && takesFloat16(op, i)));
+  const own = samplesOf(op).filter((s) => s.inputs.some((t, i) => t.dtype === 'float32' && takesHalf(op, i)));
   const stored = (sample: Sample, which: (i: number) => boolean, store?: 'float32' | 'float16'): Sample => ({
     ...sample,
-    inputs: sample.inputs.map((t, i) => (t.dtype === 'float32' && takesFloat16(op, i) && which(i) ? { ...t, dtype: 'float16' } : t)),
+    inputs: sample.inputs.map((t, i) => (t.dtype === 'float32' && takesHalf(op, i) && which(i) ? { ...t, dtype: 'float16' } : t)),
     attrs: store === undefined ? sample.attrs : { ...sample.attrs, store },
   });
   const all = own.map((s) => stored(s, () => true));

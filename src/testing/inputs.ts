@@ -3,7 +3,7 @@ import { roundToHalf } from '../device/half.ts';
 import type { HostData, Shape, TensorType } from '../device/types.ts';
 import { sizeOf } from '../device/types.ts';
 import { hostArray } from '../graph/leaves.ts';
-import { isFloat } from '../graph/float16.ts';
+import { isFloat } from '../graph/half.ts';
 import type { SampleInput } from '../graph/op.ts';
 import { PhiloxStream } from '../random/philox.ts';
 import { apply1 } from '../tensor/tensor.ts';

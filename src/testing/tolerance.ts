@@ -10,7 +10,7 @@
  */
 import { halfStep, smallestNormalHalf } from '../device/half.ts';
 import type { DType, TensorType } from '../device/types.ts';
-import { isFloat } from '../graph/float16.ts';
+import { isFloat } from '../graph/half.ts';
 import type { Attrs } from '../graph/node.ts';
 import type { HostTensor, Op } from '../graph/op.ts';
 

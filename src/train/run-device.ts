@@ -2,7 +2,7 @@
 import { device as openDevice } from '../device/index.ts';
 import type { Device } from '../device/types.ts';
 import { DeviceError } from '../errors.ts';
-import { requireFloat16 } from '../graph/float16.ts';
+import { requireFloat16 } from '../graph/half.ts';
 import type { RunOptions } from './run-options.ts';
 
 /** How many runs use a device: all that ask for it by one name get the same. */

@@ -25,8 +25,8 @@ export interface Float16 {
 
 const has = (list: 'all' | readonly number[] | undefined, i: number): boolean => list === 'all' || (list?.includes(i) ?? false);
 
-export const takesFloat16 = (op: Op, input: number): boolean => has(op.float16?.inputs, input);
-export const givesFloat16 = (op: Op, output: number): boolean => has(op.float16?.outputs, output);
+export const takesHalf = (op: Op, input: number): boolean => has(op.half?.inputs, input);
+export const givesHalf = (op: Op, output: number): boolean => has(op.half?.outputs, output);
 
 export function isFloat(dtype: DType): boolean {
   return dtype === 'float32' || dtype === 'float16';
@@ -41,22 +41,22 @@ export function requireFloat16(device: Device, what: string, advice = ''): void 
 /** The dtype in which outputs that may be float16 are stored. */
 export function storedAs(op: Op, inputs: readonly TensorType[], attrs: Attrs): 'float32' | 'float16' {
   if (attrs.store === 'float16' || attrs.store === 'float32') return attrs.store;
-  const floats = inputs.filter((t, i) => takesFloat16(op, i) && isFloat(t.dtype));
+  const floats = inputs.filter((t, i) => takesHalf(op, i) && isFloat(t.dtype));
   const half = floats.some((t) => t.dtype === 'float16') && floats.every((t) => t.dtype === 'float16' || t.shape.length === 0);
   return half ? 'float16' : 'float32';
 }
 
 /** The op with float16 as it declares, and with a message for float16 where it does not. */
-export function withFloat16<T extends Op>(op: T): T {
+export function withHalf<T extends Op>(op: T): T {
   const { infer, reference } = op;
   const inferStored = (inputs: readonly TensorType[], attrs: Attrs): TensorType[] => {
     const half = inputs.some((t) => t.dtype === 'float16');
     if (!half && attrs.store === undefined) return infer(inputs, attrs);
     refuse(op, inputs);
     const types = infer(inputs.map((t) => (t.dtype === 'float16' ? { shape: t.shape, dtype: 'float32' } : t)), attrs);
-    if (op.float16?.same) return half ? types.map(({ shape }) => ({ shape, dtype: 'float16' })) : types;
+    if (op.half?.same) return half ? types.map(({ shape }) => ({ shape, dtype: 'float16' })) : types;
     const dtype = storedAs(op, inputs, attrs);
-    return types.map((t, i) => (t.dtype === 'float32' && givesFloat16(op, i) ? { shape: t.shape, dtype } : t));
+    return types.map((t, i) => (t.dtype === 'float32' && givesHalf(op, i) ? { shape: t.shape, dtype } : t));
   };
   const round = (inputs: readonly HostTensor[], attrs: Attrs, outputs: readonly TensorType[]): Float64Array[] =>
     reference!(inputs, attrs, outputs).map((data, i) => (outputs[i].dtype === 'float16' ? data.map(roundToHalf) : data));
@@ -65,8 +65,8 @@ export function withFloat16<T extends Op>(op: T): T {
 
 function refuse(op: Op, inputs: readonly TensorType[]): void {
   inputs.forEach((t, i) => {
-    const together = (op.float16?.same || op.precision === 'matrix') && takesFloat16(op, i);
-    const expected = together && isFloat(t.dtype) ? inputs[0].dtype : takesFloat16(op, i) ? t.dtype : 'float32';
+    const together = (op.half?.same || op.precision === 'matrix') && takesHalf(op, i);
+    const expected = together && isFloat(t.dtype) ? inputs[0].dtype : takesHalf(op, i) ? t.dtype : 'float32';
     if (t.dtype === expected || (t.dtype !== 'float16' && !together)) return;
     const name = op.inputs[Math.min(i, op.inputs.length - 1)]?.replace(/\.\.\.$|\?$/, '') ?? `input ${i}`;
     throw new DTypeError(`${op.name}: ${name} [${t.shape}] is ${t.dtype}, expected ${expected}`);
