@@ -6,6 +6,8 @@ import { getOp } from '../fovea.ts';
 import { bytesTouched } from '../ops/support/cost.ts';
 import { checkOf, outputTypes } from './check.ts';
 import { contest, firstLine, tooSlow, within, TooSlow } from './contest.ts';
+import type { Gate } from './gate.ts';
+import { coreGate } from './gate.ts';
 import { kernelContestant } from './kernel.ts';
 import { microKernelContestant, microKernelName } from './micro-kernel.ts';
 import { machineOf } from './machine.ts';
@@ -53,6 +55,7 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
   const peers: readonly (Peer | AbsentPeer)[] = !options.peers || hooks.peers === undefined ? [] : await hooks.peers({
     beside: kinds, threads, python: options.python ?? [], adapter: targets.find((t) => t.device.kind === 'webgpu')?.adapter, log,
   });
+  let gate: Gate | undefined;
   try {
     for (const peer of peers) if ('absent' in peer) log(`${peer.name}: absent (${peer.absent})`);
     const vendor = options.probes ? await vendorPeak(targets, peers, options) : undefined;
@@ -67,7 +70,9 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
     };
     const work = plansOf(options).flatMap((plan) => kinds.map((kind) => ({ plan, kind, asked: workAsked(plan, kind, options, targets, probes) })));
     if (work.length === 0) throw new BenchmarkError(`nothing to measure: no row of ${options.only.join(', ')} has "${options.filter}" in it`);
-    const all: Contest = { ...hooks, options, targets, peers, probes, paces: new Paces() };
+    const parallel = Math.max(...targets.filter((t) => t.device.kind === 'cpu').map((t) => t.threads));
+    if (options.probes && parallel > 1) gate = await coreGate(parallel, options.plain !== true);
+    const all: Contest = { ...hooks, options, targets, peers, probes, gate, paces: new Paces() };
     const references: References = new Map();
     const progress = (done: number): Progress =>
       ({ done, total: work.length, secondsLeft: work.slice(done).reduce((sum, { kind, asked }) => sum + secondsOf(asked, kind, all), 0) });
@@ -88,8 +93,9 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
     }
     return report;
   } finally {
+    gate?.dispose();
     for (const peer of peers) if (!('absent' in peer)) await peer.dispose();
-    for (const { device } of targets) device.dispose();
+    for (const target of targets) target.close();
   }
 }
 
@@ -188,12 +194,13 @@ async function probeAll(
     const clocks = probes.filter((p) => p.what === 'clock').map((p) => p.value);
     const [clock, fastest] = [clocks.at(-1), clocks.length > 0 ? Math.max(...clocks) : undefined];
     const most = Math.max(...targets.map((t) => t.threads));
+    const single = probes.find((p) => p.what === 'multiply-add' && targets.some((t) => t.name === p.device && t.threads === 1))?.value;
     const processor = isSoftware(device) && clock !== undefined ? { clock, threads: most } : undefined;
     const hardware = isGpu(device);
     // More than the caches hold: a GPU's hold tens of megabytes.
     const streamBytes = (quick ? 32 : hardware ? 256 : 128) << 20;
     log(`probing ${name}`);
-    const found = await probe(device, threads, { runs, streamBytes, processor, fastest, hardware, ...(hardware && { vendor }) });
+    const found = await probe(device, threads, { runs, streamBytes, processor, fastest, single, hardware, ...(hardware && { vendor }) });
     probes.push(...found.map((p) => ({ ...p, device: name })));
   }
   return probes;
@@ -204,6 +211,8 @@ interface Contest extends Omit<RunHooks, 'peers'> {
   readonly targets: readonly Target[];
   readonly peers: readonly (Peer | AbsentPeer)[];
   readonly probes: readonly Probe[];
+  /** Of kernels on the cpu: a step takes longer than cores stay as they are. */
+  readonly gate: Gate | undefined;
   readonly paces: Paces;
 }
 
@@ -236,8 +245,9 @@ async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contes
     }
     const contestants = entered.filter((one) => 'run' in one);
     const check = problem.kind === 'kernel' ? checkOf(problem, values) : lossCheck(problem);
-    const { queued } = asked;
-    const entries = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit: asked.limit, queued, signal });
+    const { queued, limit } = asked;
+    const gate = kind === 'cpu' && problem.kind === 'kernel' ? all.gate : undefined;
+    const entries = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit, queued, gate, signal });
     const { flop, bytes } = problem.kind === 'kernel' ? workOf(problem) : { flop: 0, bytes: 0 };
     const batch = problem.kind === 'step' ? { batch: problem.batch } : {};
     return {

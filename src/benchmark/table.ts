@@ -43,16 +43,21 @@ function kernelLine(row: Row, entry: Entry, first: boolean): string[] {
   const shown = own === undefined ? speed : `${speed} (${method}: ${short(own / ms / 1e6)})`;
   const reference = row.entries.find((e) => isOurs(e) && e.milliseconds.length > 0);
   return [
-    name, entry.contestant, short(ms), percent(spread(entry.milliseconds)), shown, short(row.bytes / ms / 1e6),
+    name, entry.contestant, `${short(ms)}${entry.shared ? ' *' : ''}`, percent(spread(entry.milliseconds)), shown, short(row.bytes / ms / 1e6),
     entry.attainable === undefined ? '-' : `${percent(entry.attainable / ms)}${entry.unproven ? ' ?' : ''}`,
     reference === undefined ? '-' : short(ms / median(reference.milliseconds)),
   ];
 }
 
-/** What a question mark in `kernelTable` and `summaryTable` means, where there is one. */
+/** What a question mark in `kernelTable` and `summaryTable` and a star in `kernelTable` mean, where there is one. */
 export function kernelNotes(rows: readonly Row[]): string[] {
-  if (!rows.some((r) => r.entries.some((e) => e.unproven))) return [];
-  return ['?: of a peak whose probe does not count (no share of clock times lanes is known, or it is below 0.9): no limit of the machine'];
+  const any = (of: (entry: Entry) => boolean): boolean => rows.some((r) => r.entries.some(of));
+  return [
+    ...(any((e) => e.unproven === true) ? [
+      '?: of a peak whose probe does not count (no share of clock times lanes is known, or it is below 0.9): no limit of the machine',
+    ] : []),
+    ...(any((e) => e.shared === true) ? ['*: all runs count, since too few had all of the cores: something else ran on the machine'] : []),
+  ];
 }
 
 /** A row on one line, for those who watch a log. */

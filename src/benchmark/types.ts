@@ -145,6 +145,10 @@ export interface Entry {
   readonly contestant: string;
   /** Milliseconds of every run counted, in order. Empty where it did not run. */
   readonly milliseconds: readonly number[];
+  /** Of runs that do not count: not all of the processor's cores were there before and after them (gate.ts). */
+  readonly disturbed?: readonly number[];
+  /** Too few runs had all cores, so all are counted. */
+  readonly shared?: true;
   readonly absent?: string;
   /** Why it does not count: it threw, or its outputs are wrong. */
   readonly failed?: string;
