@@ -94,7 +94,7 @@ async function openPeer(interpreter: string, script: string, asked: Mode): Promi
   }
   const name = `${hello.name}, ${mode}`;
   return {
-    name, beside, ops, slowness: 2, versions: { ...hello.versions, threads },
+    name, beside, ops, slowness: 2, half: name.startsWith('PyTorch, cuda'), versions: { ...hello.versions, threads },
     async enter(problem, values) {
       const stated = problem.kind === 'step' ? stepRequest(problem) : kernelRequest(problem, values);
       if (stated === undefined || !(await server.ask({ call: 'prepare', problem: stated })).able) return { absent: 'not compared' };
@@ -125,7 +125,7 @@ function kernelRequest(problem: Problem & { kind: 'kernel' }, values: readonly H
   if (conv === undefined && problem.op !== 'matmul') return undefined;
   const { op, inputs, attrs } = problem;
   return {
-    kind: op, inputs: inputs.map((t, i) => encode(values[i], t.shape)), ...(conv && { filter: conv.filter, image: conv.image, attributes: attrs }),
+    kind: op, inputs: inputs.map((t, i) => ({ ...encode(values[i], t.shape), half: t.dtype === 'float16' })), ...(conv && { filter: conv.filter, image: conv.image, attributes: attrs }),
   };
 }
 

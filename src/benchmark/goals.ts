@@ -1,6 +1,6 @@
 /** The goals that the kernels are held to, each with its figure from one run, and of those missed what the run shows of their bound. */
 import { inceptionBNLayers, inceptionBNSide, multiplyAdds } from './layers.ts';
-import { kernelProblems } from './problems.ts';
+import { isHalf, kernelProblems } from './problems.ts';
 import { microKernelName } from './micro-kernel.ts';
 import { geometricMean, median } from './statistics.ts';
 import type { DeviceFacts, Entry, Probe, Report, Row, StepFacts } from './types.ts';
@@ -63,7 +63,9 @@ export function goalsOf(report: Report): Goal[] {
 }
 
 function asked(report: Report): Asked[] {
-  const { rows, devices, probes } = report;
+  const { devices, probes } = report;
+  // The goals of kernels are about float32.
+  const rows = report.rows.filter((r) => !isHalf(r));
   const processor = devices.filter((d) => d.kind === 'cpu').reduce<DeviceFacts | undefined>((a, b) => (a && a.threads >= b.threads ? a : b), undefined);
   // Peers stand beside the first adapter.
   const adapter = devices.find((d) => d.kind === 'webgpu');

@@ -126,6 +126,22 @@ export function spread(problems: readonly KernelProblem[], shapes = Infinity): K
   });
 }
 
+/** What the names of problems with operands in float16 end with. */
+const HALF = ' float16';
+export const isHalf = ({ name }: { readonly name: string }): boolean => name.endsWith(HALF);
+
+/** Products and convolutions as mixed precision has them: operands and, where the op may, results stored as float16, sums in float32. */
+export function halfProblems(problems: readonly KernelProblem[]): KernelProblem[] {
+  return problems.filter(({ group }) => group === 'gemm' || group === 'conv').map((p) => {
+    const { inputs } = getOp(p.op).float16!;
+    const half = (i: number): boolean => inputs === 'all' || inputs.includes(i);
+    return {
+      ...p, name: p.name + HALF,
+      inputs: p.inputs.map((input, i): InputSpec => (half(i) ? { ...input, dtype: 'float16' } : input)),
+    };
+  });
+}
+
 /** Every kernel of the table, for a batch of so many images. */
 export function kernelProblems(batch: number): KernelProblem[] {
   const bn = inceptionBNLayers();

@@ -15,7 +15,7 @@ import type { BenchmarkOptions } from './options.ts';
 import type { RowWork } from './pace.ts';
 import { Paces } from './pace.ts';
 import { probe } from './probes.ts';
-import { kernelProblems, spread, squareProduct } from './problems.ts';
+import { halfProblems, isHalf, kernelProblems, spread, squareProduct } from './problems.ts';
 import { isProven, leastMilliseconds, limitsOf } from './roofline.ts';
 import type { StepVariant } from './step.ts';
 import { checkedSteps, lossCheck, referenceFailure, stepContestant, stepContestantName, stepFlop, stepName, stepProblem, variants } from './step.ts';
@@ -68,7 +68,9 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
         ({ name, contestant, threads: count, kind: device.kind, software: isSoftware(device), fingerprint: device.fingerprint, openSeconds })),
       peers: peers.map((p) => ('absent' in p ? p : { name: p.name, versions: p.versions, ops: p.ops })), failures, probes, rows,
     };
-    const work = plansOf(options).flatMap((plan) => kinds.map((kind) => ({ plan, kind, asked: workAsked(plan, kind, options, targets, probes) })));
+    const takes = (kind: Kind, plan: RowPlan): boolean => !isHalf(plan) || targets.some(({ device }) => device.kind === kind && device.supports('float16'));
+    const work = plansOf(options).flatMap((plan) => kinds.filter((kind) => takes(kind, plan))
+      .map((kind) => ({ plan, kind, asked: workAsked(plan, kind, options, targets, probes) })));
     if (work.length === 0) throw new BenchmarkError(`nothing to measure: no row of ${options.only.join(', ')} has "${options.filter}" in it`);
     const parallel = Math.max(...targets.filter((t) => t.device.kind === 'cpu').map((t) => t.threads));
     if (options.probes && parallel > 1) gate = await coreGate(parallel, options.plain !== true);
@@ -113,7 +115,9 @@ interface RowPlan {
 
 function plansOf({ only, filter = '', batch, stepBatch, side, width, shapes }: BenchmarkOptions): RowPlan[] {
   const wanted = (p: Pick<Problem, 'name' | 'layers'>): boolean => p.name.includes(filter) || p.layers.some((l) => l.includes(filter));
-  const kernels = spread(kernelProblems(batch).filter((p) => only.includes(p.group) && wanted(p)), shapes);
+  const of = (problems: readonly KernelProblem[]): KernelProblem[] => spread(problems.filter((p) => only.includes(p.group) && wanted(p)), shapes);
+  const float32 = kernelProblems(batch);
+  const kernels = [...of(float32), ...of(halfProblems(float32))];
   const steps = only.includes('step') && wanted({ name: 'step inception-bn', layers: [] }) ? stepBatch : [];
   return [
     ...kernels.map((p) => ({ name: p.name, op: p.op, ...workOf(p), make: () => p })),
@@ -127,14 +131,15 @@ function plansOf({ only, filter = '', batch, stepBatch, side, width, shapes }: B
 /** Of a device that was not probed, for estimates of time alone. */
 const unprobed = { cpu: { peak: 100, bandwidth: 20 }, webgpu: { peak: 50, bandwidth: 10 } } as const;
 
-function workAsked({ op, flop, bytes }: RowPlan, kind: Kind, options: BenchmarkOptions, targets: readonly Target[], probes: readonly Probe[]): RowWork {
+function workAsked(plan: RowPlan, kind: Kind, options: BenchmarkOptions, targets: readonly Target[], probes: readonly Probe[]): RowWork {
+  const { op, flop, bytes } = plan;
   const { name, device } = targets.findLast((t) => t.device.kind === kind)!;
   const step = op === 'step';
   const least = leastMilliseconds(limitsOf(probes, name) ?? unprobed[kind], flop, bytes);
   // A GPU takes less for many of the kernels than the wait for it does.
   const queued = !isGpu(device) ? 1 : step ? QUEUED_STEPS : Math.min(QUEUED_KERNELS, Math.max(1, Math.ceil(QUEUED_MS / least)));
   const runs = options.runs * queued + warmUps[step ? 'step' : 'kernel'];
-  return { op, least, runs, queued, limit: step ? options.stepLimit : options.limit };
+  return { op, half: isHalf(plan), least, runs, queued, limit: step ? options.stepLimit : options.limit };
 }
 
 /** Steps in a row on a GPU; and kernels, as many as take this long at their limit. */
@@ -152,7 +157,7 @@ function secondsOf(asked: RowWork, kind: Kind, { targets, peers, paces, options 
   const ways = (device: Device): number => (asked.op === 'step' ? variantsOf(options, device).filter((v) => takes(device, v)).length : 1);
   for (const { contestant, device } of targets) if (device.kind === kind) seconds += ways(device) * paces.secondsOfRow(contestant, asked, GUESS[kind].ours);
   for (const peer of peers) {
-    if ('absent' in peer || peer.beside !== kind || !peer.ops.includes(asked.op)) continue;
+    if ('absent' in peer || peer.beside !== kind || !competes(peer, asked)) continue;
     seconds += paces.secondsOfRow(peer.name, asked, peer.slowness ?? GUESS[kind].peer);
   }
   return seconds;
@@ -216,6 +221,8 @@ interface Contest extends Omit<RunHooks, 'peers'> {
   readonly paces: Paces;
 }
 
+const competes = (peer: Peer, { op, half }: RowWork): boolean => peer.ops.includes(op) && (peer.half === true || !half);
+
 /** Runs before results are compared. */
 const warmUps = { kernel: 1, step: checkedSteps } as const;
 
@@ -241,7 +248,7 @@ async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contes
       }
     }
     for (const peer of all.peers) {
-      if (!('absent' in peer) && peer.beside === kind && peer.ops.includes(asked.op)) entered.push(await enterPeer(peer, problem, values, asked, all));
+      if (!('absent' in peer) && peer.beside === kind && competes(peer, asked)) entered.push(await enterPeer(peer, problem, values, asked, all));
     }
     const contestants = entered.filter((one) => 'run' in one);
     const check = problem.kind === 'kernel' ? checkOf(problem, values) : lossCheck(problem);

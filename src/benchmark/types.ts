@@ -111,6 +111,8 @@ export interface Peer {
   readonly versions: Readonly<Record<string, string | number | boolean>>;
   /** What it competes in: names of ops, and `step`. */
   readonly ops: readonly string[];
+  /** Competes in products and convolutions of float16 operands too. */
+  readonly half?: boolean;
   /** How many times the roofline's least time it is likely to take: for the estimate that a run begins with. */
   readonly slowness?: number;
   /** A contestant, or why there is none. Throws where it should have been able to. */

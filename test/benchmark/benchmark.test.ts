@@ -117,7 +117,8 @@ test('a contest times none with wrong outputs, slow contestants run less, and tu
 const rowOf = (entry: Entry): Row => ({ group: 'conv', device: 'cpu', name: 'conv2d', layers: [], flop: 1, bytes: 1, entries: [entry] });
 
 test('with a gate, runs count where all cores were there before and after them; where they never are, all count and are marked', async () => {
-  const steady = (): Contestant => ({ name: 'a', dispose: () => undefined, result: async () => [[1]], run: async (times) => new Array<number>(times).fill(0.1) });
+  const steady = (): Contestant => ({ name: 'a', dispose: () => undefined, result: async () => [[1]],
+    run: async (times) => new Array<number>(times).fill(0.1) });
   const run = async (gate: Gate) => (await contest([steady()], { one: () => undefined }, { runs: 10, warmUps: 1, limit: 60, gate }))[0];
   const gateOf = (opens: (turn: number) => boolean, free: (turn: number) => boolean): Gate => {
     let turn = 0;
