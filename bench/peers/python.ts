@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { HostData } from '../../src/device/types.ts';
+import { isHalfType } from '../../src/device/types.ts';
 import { arraysToMXNet } from '../../src/nn/parameters.ts';
 import type { AbsentPeer, Contestant, Peer, PeerOptions, Problem, StepProblem } from '../../src/benchmark/types.ts';
 import { convolutionOf } from './convolution.ts';
@@ -125,7 +126,7 @@ function kernelRequest(problem: Problem & { kind: 'kernel' }, values: readonly H
   if (conv === undefined && problem.op !== 'matmul') return undefined;
   const { op, inputs, attrs } = problem;
   return {
-    kind: op, inputs: inputs.map((t, i) => ({ ...encode(values[i], t.shape), half: t.dtype === 'float16' })), ...(conv && { filter: conv.filter, image: conv.image, attributes: attrs }),
+    kind: op, inputs: inputs.map((t, i) => ({ ...encode(values[i], t.shape), half: isHalfType(t.dtype) ? t.dtype : undefined })), ...(conv && { filter: conv.filter, image: conv.image, attributes: attrs }),
   };
 }
 

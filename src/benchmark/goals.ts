@@ -1,6 +1,6 @@
 /** The goals that the kernels are held to, each with its figure from one run, and of those missed what the run shows of their bound. */
 import { inceptionBNLayers, inceptionBNSide, multiplyAdds } from './layers.ts';
-import { isHalf, kernelProblems } from './problems.ts';
+import { operandHalf, kernelProblems } from './problems.ts';
 import { microKernelName } from './micro-kernel.ts';
 import { geometricMean, median } from './statistics.ts';
 import type { DeviceFacts, Entry, Probe, Report, Row, StepFacts } from './types.ts';
@@ -65,7 +65,7 @@ export function goalsOf(report: Report): Goal[] {
 function asked(report: Report): Asked[] {
   const { devices, probes } = report;
   // The goals of kernels are about float32.
-  const rows = report.rows.filter((r) => !isHalf(r));
+  const rows = report.rows.filter((r) => operandHalf(r) === undefined);
   const processor = devices.filter((d) => d.kind === 'cpu').reduce<DeviceFacts | undefined>((a, b) => (a && a.threads >= b.threads ? a : b), undefined);
   // Peers stand beside the first adapter.
   const adapter = devices.find((d) => d.kind === 'webgpu');

@@ -1,12 +1,13 @@
 /** How long contestants take, learned as rows are measured: for the time left, and to spare rows that would end over the limit. */
+import type { HalfType } from '../device/types.ts';
 import type { Entry } from './types.ts';
 
 /** What a row asks of each contestant. */
 export interface RowWork {
   /** Name of the op, or `step`. */
   readonly op: string;
-  /** Of operands in float16. */
-  readonly half: boolean;
+  /** Of its operands. */
+  readonly half?: HalfType | undefined;
   /** Milliseconds at the roofline. */
   readonly least: number;
   /** Runs, counted or not. */
@@ -17,7 +18,7 @@ export interface RowWork {
   readonly limit: number;
 }
 
-const keyOf = (contestant: string, op: string, half: boolean): string => `${contestant}|${op}${half ? ', float16' : ''}`;
+const keyOf = (contestant: string, op: string, half: HalfType | undefined): string => [contestant, op, half].join('|');
 
 export class Paces {
   /** Contestant and op: least times that it took of the roofline's milliseconds. */

@@ -1,5 +1,5 @@
 /** The table of kernels: which op at which shapes. */
-import type { Shape } from '../device/types.ts';
+import type { HalfType, Shape } from '../device/types.ts';
 import type { Attrs } from '../graph/node.ts';
 import { getOp } from '../fovea.ts';
 import { distinct, inceptionBNLayers, inceptionV3Layers } from './layers.ts';
@@ -126,18 +126,17 @@ export function spread(problems: readonly KernelProblem[], shapes = Infinity): K
   });
 }
 
-/** What the names of problems with operands in float16 end with. */
-const HALF = ' float16';
-export const isHalf = ({ name }: { readonly name: string }): boolean => name.endsWith(HALF);
+/** The half that operands of a problem have, with which its name ends then. */
+export const operandHalf = ({ name }: { readonly name: string }): HalfType | undefined => / (b?float16)$/.exec(name)?.[1] as HalfType | undefined;
 
-/** Products and convolutions as mixed precision has them: operands and, where the op may, results stored as float16, sums in float32. */
-export function halfProblems(problems: readonly KernelProblem[]): KernelProblem[] {
+/** Products and convolutions as mixed precision has them: operands and, where the op may, results stored as halves, sums in float32. */
+export function halfProblems(problems: readonly KernelProblem[], dtype: HalfType): KernelProblem[] {
   return problems.filter(({ group }) => group === 'gemm' || group === 'conv').map((p) => {
-    const { inputs } = getOp(p.op).float16!;
+    const { inputs } = getOp(p.op).half!;
     const half = (i: number): boolean => inputs === 'all' || inputs.includes(i);
     return {
-      ...p, name: p.name + HALF,
-      inputs: p.inputs.map((input, i): InputSpec => (half(i) ? { ...input, dtype: 'float16' } : input)),
+      ...p, name: `${p.name} ${dtype}`,
+      inputs: p.inputs.map((input, i): InputSpec => (half(i) ? { ...input, dtype } : input)),
     };
   });
 }

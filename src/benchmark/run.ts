@@ -1,6 +1,6 @@
 /** The whole benchmark: devices, probes, then a contest for each problem beside each kind of device. */
 import { availableThreads } from '../device/cpu/module.ts';
-import type { Device, HostData } from '../device/types.ts';
+import type { Device, HalfType, HostData } from '../device/types.ts';
 import { BenchmarkError, FoveaError } from '../errors.ts';
 import { getOp } from '../fovea.ts';
 import { bytesTouched } from '../ops/support/cost.ts';
@@ -15,7 +15,7 @@ import type { BenchmarkOptions } from './options.ts';
 import type { RowWork } from './pace.ts';
 import { Paces } from './pace.ts';
 import { probe } from './probes.ts';
-import { halfProblems, isHalf, kernelProblems, spread, squareProduct } from './problems.ts';
+import { operandHalf, halfProblems, kernelProblems, spread, squareProduct } from './problems.ts';
 import { isProven, leastMilliseconds, limitsOf } from './roofline.ts';
 import type { StepVariant } from './step.ts';
 import { checkedSteps, lossCheck, referenceFailure, stepContestant, stepContestantName, stepFlop, stepName, stepProblem, variants } from './step.ts';
@@ -68,7 +68,8 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
         ({ name, contestant, threads: count, kind: device.kind, software: isSoftware(device), fingerprint: device.fingerprint, openSeconds })),
       peers: peers.map((p) => ('absent' in p ? p : { name: p.name, versions: p.versions, ops: p.ops })), failures, probes, rows,
     };
-    const takes = (kind: Kind, plan: RowPlan): boolean => !isHalf(plan) || targets.some(({ device }) => device.kind === kind && device.supports('float16'));
+    const takes = (kind: Kind, plan: RowPlan): boolean =>
+      operandHalf(plan) === undefined || targets.some(({ device }) => device.kind === kind && device.half === operandHalf(plan));
     const work = plansOf(options).flatMap((plan) => kinds.filter((kind) => takes(kind, plan))
       .map((kind) => ({ plan, kind, asked: workAsked(plan, kind, options, targets, probes) })));
     if (work.length === 0) throw new BenchmarkError(`nothing to measure: no row of ${options.only.join(', ')} has "${options.filter}" in it`);
@@ -113,11 +114,13 @@ interface RowPlan {
   make(): Problem;
 }
 
+const halves: readonly HalfType[] = ['float16', 'bfloat16'];
+
 function plansOf({ only, filter = '', batch, stepBatch, side, width, shapes }: BenchmarkOptions): RowPlan[] {
   const wanted = (p: Pick<Problem, 'name' | 'layers'>): boolean => p.name.includes(filter) || p.layers.some((l) => l.includes(filter));
   const of = (problems: readonly KernelProblem[]): KernelProblem[] => spread(problems.filter((p) => only.includes(p.group) && wanted(p)), shapes);
   const float32 = kernelProblems(batch);
-  const kernels = [...of(float32), ...of(halfProblems(float32))];
+  const kernels = [...of(float32), ...halves.flatMap((dtype) => of(halfProblems(float32, dtype)))];
   const steps = only.includes('step') && wanted({ name: 'step inception-bn', layers: [] }) ? stepBatch : [];
   return [
     ...kernels.map((p) => ({ name: p.name, op: p.op, ...workOf(p), make: () => p })),
@@ -139,7 +142,7 @@ function workAsked(plan: RowPlan, kind: Kind, options: BenchmarkOptions, targets
   // A GPU takes less for many of the kernels than the wait for it does.
   const queued = !isGpu(device) ? 1 : step ? QUEUED_STEPS : Math.min(QUEUED_KERNELS, Math.max(1, Math.ceil(QUEUED_MS / least)));
   const runs = options.runs * queued + warmUps[step ? 'step' : 'kernel'];
-  return { op, half: isHalf(plan), least, runs, queued, limit: step ? options.stepLimit : options.limit };
+  return { op, half: operandHalf(plan), least, runs, queued, limit: step ? options.stepLimit : options.limit };
 }
 
 /** Steps in a row on a GPU; and kernels, as many as take this long at their limit. */
@@ -153,7 +156,7 @@ const GUESS = { cpu: { ours: 3, peer: 8 }, webgpu: { ours: 10, peer: 50 } } as c
 /** Seconds that a row is likely to take. */
 function secondsOf(asked: RowWork, kind: Kind, { targets, peers, paces, options }: Contest): number {
   let seconds = paces.besides;
-  const takes = (device: Device, v: StepVariant): boolean => v !== 'mixed' || device.supports('float16');
+  const takes = (device: Device, v: StepVariant): boolean => v !== 'mixed' || device.half !== undefined;
   const ways = (device: Device): number => (asked.op === 'step' ? variantsOf(options, device).filter((v) => takes(device, v)).length : 1);
   for (const { contestant, device } of targets) if (device.kind === kind) seconds += ways(device) * paces.secondsOfRow(contestant, asked, GUESS[kind].ours);
   for (const peer of peers) {
@@ -221,7 +224,7 @@ interface Contest extends Omit<RunHooks, 'peers'> {
   readonly paces: Paces;
 }
 
-const competes = (peer: Peer, { op, half }: RowWork): boolean => peer.ops.includes(op) && (peer.half === true || !half);
+const competes = (peer: Peer, { op, half }: RowWork): boolean => peer.ops.includes(op) && (peer.half === true || half === undefined);
 
 /** Runs before results are compared. */
 const warmUps = { kernel: 1, step: checkedSteps } as const;

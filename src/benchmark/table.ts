@@ -2,7 +2,7 @@
 import type { TextTable } from '../train/tables.ts';
 import type { Change } from './compare.ts';
 import { goalsOf } from './goals.ts';
-import { isHalf } from './problems.ts';
+import { operandHalf } from './problems.ts';
 import { geometricMean, median, spread } from './statistics.ts';
 import type { Entry, Report, Row } from './types.ts';
 
@@ -147,7 +147,7 @@ export function goalNotes(report: Report): string[] {
 export function summaryTable(rows: readonly Row[]): TextTable {
   const lines = new Map<string, { label: string[]; ratios: number[]; attained: number[]; unproven: boolean }>();
   for (const row of rows) {
-    const what = row.group === 'step' ? row.name : `${row.name.split(' ')[0]}${isHalf(row) ? ', float16' : ''}`;
+    const what = row.group === 'step' ? row.name : [row.name.split(' ')[0], operandHalf(row)].filter(Boolean).join(', ');
     for (const ours of row.entries) {
       if (!isOurs(ours) || ours.milliseconds.length === 0 || row.entries.some((e) => isVariant(ours, e))) continue;
       for (const entry of row.entries) {

@@ -111,7 +111,7 @@ export interface Peer {
   readonly versions: Readonly<Record<string, string | number | boolean>>;
   /** What it competes in: names of ops, and `step`. */
   readonly ops: readonly string[];
-  /** Competes in products and convolutions of float16 operands too. */
+  /** Competes in products and convolutions of halves too. */
   readonly half?: boolean;
   /** How many times the roofline's least time it is likely to take: for the estimate that a run begins with. */
   readonly slowness?: number;

@@ -185,7 +185,7 @@ function printPlan(plan: DryRunResult, { terminal }: Context): void {
       `${part.padEnd(10)} ${samples} images of ${patients} patients: ${classes.map((n, c) => `${n} ${plan.classes[c]}`).join(', ')}`),
     `network    ${network}: ${plan.parameters.toLocaleString('en')} parameters, ${options.size} x ${options.size} pixels`,
     `device     ${plan.device}`,
-    `precision  ${options.mixed ? 'mixed: float16 activations and products, float32 sums, parameters and updates; loss scale from 2^16' : 'float32'}`,
+    `precision  ${options.mixed ? 'mixed: 16-bit activations and products, float32 sums, parameters and updates; loss scale from 2^16' : 'float32'}`,
     `memory     ${megabytes(plan.deviceBytes)} on the device; of them ${megabytes(memory.planned)} for values within a step `
       + `(${megabytes(memory.naive)} without sharing), ${megabytes(memory.variables)} for parameters and moments`
       + (options.recompute === 'on' ? '; with recomputation' : ''),

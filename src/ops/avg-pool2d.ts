@@ -39,7 +39,7 @@ export const avgPool2dOp: DifferentiableOp<AvgPoolAttrs> = defineOp<AvgPoolAttrs
   kernels: { cpu: cpu.avgPoolLowering, webgpu: gpuPool.avgPoolLowering },
   recompute: true,
   precision: 'follow',
-  float16: { inputs: 'all', outputs: 'all' },
+  half: { inputs: 'all', outputs: 'all' },
   reductionLength: (_inputs, { size }) => size[0] * size[1],
   cost: (inputs, outputs, { size }) => ({
     flop: sizeOf(outputs[0].shape) * size[0] * size[1],
@@ -75,7 +75,7 @@ export const avgPool2dGradOp: DifferentiableOp<AvgPoolGradAttrs> = defineOp<AvgP
   },
   kernels: { cpu: cpu.avgPoolGradLowering, webgpu: gpuPool.avgPoolGradLowering },
   precision: 'follow',
-  float16: { inputs: 'all', outputs: 'all' },
+  half: { inputs: 'all', outputs: 'all' },
   reductionLength: (_inputs, { size, stride }) => Math.ceil(size[0] / stride[0]) * Math.ceil(size[1] / stride[1]),
   cost: (inputs, outputs, { size }) => ({
     flop: sizeOf(inputs[0].shape) * size[0] * size[1],

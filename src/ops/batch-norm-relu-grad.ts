@@ -66,7 +66,7 @@ export const batchNormReluGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAtt
   kernels: { cpu: cpu.batchNormReluGradLowering, webgpu: gpuNorm.batchNormReluGradLowering },
   inPlace: () => [[1, 0], [0, 0]],
   precision: 'normalize',
-  float16: { inputs: [0, 1], outputs: [0] },
+  half: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 12 * sizeOf(inputs[0].shape), bytes: 2 * bytesTouched(inputs, outputs) }),
   samples(): Sample<NormAttrs>[] {

@@ -115,7 +115,7 @@ export const batchNormOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
   recompute: ({ attrs, inputs: [x, gamma, beta], outputs: [, mean, variance] }) =>
     ({ op: 'normalize', attrs, inputs: [x, mean, variance, gamma, beta] }),
   precision: 'normalize',
-  float16: { inputs: [0], outputs: [0] },
+  half: { inputs: [0], outputs: [0] },
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 8 * sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),
   samples(): Sample<BatchNormAttrs>[] {
@@ -158,7 +158,7 @@ export const batchNormGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   kernels: { cpu: cpu.batchNormGradLowering, webgpu: gpuNorm.batchNormGradLowering },
   inPlace: () => [[1, 0], [0, 0]],
   precision: 'normalize',
-  float16: { inputs: [0, 1], outputs: [0] },
+  half: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 10 * sizeOf(inputs[0].shape), bytes: 2 * bytesTouched(inputs, outputs) }),
   samples(): Sample<NormAttrs>[] {

@@ -78,7 +78,7 @@ function binary(name: string): DifferentiableOp<ScalarAttrs> {
     inPlace: () => [[0, 0], [1, 0]],
     recompute: true,
     precision: 'follow',
-    float16: e.kind === 'logical' ? undefined : { inputs: 'all', outputs: 'all' },
+    half: e.kind === 'logical' ? undefined : { inputs: 'all', outputs: 'all' },
     cost: elementwiseCost(name === 'pow' ? 16 : 1),
     samples(): Sample<ScalarAttrs>[] {
       const attrs = Object.fromEntries((e.parameters ?? []).map((p) => [p, 0.9]));

@@ -28,7 +28,7 @@ export const broadcastToOp: DifferentiableOp<BroadcastAttrs> = defineOp<Broadcas
   reference: ([x]: readonly HostTensor[], { shape }) => [Float64Array.from(broadcastIndex(x.shape, shape), (at) => x.data[at])],
   kernels: { cpu: identityLowering, webgpu: gpu.identityLowering },
   precision: 'follow',
-  float16: { inputs: 'all', outputs: 'all' },
+  half: { inputs: 'all', outputs: 'all' },
   cost: elementwiseCost(0),
   samples(): Sample<BroadcastAttrs>[] {
     return [

@@ -1,7 +1,7 @@
 /** cast: the same values in another dtype. */
 import type { DType, TensorType } from '../device/types.ts';
 import { DTypeError } from '../errors.ts';
-import { isFloat } from '../graph/float16.ts';
+import { isFloat } from '../graph/half.ts';
 import type { HostTensor, Sample, SampleInput } from '../graph/op.ts';
 import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
@@ -18,6 +18,7 @@ type CastAttrs = { readonly dtype: DType };
 const convert: Readonly<Record<Exclude<DType, 'uint8'>, (v: number) => number>> = {
   float32: (v) => v,
   float16: (v) => v,
+  bfloat16: (v) => v,
   int32: Math.trunc,
   bool: (v) => (v !== 0 ? 1 : 0),
 };
@@ -27,7 +28,7 @@ export const castOp: DifferentiableOp<CastAttrs> = defineOp<CastAttrs>({
   inputs: ['x'],
   infer([x]: readonly TensorType[], { dtype }) {
     if (!(dtype in convert)) {
-      throw new DTypeError(`cast: ${named('x', x)} cannot become ${dtype}, expected float32, float16, int32 or bool`);
+      throw new DTypeError(`cast: ${named('x', x)} cannot become ${dtype}, expected float32, float16, bfloat16, int32 or bool`);
     }
     return [{ shape: x.shape, dtype }];
   },
@@ -35,11 +36,11 @@ export const castOp: DifferentiableOp<CastAttrs> = defineOp<CastAttrs>({
   reference: ([x]: readonly HostTensor[], { dtype }) => [x.data.map(convert[dtype as 'float32'])],
   kernels: { cpu: cpu.castLowering, webgpu: gpu.castLowering },
   recompute: true,
-  float16: {
+  half: {
     inputs: 'all',
-    samples: () => [f32([3, 5], { low: -9, high: 9 }), f32([2, 3, 8], { low: -1e-6, high: 1e-6 }), f32([40], { low: -1e5, high: 1e5 }),
+    samples: (dtype) => [f32([3, 5], { low: -9, high: 9 }), f32([2, 3, 8], { low: -1e-6, high: 1e-6 }), f32([40], { low: -1e5, high: 1e5 }),
       i32([2, 3, 4], 50), bool([9]), { shape: [2, 8], dtype: 'uint8', low: 0, high: 256 } as const]
-      .map((input) => ({ inputs: [input], attrs: { dtype: 'float16' } })),
+      .map((input) => ({ inputs: [input], attrs: { dtype } })),
   },
   cost: elementwiseCost(1),
   samples(): Sample<CastAttrs>[] {
@@ -56,7 +57,7 @@ export const castOp: DifferentiableOp<CastAttrs> = defineOp<CastAttrs>({
 });
 
 /**
- * `x` as float32, float16 (the nearest; some devices alone have it), int32 (rounded toward zero) or bool (not zero). Gradients pass
+ * `x` as float32, float16 or bfloat16 (the nearest; some devices alone have them), int32 (rounded toward zero) or bool (not zero). Gradients pass
  * between the floats alone.
  */
 export function cast(x: TensorLike, dtype: DType): Tensor {

@@ -74,7 +74,7 @@ export const sliceFlatOp: DifferentiableOp<SliceFlatAttrs> = defineOp<SliceFlatA
   kernels: { cpu: cpu.sliceFlatLowering, webgpu: gpuMovement.sliceFlatLowering },
   view: (_input, { start }) => ({ row: 0, channel: start, contiguous: true }),
   precision: 'keep',
-  float16: { inputs: 'all', same: true },
+  half: { inputs: 'all', same: true },
   cost: elementwiseCost(0),
   samples(): Sample<SliceFlatAttrs>[] {
     return [

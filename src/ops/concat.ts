@@ -55,7 +55,7 @@ export const concatOp: DifferentiableOp<ConcatAttrs> = defineOp<ConcatAttrs>({
   },
   concatenates: 'axis',
   precision: 'follow',
-  float16: { inputs: 'all', same: true },
+  half: { inputs: 'all', same: true },
   cost: elementwiseCost(0),
   samples(): Sample<ConcatAttrs>[] {
     return [

@@ -47,7 +47,7 @@ export const conv2dFilterGradOp: DifferentiableOp<Conv2dFilterGradAttrs> = defin
   },
   kernels: { cpu: cpu.conv2dFilterGradLowering, webgpu: gpuConvFilterGrad.conv2dFilterGradLowering },
   precision: 'matrix',
-  float16: { inputs: [0, 1] },
+  half: { inputs: [0, 1] },
   reductionLength: ([, dy]) => dy.shape[0] * dy.shape[1] * dy.shape[2],
   cost: (inputs, outputs) => ({ flop: convFlop(inputs[1].shape, outputs[0].shape), bytes: bytesTouched(inputs, outputs) }),
   samples(): Sample<Conv2dFilterGradAttrs>[] {

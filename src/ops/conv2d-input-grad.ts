@@ -47,7 +47,7 @@ export const conv2dInputGradOp: DifferentiableOp<Conv2dInputGradAttrs> = defineO
   },
   kernels: { cpu: cpu.conv2dInputGradLowering, webgpu: gpuConv.conv2dInputGradLowering },
   precision: 'matrix',
-  float16: { inputs: [0, 1], outputs: [0] },
+  half: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([, filter]) => filter.shape[0] * filter.shape[1] * filter.shape[2],
   cost: (inputs, outputs) => ({ flop: convFlop(inputs[0].shape, inputs[1].shape), bytes: bytesTouched(inputs, outputs) }),
   samples(): Sample<Conv2dInputGradAttrs>[] {

@@ -76,7 +76,7 @@ export const conv2dOp: DifferentiableOp<Conv2dAttrs> = defineOp<Conv2dAttrs>({
   },
   kernels: { cpu: cpu.conv2dLowering, webgpu: gpuConv.conv2dLowering },
   precision: 'matrix',
-  float16: { inputs: [0, 1], outputs: [0] },
+  half: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([, filter]) => filter.shape[1] * filter.shape[2] * filter.shape[3] + 1,
   cost: (inputs, outputs) => ({ flop: convFlop(outputs[0].shape, inputs[1].shape), bytes: bytesTouched(inputs, outputs) }),
   samples(): Sample<Conv2dAttrs>[] {

@@ -98,7 +98,7 @@ export const depthwiseConv2dOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs
   },
   kernels: { cpu: cpu.depthwiseLowering, webgpu: gpu.depthwiseLowering },
   precision: 'matrix',
-  float16: { inputs: [0, 1], outputs: [0] },
+  half: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([, filter]) => filter.shape[0] * filter.shape[1] + 1,
   cost: (inputs, outputs) => ({ flop: flop(outputs[0].shape, inputs[1].shape), bytes: bytesTouched(inputs, outputs) }),
   samples: (): Sample<ConvAttrs>[] =>
@@ -134,7 +134,7 @@ export const depthwiseConv2dInputGradOp: DifferentiableOp<InputGradAttrs> = defi
   },
   kernels: { cpu: cpu.depthwiseInputGradLowering, webgpu: gpu.depthwiseInputGradLowering },
   precision: 'matrix',
-  float16: { inputs: [0, 1], outputs: [0] },
+  half: { inputs: [0, 1], outputs: [0] },
   // all taps, as conv2dInputGrad counts them; with a stride an element meets fewer
   reductionLength: ([, filter]) => filter.shape[0] * filter.shape[1],
   cost: (inputs, outputs) => ({ flop: flop(inputs[0].shape, inputs[1].shape), bytes: bytesTouched(inputs, outputs) }),
@@ -170,7 +170,7 @@ export const depthwiseConv2dFilterGradOp: DifferentiableOp<FilterGradAttrs> = de
   },
   kernels: { cpu: cpu.depthwiseFilterGradLowering, webgpu: gpu.depthwiseFilterGradLowering },
   precision: 'matrix',
-  float16: { inputs: [0, 1] },
+  half: { inputs: [0, 1] },
   reductionLength: ([, dy]) => dy.shape[0] * dy.shape[1] * dy.shape[2],
   cost: (inputs, outputs) => ({ flop: flop(inputs[1].shape, outputs[0].shape), bytes: bytesTouched(inputs, outputs) }),
   samples: (): Sample<FilterGradAttrs>[] =>

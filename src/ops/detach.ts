@@ -17,7 +17,7 @@ export const detachOp: DifferentiableOp<NoAttrs> = defineOp<NoAttrs>({
   reference: ([x]: readonly HostTensor[]) => [x.data.slice()],
   view: () => ({ row: 0, channel: 0 }),
   precision: 'follow',
-  float16: { inputs: 'all', same: true },
+  half: { inputs: 'all', same: true },
   cost: elementwiseCost(0),
   samples: (): Sample<NoAttrs>[] => [{ inputs: [f32([3, 5])], attrs: {} }, { inputs: [f32([])], attrs: {} }],
 });

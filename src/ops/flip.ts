@@ -28,7 +28,7 @@ export const flipOp: DifferentiableOp<FlipAttrs> = defineOp<FlipAttrs>({
   ],
   kernels: { cpu: cpu.flipLowering, webgpu: gpuMovement.flipLowering },
   precision: 'follow',
-  float16: { inputs: 'all', same: true },
+  half: { inputs: 'all', same: true },
   cost: elementwiseCost(0),
   samples(): Sample<FlipAttrs>[] {
     return [

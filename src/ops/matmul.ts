@@ -67,7 +67,7 @@ export const matmulOp: DifferentiableOp<MatmulAttrs> = defineOp<MatmulAttrs>({
   },
   kernels: { cpu: cpu.matmulLowering, webgpu: gpuMatmul.matmulLowering },
   precision: 'matrix',
-  float16: { inputs: [0, 1], outputs: [0] },
+  half: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([a, b], attrs) => Math.max(dimensions(a.shape, b.shape, attrs)[1], 1),
   cost: (inputs, outputs, attrs) => ({
     flop: 2 * sizeOf(outputs[0].shape) * dimensions(inputs[0].shape, inputs[1].shape, attrs)[1],

@@ -86,7 +86,7 @@ export const maxPool2dIndicesOp: DifferentiableOp<PoolAttrs> = defineOp<PoolAttr
   // threads of the WebGPU device write whole words, which hold four indices
   contiguousOutputs: [1],
   precision: 'follow',
-  float16: { inputs: 'all', outputs: [0] },
+  half: { inputs: 'all', outputs: [0] },
   cost: (inputs, outputs, { size }) => ({
     flop: sizeOf(outputs[0].shape) * size[0] * size[1],
     bytes: bytesTouched(inputs, outputs),
@@ -118,7 +118,7 @@ export const maxPool2dIndexGradOp: DifferentiableOp<IndexGradAttrs> = defineOp<I
   },
   kernels: { cpu: cpu.maxPoolIndexGradLowering, webgpu: gpuPool.maxPoolIndexGradLowering },
   precision: 'follow',
-  float16: { inputs: [0], outputs: 'all' },
+  half: { inputs: [0], outputs: 'all' },
   reductionLength: (_inputs, { size, stride }) => Math.ceil(size[0] / stride[0]) * Math.ceil(size[1] / stride[1]),
   cost: (inputs, outputs, { size, stride }) => ({
     flop: sizeOf(outputs[0].shape) * Math.ceil(size[0] / stride[0]) * Math.ceil(size[1] / stride[1]),

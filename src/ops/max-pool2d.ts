@@ -32,7 +32,7 @@ export const maxPool2dOp: DifferentiableOp<PoolAttrs> = defineOp<PoolAttrs>({
   kernels: { cpu: cpu.maxPoolLowering, webgpu: gpuPool.maxPoolLowering },
   recompute: true,
   precision: 'follow',
-  float16: { inputs: 'all', outputs: 'all' },
+  half: { inputs: 'all', outputs: 'all' },
   cost: (inputs, outputs, { size }) => ({
     flop: sizeOf(outputs[0].shape) * size[0] * size[1],
     bytes: bytesTouched(inputs, outputs),
@@ -64,7 +64,7 @@ export const maxPool2dGradOp: DifferentiableOp<PoolAttrs> = defineOp<PoolAttrs>(
   },
   kernels: { cpu: cpu.maxPoolGradLowering, webgpu: gpuPool.maxPoolGradLowering },
   precision: 'follow',
-  float16: { inputs: 'all', outputs: 'all' },
+  half: { inputs: 'all', outputs: 'all' },
   reductionLength: (_inputs, { size, stride }) => Math.ceil(size[0] / stride[0]) * Math.ceil(size[1] / stride[1]),
   // sums of dy alone: x and y only choose
   magnitude: ([dy, x, y], attrs, outputs) =>

@@ -96,7 +96,7 @@ export const normalizeOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
   inPlace: () => [[0, 0]],
   recompute: true,
   precision: 'normalize',
-  float16: { inputs: [0], outputs: [0] },
+  half: { inputs: [0], outputs: [0] },
   cost: elementwiseCost(4),
   samples(): Sample<BatchNormAttrs>[] {
     return normShapes.map((shape, i) => {
@@ -122,7 +122,7 @@ export const normalizeGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   kernels: { cpu: cpu.normalizeGradLowering, webgpu: gpuNorm.normalizeGradLowering },
   inPlace: () => [[1, 0], [0, 0]],
   precision: 'normalize',
-  float16: { inputs: [0, 1], outputs: [0] },
+  half: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([x]) => rowsAndChannels(x.shape)[0],
   cost: (inputs, outputs) => ({ flop: 6 * sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),
   samples(): Sample<NormAttrs>[] {

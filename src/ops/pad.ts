@@ -58,7 +58,7 @@ export const padOp: DifferentiableOp<PadAttrs> = defineOp<PadAttrs>({
   },
   kernels: { cpu: cpu.padLowering, webgpu: gpuMovement.padLowering },
   precision: 'follow',
-  float16: { inputs: 'all', same: true },
+  half: { inputs: 'all', same: true },
   cost: elementwiseCost(0),
   samples(): Sample<PadAttrs>[] {
     const cases: [Shape, Shape, Shape][] = [

@@ -65,7 +65,7 @@ function reduction(r: Reduction): DifferentiableOp<ReduceAttrs> {
     },
     kernels: { cpu: cpu.reduction(r.name as 'sum'), webgpu: gpuReduce.reduction(r.name === 'mean' ? 'sum' : (r.name as 'sum'), r.name === 'mean') },
     precision: 'keep',
-    float16: { inputs: 'all' },
+    half: { inputs: 'all' },
     reductionLength: ([x], { axes }) => (r.sums ? reducedCount(x.shape, axes) : 1),
     cost: (inputs, outputs) => ({ flop: sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),
     samples(): Sample<ReduceAttrs>[] {

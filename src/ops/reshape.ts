@@ -32,7 +32,7 @@ export const reshapeOp: DifferentiableOp<ReshapeAttrs> = defineOp<ReshapeAttrs>(
   },
   inPlace: () => [[0, 0]],
   precision: 'follow',
-  float16: { inputs: 'all', same: true },
+  half: { inputs: 'all', same: true },
   cost: elementwiseCost(0),
   samples(): Sample<ReshapeAttrs>[] {
     return [

@@ -50,7 +50,7 @@ export const sliceOp: DifferentiableOp<SliceAttrs> = defineOp<SliceAttrs>({
     return { row: rows.reduce((r, _, i) => r + begin[i] * strides[i], 0), channel: begin[last] };
   },
   precision: 'follow',
-  float16: { inputs: 'all', same: true },
+  half: { inputs: 'all', same: true },
   cost: elementwiseCost(0),
   samples(): Sample<SliceAttrs>[] {
     return [

@@ -37,7 +37,7 @@ export const transposeOp: DifferentiableOp<TransposeAttrs> = defineOp<TransposeA
   },
   kernels: { cpu: cpu.transposeLowering, webgpu: gpuMovement.transposeLowering },
   precision: 'follow',
-  float16: { inputs: 'all', same: true },
+  half: { inputs: 'all', same: true },
   cost: elementwiseCost(0),
   samples(): Sample<TransposeAttrs>[] {
     return [

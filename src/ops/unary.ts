@@ -47,7 +47,7 @@ function unary(name: UnaryName): DifferentiableOp<ScalarAttrs> {
     inPlace: () => [[0, 0]],
     recompute: true,
     precision: 'follow',
-    float16: e.logical ? undefined : { inputs: 'all', outputs: 'all' },
+    half: e.logical ? undefined : { inputs: 'all', outputs: 'all' },
     cost: elementwiseCost(name === 'neg' || name === 'relu' || name === 'square' ? 1 : 8),
     samples(): Sample<ScalarAttrs>[] {
       const attrs = Object.fromEntries(parameters.map((p) => [p, sampleAttrs[p]]));

@@ -48,7 +48,7 @@ export const whereOp: DifferentiableOp<NoAttrs> = defineOp<NoAttrs>({
   inPlace: () => [[0, 0], [1, 0], [2, 0]],
   recompute: true,
   precision: 'follow',
-  float16: { inputs: [1, 2], outputs: 'all' },
+  half: { inputs: [1, 2], outputs: 'all' },
   cost: elementwiseCost(1),
   samples(): Sample<NoAttrs>[] {
     return [

@@ -1,4 +1,4 @@
-import { withFloat16 } from '../graph/float16.ts';
+import { withHalf } from '../graph/half.ts';
 import type { Attrs } from '../graph/node.ts';
 import type { Op } from '../graph/op.ts';
 import type { Tensor } from './tensor.ts';
@@ -26,5 +26,5 @@ export interface DifferentiableOp<A extends Attrs = any> extends Op<A> {
  * reference alone it runs on the cpu device, with a warning, and other devices refuse it by name.
  */
 export function defineOp<A extends Attrs>(op: DifferentiableOp<A>): DifferentiableOp<A> {
-  return withFloat16(op);
+  return withHalf(op);
 }

@@ -5,7 +5,7 @@
  * be, when they are read, what they were when they were computed, which a plan that lets something overwrite them would break.
  */
 import type { Device, TensorType } from '../device/types.ts';
-import { isFloat } from '../graph/float16.ts';
+import { isFloat } from '../graph/half.ts';
 import { isLeaf } from '../graph/leaves.ts';
 import type { Attrs, Node, Value } from '../graph/node.ts';
 import { topologicalOrder } from '../graph/node.ts';

@@ -8,7 +8,7 @@ import { tooSlow } from '../../src/benchmark/contest.ts';
 import { goalsOf } from '../../src/benchmark/goals.ts';
 import type { Goal } from '../../src/benchmark/goals.ts';
 import { Paces } from '../../src/benchmark/pace.ts';
-import { halfProblems, isHalf, kernelProblems, spread } from '../../src/benchmark/problems.ts';
+import { operandHalf, halfProblems, kernelProblems, spread } from '../../src/benchmark/problems.ts';
 import { attainable, isProven, leastMilliseconds, limitsOf } from '../../src/benchmark/roofline.ts';
 import { lossCheck } from '../../src/benchmark/step.ts';
 import { goalNotes, goalTable, kernelNotes, kernelTable, summaryTable } from '../../src/benchmark/table.ts';
@@ -65,12 +65,12 @@ test('every distinct layer is there in all directions, the first without a gradi
   assert.is(count('conv2dInputGrad'), layers.length - first);
   assert.ok(problems.some((p) => p.name === 'matmul 1024x1024x1024'));
   // the same in float16: products and convolutions, each once, and no goal of float32 counts them
-  const half = halfProblems(problems);
+  const half = halfProblems(problems, 'float16');
   assert.is(half.length, problems.filter((p) => p.group === 'gemm' || p.group === 'conv').length);
-  assert.ok(half.every(isHalf) && !problems.some(isHalf));
+  assert.ok(half.every((p) => operandHalf(p) === 'float16') && problems.every((p) => operandHalf(p) === undefined));
   const [bias, image] = [half.find((p) => p.op === 'conv2d')!.inputs[2], half.find((p) => p.op === 'conv2d')!.inputs[0]];
   assert.equal([image.dtype, bias.dtype], ['float16', 'float32']);
-  assert.ok(inputValues(half[0]).every((values) => Array.from(values).every((v) => v === roundToHalf(v))));
+  assert.ok(inputValues(half[0]).every((values) => Array.from(values).every((v) => v === roundToHalf(v, 'float16'))));
 });
 
 test('the roofline: compute above the ridge, bytes below it', () => {
@@ -303,7 +303,7 @@ test('losses are held to those that most engines have, by which a wrong gradient
 
 test('paces: the time left is learned, and a slow contestant is known by its best row', () => {
   const paces = new Paces();
-  const work = { op: 'conv2d', half: false, least: 10, runs: 21, queued: 1, limit: 60 };
+  const work = { op: 'conv2d', least: 10, runs: 21, queued: 1, limit: 60 };
   assert.is(paces.secondsOfRow('a', work, 3), 10 * 3 * 21 / 1000);
   paces.learn(work, [{ contestant: 'a', milliseconds: [50, 40, 60] }, { contestant: 'b', milliseconds: [], absent: tooSlow(60, 60) }], 2);
   assert.is(paces.secondsOfRun('a', { ...work, least: 20 }), 0.08);

@@ -18,7 +18,7 @@ import { hostArray } from '../../src/graph/leaves.ts';
 import type { Sample } from '../../src/graph/op.ts';
 import { registeredOps } from '../../src/graph/op.ts';
 import { apply } from '../../src/tensor/tensor.ts';
-import { float16Samples, samplesOf } from '../../src/testing/check-op.ts';
+import { halfSamples, samplesOf } from '../../src/testing/check-op.ts';
 import { layouts, placed, requested } from '../../src/testing/inputs.ts';
 import { planningDevice } from '../support/planning-device.ts';
 
@@ -64,7 +64,7 @@ async function collect(): Promise<Map<string, Source>> {
       // Features change matrix products alone.
       if (features.subgroup !== undefined && op.precision !== 'matrix') continue;
       for (const { inputs, outputs } of Object.values(layouts)) {
-        const asked = [...samplesOf(op), ...float16Samples(op)].flatMap((sample: Sample) => {
+        const asked = [...samplesOf(op), ...halfSamples(op)].flatMap((sample: Sample) => {
           const values = sample.inputs.map((input, i) =>
             placed(hostArray(input.dtype, sizeOf(input.shape)), input, inputs[i % inputs.length]));
           return apply(op, values, sample.attrs).map((t, i) => requested(t, outputs[i % outputs.length]).tensor.value);

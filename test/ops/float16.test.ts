@@ -16,7 +16,7 @@ import type { Tensor } from '../../src/index.ts';
 import { evaluate } from '../../src/graph/evaluate.ts';
 import type { Op, Sample } from '../../src/graph/op.ts';
 import { registeredOps } from '../../src/graph/op.ts';
-import { checkForward, float16Samples } from '../../src/testing/check-op.ts';
+import { checkForward, halfSamples } from '../../src/testing/check-op.ts';
 import type { LayoutName } from '../../src/testing/inputs.ts';
 import { binaryExpressions } from '../../src/ops/binary-expressions.ts';
 import { unaryExpressions } from '../../src/ops/unary-expressions.ts';
@@ -26,7 +26,7 @@ import { openWebgpu } from '../support/webgpu.ts';
 
 const { present, absent } = await runners(process.env.FOVEA_FLOAT16_RUNNERS ?? 'webgpu,webgpu:lavapipe');
 const chosen = process.env.FOVEA_OPS?.split(',');
-const ops = registeredOps().filter((op) => op.float16 !== undefined && (chosen?.includes(op.name) ?? true));
+const ops = registeredOps().filter((op) => op.half !== undefined && (chosen?.includes(op.name) ?? true));
 const elementwise = new Set([...Object.keys(unaryExpressions), ...Object.keys(binaryExpressions)]);
 
 /** Ops that share one kernel, and those whose kernels take long to compile, are tried in fewer placements. */
@@ -52,7 +52,7 @@ function isTried(op: Op, { inputs, attrs }: Sample): boolean {
   return columns <= (attrs.store === 'float32' ? 8 : 4) && sizeOf(shape) <= 1000;
 }
 
-function tryAll(name: string, device: Device, tried: readonly Op[], samplesOf = float16Samples): void {
+function tryAll(name: string, device: Device, tried: readonly Op[], samplesOf = halfSamples): void {
   for (const op of tried) {
     test(`${op.name} on ${name}: float16`, async () => {
       const report = await checkForward(op, device, layoutsOf(op), samplesOf(op));
@@ -65,7 +65,7 @@ function tryAll(name: string, device: Device, tried: readonly Op[], samplesOf = 
 for (const { name, device } of present) {
   if (!device!.supports('float16')) absent.set(name, `${device!.name} has no shader-f16`);
   else if (!device!.name.includes('software')) tryAll(name, device!, ops);
-  else tryAll(name, device!, ops, (op) => float16Samples(op).filter((sample) => isTried(op, sample)));
+  else tryAll(name, device!, ops, (op) => halfSamples(op).filter((sample) => isTried(op, sample)));
 }
 for (const [name, why] of absent) skip(`float16 on ${name}`, why);
 // on a software adapter the kernels for hardware are tried by name
@@ -101,10 +101,10 @@ test('the cpu device has no float16 and says so', async () => {
   const x = wrap(Float32Array.of(1), [1], 'float32');
   await evaluate([x.cast('float16').add(1).cast('float32').value], cpu).then(() => assert.unreachable(), (error: Error) => {
     assert.ok(error instanceof DeviceError);
-    assert.match(error.message, /op "cast" gives float16, which needs a WebGPU adapter with shader-f16, which cpu .* is not/);
+    assert.match(error.message, /op "cast" gives float16, which needs a WebGPU adapter with shader-f16 or a CUDA device, which cpu .* is not/);
   });
   assert.throws(() => compile((a: Tensor) => a.matmul(a), { mixed: true, device: cpu, name: 'step' }),
-    /"step": mixed precision needs a WebGPU adapter with shader-f16, which cpu .* is not/);
+    /"step": mixed precision needs a WebGPU adapter with shader-f16 or a CUDA device, which cpu .* is not/);
 });
 
 test.run();

@@ -33,7 +33,7 @@ def finish():
 
 def tensor(given):
     values = torch.frombuffer(bytearray(decode(given)), dtype=torch.float32).reshape(given["shape"]).to(device)
-    return values.half() if given.get("half") else values
+    return values.to(getattr(torch, given.get("half") or "float32"))
 
 
 def nchw(given):
