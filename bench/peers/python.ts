@@ -126,7 +126,8 @@ function kernelRequest(problem: Problem & { kind: 'kernel' }, values: readonly H
   if (conv === undefined && problem.op !== 'matmul') return undefined;
   const { op, inputs, attrs } = problem;
   return {
-    kind: op, inputs: inputs.map((t, i) => ({ ...encode(values[i], t.shape), half: isHalfType(t.dtype) ? t.dtype : undefined })), ...(conv && { filter: conv.filter, image: conv.image, attributes: attrs }),
+    kind: op, inputs: inputs.map((t, i) => ({ ...encode(values[i], t.shape), half: isHalfType(t.dtype) ? t.dtype : undefined })),
+    ...(conv && { filter: conv.filter, image: conv.image, attributes: attrs }),
   };
 }
 

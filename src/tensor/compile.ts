@@ -30,9 +30,9 @@ export interface CompileOptions {
    */
   readonly recompute?: boolean;
   /**
-   * Mixed precision: convolutions and matrix products take the device's half (float16, or bfloat16 with CUDA) and give activations in it, adding up in float32; losses,
-   * statistics, parameters, their gradients and updates stay float32. Needs a device that has a `half`, and for training a
-   * loss scale (fovea/optim). Default false.
+   * Mixed precision: convolutions and matrix products take the device's half (float16, or bfloat16 with CUDA) and give activations in it,
+   * adding up in float32; losses, statistics, parameters, their gradients and updates stay float32. Needs a device that has a `half`,
+   * and for training a loss scale (fovea/optim). Default false.
    */
   readonly mixed?: boolean;
   /** The rank that the function is in a group (`localGroup`), over which `allReduce` sums; its ranks are called by `together`. */
