@@ -12,7 +12,7 @@ import type { Contestant, KernelProblem } from './types.ts';
 /** @throws DeviceError where the op has no kernel for the device, or the device no room */
 export async function kernelContestant(name: string, device: Device, problem: KernelProblem, values: readonly HostData[]): Promise<Contestant> {
   const op = getOp(problem.op);
-  const lowering = device.kind === 'cuda' ? undefined : (op.kernels?.[device.kind] as Lowering<Attrs, Launch> | undefined);
+  const lowering = op.kernels?.[device.kind] as Lowering<Attrs, Launch> | undefined;
   if (lowering === undefined) throw new DeviceError(`op "${op.name}" has no kernel for ${device.name}`);
   const { attrs } = problem;
   const held: { dispose(): void }[] = [];

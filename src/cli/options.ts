@@ -78,7 +78,7 @@ export const described: Readonly<Record<OptionName, Described>> = {
     flags: '--mixed',
     about: '16-bit activations with a dynamic loss scale: float16 on WebGPU adapters with shader-f16, bfloat16 with CUDA (default: float32)',
   },
-  device: { flags: '--device <name>', about: 'auto, cpu, webgpu or webgpu:NAME (default: auto)' },
+  device: { flags: '--device <name>', about: 'auto, cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER (default: auto)' },
   threads: { flags: '--threads <n>', about: 'of the cpu device (default: all processors)' },
   workers: { flags: '--workers <n>', about: 'threads that assemble batches (default: 1)' },
   recompute: { flags: '--recompute <which>', about: 'on: less memory for a little time, the same bits (default: off)' },

@@ -102,7 +102,7 @@ export function planProgram({ device, requested, assignments, fuse, mixed: half 
 
 export function kernelsOf(node: Node, kind: Device['kind']): Lowering<Attrs, Launch> | undefined {
   const kernels: Op<Attrs>['kernels'] = node.op.kernels;
-  return kind === 'cuda' ? undefined : kernels?.[kind];
+  return kernels?.[kind];
 }
 
 function scratchOf(node: Node, { kind, features }: Device): number[] {

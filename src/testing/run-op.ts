@@ -38,7 +38,7 @@ const FILLER = NaN;
  * @throws DeviceError where the op has no kernels for it
  */
 export async function runOp(device: Device, { op, attrs, inputs, outputs }: OpRun): Promise<Float64Array[]> {
-  const lowering = device.kind === 'cuda' ? undefined : (op.kernels?.[device.kind] as Lowering<Attrs, never> | undefined);
+  const lowering = op.kernels?.[device.kind] as Lowering<Attrs, never> | undefined;
   if (lowering === undefined) throw new DeviceError(`op "${op.name}" has no kernel for ${device.name}`);
   const placedInputs = inputs.map((t, i) => place(device, t, t.place, `input ${i}`));
   const placedOutputs = outputs.map((t, i): Placed => (t.over === undefined ? place(device, t, t.place, `output ${i}`)

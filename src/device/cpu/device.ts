@@ -251,7 +251,7 @@ class CpuDevice implements Device {
     const words: number[] = [];
     const starts = launches.map(({ launch, node, site }) => {
       const start = words.length;
-      if (!('kernel' in launch)) throw new DeviceError(`${this.name}: ${node} was lowered for another device`);
+      if (!('tiles' in launch)) throw new DeviceError(`${this.name}: ${node} was lowered for another device`);
       if (!this.#kernels.has(launch.kernel)) {
         throw new DeviceError(`${this.name}: no kernel "${launch.kernel}" (${node}${site ? `, ${site}` : ''})`);
       }
