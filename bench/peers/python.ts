@@ -26,21 +26,23 @@ interface Mode {
 
 const kernels = ['matmul', 'conv2d', 'conv2dInputGrad', 'conv2dFilterGrad'];
 
+const gpus: Peer['beside'] = ['webgpu', 'cuda'];
+
 /** PyTorch on NVIDIA's GPUs, by cuDNN. Its steps as CUDA graphs, which begin sooner than eager ones and compute the same. */
 const cuda: readonly Mode[] = [
-  { name: 'cuda', beside: 'webgpu', threads: 1, arguments: ['cuda', 'float32', 'eager'], ops: kernels },
+  { name: 'cuda', beside: gpus, threads: 1, arguments: ['cuda', 'float32', 'eager'], ops: kernels },
   ...(['bfloat16', 'tf32', 'float32'] as const).map((precision): Mode => ({
-    name: `cuda, graph${precision === 'float32' ? '' : `, ${precision}`}`, beside: 'webgpu', threads: 1, arguments: ['cuda', precision, 'graph'], ops: ['step'],
+    name: `cuda, graph${precision === 'float32' ? '' : `, ${precision}`}`, beside: gpus, threads: 1, arguments: ['cuda', precision, 'graph'], ops: ['step'],
   })),
 ];
 
-/** Beside the cpu both engines at each number of threads, beside webgpu PyTorch with CUDA, from whichever interpreter has them. */
+/** Beside the cpu both engines at each number of threads, beside GPUs PyTorch with CUDA, from whichever interpreter has them. */
 export async function pythonPeers({ beside, python, threads }: PeerOptions): Promise<(Peer | AbsentPeer)[]> {
   const onCpu = threads.map((count): Mode =>
-    ({ name: `${count} thread${count === 1 ? '' : 's'}`, beside: 'cpu', threads: count, arguments: ['cpu', 'float32'] }));
+    ({ name: `${count} thread${count === 1 ? '' : 's'}`, beside: ['cpu'], threads: count, arguments: ['cpu', 'float32'] }));
   return [
     ...(beside.includes('cpu') ? await open(python, engines, '', onCpu) : []),
-    ...(beside.includes('webgpu') ? await open(python, engines.slice(1), ', cuda', cuda) : []),
+    ...(beside.some((kind) => gpus.includes(kind)) ? await open(python, engines.slice(1), ', cuda', cuda) : []),
   ];
 }
 

@@ -129,9 +129,12 @@ export function spread(problems: readonly KernelProblem[], shapes = Infinity): K
 /** The half that operands of a problem have, with which its name ends then. */
 export const operandHalf = ({ name }: { readonly name: string }): HalfType | undefined => / (b?float16)$/.exec(name)?.[1] as HalfType | undefined;
 
-/** Products and convolutions as mixed precision has them: operands and, where the op may, results stored as halves, sums in float32. */
+/** Side of a product by which matrix units show what they can do; too large for anything else. */
+export const LARGE_SIDE = 8192;
+
+/** Products, one of LARGE_SIDE among them, and convolutions as mixed precision has them: operands and, where the op may, results stored as halves, sums in float32. */
 export function halfProblems(problems: readonly KernelProblem[], dtype: HalfType): KernelProblem[] {
-  return problems.filter(({ group }) => group === 'gemm' || group === 'conv').map((p) => {
+  return [...problems, squareProduct(LARGE_SIDE)].filter(({ group }) => group === 'gemm' || group === 'conv').map((p) => {
     const { inputs } = getOp(p.op).half!;
     const half = (i: number): boolean => inputs === 'all' || inputs.includes(i);
     return {

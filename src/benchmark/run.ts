@@ -24,7 +24,7 @@ import { openTargets } from './targets.ts';
 import type { AbsentPeer, Contestant, Entry, KernelProblem, Peer, PeerSource, Probe, Problem, Report, Row } from './types.ts';
 import { inputValues } from './values.ts';
 
-type Kind = 'cpu' | 'webgpu';
+type Kind = Device['kind'];
 
 export interface Progress {
   readonly done: number;
@@ -51,7 +51,7 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
   const threads = [...new Set(options.threads ?? [1, most])];
   const targets = await openTargets({ devices: options.device, threads, relaxed: options.plain !== true, log });
   if (targets.length === 0) throw new BenchmarkError('no device to measure');
-  const kinds = [...new Set(targets.map((t) => t.device.kind as Kind))];
+  const kinds = [...new Set(targets.map((t) => t.device.kind))];
   const peers: readonly (Peer | AbsentPeer)[] = !options.peers || hooks.peers === undefined ? [] : await hooks.peers({
     beside: kinds, threads, python: options.python ?? [], adapter: targets.find((t) => t.device.kind === 'webgpu')?.adapter, log,
   });
@@ -69,7 +69,8 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
       peers: peers.map((p) => ('absent' in p ? p : { name: p.name, versions: p.versions, ops: p.ops })), failures, probes, rows,
     };
     const takes = (kind: Kind, plan: RowPlan): boolean =>
-      operandHalf(plan) === undefined || targets.some(({ device }) => device.kind === kind && device.half === operandHalf(plan));
+      operandHalf(plan) === undefined || targets.some(({ device }) => device.kind === kind && device.half === operandHalf(plan)
+        && (plan.flop < TOO_LARGE || isGpu(device)));
     const work = plansOf(options).flatMap((plan) => kinds.filter((kind) => takes(kind, plan))
       .map((kind) => ({ plan, kind, asked: workAsked(plan, kind, options, targets, probes) })));
     if (work.length === 0) throw new BenchmarkError(`nothing to measure: no row of ${options.only.join(', ')} has "${options.filter}" in it`);
@@ -103,7 +104,7 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
 }
 
 const isSoftware = (device: Device): boolean => (device as { software?: boolean }).software === true;
-const isGpu = (device: Device): boolean => device.kind === 'webgpu' && !isSoftware(device);
+const isGpu = (device: Device): boolean => device.kind !== 'cpu' && !isSoftware(device);
 
 /** A row to come. Problems are made when their turn comes: a batch of images and 11 M parameters are not kept. */
 interface RowPlan {
@@ -113,6 +114,9 @@ interface RowPlan {
   readonly bytes: number;
   make(): Problem;
 }
+
+/** FLOP of a product that takes a processor minutes. */
+const TOO_LARGE = 1e11;
 
 const halves: readonly HalfType[] = ['float16', 'bfloat16'];
 
@@ -132,7 +136,7 @@ function plansOf({ only, filter = '', batch, stepBatch, side, width, shapes }: B
 }
 
 /** Of a device that was not probed, for estimates of time alone. */
-const unprobed = { cpu: { peak: 100, bandwidth: 20 }, webgpu: { peak: 50, bandwidth: 10 } } as const;
+const unprobed = { cpu: { peak: 100, bandwidth: 20 }, webgpu: { peak: 50, bandwidth: 10 }, cuda: { peak: 20_000, bandwidth: 1000 } } as const;
 
 function workAsked(plan: RowPlan, kind: Kind, options: BenchmarkOptions, targets: readonly Target[], probes: readonly Probe[]): RowWork {
   const { op, flop, bytes } = plan;
@@ -151,7 +155,7 @@ const QUEUED_KERNELS = 64;
 const QUEUED_MS = 2;
 
 /** How many times the roofline's least time a kernel takes where nothing is known of it yet: ours, and a peer's. */
-const GUESS = { cpu: { ours: 3, peer: 8 }, webgpu: { ours: 10, peer: 50 } } as const;
+const GUESS = { cpu: { ours: 3, peer: 8 }, webgpu: { ours: 10, peer: 50 }, cuda: { ours: 3, peer: 3 } } as const;
 
 /** Seconds that a row is likely to take. */
 function secondsOf(asked: RowWork, kind: Kind, { targets, peers, paces, options }: Contest): number {
@@ -160,15 +164,15 @@ function secondsOf(asked: RowWork, kind: Kind, { targets, peers, paces, options 
   const ways = (device: Device): number => (asked.op === 'step' ? variantsOf(options, device).filter((v) => takes(device, v)).length : 1);
   for (const { contestant, device } of targets) if (device.kind === kind) seconds += ways(device) * paces.secondsOfRow(contestant, asked, GUESS[kind].ours);
   for (const peer of peers) {
-    if ('absent' in peer || peer.beside !== kind || !competes(peer, asked)) continue;
+    if ('absent' in peer || !peer.beside.includes(kind) || !competes(peer, asked)) continue;
     seconds += paces.secondsOfRow(peer.name, asked, peer.slowness ?? GUESS[kind].peer);
   }
   return seconds;
 }
 
-/** Mixed precision is WebGPU's: adapters that lack float16 are named, the cpu never has it. */
+/** Mixed precision is that of GPUs: adapters that lack float16 are named, the cpu never has it. */
 const variantsOf = ({ recompute }: BenchmarkOptions, { kind }: Device): StepVariant[] =>
-  ['plain', ...(recompute === true ? ['recompute' as const] : []), ...(kind === 'webgpu' ? ['mixed' as const] : [])];
+  ['plain', ...(recompute === true ? ['recompute' as const] : []), ...(kind === 'cpu' ? [] : ['mixed' as const])];
 
 /** Side of the product by which a GPU's vendor shows what it can do, and how many in a row. */
 const VENDOR = { side: 4096, queued: 8 } as const;
@@ -251,7 +255,7 @@ async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contes
       }
     }
     for (const peer of all.peers) {
-      if (!('absent' in peer) && peer.beside === kind && competes(peer, asked)) entered.push(await enterPeer(peer, problem, values, asked, all));
+      if (!('absent' in peer) && peer.beside.includes(kind) && competes(peer, asked)) entered.push(await enterPeer(peer, problem, values, asked, all));
     }
     const contestants = entered.filter((one) => 'run' in one);
     const check = problem.kind === 'kernel' ? checkOf(problem, values) : lossCheck(problem);
@@ -262,7 +266,7 @@ async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contes
     const batch = problem.kind === 'step' ? { batch: problem.batch } : {};
     return {
       group: problem.group, device: kind, name: problem.name, layers: problem.layers, flop, bytes, ...batch, ...(queued > 1 && { queued }),
-      entries: [...entries.map((e) => withLimit(e, flop, bytes, targets, probes)), ...entered.filter((one) => 'milliseconds' in one)],
+      entries: [...entries.map((e) => withLimit(e, operandHalf(problem) !== undefined, flop, bytes, targets, probes)), ...entered.filter((one) => 'milliseconds' in one)],
     };
   } finally {
     // A peer that fell over has nothing left to give back.
@@ -332,12 +336,15 @@ export function workOf(problem: KernelProblem): { flop: number; bytes: number } 
   return { flop: op.cost?.(problem.inputs, outputs, problem.attrs).flop ?? 0, bytes: bytesTouched(problem.inputs, outputs) };
 }
 
-function withLimit(entry: Entry, flop: number, bytes: number, targets: readonly Target[], probes: readonly Probe[]): Entry {
+const hasMatrices = ({ kind, features }: Device): boolean => kind === 'cuda' || features?.matrices !== undefined;
+
+function withLimit(entry: Entry, half: boolean, flop: number, bytes: number, targets: readonly Target[], probes: readonly Probe[]): Entry {
   const own = targets.find((t) => t.contestant === entry.contestant);
   if (own === undefined || bytes === 0) return entry;
   const memory = isSoftware(own.device) ? probes.findLast((p) => p.device.startsWith('cpu'))?.device : undefined;
   const limits = limitsOf(probes, own.name, memory);
-  if (limits === undefined) return entry;
+  // Matrix units multiply halves far quicker than the probe's multiply-adds of float32.
+  if (limits === undefined || (half && hasMatrices(own.device))) return entry;
   const done = entry.facts?.flop ?? flop;
   return { ...entry, attainable: leastMilliseconds(limits, done, bytes), ...(!isProven(limits, done, bytes) && { unproven: true }) };
 }

@@ -202,7 +202,7 @@ export async function stepContestant(target: Target, problem: StepProblem, width
       facts: async () => ({
         step: {
           start: { open: openSeconds, plan, compile: Math.max(0, prepare - plan), first }, compilations, launches: step.programs[0].launchCount,
-          mainThreadMs: busy / counted, ...(device.kind === 'webgpu' && { encodeMs: encoding / counted }),
+          mainThreadMs: busy / counted, ...(device.kind !== 'cpu' && { encodeMs: encoding / counted }),
           memory: { arena: planned, bound, variables, own, peak, staging, textures }, rss: process.memoryUsage.rss(),
         },
       }),

@@ -20,7 +20,7 @@ export interface Target {
 }
 
 export interface TargetOptions {
-  /** `cpu`, `webgpu` or `webgpu:NAME`. */
+  /** `cpu`, `webgpu`, `webgpu:NAME`, `cuda` or `cuda:NUMBER`. */
   readonly devices: readonly string[];
   readonly threads: readonly number[];
   /** False: the cpu's kernels without relaxed SIMD. */
@@ -43,10 +43,10 @@ const opened = (device: Device): Opened => ({ device, close: () => device.dispos
 export async function openTargets({ devices, threads, relaxed, log }: TargetOptions): Promise<Target[]> {
   const targets: Target[] = [];
   const several = new Set(devices.filter((name) => name !== 'cpu')).size > 1;
-  const add = async (contestant: string, count: number, open: () => Promise<Opened>, adapter?: string): Promise<void> => {
+  const add = async (contestant: string, count: number, open: () => Promise<Opened>, adapter?: string, asked = ''): Promise<void> => {
     const started = performance.now();
     const { device, close } = await open();
-    const name = targets.some((t) => t.name === device.name) ? `${device.name}, ${adapter ?? 'webgpu'}` : device.name;
+    const name = targets.some((t) => t.name === device.name) ? `${device.name}, ${asked}` : device.name;
     targets.push({ name, contestant, device, threads: count, openSeconds: (performance.now() - started) / 1000, close, adapter });
   };
   for (const name of new Set(devices)) {
@@ -56,8 +56,9 @@ export async function openTargets({ devices, threads, relaxed, log }: TargetOpti
           await add(`fovea, ${count} thread${count === 1 ? '' : 's'}`, count, () => openCpu(count, relaxed));
         }
       } else {
-        const adapter = name.slice('webgpu:'.length) || undefined;
-        await add(several ? `fovea, ${adapter ?? 'webgpu'}` : 'fovea', 1, async () => opened(await openDevice(name)), adapter);
+        const adapter = name.startsWith('webgpu:') ? name.slice('webgpu:'.length) : undefined;
+        const asked = adapter ?? name;
+        await add(several ? `fovea, ${asked}` : 'fovea', 1, async () => opened(await openDevice(name)), adapter, asked);
       }
     } catch (error) {
       if (!(error instanceof FoveaError)) throw error;

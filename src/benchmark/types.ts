@@ -1,5 +1,5 @@
 /** What a benchmark is made of: problems, contestants that solve them, peers that bring contestants, and rows of figures. */
-import type { HostData, TensorType } from '../device/types.ts';
+import type { Device, HostData, TensorType } from '../device/types.ts';
 import type { Attrs } from '../graph/node.ts';
 import type { ParameterArrays } from '../nn/parameters.ts';
 
@@ -106,8 +106,8 @@ export interface StepFacts {
 /** Another engine. */
 export interface Peer {
   readonly name: string;
-  /** Beside which device of ours it stands. */
-  readonly beside: 'cpu' | 'webgpu';
+  /** Beside which devices of ours it stands. */
+  readonly beside: readonly Device['kind'][];
   readonly versions: Readonly<Record<string, string | number | boolean>>;
   /** What it competes in: names of ops, and `step`. */
   readonly ops: readonly string[];
@@ -129,7 +129,7 @@ export interface AbsentPeer {
 }
 
 export interface PeerOptions {
-  readonly beside: readonly ('cpu' | 'webgpu')[];
+  readonly beside: readonly Device['kind'][];
   /** Threads of the cpu's contestants; peers that can have threads enter once for each. */
   readonly threads: readonly number[];
   /** Python interpreters, each with MXNet or PyTorch. */
@@ -163,7 +163,7 @@ export interface Entry {
 
 export interface Row {
   readonly group: Group;
-  /** Which of our devices it is about: `cpu` or `webgpu`. */
+  /** Which of our devices it is about: `cpu`, `webgpu` or `cuda`. */
   readonly device: string;
   readonly name: string;
   readonly layers: readonly string[];

@@ -279,7 +279,7 @@ test('bad options are one line and exit code 2; without peers there is no option
     assert.not.match(err, /\n\s+at /);
   };
   await bad(['--only', 'conv,gem'], /--only: expected some of gemm, conv, .*, got "conv,gem"/);
-  await bad(['--device', 'gpu'], /--device: expected cpu, webgpu or webgpu:NAME/);
+  await bad(['--device', 'gpu'], /--device: expected cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER/);
   await bad(['--step-batch', '2,x'], /--step-batch: expected integers from 1 to 1024/);
   await bad(['--runs', '0'], /--runs: expected an integer from 1 to 10000, got "0"/);
   await bad(['--threads', '0'], /--threads/);
