@@ -132,7 +132,10 @@ export const operandHalf = ({ name }: { readonly name: string }): HalfType | und
 /** Side of a product by which matrix units show what they can do; too large for anything else. */
 export const LARGE_SIDE = 8192;
 
-/** Products, one of LARGE_SIDE among them, and convolutions as mixed precision has them: operands and, where the op may, results stored as halves, sums in float32. */
+/**
+ * Products, one of LARGE_SIDE among them, and convolutions as mixed precision has them: operands and, where the op may, results stored as
+ * halves, sums in float32.
+ */
 export function halfProblems(problems: readonly KernelProblem[], dtype: HalfType): KernelProblem[] {
   return [...problems, squareProduct(LARGE_SIDE)].filter(({ group }) => group === 'gemm' || group === 'conv').map((p) => {
     const { inputs } = getOp(p.op).half!;

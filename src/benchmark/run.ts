@@ -266,7 +266,10 @@ async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contes
     const batch = problem.kind === 'step' ? { batch: problem.batch } : {};
     return {
       group: problem.group, device: kind, name: problem.name, layers: problem.layers, flop, bytes, ...batch, ...(queued > 1 && { queued }),
-      entries: [...entries.map((e) => withLimit(e, operandHalf(problem) !== undefined, flop, bytes, targets, probes)), ...entered.filter((one) => 'milliseconds' in one)],
+      entries: [
+        ...entries.map((e) => withLimit(e, operandHalf(problem) !== undefined, flop, bytes, targets, probes)),
+        ...entered.filter((one) => 'milliseconds' in one),
+      ],
     };
   } finally {
     // A peer that fell over has nothing left to give back.
