@@ -90,7 +90,8 @@ async function measure(options: ResolvedOptions, listing: DataListing, device: D
   const largest = measured.reduce((a, b) => (b.totalBytes > a.totalBytes ? b : a));
   const stages = measured.map(({ stage }) => stage);
   return {
-    options, simulated, classes: labelled.classes, parts: countParts(labelled, split), rejected: describeRejected(rejected), warnings,
+    options, simulated, classes: labelled.classes, parts: countParts(labelled, split), rejected: describeRejected(rejected),
+    warnings: [...source.model?.warnings ?? [], ...warnings],
     device: device.name, parameters: measured[0].parameters, memory: largest.memory, totalBytes: largest.totalBytes,
     deviceBytes: Math.max(...measured.map((one) => one.deviceBytes)), stepsAnEpoch, stages,
     seconds: stages.reduce((sum, { seconds, features }) => sum + seconds + (features?.seconds ?? 0), 0),
@@ -159,7 +160,7 @@ function noiseBatch({ options: { data, train, batch }, augmenter }: FitContext):
 
 /** Features as a batch of a dataset of them has them. */
 function asBytes(features: Float32Array, batch: number): Pick<StepBatch, 'pixels' | 'shape'> {
-  const pixels = new Uint8Array(features.buffer, features.byteOffset, features.byteLength);
+  const pixels = new Uint8Array(features.slice().buffer);
   return { pixels, shape: [batch, 1, 1, pixels.length / batch] };
 }
 
