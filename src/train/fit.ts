@@ -108,16 +108,16 @@ class Run implements FitResult {
     return this.#standing.history;
   }
 
+  get best(): EpochRecord | undefined {
+    return bestEpoch(this.history);
+  }
+
   get #stage(): Stage {
     return this.#stages.current;
   }
 
   #enterStage(): Promise<boolean> {
     return this.#stages.enter(this.history.length + 1, (done, total) => void this.#callbacks.onFeatures?.(done, total));
-  }
-
-  get best(): EpochRecord | undefined {
-    return bestEpoch(this.history);
   }
 
   async epochs(): Promise<void> {
@@ -127,13 +127,8 @@ class Run implements FitResult {
     await callbacks.onStart?.({ network, device, normalization, classWeights, updates: this.#standing.updates }, this);
     while (this.history.length < epochs) {
       const finished = await this.#enterStage() && await takeSteps(...this.#epoch) && await finishEpoch(...this.#epoch);
-      if (!finished) {
-        this.interrupted = true;
-        await callbacks.onInterrupt?.(this);
-        return;
-      }
-      await callbacks.onEpoch?.(this.history[this.history.length - 1], this);
-      if (signal?.aborted && this.history.length < epochs) {
+      if (finished) await callbacks.onEpoch?.(this.history[this.history.length - 1], this);
+      if (!finished || (signal?.aborted && this.history.length < epochs)) {
         this.interrupted = true;
         await callbacks.onInterrupt?.(this);
         return;
