@@ -35,8 +35,9 @@ interface CachedNote {
 
 /**
  * A path or an https address as a file on this machine. An address is fetched into the cache, together with what belongs to it (the
- * shards of a `model.json`, the `-symbol.json` of a `.params` file and its `-mean.nd` where there is one); one that is there already, by its recorded hash, is not fetched
- * again. A download that is cut goes on where it was, in the same call or the next. With `FOVEA_NO_DOWNLOAD=1` nothing is fetched.
+ * shards of a `model.json`, the `-symbol.json` of a `.params` file and its `-mean.nd` where there is one); one that is there already, by
+ * its recorded hash, is not fetched again. A download that is cut goes on where it was, in the same call or the next. With
+ * `FOVEA_NO_DOWNLOAD=1` nothing is fetched.
  *
  * @throws DataError where there is no such file, the server refuses or keeps cutting, or the hash is another than `sha256`
  * @throws OptionError where `sha256` is no hash
@@ -97,8 +98,9 @@ async function fetchModel(address: string, options: FetchOptions, anew: boolean)
   let before = 0;
   const one = async (from: string, { file, optional }: Companion): Promise<void> => {
     const path = join(folder, file);
-    const note = (sha256?: string): Promise<void> => fs.writeFile(`${path}.fetched.json`, JSON.stringify({ address: from, sha256 } satisfies CachedNote));
-    made.push(path, `${path}.fetched.json`);
+    const noteFile = `${path}.fetched.json`;
+    const note = (sha256?: string): Promise<void> => fs.writeFile(noteFile, JSON.stringify({ address: from, sha256 } satisfies CachedNote));
+    made.push(path, noteFile);
     if (!anew && await isWhole(fs, path, from)) return;
     if (process.env.FOVEA_NO_DOWNLOAD === '1') throw new DataError(`${from}: not in the cache (${folder}), and FOVEA_NO_DOWNLOAD=1 forbids to fetch it`);
     fresh = true;

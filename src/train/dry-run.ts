@@ -24,7 +24,7 @@ export interface DryRunStage {
   /** Of one step, the fastest of three. */
   readonly stepSeconds: number;
   readonly evaluationStepSeconds: number;
-  /** Where the steps read features of frozen layers: of how many images these are computed first, and how long that takes where none are kept. */
+  /** Where the steps read features of frozen layers: of how many images these are computed first, and how long it takes where none are kept. */
   readonly features?: { readonly images: number; readonly seconds: number };
   /** Of training and validation. */
   readonly seconds: number;

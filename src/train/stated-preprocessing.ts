@@ -30,8 +30,9 @@ export function fromPreprocessing({ mean, deviation, meanImage }: Preprocessing)
  * for a local mean, which no model's file has words for, and for features. A mean image, being no attribute, is a file beside.
  */
 export function stating(
-  symbol: ModelSymbol, { mean, deviation, window, image }: Normalization, { imageShape: [height, width], features }: Pick<Network, 'imageShape' | 'features'>,
+  symbol: ModelSymbol, { mean, deviation, window, image }: Normalization, { imageShape, features }: Pick<Network, 'imageShape' | 'features'>,
 ): ModelSymbol {
+  const [height, width] = imageShape;
   const stated = window > 0 || features ? undefined : { mean: image ? mean.map(() => 0) : mean, deviation, size: [height, width] as const };
   return withPreprocessing(symbol, stated);
 }

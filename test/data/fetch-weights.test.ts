@@ -166,7 +166,9 @@ test('what belongs to a file comes with it: shards, a symbol', async () => {
 });
 
 test('a mean image comes with a checkpoint where there is one, and is asked for once where there is none', async () => {
-  const files: Record<string, Buffer> = { '/x-0039.params': body, '/x-symbol.json': body.subarray(9), '/y-0001.params': body, '/y-symbol.json': body, '/y-mean.nd': body.subarray(5) };
+  const files: Record<string, Buffer> = {
+    '/x-0039.params': body, '/x-symbol.json': body.subarray(9), '/y-0001.params': body, '/y-symbol.json': body, '/y-mean.nd': body.subarray(5),
+  };
   const byName: Handler = (request, response) => {
     const data = files[request.url!];
     if (data === undefined) response.writeHead(404).end();

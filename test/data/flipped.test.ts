@@ -12,7 +12,8 @@ const size = height * width * channels;
 const count = 4;
 const bytes = Uint8Array.from({ length: count * size }, (_, i) => (i * 37) % 251);
 const data = memoryDataset({
-  name: 'eyes', shape: [height, width, channels], bytes, labels: [0, 1, 1, 0], patients: ['a', 'a', 'b', 'c'], ids: ['a/L', 'a/R', 'b', 'c'], simulated: true,
+  name: 'eyes', shape: [height, width, channels], bytes, labels: [0, 1, 1, 0], patients: ['a', 'a', 'b', 'c'], ids: ['a/L', 'a/R', 'b', 'c'],
+  simulated: true,
 });
 const both = flipped(data);
 
@@ -56,12 +57,14 @@ test('mirrored twice it is the image; a place in a batch is kept to', () => {
 test('features of a mirror image are those of the image mirrored', async () => {
   const cpu = await device('cpu', { threads: 2 });
   try {
-    const trunk = activation(convolution(variable('data'), { kernel: [1, 1], numFilter: 2, name: 'conv' }), { actType: 'relu', name: 'relu' });
+    const filtered = convolution(variable('data'), { kernel: [1, 1], numFilter: 2, name: 'conv' });
+    const trunk = activation(filtered, { actType: 'relu', name: 'relu' });
     const whole = addHead(trunk, parseHead('2'), { data: [1, channels, height, width] });
     const network = createNetwork(whole, both, { seed: 1 });
     const part = { trunk: cutAt(whole, 'relu'), rest: whole };
     const source = new FeatureSource({
-      network, part, device: cpu, normalization: { mean: [100, 110, 120], deviation: [60, 60, 60], window: 0 }, batch: 4, loader: { workers: 0 },
+      network, part, device: cpu, batch: 4, loader: { workers: 0 },
+      normalization: { mean: [100, 110, 120], deviation: [60, 60, 60], window: 0 },
     });
     const features = await source.dataset(both, Array.from({ length: both.length }, (_, i) => i));
     assert.equal(features.features, [height, width, 2]);

@@ -67,12 +67,14 @@ function writeKerasModel(path: string): void {
   for (let i = 0; i <= 10; i++) {
     const name = `mixed${i}`;
     layers.push({
-      class_name: 'Conv2D', config: { name, filters: 4, kernel_size: [1, 1], strides: i < 5 ? [2, 2] : [1, 1], padding: 'valid', activation: 'relu' },
+      class_name: 'Conv2D',
+      config: { name, filters: 4, kernel_size: [1, 1], strides: i < 5 ? [2, 2] : [1, 1], padding: 'valid', activation: 'relu' },
     });
     add(`${name}/kernel`, [1, 1, i === 0 ? 3 : 4, 4]);
     add(`${name}/bias`, [4]);
   }
-  layers.push({ class_name: 'GlobalAveragePooling2D', config: { name: 'avg_pool' } }, { class_name: 'Dense', config: { name: 'predictions', units: 5 } });
+  layers.push({ class_name: 'GlobalAveragePooling2D', config: { name: 'avg_pool' } });
+  layers.push({ class_name: 'Dense', config: { name: 'predictions', units: 5 } });
   add('predictions/kernel', [4, 5]);
   add('predictions/bias', [5]);
   const { json, shards } = writeLayersModel({ topology: { model_config: { class_name: 'Sequential', config: { layers } } }, weights });
@@ -101,9 +103,11 @@ test('its command that trains from weights does', async () => {
   assert.equal([program, words[0]], ['fovea', 'train']);
   // The file of the article by its name and its layers, narrow and untrained; a folder of photographs for each class.
   const size = 40;
-  const symbol = withPreprocessing(inceptionBN({ classes: 1000, width: 0.25 }), { mean: [124, 117, 104], deviation: [1, 1, 1], size: [size, size] });
+  const preprocessing = { mean: [124, 117, 104], deviation: [1, 1, 1], size: [size, size] as const };
+  const symbol = withPreprocessing(inceptionBN({ classes: 1000, width: 0.25 }), preprocessing);
   const parameters = arraysToMXNet(initialize(symbol, { data: [1, 3, size, size] }, { seed: 2 }));
-  for (const [name, bytes] of checkpointFiles(symbol, parameters, { prefix: 'Inception_BN', epoch: 39 })) writeFileSync(join(folder, name), bytes);
+  const files = checkpointFiles(symbol, parameters, { prefix: 'Inception_BN', epoch: 39 });
+  for (const [name, bytes] of files) writeFileSync(join(folder, name), bytes);
   for (const [c, name] of ['healthy', 'infected'].entries()) {
     mkdirSync(join(folder, 'photographs', name), { recursive: true });
     for (let i = 0; i < 12; i++) {
@@ -125,7 +129,8 @@ test('its command that trains from weights does', async () => {
   const { symbol: trained } = await loadModel(join(folder, 'run', 'Inception_BN'));
   const { outputs } = trained.inferShape({ data: [1, 3, size, size] });
   assert.equal([...outputs.values()], [[1, 2]]);
-  assert.equal(trained.listArguments().filter((name) => name.startsWith('head_')), ['head_fc1_weight', 'head_fc1_bias', 'head_fc2_weight', 'head_fc2_bias']);
+  const head = trained.listArguments().filter((name) => name.startsWith('head_'));
+  assert.equal(head, ['head_fc1_weight', 'head_fc1_bias', 'head_fc2_weight', 'head_fc2_bias']);
 });
 
 test.after(() => rmSync(folder, { recursive: true, force: true }));

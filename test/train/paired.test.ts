@@ -111,7 +111,8 @@ test('intervals of 90 % hold the true difference nine times in ten; over images 
 
 test('a figure by itself has the interval of its own resamples', () => {
   const labels = Array.from({ length: 40 }, (_, i) => i % 2);
-  const of = { scores: labels.map((l, i) => l + (i % 7) / 4), labels, folds: labels.map((_, i) => i % 5 < 3), patients: labels.map((_, i) => i >> 2) };
+  const scores = labels.map((label, i) => label + (i % 7) / 4);
+  const of = { scores, labels, folds: labels.map((_, i) => i % 5 < 3), patients: labels.map((_, i) => i >> 2) };
   const { value, low, high, level } = foldAuc(of, { seed: 3 });
   assert.is(value, meanFoldAuc(of));
   assert.is(level, 0.95);
