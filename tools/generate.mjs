@@ -107,7 +107,11 @@ export function sourceHashes(from = root) {
     return hash.digest('hex').slice(0, 16);
   };
   const below = (folder, ending) => filesBelow(join(from, folder), ending).map((file) => `${folder}/${file}`);
-  const shared = ['src/ops', 'src/graph', 'src/tensor'].flatMap((folder) => below(folder, '.ts'));
+  // Random numbers and rounding to halves are the host's own.
+  const shared = [
+    ...['src/ops', 'src/graph', 'src/tensor', 'src/random'].flatMap((folder) => below(folder, '.ts')),
+    ...below('src/device', '.ts').filter((file) => file === 'src/device/half.ts'),
+  ];
   // One device's lowerings are nothing to the others.
   const lowerings = (device) => {
     const others = ['cpu', 'webgpu', 'cuda'].filter((other) => other !== device).map((other) => `src/ops/${other}/`);

@@ -95,7 +95,7 @@ export async function open({ mode, adapter }: { mode: Mode; adapter?: string }):
   }
   const threads: Peer['versions'] = mode === 'webasm' ? { threads: availableParallelism() } : {};
   return {
-    name, ops: Object.keys(sources), slowness: 150, beside: mode === 'webgpu' ? 'webgpu' : 'cpu', versions: { 'gpu.js': version, ...threads },
+    name, ops: Object.keys(sources), slowness: 150, beside: [mode === 'webgpu' ? 'webgpu' : 'cpu'], versions: { 'gpu.js': version, ...threads },
     async enter(problem, values) {
       if (problem.kind === 'step') return { absent: 'no autograd' };
       const source = sources[problem.op as keyof typeof sources];

@@ -35,7 +35,7 @@ export async function open(): Promise<Engine | AbsentPeer> {
   jax.defaultDevice('wasm');
   const { numpy: np, lax } = jax;
   return {
-    name, beside: 'cpu', ops: ['matmul', 'conv2d'], slowness: 30, versions: { 'jax-js': versionOf(packageName) },
+    name, beside: ['cpu'], ops: ['matmul', 'conv2d'], slowness: 30, versions: { 'jax-js': versionOf(packageName) },
     async enter(problem, values) {
       if (problem.kind === 'step') return { absent: 'not compared: no network of its own' };
       const make = (data: ArrayLike<number>, shape: readonly number[]): JaxArray => np.array(Float32Array.from(data)).reshape(shape);

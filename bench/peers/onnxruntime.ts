@@ -30,7 +30,7 @@ export async function open({ threads }: { threads: number }): Promise<Engine | A
   const ort = await load<Ort>('onnxruntime-node');
   const { onnx } = await load<OnnxProto>('onnx-proto');
   return {
-    name, beside: 'cpu', ops: ['matmul', 'conv2d'], versions: { onnxruntime: versionOf('onnxruntime-node'), threads },
+    name, beside: ['cpu'], ops: ['matmul', 'conv2d'], versions: { onnxruntime: versionOf('onnxruntime-node'), threads },
     async enter(problem, values) {
       if (problem.kind === 'step') return { absent: 'it cannot train' };
       const graph = graphOf(problem, values);

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { HostData } from '../../src/device/types.ts';
+import { isHalfType } from '../../src/device/types.ts';
 import { arraysToMXNet } from '../../src/nn/parameters.ts';
 import type { AbsentPeer, Contestant, Peer, PeerOptions, Problem, StepProblem } from '../../src/benchmark/types.ts';
 import { convolutionOf } from './convolution.ts';
@@ -25,21 +26,23 @@ interface Mode {
 
 const kernels = ['matmul', 'conv2d', 'conv2dInputGrad', 'conv2dFilterGrad'];
 
+const gpus: Peer['beside'] = ['webgpu', 'cuda'];
+
 /** PyTorch on NVIDIA's GPUs, by cuDNN. Its steps as CUDA graphs, which begin sooner than eager ones and compute the same. */
 const cuda: readonly Mode[] = [
-  { name: 'cuda', beside: 'webgpu', threads: 1, arguments: ['cuda', 'float32', 'eager'], ops: kernels },
+  { name: 'cuda', beside: gpus, threads: 1, arguments: ['cuda', 'float32', 'eager'], ops: kernels },
   ...(['bfloat16', 'tf32', 'float32'] as const).map((precision): Mode => ({
-    name: `cuda, graph${precision === 'float32' ? '' : `, ${precision}`}`, beside: 'webgpu', threads: 1, arguments: ['cuda', precision, 'graph'], ops: ['step'],
+    name: `cuda, graph${precision === 'float32' ? '' : `, ${precision}`}`, beside: gpus, threads: 1, arguments: ['cuda', precision, 'graph'], ops: ['step'],
   })),
 ];
 
-/** Beside the cpu both engines at each number of threads, beside webgpu PyTorch with CUDA, from whichever interpreter has them. */
+/** Beside the cpu both engines at each number of threads, beside GPUs PyTorch with CUDA, from whichever interpreter has them. */
 export async function pythonPeers({ beside, python, threads }: PeerOptions): Promise<(Peer | AbsentPeer)[]> {
   const onCpu = threads.map((count): Mode =>
-    ({ name: `${count} thread${count === 1 ? '' : 's'}`, beside: 'cpu', threads: count, arguments: ['cpu', 'float32'] }));
+    ({ name: `${count} thread${count === 1 ? '' : 's'}`, beside: ['cpu'], threads: count, arguments: ['cpu', 'float32'] }));
   return [
     ...(beside.includes('cpu') ? await open(python, engines, '', onCpu) : []),
-    ...(beside.includes('webgpu') ? await open(python, engines.slice(1), ', cuda', cuda) : []),
+    ...(beside.some((kind) => gpus.includes(kind)) ? await open(python, engines.slice(1), ', cuda', cuda) : []),
   ];
 }
 
@@ -94,7 +97,7 @@ async function openPeer(interpreter: string, script: string, asked: Mode): Promi
   }
   const name = `${hello.name}, ${mode}`;
   return {
-    name, beside, ops, slowness: 2, versions: { ...hello.versions, threads },
+    name, beside, ops, slowness: 2, half: name.startsWith('PyTorch, cuda'), versions: { ...hello.versions, threads },
     async enter(problem, values) {
       const stated = problem.kind === 'step' ? stepRequest(problem) : kernelRequest(problem, values);
       if (stated === undefined || !(await server.ask({ call: 'prepare', problem: stated })).able) return { absent: 'not compared' };
@@ -125,7 +128,8 @@ function kernelRequest(problem: Problem & { kind: 'kernel' }, values: readonly H
   if (conv === undefined && problem.op !== 'matmul') return undefined;
   const { op, inputs, attrs } = problem;
   return {
-    kind: op, inputs: inputs.map((t, i) => encode(values[i], t.shape)), ...(conv && { filter: conv.filter, image: conv.image, attributes: attrs }),
+    kind: op, inputs: inputs.map((t, i) => ({ ...encode(values[i], t.shape), half: isHalfType(t.dtype) ? t.dtype : undefined })),
+    ...(conv && { filter: conv.filter, image: conv.image, attributes: attrs }),
   };
 }
 

@@ -16,7 +16,7 @@ export async function open(): Promise<Engine | AbsentPeer> {
   const { setWasmPaths } = await load<{ setWasmPaths(prefix: string): void }>(packageName);
   setWasmPaths(`${dirname(path)}/`);
   return {
-    name, beside: 'cpu', ops: ['matmul', 'conv2d', 'conv2dInputGrad', 'maxPool2d'], versions: { tfjs: versionOf(packageName), threads: 1 },
+    name, beside: ['cpu'], ops: ['matmul', 'conv2d', 'conv2dInputGrad', 'maxPool2d'], versions: { tfjs: versionOf(packageName), threads: 1 },
     async enter(problem, values) {
       await tf.setBackend('wasm');
       await tf.ready();

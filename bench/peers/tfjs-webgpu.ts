@@ -24,7 +24,7 @@ export async function open({ adapter }: { adapter?: string }): Promise<Engine | 
     await backend.device!.queue.onSubmittedWorkDone();
   };
   return {
-    name, beside: 'webgpu', ops: ['matmul', 'conv2d', 'conv2dInputGrad', 'conv2dFilterGrad', 'maxPool2d', 'step'], slowness: 100,
+    name, beside: ['webgpu'], ops: ['matmul', 'conv2d', 'conv2dInputGrad', 'conv2dFilterGrad', 'maxPool2d', 'step'], slowness: 100,
     versions: { tfjs: versionOf(packageName), adapter: adapterName },
     async enter(problem, values) {
       await tf.setBackend('webgpu');

@@ -1,8 +1,15 @@
 /** The clock: contestants check out first, then take turns, each within its limit. */
+import type { Gate } from './gate.ts';
 import type { Contestant, Entry } from './types.ts';
 
 /** Runs of one contestant before the next has its turn: threads of the one before have gone to sleep by the second. */
 const TURN = 5;
+
+/** With a gate: a turn takes no longer than this many milliseconds, so that what was free before and after it was free throughout. */
+const GATED_MS = 20;
+/** How many times its runs a contestant makes at most, to have enough of them with all cores; and how many are enough to count alone. */
+const PATIENCE = 5;
+const ENOUGH = 5;
 
 export interface ContestOptions {
   /** Counted runs of each contestant. */
@@ -13,7 +20,9 @@ export interface ContestOptions {
   readonly queued?: number;
   /** Seconds that one contestant may take in all; slow ones make fewer runs, and those that can be abandoned none past it. */
   readonly limit: number;
-  readonly signal?: AbortSignal;
+  /** Runs count where all cores were there before and after them. Absent: all do. */
+  readonly gate?: Gate | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export type ResultCheck = (results: readonly ArrayLike<number>[], who: string) => void;
@@ -116,6 +125,8 @@ class Attempt {
   readonly #contestant: Contestant;
   readonly #options: ContestOptions;
   readonly #milliseconds: number[] = [];
+  /** Of runs in which some core was not there. */
+  readonly #disturbed: number[] = [];
   /** Runs that it should make. */
   #runs = 0;
   /** Milliseconds that it took so far, and of its last run. */
@@ -154,9 +165,16 @@ class Attempt {
 
   /** True where there are more to come. */
   async turn(): Promise<boolean> {
-    const times = Math.min(TURN, this.#runs - this.#milliseconds.length);
-    if (times <= 0 || this.#end !== undefined) return false;
-    this.#milliseconds.push(...await this.#run(times, this.#options.queued ?? 1));
+    const { gate, queued = 1, limit } = this.#options;
+    const missing = this.#runs - this.#milliseconds.length;
+    const made = this.#milliseconds.length + this.#disturbed.length;
+    const left = Math.min(missing, PATIENCE * this.#runs - made);
+    if (left <= 0 || this.#end !== undefined || (made >= this.#runs && this.#spent >= limit * 1000)) return false;
+    const short = gate === undefined ? TURN : Math.floor(GATED_MS / Math.max(this.#last!, 1));
+    const opened = await gate?.opens();
+    const milliseconds = await this.#run(Math.min(left, Math.max(1, Math.min(TURN, short))), queued);
+    const free = gate === undefined || (opened === true && await gate.free());
+    (free ? this.#milliseconds : this.#disturbed).push(...milliseconds);
     return this.#end === undefined && this.#milliseconds.length < this.#runs;
   }
 
@@ -164,8 +182,10 @@ class Attempt {
     const { name: contestant } = this.#contestant;
     const facts = await this.#held(async () => this.#contestant.facts?.());
     // Who was stopped in a later turn keeps the runs before it; a failure takes all.
-    if (this.#end?.failed !== undefined || this.#milliseconds.length === 0) return { contestant, milliseconds: [], ...this.#end };
-    return { contestant, milliseconds: this.#milliseconds, facts };
+    if (this.#end?.failed !== undefined || this.#milliseconds.length + this.#disturbed.length === 0) return { contestant, milliseconds: [], ...this.#end };
+    const disturbed = this.#disturbed.length > 0 ? { disturbed: this.#disturbed } : {};
+    if (this.#milliseconds.length >= Math.min(ENOUGH, this.#runs)) return { contestant, milliseconds: this.#milliseconds, ...disturbed, facts };
+    return { contestant, milliseconds: [...this.#milliseconds, ...this.#disturbed], ...(this.#disturbed.length > 0 && { shared: true as const }), facts };
   }
 
   async #run(times: number, queued: number): Promise<number[]> {

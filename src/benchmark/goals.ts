@@ -1,6 +1,6 @@
 /** The goals that the kernels are held to, each with its figure from one run, and of those missed what the run shows of their bound. */
 import { inceptionBNLayers, inceptionBNSide, multiplyAdds } from './layers.ts';
-import { kernelProblems } from './problems.ts';
+import { LARGE_SIDE, operandHalf, kernelProblems } from './problems.ts';
 import { microKernelName } from './micro-kernel.ts';
 import { geometricMean, median } from './statistics.ts';
 import type { DeviceFacts, Entry, Probe, Report, Row, StepFacts } from './types.ts';
@@ -63,12 +63,15 @@ export function goalsOf(report: Report): Goal[] {
 }
 
 function asked(report: Report): Asked[] {
-  const { rows, devices, probes } = report;
+  const { devices, probes } = report;
+  // The goals of kernels are about float32.
+  const rows = report.rows.filter((r) => operandHalf(r) === undefined);
   const processor = devices.filter((d) => d.kind === 'cpu').reduce<DeviceFacts | undefined>((a, b) => (a && a.threads >= b.threads ? a : b), undefined);
   // Peers stand beside the first adapter.
   const adapter = devices.find((d) => d.kind === 'webgpu');
   const llvmpipe = /llvmpipe/i.test(String(adapter?.fingerprint.adapter)) ? adapter : undefined;
   const gpu = adapter?.software === false ? adapter : undefined;
+  const cuda = devices.find((d) => d.kind === 'cuda');
   const on = (of: readonly Row[], device: DeviceFacts | undefined): Row[] => (device === undefined ? [] : of.filter((r) => r.device === device.kind));
   const forward = rows.filter((r) => r.name.startsWith('conv2d ') && r.layers.some((l) => l.startsWith('inception-bn')));
   // Smaller images or a narrower network are another task.
@@ -80,7 +83,7 @@ function asked(report: Report): Asked[] {
   const wasm = over(forward, processor, (name) => name === 'tfjs-wasm');
   const mxnet = over(large, processor, (name) => name === `MXNet, ${processor?.contestant.slice('fovea, '.length)}`);
   const count = (group: Row['group']): number => kernelProblems(1).filter((p) => p.group === group).length;
-  const convolutions = ([['the cpu, all threads', processor], ['webgpu', adapter]] as const).flatMap(([name, device]): Asked[] => {
+  const convolutions = ([['the cpu, all threads', processor], ['webgpu', adapter], ['cuda', cuda]] as const).flatMap(([name, device]): Asked[] => {
     const figures = on(rows.filter((r) => r.group === 'conv'), device).flatMap((row) => attained(row, device!));
     const one = { goal: 0.7, figures, all: count('conv'), device, withheld: device && doubt(probes, device) };
     return [
@@ -118,6 +121,15 @@ function asked(report: Report): Asked[] {
       figures: bestRatios(on(steps.filter((r) => r.batch! >= batches.gpu), gpu), gpu),
     },
     { what: 'training step on a GPU, over tfjs-webgpu', goal: 10, figures: over(steps, gpu, isTfjs), of: least, device: gpu, named: true },
+    {
+      what: `training step with CUDA, ${batches.gpu} images or more, over the best of PyTorch with cuDNN`, goal: 1, of: least, device: cuda, named: true,
+      figures: bestRatios(on(steps.filter((r) => r.batch! >= batches.gpu), cuda), cuda),
+    },
+    {
+      what: `product of ${LARGE_SIDE} with CUDA in bfloat16, TFLOP/s`, goal: 700, of: least, device: cuda,
+      figures: on(report.rows.filter((r) => r.name === `matmul ${LARGE_SIDE}x${LARGE_SIDE}x${LARGE_SIDE} bfloat16`), cuda)
+        .flatMap((row) => measured(row.entries, (name) => name === cuda!.contestant).map((e) => ({ row, value: row.flop / median(e.milliseconds) / 1e9 }))),
+    },
     ...convolutions,
     {
       ...ofMemory, what: `memory of a step of ${batches.memory} images: planned, over what lives at once`, goal: 1.05,

@@ -27,7 +27,7 @@ const words = (isValid: (word: string) => boolean, message: string) => v.pipe(
 );
 
 const shape = {
-  device: words((w) => /^(cpu|webgpu|webgpu:.+)$/.test(w), 'expected cpu, webgpu or webgpu:NAME, separated by commas'),
+  device: words((w) => /^(cpu|webgpu|webgpu:.+|cuda|cuda:\d+)$/.test(w), 'expected cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER, separated by commas'),
   only: words((w) => (groups as readonly string[]).includes(w), `expected some of ${groups.join(', ')}, separated by commas`),
   filter: v.string(),
   batch: number(1, 1024),
@@ -70,7 +70,7 @@ export type BenchmarkOptions = Omit<Given, 'device' | 'only' | 'stepBatch'> & {
 };
 
 export const defaults = {
-  device: ['cpu', 'webgpu'], only: groups, batch: 4, stepBatch: [2, 16], side: 224, width: 1, runs: 20, limit: 60, stepLimit: 600, probes: true,
+  device: ['cpu', 'webgpu', 'cuda'], only: groups, batch: 4, stepBatch: [2, 16], side: 224, width: 1, runs: 20, limit: 60, stepLimit: 600, probes: true,
   peers: true,
 } as const satisfies Partial<BenchmarkOptions>;
 

@@ -1,5 +1,5 @@
 /** The table of kernels: which op at which shapes. */
-import type { Shape } from '../device/types.ts';
+import type { HalfType, Shape } from '../device/types.ts';
 import type { Attrs } from '../graph/node.ts';
 import { getOp } from '../fovea.ts';
 import { distinct, inceptionBNLayers, inceptionV3Layers } from './layers.ts';
@@ -123,6 +123,27 @@ export function spread(problems: readonly KernelProblem[], shapes = Infinity): K
   return [...byOp.values()].flatMap((all) => {
     if (all.length <= shapes) return all;
     return Array.from({ length: shapes }, (_, i) => all[Math.round(i * (all.length - 1) / Math.max(1, shapes - 1))]);
+  });
+}
+
+/** The half that operands of a problem have, with which its name ends then. */
+export const operandHalf = ({ name }: { readonly name: string }): HalfType | undefined => / (b?float16)$/.exec(name)?.[1] as HalfType | undefined;
+
+/** Side of a product by which matrix units show what they can do; too large for anything else. */
+export const LARGE_SIDE = 8192;
+
+/**
+ * Products, one of LARGE_SIDE among them, and convolutions as mixed precision has them: operands and, where the op may, results stored as
+ * halves, sums in float32.
+ */
+export function halfProblems(problems: readonly KernelProblem[], dtype: HalfType): KernelProblem[] {
+  return [...problems, squareProduct(LARGE_SIDE)].filter(({ group }) => group === 'gemm' || group === 'conv').map((p) => {
+    const { inputs } = getOp(p.op).half!;
+    const half = (i: number): boolean => inputs === 'all' || inputs.includes(i);
+    return {
+      ...p, name: `${p.name} ${dtype}`,
+      inputs: p.inputs.map((input, i): InputSpec => (half(i) ? { ...input, dtype } : input)),
+    };
   });
 }
 

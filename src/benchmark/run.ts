@@ -1,11 +1,13 @@
 /** The whole benchmark: devices, probes, then a contest for each problem beside each kind of device. */
 import { availableThreads } from '../device/cpu/module.ts';
-import type { Device, HostData } from '../device/types.ts';
+import type { Device, HalfType, HostData } from '../device/types.ts';
 import { BenchmarkError, FoveaError } from '../errors.ts';
 import { getOp } from '../fovea.ts';
 import { bytesTouched } from '../ops/support/cost.ts';
 import { checkOf, outputTypes } from './check.ts';
 import { contest, firstLine, tooSlow, within, TooSlow } from './contest.ts';
+import type { Gate } from './gate.ts';
+import { coreGate } from './gate.ts';
 import { kernelContestant } from './kernel.ts';
 import { microKernelContestant, microKernelName } from './micro-kernel.ts';
 import { machineOf } from './machine.ts';
@@ -13,7 +15,7 @@ import type { BenchmarkOptions } from './options.ts';
 import type { RowWork } from './pace.ts';
 import { Paces } from './pace.ts';
 import { probe } from './probes.ts';
-import { kernelProblems, spread, squareProduct } from './problems.ts';
+import { operandHalf, halfProblems, kernelProblems, spread, squareProduct } from './problems.ts';
 import { isProven, leastMilliseconds, limitsOf } from './roofline.ts';
 import type { StepVariant } from './step.ts';
 import { checkedSteps, lossCheck, referenceFailure, stepContestant, stepContestantName, stepFlop, stepName, stepProblem, variants } from './step.ts';
@@ -22,7 +24,7 @@ import { openTargets } from './targets.ts';
 import type { AbsentPeer, Contestant, Entry, KernelProblem, Peer, PeerSource, Probe, Problem, Report, Row } from './types.ts';
 import { inputValues } from './values.ts';
 
-type Kind = 'cpu' | 'webgpu';
+type Kind = Device['kind'];
 
 export interface Progress {
   readonly done: number;
@@ -49,10 +51,11 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
   const threads = [...new Set(options.threads ?? [1, most])];
   const targets = await openTargets({ devices: options.device, threads, relaxed: options.plain !== true, log });
   if (targets.length === 0) throw new BenchmarkError('no device to measure');
-  const kinds = [...new Set(targets.map((t) => t.device.kind as Kind))];
+  const kinds = [...new Set(targets.map((t) => t.device.kind))];
   const peers: readonly (Peer | AbsentPeer)[] = !options.peers || hooks.peers === undefined ? [] : await hooks.peers({
     beside: kinds, threads, python: options.python ?? [], adapter: targets.find((t) => t.device.kind === 'webgpu')?.adapter, log,
   });
+  let gate: Gate | undefined;
   try {
     for (const peer of peers) if ('absent' in peer) log(`${peer.name}: absent (${peer.absent})`);
     const vendor = options.probes ? await vendorPeak(targets, peers, options) : undefined;
@@ -65,9 +68,15 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
         ({ name, contestant, threads: count, kind: device.kind, software: isSoftware(device), fingerprint: device.fingerprint, openSeconds })),
       peers: peers.map((p) => ('absent' in p ? p : { name: p.name, versions: p.versions, ops: p.ops })), failures, probes, rows,
     };
-    const work = plansOf(options).flatMap((plan) => kinds.map((kind) => ({ plan, kind, asked: workAsked(plan, kind, options, targets, probes) })));
+    const takes = (kind: Kind, plan: RowPlan): boolean =>
+      operandHalf(plan) === undefined || targets.some(({ device }) => device.kind === kind && device.half === operandHalf(plan)
+        && (plan.flop < TOO_LARGE || isGpu(device)));
+    const work = plansOf(options).flatMap((plan) => kinds.filter((kind) => takes(kind, plan))
+      .map((kind) => ({ plan, kind, asked: workAsked(plan, kind, options, targets, probes) })));
     if (work.length === 0) throw new BenchmarkError(`nothing to measure: no row of ${options.only.join(', ')} has "${options.filter}" in it`);
-    const all: Contest = { ...hooks, options, targets, peers, probes, paces: new Paces() };
+    const parallel = Math.max(...targets.filter((t) => t.device.kind === 'cpu').map((t) => t.threads));
+    if (options.probes && parallel > 1) gate = await coreGate(parallel, options.plain !== true);
+    const all: Contest = { ...hooks, options, targets, peers, probes, gate, paces: new Paces() };
     const references: References = new Map();
     const progress = (done: number): Progress =>
       ({ done, total: work.length, secondsLeft: work.slice(done).reduce((sum, { kind, asked }) => sum + secondsOf(asked, kind, all), 0) });
@@ -88,13 +97,14 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
     }
     return report;
   } finally {
+    gate?.dispose();
     for (const peer of peers) if (!('absent' in peer)) await peer.dispose();
-    for (const { device } of targets) device.dispose();
+    for (const target of targets) target.close();
   }
 }
 
 const isSoftware = (device: Device): boolean => (device as { software?: boolean }).software === true;
-const isGpu = (device: Device): boolean => device.kind === 'webgpu' && !isSoftware(device);
+const isGpu = (device: Device): boolean => device.kind !== 'cpu' && !isSoftware(device);
 
 /** A row to come. Problems are made when their turn comes: a batch of images and 11 M parameters are not kept. */
 interface RowPlan {
@@ -105,9 +115,16 @@ interface RowPlan {
   make(): Problem;
 }
 
+/** FLOP of a product that takes a processor minutes. */
+const TOO_LARGE = 1e11;
+
+const halves: readonly HalfType[] = ['float16', 'bfloat16'];
+
 function plansOf({ only, filter = '', batch, stepBatch, side, width, shapes }: BenchmarkOptions): RowPlan[] {
   const wanted = (p: Pick<Problem, 'name' | 'layers'>): boolean => p.name.includes(filter) || p.layers.some((l) => l.includes(filter));
-  const kernels = spread(kernelProblems(batch).filter((p) => only.includes(p.group) && wanted(p)), shapes);
+  const of = (problems: readonly KernelProblem[]): KernelProblem[] => spread(problems.filter((p) => only.includes(p.group) && wanted(p)), shapes);
+  const float32 = kernelProblems(batch);
+  const kernels = [...of(float32), ...halves.flatMap((dtype) => of(halfProblems(float32, dtype)))];
   const steps = only.includes('step') && wanted({ name: 'step inception-bn', layers: [] }) ? stepBatch : [];
   return [
     ...kernels.map((p) => ({ name: p.name, op: p.op, ...workOf(p), make: () => p })),
@@ -119,16 +136,17 @@ function plansOf({ only, filter = '', batch, stepBatch, side, width, shapes }: B
 }
 
 /** Of a device that was not probed, for estimates of time alone. */
-const unprobed = { cpu: { peak: 100, bandwidth: 20 }, webgpu: { peak: 50, bandwidth: 10 } } as const;
+const unprobed = { cpu: { peak: 100, bandwidth: 20 }, webgpu: { peak: 50, bandwidth: 10 }, cuda: { peak: 20_000, bandwidth: 1000 } } as const;
 
-function workAsked({ op, flop, bytes }: RowPlan, kind: Kind, options: BenchmarkOptions, targets: readonly Target[], probes: readonly Probe[]): RowWork {
+function workAsked(plan: RowPlan, kind: Kind, options: BenchmarkOptions, targets: readonly Target[], probes: readonly Probe[]): RowWork {
+  const { op, flop, bytes } = plan;
   const { name, device } = targets.findLast((t) => t.device.kind === kind)!;
   const step = op === 'step';
   const least = leastMilliseconds(limitsOf(probes, name) ?? unprobed[kind], flop, bytes);
   // A GPU takes less for many of the kernels than the wait for it does.
   const queued = !isGpu(device) ? 1 : step ? QUEUED_STEPS : Math.min(QUEUED_KERNELS, Math.max(1, Math.ceil(QUEUED_MS / least)));
   const runs = options.runs * queued + warmUps[step ? 'step' : 'kernel'];
-  return { op, least, runs, queued, limit: step ? options.stepLimit : options.limit };
+  return { op, half: operandHalf(plan), least, runs, queued, limit: step ? options.stepLimit : options.limit };
 }
 
 /** Steps in a row on a GPU; and kernels, as many as take this long at their limit. */
@@ -137,24 +155,24 @@ const QUEUED_KERNELS = 64;
 const QUEUED_MS = 2;
 
 /** How many times the roofline's least time a kernel takes where nothing is known of it yet: ours, and a peer's. */
-const GUESS = { cpu: { ours: 3, peer: 8 }, webgpu: { ours: 10, peer: 50 } } as const;
+const GUESS = { cpu: { ours: 3, peer: 8 }, webgpu: { ours: 10, peer: 50 }, cuda: { ours: 3, peer: 3 } } as const;
 
 /** Seconds that a row is likely to take. */
 function secondsOf(asked: RowWork, kind: Kind, { targets, peers, paces, options }: Contest): number {
   let seconds = paces.besides;
-  const takes = (device: Device, v: StepVariant): boolean => v !== 'mixed' || device.supports('float16');
+  const takes = (device: Device, v: StepVariant): boolean => v !== 'mixed' || device.half !== undefined;
   const ways = (device: Device): number => (asked.op === 'step' ? variantsOf(options, device).filter((v) => takes(device, v)).length : 1);
   for (const { contestant, device } of targets) if (device.kind === kind) seconds += ways(device) * paces.secondsOfRow(contestant, asked, GUESS[kind].ours);
   for (const peer of peers) {
-    if ('absent' in peer || peer.beside !== kind || !peer.ops.includes(asked.op)) continue;
+    if ('absent' in peer || !peer.beside.includes(kind) || !competes(peer, asked)) continue;
     seconds += paces.secondsOfRow(peer.name, asked, peer.slowness ?? GUESS[kind].peer);
   }
   return seconds;
 }
 
-/** Mixed precision is WebGPU's: adapters that lack float16 are named, the cpu never has it. */
+/** Mixed precision is that of GPUs: adapters that lack float16 are named, the cpu never has it. */
 const variantsOf = ({ recompute }: BenchmarkOptions, { kind }: Device): StepVariant[] =>
-  ['plain', ...(recompute === true ? ['recompute' as const] : []), ...(kind === 'webgpu' ? ['mixed' as const] : [])];
+  ['plain', ...(recompute === true ? ['recompute' as const] : []), ...(kind === 'cpu' ? [] : ['mixed' as const])];
 
 /** Side of the product by which a GPU's vendor shows what it can do, and how many in a row. */
 const VENDOR = { side: 4096, queued: 8 } as const;
@@ -188,12 +206,13 @@ async function probeAll(
     const clocks = probes.filter((p) => p.what === 'clock').map((p) => p.value);
     const [clock, fastest] = [clocks.at(-1), clocks.length > 0 ? Math.max(...clocks) : undefined];
     const most = Math.max(...targets.map((t) => t.threads));
+    const single = probes.find((p) => p.what === 'multiply-add' && targets.some((t) => t.name === p.device && t.threads === 1))?.value;
     const processor = isSoftware(device) && clock !== undefined ? { clock, threads: most } : undefined;
     const hardware = isGpu(device);
     // More than the caches hold: a GPU's hold tens of megabytes.
     const streamBytes = (quick ? 32 : hardware ? 256 : 128) << 20;
     log(`probing ${name}`);
-    const found = await probe(device, threads, { runs, streamBytes, processor, fastest, hardware, ...(hardware && { vendor }) });
+    const found = await probe(device, threads, { runs, streamBytes, processor, fastest, single, hardware, ...(hardware && { vendor }) });
     probes.push(...found.map((p) => ({ ...p, device: name })));
   }
   return probes;
@@ -204,8 +223,12 @@ interface Contest extends Omit<RunHooks, 'peers'> {
   readonly targets: readonly Target[];
   readonly peers: readonly (Peer | AbsentPeer)[];
   readonly probes: readonly Probe[];
+  /** Of kernels on the cpu: a step takes longer than cores stay as they are. */
+  readonly gate: Gate | undefined;
   readonly paces: Paces;
 }
+
+const competes = (peer: Peer, { op, half }: RowWork): boolean => peer.ops.includes(op) && (peer.half === true || half === undefined);
 
 /** Runs before results are compared. */
 const warmUps = { kernel: 1, step: checkedSteps } as const;
@@ -232,17 +255,21 @@ async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contes
       }
     }
     for (const peer of all.peers) {
-      if (!('absent' in peer) && peer.beside === kind && peer.ops.includes(asked.op)) entered.push(await enterPeer(peer, problem, values, asked, all));
+      if (!('absent' in peer) && peer.beside.includes(kind) && competes(peer, asked)) entered.push(await enterPeer(peer, problem, values, asked, all));
     }
     const contestants = entered.filter((one) => 'run' in one);
     const check = problem.kind === 'kernel' ? checkOf(problem, values) : lossCheck(problem);
-    const { queued } = asked;
-    const entries = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit: asked.limit, queued, signal });
+    const { queued, limit } = asked;
+    const gate = kind === 'cpu' && problem.kind === 'kernel' ? all.gate : undefined;
+    const entries = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit, queued, gate, signal });
     const { flop, bytes } = problem.kind === 'kernel' ? workOf(problem) : { flop: 0, bytes: 0 };
     const batch = problem.kind === 'step' ? { batch: problem.batch } : {};
     return {
       group: problem.group, device: kind, name: problem.name, layers: problem.layers, flop, bytes, ...batch, ...(queued > 1 && { queued }),
-      entries: [...entries.map((e) => withLimit(e, flop, bytes, targets, probes)), ...entered.filter((one) => 'milliseconds' in one)],
+      entries: [
+        ...entries.map((e) => withLimit(e, operandHalf(problem) !== undefined, flop, bytes, targets, probes)),
+        ...entered.filter((one) => 'milliseconds' in one),
+      ],
     };
   } finally {
     // A peer that fell over has nothing left to give back.
@@ -312,12 +339,15 @@ export function workOf(problem: KernelProblem): { flop: number; bytes: number } 
   return { flop: op.cost?.(problem.inputs, outputs, problem.attrs).flop ?? 0, bytes: bytesTouched(problem.inputs, outputs) };
 }
 
-function withLimit(entry: Entry, flop: number, bytes: number, targets: readonly Target[], probes: readonly Probe[]): Entry {
+const hasMatrices = ({ kind, features }: Device): boolean => kind === 'cuda' || features?.matrices !== undefined;
+
+function withLimit(entry: Entry, half: boolean, flop: number, bytes: number, targets: readonly Target[], probes: readonly Probe[]): Entry {
   const own = targets.find((t) => t.contestant === entry.contestant);
   if (own === undefined || bytes === 0) return entry;
   const memory = isSoftware(own.device) ? probes.findLast((p) => p.device.startsWith('cpu'))?.device : undefined;
   const limits = limitsOf(probes, own.name, memory);
-  if (limits === undefined) return entry;
+  // Matrix units multiply halves far quicker than the probe's multiply-adds of float32.
+  if (limits === undefined || (half && hasMatrices(own.device))) return entry;
   const done = entry.facts?.flop ?? flop;
   return { ...entry, attainable: leastMilliseconds(limits, done, bytes), ...(!isProven(limits, done, bytes) && { unproven: true }) };
 }

@@ -133,7 +133,7 @@ function lossOf(network: ModelSymbol, variables: ReadonlyMap<string, Variable>, 
 export async function stepContestant(target: Target, problem: StepProblem, width: number, variant: StepVariant): Promise<Contestant> {
   const { device, contestant, openSeconds } = target;
   const { learningRate, momentum, parameters } = problem;
-  if (variant === 'mixed' && !device.supports('float16')) throw new DeviceError(`${device.name} has no float16 (shader-f16)`);
+  if (variant === 'mixed' && device.half === undefined) throw new DeviceError(`${device.name} has no float16 (shader-f16) and no bfloat16`);
   const network = networkOf(width);
   const { counters } = device;
   const arena = arenaOf(device);
@@ -202,7 +202,7 @@ export async function stepContestant(target: Target, problem: StepProblem, width
       facts: async () => ({
         step: {
           start: { open: openSeconds, plan, compile: Math.max(0, prepare - plan), first }, compilations, launches: step.programs[0].launchCount,
-          mainThreadMs: busy / counted, ...(device.kind === 'webgpu' && { encodeMs: encoding / counted }),
+          mainThreadMs: busy / counted, ...(device.kind !== 'cpu' && { encodeMs: encoding / counted }),
           memory: { arena: planned, bound, variables, own, peak, staging, textures }, rss: process.memoryUsage.rss(),
         },
       }),

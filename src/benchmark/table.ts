@@ -2,6 +2,7 @@
 import type { TextTable } from '../train/tables.ts';
 import type { Change } from './compare.ts';
 import { goalsOf } from './goals.ts';
+import { operandHalf } from './problems.ts';
 import { geometricMean, median, spread } from './statistics.ts';
 import type { Entry, Report, Row } from './types.ts';
 
@@ -43,16 +44,21 @@ function kernelLine(row: Row, entry: Entry, first: boolean): string[] {
   const shown = own === undefined ? speed : `${speed} (${method}: ${short(own / ms / 1e6)})`;
   const reference = row.entries.find((e) => isOurs(e) && e.milliseconds.length > 0);
   return [
-    name, entry.contestant, short(ms), percent(spread(entry.milliseconds)), shown, short(row.bytes / ms / 1e6),
+    name, entry.contestant, `${short(ms)}${entry.shared ? ' *' : ''}`, percent(spread(entry.milliseconds)), shown, short(row.bytes / ms / 1e6),
     entry.attainable === undefined ? '-' : `${percent(entry.attainable / ms)}${entry.unproven ? ' ?' : ''}`,
     reference === undefined ? '-' : short(ms / median(reference.milliseconds)),
   ];
 }
 
-/** What a question mark in `kernelTable` and `summaryTable` means, where there is one. */
+/** What a question mark in `kernelTable` and `summaryTable` and a star in `kernelTable` mean, where there is one. */
 export function kernelNotes(rows: readonly Row[]): string[] {
-  if (!rows.some((r) => r.entries.some((e) => e.unproven))) return [];
-  return ['?: of a peak whose probe does not count (no share of clock times lanes is known, or it is below 0.9): no limit of the machine'];
+  const any = (of: (entry: Entry) => boolean): boolean => rows.some((r) => r.entries.some(of));
+  return [
+    ...(any((e) => e.unproven === true) ? [
+      '?: of a peak whose probe does not count (no share of clock times lanes is known, or it is below 0.9): no limit of the machine',
+    ] : []),
+    ...(any((e) => e.shared === true) ? ['*: all runs count, since too few had all of the cores: something else ran on the machine'] : []),
+  ];
 }
 
 /** A row on one line, for those who watch a log. */
@@ -141,7 +147,7 @@ export function goalNotes(report: Report): string[] {
 export function summaryTable(rows: readonly Row[]): TextTable {
   const lines = new Map<string, { label: string[]; ratios: number[]; attained: number[]; unproven: boolean }>();
   for (const row of rows) {
-    const what = row.group === 'step' ? row.name : row.name.split(' ')[0];
+    const what = row.group === 'step' ? row.name : [row.name.split(' ')[0], operandHalf(row)].filter(Boolean).join(', ');
     for (const ours of row.entries) {
       if (!isOurs(ours) || ours.milliseconds.length === 0 || row.entries.some((e) => isVariant(ours, e))) continue;
       for (const entry of row.entries) {

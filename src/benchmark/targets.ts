@@ -2,7 +2,7 @@
 import { device as openDevice } from '../device/index.ts';
 import type { Device } from '../device/types.ts';
 import { FoveaError } from '../errors.ts';
-import { openRunDevice } from '../train/run-device.ts';
+import { closeRunDevice, openRunDevice } from '../train/run-device.ts';
 
 export interface Target {
   /** The device's; with what was asked for where several would have one name. */
@@ -13,12 +13,14 @@ export interface Target {
   /** Of the cpu device; 1 elsewhere. */
   readonly threads: number;
   readonly openSeconds: number;
+  /** Disposes of the device, unless somebody else uses it. */
+  close(): void;
   /** The name in `webgpu:NAME`, by which others find the same adapter. */
   readonly adapter?: string | undefined;
 }
 
 export interface TargetOptions {
-  /** `cpu`, `webgpu` or `webgpu:NAME`. */
+  /** `cpu`, `webgpu`, `webgpu:NAME`, `cuda` or `cuda:NUMBER`. */
   readonly devices: readonly string[];
   readonly threads: readonly number[];
   /** False: the cpu's kernels without relaxed SIMD. */
@@ -26,26 +28,37 @@ export interface TargetOptions {
   readonly log: (line: string) => void;
 }
 
+type Opened = Pick<Target, 'device' | 'close'>;
+
+/** The cpu device, with relaxed SIMD where there is some, or without it. */
+export async function openCpu(threads: number, relaxed: boolean): Promise<Opened> {
+  if (!relaxed) return opened(await openDevice('cpu', { threads, relaxedSimd: false }));
+  const device = await openRunDevice({ device: 'cpu', threads });
+  return { device, close: () => closeRunDevice(device) };
+}
+
+const opened = (device: Device): Opened => ({ device, close: () => device.dispose() });
+
 /** Opens them; one that is absent is said and left out. */
 export async function openTargets({ devices, threads, relaxed, log }: TargetOptions): Promise<Target[]> {
   const targets: Target[] = [];
   const several = new Set(devices.filter((name) => name !== 'cpu')).size > 1;
-  const add = async (contestant: string, count: number, open: () => Promise<Device>, adapter?: string): Promise<void> => {
+  const add = async (contestant: string, count: number, open: () => Promise<Opened>, adapter?: string, asked = ''): Promise<void> => {
     const started = performance.now();
-    const device = await open();
-    const name = targets.some((t) => t.name === device.name) ? `${device.name}, ${adapter ?? 'webgpu'}` : device.name;
-    targets.push({ name, contestant, device, threads: count, openSeconds: (performance.now() - started) / 1000, adapter });
+    const { device, close } = await open();
+    const name = targets.some((t) => t.name === device.name) ? `${device.name}, ${asked}` : device.name;
+    targets.push({ name, contestant, device, threads: count, openSeconds: (performance.now() - started) / 1000, close, adapter });
   };
   for (const name of new Set(devices)) {
     try {
       if (name === 'cpu') {
         for (const count of threads) {
-          await add(`fovea, ${count} thread${count === 1 ? '' : 's'}`, count, () =>
-            relaxed ? openRunDevice({ device: 'cpu', threads: count }) : openDevice('cpu', { threads: count, relaxedSimd: false }));
+          await add(`fovea, ${count} thread${count === 1 ? '' : 's'}`, count, () => openCpu(count, relaxed));
         }
       } else {
-        const adapter = name.slice('webgpu:'.length) || undefined;
-        await add(several ? `fovea, ${adapter ?? 'webgpu'}` : 'fovea', 1, () => openDevice(name), adapter);
+        const adapter = name.startsWith('webgpu:') ? name.slice('webgpu:'.length) : undefined;
+        const asked = adapter ?? name;
+        await add(several ? `fovea, ${asked}` : 'fovea', 1, async () => opened(await openDevice(name)), adapter, asked);
       }
     } catch (error) {
       if (!(error instanceof FoveaError)) throw error;

@@ -1,5 +1,5 @@
 /** What a benchmark is made of: problems, contestants that solve them, peers that bring contestants, and rows of figures. */
-import type { HostData, TensorType } from '../device/types.ts';
+import type { Device, HostData, TensorType } from '../device/types.ts';
 import type { Attrs } from '../graph/node.ts';
 import type { ParameterArrays } from '../nn/parameters.ts';
 
@@ -106,11 +106,13 @@ export interface StepFacts {
 /** Another engine. */
 export interface Peer {
   readonly name: string;
-  /** Beside which device of ours it stands. */
-  readonly beside: 'cpu' | 'webgpu';
+  /** Beside which devices of ours it stands. */
+  readonly beside: readonly Device['kind'][];
   readonly versions: Readonly<Record<string, string | number | boolean>>;
   /** What it competes in: names of ops, and `step`. */
   readonly ops: readonly string[];
+  /** Competes in products and convolutions of halves too. */
+  readonly half?: boolean;
   /** How many times the roofline's least time it is likely to take: for the estimate that a run begins with. */
   readonly slowness?: number;
   /** A contestant, or why there is none. Throws where it should have been able to. */
@@ -127,7 +129,7 @@ export interface AbsentPeer {
 }
 
 export interface PeerOptions {
-  readonly beside: readonly ('cpu' | 'webgpu')[];
+  readonly beside: readonly Device['kind'][];
   /** Threads of the cpu's contestants; peers that can have threads enter once for each. */
   readonly threads: readonly number[];
   /** Python interpreters, each with MXNet or PyTorch. */
@@ -145,6 +147,10 @@ export interface Entry {
   readonly contestant: string;
   /** Milliseconds of every run counted, in order. Empty where it did not run. */
   readonly milliseconds: readonly number[];
+  /** Of runs that do not count: not all of the processor's cores were there before and after them (gate.ts). */
+  readonly disturbed?: readonly number[];
+  /** Too few runs had all cores, so all are counted. */
+  readonly shared?: true;
   readonly absent?: string;
   /** Why it does not count: it threw, or its outputs are wrong. */
   readonly failed?: string;
@@ -157,7 +163,7 @@ export interface Entry {
 
 export interface Row {
   readonly group: Group;
-  /** Which of our devices it is about: `cpu` or `webgpu`. */
+  /** Which of our devices it is about: `cpu`, `webgpu` or `cuda`. */
   readonly device: string;
   readonly name: string;
   readonly layers: readonly string[];

@@ -1,6 +1,7 @@
 /** Values for problems: without order, equal in every run, and made fast. */
+import { roundToHalf } from '../device/half.ts';
 import type { HostData } from '../device/types.ts';
-import { sizeOf } from '../device/types.ts';
+import { isHalfType, sizeOf } from '../device/types.ts';
 import { getOp } from '../fovea.ts';
 import { hostArray } from '../graph/leaves.ts';
 import type { HostTensor } from '../graph/op.ts';
@@ -31,10 +32,11 @@ export function inputValues(problem: KernelProblem): HostData[] {
     const random = generator(position + 1);
     const { low = -1, high = 1, dtype } = input;
     const out = hostArray(dtype, sizeOf(input.shape));
-    const whole = dtype !== 'float32';
+    const whole = dtype !== 'float32' && !isHalfType(dtype);
     for (let i = 0; i < out.length; i++) {
       const above = random() * (high - low);
-      out[i] = low + (whole ? Math.floor(above) : above);
+      const value = low + (whole ? Math.floor(above) : above);
+      out[i] = isHalfType(dtype) ? roundToHalf(value, dtype) : value;
     }
     made.push(out);
   });

@@ -74,7 +74,10 @@ export const described: Readonly<Record<OptionName, Described>> = {
       + 'model: as the weights want it (default: local, model with weights)',
   },
   seed: { flags: '--seed <n>', about: 'of everything that is random (default: 1)' },
-  mixed: { flags: '--mixed', about: 'float16 activations with a dynamic loss scale, on WebGPU adapters with shader-f16 (default: float32)' },
+  mixed: {
+    flags: '--mixed',
+    about: '16-bit activations with a dynamic loss scale: float16 on WebGPU adapters with shader-f16, bfloat16 with CUDA (default: float32)',
+  },
   device: { flags: '--device <name>', about: 'auto, cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER (default: auto)' },
   threads: { flags: '--threads <n>', about: 'of the cpu device (default: all processors)' },
   workers: { flags: '--workers <n>', about: 'threads that assemble batches (default: 1)' },

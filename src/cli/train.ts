@@ -185,12 +185,24 @@ function printPlan(plan: DryRunResult, { terminal }: Context): void {
       `${part.padEnd(10)} ${samples} images of ${patients} patients: ${classes.map((n, c) => `${n} ${plan.classes[c]}`).join(', ')}`),
     `network    ${network}: ${plan.parameters.toLocaleString('en')} parameters, ${options.size} x ${options.size} pixels`,
     `device     ${plan.device}`,
-    `precision  ${options.mixed ? 'mixed: float16 activations and products, float32 sums, parameters and updates; loss scale from 2^16' : 'float32'}`,
+    `precision  ${options.mixed ? 'mixed: 16-bit activations and products, float32 sums, parameters and updates; loss scale from 2^16' : 'float32'}`,
     `memory     ${megabytes(plan.deviceBytes)} on the device; of them ${megabytes(memory.planned)} for values within a step `
       + `(${megabytes(memory.naive)} without sharing), ${megabytes(memory.variables)} for parameters and moments`
       + (options.recompute === 'on' ? '; with recomputation' : ''),
-    `time       ${plan.stepSeconds.toFixed(3)} s a step, ${(options.batch / plan.stepSeconds).toFixed(1)} images/s; `
-      + `${options.epochs} epochs of ${plan.stepsAnEpoch} steps: ${clock(plan.seconds)}, and the preparation of the images`,
+    ...timeLines(plan),
   ];
   terminal.out(`${lines.join('\n')}\n`);
+}
+
+function timeLines({ options: { batch, epochs }, stages, stepsAnEpoch, seconds }: DryRunResult): string[] {
+  const lines = stages.flatMap(({ first, last, stepSeconds, features }) => {
+    const step = `${stepSeconds.toFixed(features ? 4 : 3)} s a step${features ? ' on features of frozen layers' : ''}, `
+      + `${(batch / stepSeconds).toFixed(1)} images/s`;
+    return [
+      ...(features ? [`features of ${features.images} images, once, unless they are kept from before: ${clock(features.seconds)}`] : []),
+      stages.length > 1 ? `epochs ${first} to ${last}: ${step}` : step,
+    ];
+  });
+  lines[lines.length - 1] += `; ${epochs} epochs of ${stepsAnEpoch} steps: ${clock(seconds)}, and the preparation of the images`;
+  return lines.map((line, i) => `${(i === 0 ? 'time' : '').padEnd(11)}${line}`);
 }

@@ -23,6 +23,9 @@ interface PartNote {
 /** A failure that trying again may mend. */
 class Interrupted extends Error {}
 
+/** The server has no such file, or none for us. */
+export class NotServed extends DataError {}
+
 /**
  * Downloads a file to `target`. While it is under way it is `target.part`, which a later call goes on with.
  *
@@ -79,7 +82,7 @@ async function attempt(fs: typeof Fs, address: string, target: string, { onProgr
       throw new Interrupted('the server has another file now');
     }
     if (response.status >= 500 || response.status === 429) throw new Interrupted(`the server answers ${response.status}`);
-    if (!response.ok || response.body === null) throw new DataError(`${address}: the server answers ${response.status} ${response.statusText}`.trim());
+    if (!response.ok || response.body === null) throw new NotServed(`${address}: the server answers ${response.status} ${response.statusText}`.trim());
     const resumed = response.status === 206;
     if (resumed && (range === null || Number(range[1]) !== have)) throw new DataError(`${address}: the server answers with other bytes than asked for`);
     const start = resumed ? have : 0;

@@ -3,7 +3,7 @@ import type * as Fs from 'node:fs/promises';
 import { DataError, OptionError } from '../errors.ts';
 import { defaultCacheDir } from './cache.ts';
 import { fileReason } from './decode.ts';
-import { checkAddress, download } from './download.ts';
+import { NotServed, checkAddress, download } from './download.ts';
 import type { DownloadOptions } from './download.ts';
 import { importNode } from './node.ts';
 
@@ -29,13 +29,15 @@ export interface FetchedFile {
 /** What is known of a file in the cache. */
 interface CachedNote {
   readonly address: string;
-  readonly sha256: string;
+  /** Absent where the server had no such file. */
+  readonly sha256?: string;
 }
 
 /**
  * A path or an https address as a file on this machine. An address is fetched into the cache, together with what belongs to it (the
- * shards of a `model.json`, the `-symbol.json` of a `.params` file); one that is there already, by its recorded hash, is not fetched
- * again. A download that is cut goes on where it was, in the same call or the next. With `FOVEA_NO_DOWNLOAD=1` nothing is fetched.
+ * shards of a `model.json`, the `-symbol.json` of a `.params` file and its `-mean.nd` where there is one); one that is there already, by
+ * its recorded hash, is not fetched again. A download that is cut goes on where it was, in the same call or the next. With
+ * `FOVEA_NO_DOWNLOAD=1` nothing is fetched.
  *
  * @throws DataError where there is no such file, the server refuses or keeps cutting, or the hash is another than `sha256`
  * @throws OptionError where `sha256` is no hash
@@ -94,9 +96,11 @@ async function fetchModel(address: string, options: FetchOptions, anew: boolean)
   const made: string[] = [];
   let fresh = false;
   let before = 0;
-  const one = async (from: string, file: string): Promise<void> => {
+  const one = async (from: string, { file, optional }: Companion): Promise<void> => {
     const path = join(folder, file);
-    made.push(path, `${path}.fetched.json`);
+    const noteFile = `${path}.fetched.json`;
+    const note = (sha256?: string): Promise<void> => fs.writeFile(noteFile, JSON.stringify({ address: from, sha256 } satisfies CachedNote));
+    made.push(path, noteFile);
     if (!anew && await isWhole(fs, path, from)) return;
     if (process.env.FOVEA_NO_DOWNLOAD === '1') throw new DataError(`${from}: not in the cache (${folder}), and FOVEA_NO_DOWNLOAD=1 forbids to fetch it`);
     fresh = true;
@@ -108,13 +112,15 @@ async function fetchModel(address: string, options: FetchOptions, anew: boolean)
         last = received;
         onProgress?.(before + received, total === undefined ? undefined : before + total);
       },
+    }).then(async () => note(await hash([path])), (error: unknown) => {
+      if (optional && error instanceof NotServed) return note();
+      throw error;
     });
     before += last;
-    await fs.writeFile(`${path}.fetched.json`, JSON.stringify({ address: from, sha256: await hash([path]) } satisfies CachedNote));
   };
-  await one(address, name);
+  await one(address, { file: name });
   const path = join(folder, name);
-  for (const part of await companionsOf(path)) await one(new URL(encodeURIComponent(part), address).href, part);
+  for (const part of await companionsOf(path)) await one(new URL(encodeURIComponent(part.file), address).href, part);
   return {
     path, sha256: await hash(await partsOf(path)), fresh,
     forget: async () => {
@@ -123,22 +129,28 @@ async function fetchModel(address: string, options: FetchOptions, anew: boolean)
   };
 }
 
-/** Whether a cached file still is what was fetched. */
+/** Whether a cached file still is what was fetched, or known not to be there. */
 async function isWhole(fs: typeof Fs, path: string, address: string): Promise<boolean> {
   try {
     const note = JSON.parse(await fs.readFile(`${path}.fetched.json`, 'utf8')) as CachedNote;
-    return note.address === address && note.sha256 === await hash([path]);
+    return note.address === address && (note.sha256 === undefined || note.sha256 === await hash([path]));
   } catch {
     return false;
   }
 }
 
-/** The files that one needs beside it. */
-async function companionsOf(path: string): Promise<string[]> {
+interface Companion {
+  readonly file: string;
+  /** Whether the model is whole without it. */
+  readonly optional?: boolean;
+}
+
+/** The files that belong to one. */
+async function companionsOf(path: string): Promise<Companion[]> {
   const { basename } = await importNode<typeof import('node:path')>('node:path', 'reading weights');
   const params = /^(.*)-\d{4,}\.params$/.exec(basename(path));
-  if (params !== null) return [`${params[1]}-symbol.json`];
-  return shardsOf(path);
+  if (params !== null) return [{ file: `${params[1]}-symbol.json` }, { file: `${params[1]}-mean.nd`, optional: true }];
+  return (await shardsOf(path)).map((file) => ({ file }));
 }
 
 /** The shards that a `model.json` names. What is no model.json has none: whoever reads it says so. */

@@ -6,10 +6,15 @@
  */
 
 /**
- * Element types. `bool` is stored on devices as float32 0 or 1 and read back as bytes. `float16` is a way to store, on devices that
+ * Element types. `bool` is stored on devices as float32 0 or 1 and read back as bytes. `float16` and `bfloat16` are ways to store, on devices that
  * `supports` it: kernels compute in float32, and the host sees float32.
  */
-export type DType = 'float32' | 'float16' | 'int32' | 'uint8' | 'bool';
+export type DType = 'float32' | HalfType | 'int32' | 'uint8' | 'bool';
+
+/** Floats of 16 bits (half.ts). */
+export type HalfType = 'float16' | 'bfloat16';
+
+export const isHalfType = (dtype: DType): dtype is HalfType => dtype === 'float16' || dtype === 'bfloat16';
 
 /** Lengths of the axes, outermost first. Images are NHWC, convolution filters KRSC (out, height, width, in). */
 export type Shape = readonly number[];
@@ -20,10 +25,10 @@ export interface TensorType {
 }
 
 /** Bytes of one element as a device stores it. */
-export const bytesPerElement: Readonly<Record<DType, number>> = { float32: 4, float16: 2, int32: 4, uint8: 1, bool: 4 };
+export const bytesPerElement: Readonly<Record<DType, number>> = { float32: 4, float16: 2, bfloat16: 2, int32: 4, uint8: 1, bool: 4 };
 
 export type HostData<D extends DType = DType> =
-  D extends 'float32' | 'float16' ? Float32Array : D extends 'int32' ? Int32Array : Uint8Array;
+  D extends 'float32' | HalfType ? Float32Array : D extends 'int32' ? Int32Array : Uint8Array;
 
 /** Number of elements of a shape; 1 for a scalar. */
 export function sizeOf(shape: Shape): number {
@@ -279,8 +284,10 @@ export interface Device {
     /** Largest buffer that a kernel can bind, in bytes. */
     readonly maxBuffer: number;
   };
-  /** Whether kernels read and write values of the dtype; only `float16` is in question. */
+  /** Whether kernels read and write values of the dtype; only those of 16 bits are in question. */
   supports(dtype: DType): boolean;
+  /** What mixed precision stores values in; undefined where the device has neither. */
+  readonly half?: HalfType | undefined;
   /** Zero-filled. Throws OutOfMemoryError with what was asked for and what is in use. */
   allocate(bytes: number, label: string): DeviceBuffer;
   write(buffer: DeviceBuffer, byteOffset: number, data: ArrayBufferView): void;

@@ -133,7 +133,7 @@ class Shards {
 /** The values as float32, in the file's axes. */
 export function dequantize({ array, quantization, dtype }: StoredWeight): HostArray {
   const { shape } = array;
-  if (array.dtype === 'float16') return { shape, dtype: 'float32', data: fromHalfBits(array.data as Uint16Array) };
+  if (array.dtype === 'float16') return { shape, dtype: 'float32', data: fromHalfBits(array.data as Uint16Array, 'float16') };
   if (quantization === undefined) {
     return array.dtype === 'float32' ? array : { shape, dtype: 'float32', data: Float32Array.from(array.data as Uint8Array) };
   }

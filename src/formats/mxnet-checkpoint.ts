@@ -66,11 +66,20 @@ function lastEpoch({ folder, prefix }: Place, names: readonly string[]): number 
 
 /** The mean image beside a checkpoint: its own (`PREFIX-mean.nd`), else the folder's only `mean*.nd`, as in MXNet's archives. */
 function besides({ folder, prefix }: Place, names: readonly string[], warnings: string[]): string | undefined {
-  if (names.includes(`${prefix}-mean.nd`)) return `${folder}${prefix}-mean.nd`;
+  const own = meanImageName(prefix);
+  if (names.includes(own)) return folder + own;
   const found = names.filter((name) => /^mean.*\.nd$/.test(name));
   if (found.length !== 1) return undefined;
   warnings.push(`${folder}${found[0]}, beside the checkpoint, is taken for its mean image; option meanImage names another`);
   return folder + found[0];
+}
+
+/** The file of a checkpoint's own mean image, beside its parameters. */
+export const meanImageName = (prefix: string): string => `${prefix}-mean.nd`;
+
+/** @param image float32 [channels, height, width] */
+export function writeMeanImage(image: HostArray): Uint8Array<ArrayBuffer> {
+  return writeParams(new Map([['mean_img', image]]));
 }
 
 /**
@@ -103,6 +112,6 @@ export function checkpointFiles(
     [names.symbol, new TextEncoder().encode(writeSymbol(symbol))],
     [names.params, writeParams(joinCheckpoint(parameters))],
   ]);
-  if (meanImage !== undefined) files.set(`${prefix}-mean.nd`, writeParams(new Map([['mean_img', meanImage]])));
+  if (meanImage !== undefined) files.set(meanImageName(prefix), writeMeanImage(meanImage));
   return files;
 }

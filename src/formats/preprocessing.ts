@@ -2,7 +2,7 @@
 import { FormatError } from '../errors.ts';
 import type { HostArray } from '../nn/host-array.ts';
 import { formatAttribute } from '../nn/attributes.ts';
-import { withAttributes } from '../nn/symbol.ts';
+import { changeAttributes } from '../nn/symbol.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
 
 /** x = (byte - mean) / deviation, for bytes of 0 to 255 in the order red, green, blue. */
@@ -51,10 +51,17 @@ export function preprocessingOf(symbol: ModelSymbol, meanImage?: HostArray): Pre
   };
 }
 
-/** The symbol with the preprocessing (but for its mean image) as attributes of the input `data`, for files to keep. */
-export function withPreprocessing(symbol: ModelSymbol, { mean, deviation, size }: Preprocessing): ModelSymbol {
-  const attributes = {
-    mean: formatAttribute(mean), deviation: formatAttribute(deviation), ...(size === undefined ? {} : { size: formatAttribute(size) }),
-  };
-  return withAttributes(symbol, (node) => (node.op === 'null' && node.name === 'data' ? attributes : undefined));
+/**
+ * The symbol with the preprocessing (but for its mean image) as attributes of the input `data`, for files to keep, in place of what they
+ * said before; without one, with nothing there.
+ */
+export function withPreprocessing(symbol: ModelSymbol, preprocessing: Preprocessing | undefined): ModelSymbol {
+  const { mean, deviation, size } = preprocessing ?? {};
+  const stated = { __mean__: mean, __deviation__: deviation, __size__: size };
+  return changeAttributes(symbol, (node) => {
+    if (node.op !== 'null' || node.name !== 'data') return undefined;
+    const others = Object.entries(node.attributes).filter(([key]) => !(key in stated));
+    const own = Object.entries(stated).flatMap(([key, numbers]) => (numbers ? [[key, formatAttribute(numbers)]] : []));
+    return Object.fromEntries([...others, ...own]) as Readonly<Record<string, string>>;
+  });
 }

@@ -1,5 +1,6 @@
 import { fromHalfBits, toHalfBits } from '../device/half.ts';
 import type { DType, HostData, Shape, TensorType } from '../device/types.ts';
+import { isHalfType } from '../device/types.ts';
 import { Node, Value } from './node.ts';
 import type { Op } from './op.ts';
 import type { VariableCell } from './variable-cell.ts';
@@ -69,14 +70,14 @@ export function numberLeaf(value: number, dtype: DType = 'float32'): Leaf {
 
 /** A typed array of the class that `data()` gives for the dtype. */
 export function hostArray<D extends DType>(dtype: D, length: number): HostData<D> {
-  return (dtype === 'float32' || dtype === 'float16' ? new Float32Array(length)
+  return (dtype === 'float32' || isHalfType(dtype) ? new Float32Array(length)
     : dtype === 'int32' ? new Int32Array(length)
     : new Uint8Array(length)) as HostData<D>;
 }
 
-/** Host data as the device stores it: booleans become float32, and float16 gets its own bits. */
+/** Host data as the device stores it: booleans become float32, and halves get their own bits. */
 export function toDeviceData(data: HostData, dtype: DType): ArrayBufferView {
-  if (dtype === 'float16') return toHalfBits(data);
+  if (isHalfType(dtype)) return toHalfBits(data, dtype);
   return dtype === 'bool' ? Float32Array.from(data, (x) => (x === 0 ? 0 : 1)) : data;
 }
 
@@ -84,7 +85,7 @@ export function toDeviceData(data: HostData, dtype: DType): ArrayBufferView {
 export function fromDeviceData(bytes: Uint8Array<ArrayBuffer>, dtype: DType): HostData {
   if (dtype === 'uint8') return bytes;
   if (dtype === 'int32') return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-  if (dtype === 'float16') return fromHalfBits(new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2));
+  if (isHalfType(dtype)) return fromHalfBits(new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2), dtype);
   const floats = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
   return dtype === 'bool' ? Uint8Array.from(floats) : floats;
 }

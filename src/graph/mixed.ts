@@ -1,18 +1,19 @@
 /**
- * Mixed precision: a graph rewritten so that matrix ops take float16 and what lies between them is stored in it (Micikevicius et al.,
+ * Mixed precision: a graph rewritten so that matrix ops take a half (float16 or bfloat16) and what lies between them is stored in it (Micikevicius et al.,
  * "Mixed precision training", 2018). Kernels add up in float32 either way, so the dtype of a value is a question of where it goes:
  *
- *   matrix     its operands become float16; its result is where something behind it wants it so, else float32 (logits, gradients of
+ *   matrix     its operands become halves; its result is where something behind it wants it so, else float32 (logits, gradients of
  *              parameters);
- *   normalize  takes either; its result is float16 where that is wanted; statistics, scale and shift are float32;
- *   follow     takes either; its result is float16 where one operand is and that is wanted;
+ *   normalize  takes either; its result is a half where that is wanted; statistics, scale and shift are float32;
+ *   follow     takes either; its result is a half where one operand is and that is wanted;
  *   keep       float32, but where a kernel reads both (sums).
  *
  * "Wanted" is said backwards, by matrix and normalize ops, through ops that follow. So images are prepared in float32, and losses are
  * worked out in it. Leaves and what is asked for keep their dtypes. A value is cast once for all its readers, a variable whole, below
  * the views that take its parts.
  */
-import type { TensorType } from '../device/types.ts';
+import type { HalfType, TensorType } from '../device/types.ts';
+import { isHalfType } from '../device/types.ts';
 import { givesHalf, isFloat, storedAs, takesHalf } from './half.ts';
 import { isLeaf } from './leaves.ts';
 import type { Attrs } from './node.ts';
@@ -23,21 +24,22 @@ import { positionOf, setPosition } from './rewrite.ts';
 
 /**
  * @param roots the values asked for and those assigned to variables
+ * @param half what values are stored in
  * @returns the same values, of the same dtypes, in the rewritten graph; the one given is left as it is
  */
-export function mixed(roots: readonly Value[]): Value[] {
+export function mixed(roots: readonly Value[], half: HalfType): Value[] {
   const order = topologicalOrder(roots.map((v) => v.node));
-  const wanted = wantedInFloat16(order);
+  const wanted = wantedInHalf(order);
   const casts = new Casts();
   const made = new Map<Node, Node>();
   for (const node of order) {
-    made.set(node, isLeaf(node) ? node : convert(node, node.inputs.map((v) => made.get(v.node)!.outputs[v.index]), wanted, casts));
+    made.set(node, isLeaf(node) ? node : convert(node, node.inputs.map((v) => made.get(v.node)!.outputs[v.index]), wanted, half, casts));
   }
   return roots.map((v) => casts.to(v.dtype, made.get(v.node)!.outputs[v.index], v.node));
 }
 
 /** Values that a matrix or normalize op reads as operands, at once or through ops that follow. */
-function wantedInFloat16(order: readonly Node[]): Set<Value> {
+function wantedInHalf(order: readonly Node[]): Set<Value> {
   const wanted = new Set<Value>();
   for (const node of [...order].reverse()) {
     const { precision } = node.op;
@@ -52,18 +54,18 @@ function wantedInFloat16(order: readonly Node[]): Set<Value> {
 }
 
 /** The node over inputs that were converted before. */
-function convert(node: Node, inputs: readonly Value[], wanted: ReadonlySet<Value>, casts: Casts): Node {
+function convert(node: Node, inputs: readonly Value[], wanted: ReadonlySet<Value>, half: HalfType, casts: Casts): Node {
   const { op } = node;
-  const half = inputs.some((v, i) => v.dtype === 'float16' && takesHalf(op, i));
+  const halves = inputs.some((v, i) => isHalfType(v.dtype) && takesHalf(op, i));
   const isWanted = node.outputs.some((v) => wanted.has(v));
   const converted = inputs.map((v, i) => {
     if (!isFloat(v.dtype)) return v;
     if (!takesHalf(op, i)) return casts.to('float32', v, node);
-    if (op.precision === 'matrix') return casts.to('float16', v, node);
-    if (op.half!.same && half) return casts.to(isWanted || inputs.length === 1 ? 'float16' : 'float32', v, node);
+    if (op.precision === 'matrix') return casts.to(half, v, node);
+    if (op.half!.same && halves) return casts.to(isWanted || inputs.length === 1 ? half : 'float32', v, node);
     return v;
   });
-  const attrs = node.attrs.store === undefined ? storing(node, converted, isWanted, half) : node.attrs;
+  const attrs = node.attrs.store === undefined ? storing(node, converted, isWanted && (op.precision !== 'follow' || halves) ? half : 'float32') : node.attrs;
   if (attrs === node.attrs && converted.every((v, i) => v === node.inputs[i])) return node;
   const made = new Node(op, attrs, converted, op.infer(converted, attrs), node);
   setPosition(made, positionOf(node));
@@ -71,10 +73,9 @@ function convert(node: Node, inputs: readonly Value[], wanted: ReadonlySet<Value
 }
 
 /** The attributes of the node, with `store` where its results should be stored otherwise than its inputs say. */
-function storing({ op, attrs, outputs }: Node, inputs: readonly TensorType[], isWanted: boolean, half: boolean): Attrs {
+function storing({ op, attrs, outputs }: Node, inputs: readonly TensorType[], store: 'float32' | HalfType): Attrs {
   const gives = outputs.some((v, i) => v.dtype === 'float32' && givesHalf(op, i));
   if (!gives) return attrs;
-  const store = isWanted && (op.precision !== 'follow' || half) ? 'float16' : 'float32';
   return store === storedAs(op, inputs, attrs) ? attrs : { ...attrs, store };
 }
 
@@ -87,7 +88,7 @@ class Casts {
     if (value.dtype === dtype || !isFloat(dtype) || !isFloat(value.dtype)) return value;
     const { node } = value;
     // widening loses nothing, so what was widened is there to be had
-    if (node.op.name === 'cast' && node.inputs[0].dtype === dtype && dtype === 'float16') return node.inputs[0];
+    if (node.op.name === 'cast' && node.inputs[0].dtype === dtype && isHalfType(dtype)) return node.inputs[0];
     let made = this.#made.get(value);
     if (made === undefined) {
       const source = viewOfVariable(node) ? this.to(dtype, node.inputs[0], reader) : value;

@@ -78,11 +78,11 @@ export interface Op<A extends Attrs = any> {
   /** Outputs that must be contiguous (stride = channels); default: none. */
   readonly contiguousOutputs?: 'all' | readonly number[];
   /**
-   * How `mixed` treats it (graph/mixed.ts): `matrix` is given float16, `normalize` may be given and may give it, `follow` takes its
+   * How `mixed` treats it (graph/mixed.ts): `matrix` is given halves, `normalize` may be given and may give it, `follow` takes its
    * inputs' type, `keep` is given float32 unless its input may be either. Default keep.
    */
   readonly precision?: 'matrix' | 'normalize' | 'follow' | 'keep';
-  /** Which inputs and outputs may be float16; absent: none. Cpu kernels need not know: that device has no float16. */
+  /** Which inputs and outputs may be float16 or bfloat16; absent: none. Cpu kernels need not know: that device has neither. */
   readonly half?: HalfUse;
   /** Terms summed for one output element, for the tolerance rule; default 1. */
   reductionLength?(inputs: readonly TensorType[], attrs: A): number;

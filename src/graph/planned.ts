@@ -2,6 +2,7 @@ import type { Device, Launch, Lowering } from '../device/types.ts';
 import { allocate, apartOf, livenessBound } from './allocate.ts';
 import type { Rank } from './group.ts';
 import type { Leaf } from './leaves.ts';
+import { halfOf } from './half.ts';
 import { mixed } from './mixed.ts';
 import type { Attrs, Node, Value } from './node.ts';
 import type { Op } from './op.ts';
@@ -68,7 +69,7 @@ export interface Planned {
 export function planProgram({ device, requested, assignments, fuse, mixed: half = false, recompute: again = false }: ProgramSpec): Planned {
   const values = [...requested, ...assignments.map((a) => a.value)];
   const { roots: fused, applied } = fuse === false ? { roots: values, applied: [] } : rewrite(values, again);
-  const roots = half ? mixed(fused) : fused;
+  const roots = half ? mixed(fused, halfOf(device, 'mixed precision')) : fused;
   const { arena: kind, alignment, maxBuffer } = device.memory;
   const options = {
     arena: kind,

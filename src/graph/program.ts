@@ -1,10 +1,10 @@
 import type { Device, DeviceBuffer, Executable, HostData, Launch, Placed, PlacedLaunch, Scratch } from '../device/types.ts';
-import { bytesPerElement, sizeOf } from '../device/types.ts';
+import { bytesPerElement, isHalfType, sizeOf } from '../device/types.ts';
 import { copyLaunch } from '../device/copy.ts';
 import { DeviceError, GraphError, OutOfMemoryError } from '../errors.ts';
 import type { Arena } from './arena.ts';
 import { arenaOf } from './arena.ts';
-import { requireFloat16 } from './half.ts';
+import { requireHalf } from './half.ts';
 import type { Rank } from './group.ts';
 import type { Layout, Root } from './layout.ts';
 import type { Leaf } from './leaves.ts';
@@ -362,12 +362,12 @@ async function readPlaced(device: Device, placed: Placed): Promise<Float64Array>
   return data;
 }
 
-/** Refuses float16 values where the device has none, by the op that gives the first of them. */
+/** Refuses halves where the device has none, by the op that gives the first of them. */
 function assertStorable({ layouts }: Plan, device: Device): void {
   for (const { node, dtype } of layouts.keys()) {
-    if (dtype !== 'float16') continue;
+    if (!isHalfType(dtype)) continue;
     const what = isLeaf(node) ? node.label : `op "${node.op.name}"`;
-    requireFloat16(device, `${what} gives float16, which`, node.site ? ` (called at ${node.site})` : '');
+    requireHalf(device, dtype, `${what} gives ${dtype}, which`, node.site ? ` (called at ${node.site})` : '');
   }
 }
 

@@ -1,6 +1,6 @@
 import { roundToHalf } from '../device/half.ts';
 import type { DType } from '../device/types.ts';
-import { sizeOf } from '../device/types.ts';
+import { isHalfType, sizeOf } from '../device/types.ts';
 import { GraphError } from '../errors.ts';
 import { isLeaf } from './leaves.ts';
 import type { Leaf } from './leaves.ts';
@@ -53,5 +53,5 @@ function leafValues(leaf: Leaf, leafData: LeafData): Float64Array {
 
 /** A number as a device would hold it: the reference computes in float64 from the same inputs. */
 function asStored(x: number, dtype: DType): number {
-  return dtype === 'float32' ? Math.fround(x) : dtype === 'float16' ? roundToHalf(x) : x;
+  return dtype === 'float32' ? Math.fround(x) : isHalfType(dtype) ? roundToHalf(x, dtype) : x;
 }

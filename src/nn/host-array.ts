@@ -51,12 +51,7 @@ export function bytesOf(array: HostArray): Uint8Array<ArrayBuffer> {
 export function toFloat32(array: HostArray): HostArray {
   const { shape, dtype, data } = array;
   if (dtype === 'float32') return array;
-  if (dtype === 'float16') return { shape, dtype: 'float32', data: fromHalfBits(data as Uint16Array) };
-  if (dtype === 'bfloat16') {
-    // The upper half of a float32.
-    const words = Uint32Array.from(data as Uint16Array, (bits) => bits << 16);
-    return { shape, dtype: 'float32', data: new Float32Array(words.buffer) };
-  }
+  if (dtype === 'float16' || dtype === 'bfloat16') return { shape, dtype: 'float32', data: fromHalfBits(data as Uint16Array, dtype) };
   const values = data instanceof BigInt64Array || data instanceof BigUint64Array ? Float32Array.from(data, Number) : Float32Array.from(data);
   return { shape, dtype: 'float32', data: values };
 }

@@ -19,6 +19,7 @@ type CastAttrs = { readonly dtype: DType };
 const convert: Readonly<Record<Exclude<DType, 'uint8'>, (v: number) => number>> = {
   float32: (v) => v,
   float16: (v) => v,
+  bfloat16: (v) => v,
   int32: Math.trunc,
   bool: (v) => (v !== 0 ? 1 : 0),
 };
@@ -28,7 +29,7 @@ export const castOp: DifferentiableOp<CastAttrs> = defineOp<CastAttrs>({
   inputs: ['x'],
   infer([x]: readonly TensorType[], { dtype }) {
     if (!(dtype in convert)) {
-      throw new DTypeError(`cast: ${named('x', x)} cannot become ${dtype}, expected float32, float16, int32 or bool`);
+      throw new DTypeError(`cast: ${named('x', x)} cannot become ${dtype}, expected float32, float16, bfloat16, int32 or bool`);
     }
     return [{ shape: x.shape, dtype }];
   },
@@ -38,9 +39,9 @@ export const castOp: DifferentiableOp<CastAttrs> = defineOp<CastAttrs>({
   recompute: true,
   half: {
     inputs: 'all',
-    samples: () => [f32([3, 5], { low: -9, high: 9 }), f32([2, 3, 8], { low: -1e-6, high: 1e-6 }), f32([40], { low: -1e5, high: 1e5 }),
+    samples: (dtype) => [f32([3, 5], { low: -9, high: 9 }), f32([2, 3, 8], { low: -1e-6, high: 1e-6 }), f32([40], { low: -1e5, high: 1e5 }),
       i32([2, 3, 4], 50), bool([9]), { shape: [2, 8], dtype: 'uint8', low: 0, high: 256 } as const]
-      .map((input) => ({ inputs: [input], attrs: { dtype: 'float16' } })),
+      .map((input) => ({ inputs: [input], attrs: { dtype } })),
   },
   cost: elementwiseCost(1),
   samples(): Sample<CastAttrs>[] {
@@ -57,7 +58,7 @@ export const castOp: DifferentiableOp<CastAttrs> = defineOp<CastAttrs>({
 });
 
 /**
- * `x` as float32, float16 (the nearest; some devices alone have it), int32 (rounded toward zero) or bool (not zero). Gradients pass
+ * `x` as float32, float16 or bfloat16 (the nearest; some devices alone have them), int32 (rounded toward zero) or bool (not zero). Gradients pass
  * between the floats alone.
  */
 export function cast(x: TensorLike, dtype: DType): Tensor {

@@ -1,5 +1,5 @@
 /** conv2dStats: convolution, bias and the batch statistics of the result in one pass; fused from conv2d and batchNorm. */
-import type { TensorType } from '../device/types.ts';
+import type { HalfType, TensorType } from '../device/types.ts';
 import type { HostTensor, Rewrite, Sample } from '../graph/op.ts';
 import { defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp } from '../tensor/define-op.ts';
@@ -27,6 +27,9 @@ const fromBatchNorm: Rewrite = {
   },
 };
 
+/** How many times as far away as a float32's the neighbour of a half is. */
+const neighbours: Readonly<Partial<Record<HalfType, number>>> = { float16: 2 ** 13, bfloat16: 2 ** 16 };
+
 export const conv2dStatsOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs>({
   name: 'conv2dStats',
   inputs: ['x', 'filter', 'bias?'],
@@ -53,8 +56,9 @@ export const conv2dStatsOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs>({
     const means = new Float64Array(channels);
     const variances = variance.slice();
     const rows = y.length / channels;
-    // an element stored as float16 may be the neighbour of the reference's, 2^13 times as far away as that of a float32
-    const largest = outputs[0].dtype === 'float16' ? Math.max(...y.map(Math.abs)) * 2 ** 13 / rows : 0;
+    // an element stored as a half may be the neighbour of the reference's
+    const apart = neighbours[outputs[0].dtype as HalfType] ?? 0;
+    const largest = apart === 0 ? 0 : Math.max(...y.map(Math.abs)) * apart / rows;
     means.fill(largest);
     variance.forEach((v, k) => {
       variances[k] += 2 * largest * Math.sqrt(v);

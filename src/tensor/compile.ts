@@ -3,7 +3,7 @@ import type { DeviceBuffer, Device, HostData, TensorType } from '../device/types
 import { bytesPerElement, sizeOf } from '../device/types.ts';
 import { FoveaError, GraphError, OptionError, OutOfMemoryError } from '../errors.ts';
 import { evaluate, evaluateNow, exclusively, settleNow } from '../graph/evaluate.ts';
-import { requireFloat16 } from '../graph/half.ts';
+import { halfOf } from '../graph/half.ts';
 import { Leaf, fromDeviceData, isLeaf } from '../graph/leaves.ts';
 import type { LeafSource } from '../graph/leaves.ts';
 import { Value, topologicalOrder } from '../graph/node.ts';
@@ -30,9 +30,9 @@ export interface CompileOptions {
    */
   readonly recompute?: boolean;
   /**
-   * Mixed precision: convolutions and matrix products take float16 and give activations in it, adding up in float32; losses,
-   * statistics, parameters, their gradients and updates stay float32. Needs a device that `supports('float16')`, and for training a
-   * loss scale (fovea/optim). Default false.
+   * Mixed precision: convolutions and matrix products take the device's half (float16, or bfloat16 with CUDA) and give activations in it,
+   * adding up in float32; losses, statistics, parameters, their gradients and updates stay float32. Needs a device that has a `half`,
+   * and for training a loss scale (fovea/optim). Default false.
    */
   readonly mixed?: boolean;
   /** The rank that the function is in a group (`localGroup`), over which `allReduce` sums; its ranks are called by `together`. */
@@ -81,13 +81,13 @@ interface Entry {
  * Variables that it reads and assigns are read and written in place at every call.
  *
  * @throws GraphError, while tracing, when the function asks for data or branches on a tensor; DeviceError for `mixed` on a device
- *   that has no float16
+ *   that has no half
  */
 export function compile<A extends readonly Tree[], R extends Tree>(
   fn: (...args: A) => R, options: CompileOptions = {},
 ): CompiledFunction<A, R> {
   const name = options.name ?? (fn.name || 'compiled function');
-  if (options.mixed && options.device) requireFloat16(options.device, `"${name}": mixed precision`);
+  if (options.mixed && options.device) halfOf(options.device, `"${name}": mixed precision`);
   const entries = new Map<string, Promise<Entry>>();
   const made: Entry[] = [];
   let disposed = false;
@@ -215,7 +215,7 @@ async function traceSpec(
   await settleNow(trace.cells, options.device);
   await evaluateCaptured([...values, ...assignments.map((a) => a.value)], firstNode, trace);
   const device = options.device ?? trace.cells.find((c) => c.device)?.device ?? (await defaultDevice());
-  if (options.mixed) requireFloat16(device, `"${name}": mixed precision`);
+  if (options.mixed) halfOf(device, `"${name}": mixed precision`);
   const { fuse, recompute, mixed, group } = options;
   return { spec: { device, requested: values, assignments, inputs, fuse, recompute, mixed, group }, results: results.structure };
 }

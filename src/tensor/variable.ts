@@ -1,5 +1,5 @@
 import type { DType, Device, HostData, Shape } from '../device/types.ts';
-import { sizeOf } from '../device/types.ts';
+import { isHalfType, sizeOf } from '../device/types.ts';
 import { DTypeError, GraphError, ShapeError } from '../errors.ts';
 import { evaluateNow, exclusively, settle, settleNow } from '../graph/evaluate.ts';
 import { hostArray } from '../graph/leaves.ts';
@@ -43,7 +43,7 @@ export class Variable<D extends DType = DType> {
     if (values.length !== sizeOf(shape)) {
       throw new ShapeError(`variable "${name}": ${values.length} values do not fill shape [${shape}]`);
     }
-    if (dtype === 'float16') throw new DTypeError(`variable "${name}" is float16; variables are float32 also where steps are mixed`);
+    if (isHalfType(dtype)) throw new DTypeError(`variable "${name}" is ${dtype}; variables are float32 also where steps are mixed`);
     this.name = name;
     this.shape = shape;
     this.dtype = dtype;

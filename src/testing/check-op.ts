@@ -1,5 +1,5 @@
 /** Checks of one op: forward and gradient on a device against the float64 reference, and the gradient by finite differences. */
-import type { DType, Device, HostData } from '../device/types.ts';
+import type { DType, Device, HalfType, HostData } from '../device/types.ts';
 import { evaluate } from '../graph/evaluate.ts';
 import { isLeaf } from '../graph/leaves.ts';
 import type { Leaf } from '../graph/leaves.ts';
@@ -55,23 +55,23 @@ export function samplesOf(op: Op): Sample[] {
 }
 
 /**
- * The op's samples with float16 where it may be: in all such inputs; and, but for matrix ops, in every other of them, the results being
+ * The op's samples with a half where it may be: in all such inputs; and, but for matrix ops, in every other of them, the results being
  * stored the one way and the other.
  */
-export function halfSamples(op: Op): Sample[] {
-  const { float16 } = op;
-  if (float16 === undefined) return [];
+export function halfSamples(op: Op, dtype: HalfType = 'float16'): Sample[] {
+  const { half } = op;
+  if (half === undefined) return [];
   const own = samplesOf(op).filter((s) => s.inputs.some((t, i) => t.dtype === 'float32' && takesHalf(op, i)));
-  const stored = (sample: Sample, which: (i: number) => boolean, store?: 'float32' | 'float16'): Sample => ({
+  const stored = (sample: Sample, which: (i: number) => boolean, store?: 'float32' | HalfType): Sample => ({
     ...sample,
-    inputs: sample.inputs.map((t, i) => (t.dtype === 'float32' && takesHalf(op, i) && which(i) ? { ...t, dtype: 'float16' } : t)),
+    inputs: sample.inputs.map((t, i) => (t.dtype === 'float32' && takesHalf(op, i) && which(i) ? { ...t, dtype } : t)),
     attrs: store === undefined ? sample.attrs : { ...sample.attrs, store },
   });
   const all = own.map((s) => stored(s, () => true));
-  const mixtures = float16.same || float16.outputs === undefined ? []
+  const mixtures = half.same || half.outputs === undefined ? []
     : op.precision === 'matrix' ? own.filter((_, i) => i % 4 === 1).map((s) => stored(s, () => true, 'float32'))
-    : own.flatMap((s) => [stored(s, (i) => i % 2 === 1, 'float16'), stored(s, (i) => i % 2 === 0, 'float32')]);
-  return [...all, ...mixtures, ...(float16.samples?.() ?? [])];
+    : own.flatMap((s) => [stored(s, (i) => i % 2 === 1, dtype), stored(s, (i) => i % 2 === 0, 'float32')]);
+  return [...all, ...mixtures, ...(half.samples?.(dtype) ?? [])];
 }
 
 function sampleInputs(op: Op, sample: Sample): HostData[] {

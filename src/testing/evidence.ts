@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { fromHalfBits, toHalfBits } from '../device/half.ts';
 import type { DType, Device, Shape, TensorType } from '../device/types.ts';
-import { bytesPerElement } from '../device/types.ts';
+import { bytesPerElement, isHalfType } from '../device/types.ts';
 import { FormatError } from '../errors.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
 import { hostArray } from '../graph/leaves.ts';
@@ -21,8 +21,8 @@ const format = '1';
 export function encodeEvidence({ op, attrs, inputs, outputs, got, expected }: Evidence): Uint8Array<ArrayBuffer> {
   const tensors = new Map<string, HostArray>();
   const typed = ({ shape, dtype }: TensorType, values: Float64Array): HostArray => {
-    const data = dtype === 'float16' ? toHalfBits(values) : hostArray(dtype, values.length);
-    if (dtype !== 'float16') data.set(values);
+    const data = isHalfType(dtype) ? toHalfBits(values, dtype) : hostArray(dtype, values.length);
+    if (!isHalfType(dtype)) data.set(values);
     return { shape, dtype, data } as HostArray;
   };
   inputs.forEach((t, i) => tensors.set(`input.${i}`, typed(t, t.data)));
@@ -111,9 +111,9 @@ export function decodeEvidence(bytes: Uint8Array, file: string): Evidence {
 
 const typeText = ({ shape, dtype }: { readonly shape: Shape; readonly dtype: HostDType }): string => `${dtype} [${shape.join(', ')}]`;
 
-/** Numbers of a file's tensor, of which float16 is kept as its bits. */
+/** Numbers of a file's tensor, of which halves are kept as their bits. */
 function valuesOf(dtype: HostDType, data: HostElements): Float64Array {
-  return Float64Array.from(dtype === 'float16' ? fromHalfBits(data as Uint16Array<ArrayBuffer>) : data as ArrayLike<number>);
+  return Float64Array.from(dtype === 'float16' || dtype === 'bfloat16' ? fromHalfBits(data as Uint16Array<ArrayBuffer>, dtype) : data as ArrayLike<number>);
 }
 
 /** Runs the op on a device, values placed as they were, and compares each output with the float64 reference. */

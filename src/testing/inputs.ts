@@ -1,7 +1,7 @@
 /** Inputs for samples: random by Philox, so that every device, run and browser tries the same ones. */
 import { roundToHalf } from '../device/half.ts';
 import type { HostData, Shape, TensorType } from '../device/types.ts';
-import { sizeOf } from '../device/types.ts';
+import { isHalfType, sizeOf } from '../device/types.ts';
 import { hostArray } from '../graph/leaves.ts';
 import { isFloat } from '../graph/half.ts';
 import type { SampleInput } from '../graph/op.ts';
@@ -14,7 +14,8 @@ import { getOp } from '../fovea.ts';
 /** The values of one input of a sample, as the dtype stores them. */
 export function sampleValues(input: SampleInput, name: string, position: number): HostData {
   const values = drawn(input, name, position);
-  return input.dtype === 'float16' ? values.map(roundToHalf) : values;
+  const { dtype } = input;
+  return isHalfType(dtype) ? values.map((v) => roundToHalf(v, dtype)) : values;
 }
 
 function drawn(input: SampleInput, name: string, position: number): HostData {

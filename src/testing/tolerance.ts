@@ -5,11 +5,12 @@
  *
  * for an op fed identical inputs. eps is the distance from 1 to the next float32, n the number of terms summed for an element
  * (`reductionLength`), m the summed magnitudes of those terms, element by element (`magnitude`), their root mean square taken over
- * the tensor, and c a small constant of the op. Integers and booleans are exact. A result that is stored as float16 is computed in
- * float32 too: it keeps the same rule, but may be the neighbour of the float16 that the reference rounds to.
+ * the tensor, and c a small constant of the op. Integers and booleans are exact. A result that is stored as a half is computed in
+ * float32 too: it keeps the same rule, but may be the neighbour of the one that the reference rounds to.
  */
 import { halfStep, smallestNormalHalf } from '../device/half.ts';
 import type { DType, TensorType } from '../device/types.ts';
+import { isHalfType } from '../device/types.ts';
 import { isFloat } from '../graph/half.ts';
 import type { Attrs } from '../graph/node.ts';
 import type { HostTensor, Op } from '../graph/op.ts';
@@ -108,14 +109,14 @@ export interface Comparison {
 export function compare(
   got: ArrayLike<number>, expected: Float64Array, bound: number | Float64Array, dtype: DType = 'float32',
 ): Comparison {
-  const half = dtype === 'float16';
+  const half = isHalfType(dtype) ? dtype : undefined;
   let worst: Comparison = { ratio: 0, at: 0, got: got[0], expected: expected[0] };
   for (let i = 0; i < expected.length; i++) {
     const apart = Object.is(got[i], expected[i]) || got[i] === expected[i] ? 0 : Math.abs(got[i] - expected[i]);
     if (apart === 0) continue;
-    const error = half ? Math.max(0, apart - halfStep(expected[i])) : apart;
+    const error = half ? Math.max(0, apart - halfStep(expected[i], half)) : apart;
     // below the smallest normal number devices may flush to zero
-    const flushed = half ? got[i] === 0 && apart < smallestNormalHalf : error <= 2 ** -126;
+    const flushed = half ? got[i] === 0 && apart < smallestNormalHalf(half) : error <= 2 ** -126;
     const ratio = error === 0 || flushed ? 0 : error / (typeof bound === 'number' ? bound : bound[i]);
     if (!(ratio <= worst.ratio)) worst = { ratio: Number.isNaN(ratio) ? Infinity : ratio, at: i, got: got[i], expected: expected[i] };
   }

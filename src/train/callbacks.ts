@@ -1,12 +1,13 @@
 /** Callbacks for `fit`, as MXNet.jl had them: every n batches or epochs, checkpoints, speed. */
 import { OptionError } from '../errors.ts';
-import { checkpointNames, joinCheckpoint, writeParams } from '../formats/mxnet-params.ts';
-import { writeSymbol } from '../formats/mxnet-symbol.ts';
+import { checkpointFiles } from '../formats/mxnet-checkpoint.ts';
+import type { HostArray } from '../nn/host-array.ts';
 import { arraysToMXNet } from '../nn/parameters.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
 import { nodeFiles, writeWhole } from './files.ts';
 import type { BatchReport, EpochStart, FitCallbacks, FitState } from './fit-types.ts';
 import type { EpochRecord } from './history.ts';
+import { stating, toMeanImage } from './stated-preprocessing.ts';
 
 export interface OccasionalOptions {
   /** Also ahead of the first batch of an epoch, or of the first epoch. Default false. */
@@ -52,25 +53,26 @@ export interface CheckpointOptions {
 }
 
 /**
- * Writes `PREFIX-symbol.json` and `PREFIX-0001.params`, ... as MXNet reads them; the prefix's folder is made. Files of those names are
- * replaced, whole or not at all. They hold no state of the optimizer: to go on with a run, keep `run.snapshot()`. Node only.
+ * Writes `PREFIX-symbol.json` and `PREFIX-0001.params`, ... as MXNet reads them; the prefix's folder is made. What is done to images
+ * stands in the symbol, a mean image in `PREFIX-mean.nd`. Files of those names are replaced, whole or not at all. They hold no state of
+ * the optimizer: to go on with a run, keep `run.snapshot()`. Node only.
  *
  * @throws OptionError for a frequency that is no integer of 1 or more; while training, DataError naming a file that cannot be written
  */
 export function doCheckpoint(prefix: string, { frequency = 1, saveEpoch0 = false }: CheckpointOptions = {}): FitCallbacks {
   checkEvery('doCheckpoint: frequency', frequency);
-  let symbol: ModelSymbol | undefined;
+  let model: { readonly symbol: ModelSymbol; readonly meanImage?: HostArray };
   const save = async (epoch: number, run: FitState): Promise<void> => {
     const files = await nodeFiles();
     await files.fs.mkdir(files.path.dirname(prefix), { recursive: true });
-    const names = checkpointNames(prefix, epoch);
-    await writeWhole(files, names.symbol, writeSymbol(symbol!));
-    const params = writeParams(joinCheckpoint(arraysToMXNet(await run.parameters())));
-    await writeWhole(files, names.params, params);
+    const { symbol, meanImage } = model;
+    const written = checkpointFiles(symbol, arraysToMXNet(await run.parameters()), { prefix, epoch, meanImage });
+    for (const [name, content] of written) await writeWhole(files, name, content);
   };
   return {
-    onStart({ network, updates }, run) {
-      symbol = network.symbol;
+    onStart({ network, normalization, updates }, run) {
+      const { image } = normalization;
+      model = { symbol: stating(network.symbol, normalization, network), meanImage: image && toMeanImage(image) };
       return saveEpoch0 && updates === 0 ? save(0, run) : undefined;
     },
     onEpoch: (record, run) => (record.epoch % frequency === 0 ? save(record.epoch, run) : undefined),

@@ -55,6 +55,7 @@ export async function checkRun(request: CheckRunOptions): Promise<CheckRunResult
   const resumed = request.resume === undefined ? undefined
     : await openResumed(request.resume, { options: request.options, spell }, log);
   const { options, model }: ResolvedRun = resumed ?? await resolveRun(request.options ?? {}, spell);
+  for (const warning of model?.warnings ?? []) log(`warning: ${warning}`);
   const device = await openRunDevice(options, log);
   let second: Device | undefined;
   let data: RunData | undefined;

@@ -1,4 +1,4 @@
-/** Whether a run's two steps fit on its device, before anything is allocated there. */
+/** Whether a run's steps fit on its device, before anything is allocated there. */
 import type { Device } from '../device/types.ts';
 import { OutOfMemoryError } from '../errors.ts';
 import { fits, largestBatch, roomIsKnown, totalOf } from '../graph/out-of-memory.ts';
@@ -7,9 +7,12 @@ import type { EvaluationStep, StepBatch, TrainStep } from './step.ts';
 
 export interface Steps {
   readonly device: Device;
-  readonly imageShape: readonly [number, number, number];
+  /** Of what the two steps read: an image, or its features. */
+  readonly inputShape: readonly [number, number, number];
   readonly train: TrainStep;
   readonly evaluation: EvaluationStep;
+  /** What computes features, of images of its shape. */
+  readonly features?: { readonly step: EvaluationStep; readonly imageShape: readonly [number, number, number] };
   readonly recompute: boolean;
   /** Of the augmentation; default 0. */
   readonly columns?: number;
@@ -17,24 +20,21 @@ export interface Steps {
 
 export interface RunMemory {
   readonly train: ProgramMemory;
-  readonly evaluation: ProgramMemory;
-  /** Of both, which share variables and the arena, in bytes. */
+  /** Of all steps, which share variables and the arena, in bytes. */
   readonly total: number;
 }
 
 /**
- * Plans both steps for a batch.
+ * Plans the steps for a batch.
  *
  * @throws OutOfMemoryError where they are known not to fit, with the largest batch for which they are not
  */
 export async function planRun(steps: Steps, batch: number): Promise<RunMemory> {
-  const planned = await planBoth(steps, batch);
-  if (fits([planned.train, planned.evaluation], steps.device)) return planned;
-  const fitting = await largestBatch(batch, async (n) => {
-    const { train, evaluation } = await planBoth(steps, n);
-    return fits([train, evaluation], steps.device);
-  });
-  const megabytes = Math.ceil(planned.total / 1e6);
+  const planned = await planAll(steps, batch);
+  const total = totalOf(planned);
+  if (fits(planned, steps.device)) return { train: planned[0], total };
+  const fitting = await largestBatch(batch, async (n) => fits(await planAll(steps, n), steps.device));
+  const megabytes = Math.ceil(total / 1e6);
   // Where only bindings are known, a batch that passes may yet find too little memory.
   const verb = roomIsKnown(steps.device) ? 'fits' : 'can be bound';
   throw new OutOfMemoryError(`a batch of ${batch} takes ${megabytes} MB, which do not fit on ${steps.device.name}; `
@@ -42,10 +42,16 @@ export async function planRun(steps: Steps, batch: number): Promise<RunMemory> {
     + (steps.recompute ? '' : ', without recomputation'));
 }
 
-async function planBoth({ imageShape, train: trainStep, evaluation: evaluationStep, columns = 0 }: Steps, batch: number): Promise<RunMemory> {
-  const form = emptyBatch(batch, imageShape, columns);
-  const [train, evaluation] = [await trainStep.plan(form), await evaluationStep.plan(form)];
-  return { train, evaluation, total: totalOf([train, evaluation]) };
+/** Of the training step first. */
+async function planAll({ inputShape, train, evaluation, features, columns = 0 }: Steps, batch: number): Promise<ProgramMemory[]> {
+  const form = emptyBatch(batch, inputShape, columns);
+  const planned = [await train.plan(form), await evaluation.plan(form)];
+  if (features) {
+    const { variables, own, ...rest } = await features.step.plan(emptyBatch(batch, features.imageShape, 0));
+    // Parameters before the features are no variables of the other steps.
+    planned.push({ ...rest, variables: 0, own: own + variables });
+  }
+  return planned;
 }
 
 /** A batch of a form, for planning: zeros. @param columns of the augmentation */

@@ -2,7 +2,7 @@
 import { device as openDevice } from '../device/index.ts';
 import type { Device } from '../device/types.ts';
 import { DeviceError } from '../errors.ts';
-import { requireFloat16 } from '../graph/half.ts';
+import { halfOf } from '../graph/half.ts';
 import type { RunOptions } from './run-options.ts';
 
 /** How many runs use a device: all that ask for it by one name get the same. */
@@ -12,7 +12,7 @@ const users = new WeakMap<Device, number>();
  * Opens a device with the fastest kernels that the engine has: relaxed SIMD is switched on for this process where that is
  * possible, which a library must not do of itself, but a program may. Who opens it closes it with `closeRunDevice`.
  *
- * @throws DeviceError where there is no such device, or mixed precision is asked of one that has no float16
+ * @throws DeviceError where there is no such device, or mixed precision is asked of one that has no float16 or bfloat16
  */
 export async function openRunDevice(
   { device = 'auto', threads, mixed }: Pick<RunOptions, 'device' | 'threads' | 'mixed'>, log?: (line: string) => void,
@@ -20,7 +20,7 @@ export async function openRunDevice(
   const opened = await openFastest(device, threads, log);
   users.set(opened, (users.get(opened) ?? 0) + 1);
   try {
-    if (mixed) requireFloat16(opened, 'mixed precision', '; train in float32, or on another device');
+    if (mixed) halfOf(opened, 'mixed precision', '; train in float32, or on another device');
   } catch (error) {
     closeRunDevice(opened);
     throw error;

@@ -5,10 +5,9 @@
  */
 import { fileReason } from '../data/decode.ts';
 import { DataError, FormatError, FoveaError } from '../errors.ts';
-import { readMeanImage } from '../formats/mxnet-checkpoint.ts';
+import { meanImageName, readMeanImage, writeMeanImage } from '../formats/mxnet-checkpoint.ts';
 import { checkpointNames, joinCheckpoint, readParams, splitCheckpoint, writeParams } from '../formats/mxnet-params.ts';
 import { readSymbol, writeSymbol } from '../formats/mxnet-symbol.ts';
-import { permuteAxes } from '../nn/host-array.ts';
 import type { ParameterArrays } from '../nn/parameters.ts';
 import { arraysToMXNet } from '../nn/parameters.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
@@ -19,6 +18,7 @@ import type { Normalization } from './preprocess.ts';
 import type { SavedNormalization } from './run-config.ts';
 import type { TrainingSnapshot } from './snapshot.ts';
 import { decodeSnapshot, encodeSnapshot } from './snapshot.ts';
+import { fromMeanImage, toMeanImage } from './stated-preprocessing.ts';
 
 /** Says whose an empty directory is. */
 const claim = '.fovea-run';
@@ -129,9 +129,8 @@ export class RunDirectory {
   /** Writes a mean image beside the parameters; what `config.json` says of a normalisation. */
   async writeNormalization(name: string, { image, ...figures }: Normalization): Promise<SavedNormalization> {
     if (image === undefined) return figures;
-    const file = `${name}-mean.nd`;
-    const data = image.data as Float32Array<ArrayBuffer>;
-    await this.write(file, writeParams(new Map([['mean_img', permuteAxes({ shape: image.shape, dtype: 'float32', data }, [2, 0, 1])]])));
+    const file = meanImageName(name);
+    await this.write(file, writeMeanImage(toMeanImage(image)));
     return { ...figures, image: file };
   }
 
@@ -139,8 +138,7 @@ export class RunDirectory {
   async readNormalization({ image: name, ...figures }: SavedNormalization): Promise<Normalization> {
     if (name === undefined) return figures;
     const file = this.file(name);
-    const { shape, data } = permuteAxes(readMeanImage(await readBytes(this.#files, file), file), [1, 2, 0]);
-    return { ...figures, image: { shape: [shape[0], shape[1], shape[2]], data: data as Float32Array } };
+    return { ...figures, image: fromMeanImage(readMeanImage(await readBytes(this.#files, file), file)) };
   }
 
   /** Epochs whose parameters are there, ascending. */

@@ -18,6 +18,7 @@ import type { JudgeOptions, Judgement, PredictedBatch, PredictOptions } from './
 import type { FeatureHooks } from './features.ts';
 import { FeatureSource, fitsInMemory, restOf } from './features.ts';
 import type { FitOptions } from './fit-types.ts';
+import type { RunMemory } from './fits.ts';
 import { planRun } from './fits.ts';
 import { createNetwork } from './network.ts';
 import type { Network } from './network.ts';
@@ -58,11 +59,12 @@ export class Stage {
   readonly network: Network;
   readonly optimizer: Optimizer;
   readonly trainStep: TrainStep;
+  readonly evaluationStep: EvaluationStep;
+  /** What gives the features that stand in place of images, where some do. */
+  readonly features: FeatureSource | undefined;
   readonly #context: StageContext;
-  readonly #evaluationStep: EvaluationStep;
   /** Of images, where the other is of features. */
   #imageStep: EvaluationStep | undefined;
-  readonly #features: FeatureSource | undefined;
   /** The network as the steps see it: of features, its rest. */
   readonly #reader: Network;
   #loader: TrainLoader | undefined;
@@ -79,11 +81,11 @@ export class Stage {
     const part = this.#cachedPart();
     this.#reader = part ? restOf(network, part) : network;
     if (part) {
-      this.#features = new FeatureSource({ network, part, device, normalization, batch, loader, store: options.featureStore });
+      this.features = new FeatureSource({ network, part, device, normalization, batch, loader, store: options.featureStore });
     }
     const step = { network: this.#reader, device, normalization };
     this.trainStep = new TrainStep({ ...step, classWeights, optimizer: this.optimizer, lossScale, seed, augmenter, recompute });
-    this.#evaluationStep = new EvaluationStep(step);
+    this.evaluationStep = new EvaluationStep(step);
   }
 
   /** Nothing drawn may come before features; in mixed precision they would be others than those of a step. */
@@ -94,16 +96,18 @@ export class Stage {
     return part && fitsInMemory(part, data.shape, train.length + validation.length) ? part : undefined;
   }
 
-  /** Whether features stand in place of images. */
-  get usesFeatures(): boolean {
-    return this.#features !== undefined;
+  /** Of a sample as the steps read it: an image's, or [1, 1, bytes] of its features. */
+  get inputShape(): readonly [number, number, number] {
+    return this.#reader.imageShape;
   }
 
   /** @throws OutOfMemoryError where the steps are known not to fit */
-  async plan(): Promise<void> {
+  plan(): Promise<RunMemory> {
     const { options: { batch, recompute = false }, device, augmenter: { columns } } = this.#context;
-    const steps = { device, train: this.trainStep, evaluation: this.#evaluationStep, recompute };
-    await planRun({ ...steps, imageShape: this.#reader.imageShape, columns }, batch);
+    const features = this.features && { step: this.features.step, imageShape: this.network.imageShape };
+    return planRun({
+      device, inputShape: this.inputShape, train: this.trainStep, evaluation: this.evaluationStep, features, recompute, columns,
+    }, batch);
   }
 
   /** Computes what features are missing, and takes up the batches at a place. @throws the signal's reason */
@@ -111,8 +115,8 @@ export class Stage {
     const { options: { data, train, validation = [], validationData = data }, makeLoader } = this.#context;
     const judged = Array.from(validation);
     const needed = validationData === data ? [...Array.from(train), ...judged] : train;
-    const loader = makeLoader(this.#features ? await this.#features.dataset(data, needed, hooks) : data);
-    if (validationData !== data) await this.#features?.dataset(validationData, judged, hooks);
+    const loader = makeLoader(this.features ? await this.features.dataset(data, needed, hooks) : data);
+    if (validationData !== data) await this.features?.dataset(validationData, judged, hooks);
     loader.restore(place);
     this.#loader = loader;
   }
@@ -125,23 +129,23 @@ export class Stage {
 
   /** Logits of images, in inference mode. */
   async predict(data: Dataset, indices: ArrayLike<number>, options: PredictOptions): Promise<Float32Array> {
-    return predictLogits(this.#evaluationStep, await this.#input(data, indices, options), indices, options);
+    return predictLogits(this.evaluationStep, await this.#input(data, indices, options), indices, options);
   }
 
   /** The same batch by batch; no features are kept. */
   predictBatches(data: Dataset, indices: ArrayLike<number>, options: PredictOptions): AsyncGenerator<PredictedBatch, void, void> {
     const { device, normalization } = this.#context;
-    const step = this.#features ? this.#imageStep ??= new EvaluationStep({ network: this.network, device, normalization }) : this.#evaluationStep;
+    const step = this.features ? this.#imageStep ??= new EvaluationStep({ network: this.network, device, normalization }) : this.evaluationStep;
     return predictBatches(step, data, indices, options);
   }
 
   /** Figures of images, in inference mode. */
   async judge(data: Dataset, indices: ArrayLike<number>, options: JudgeOptions): Promise<Judgement> {
-    return judge(this.#evaluationStep, await this.#input(data, indices, options), indices, options);
+    return judge(this.evaluationStep, await this.#input(data, indices, options), indices, options);
   }
 
   async #input(data: Dataset, indices: ArrayLike<number>, { signal }: Pick<PredictOptions, 'signal'>): Promise<Dataset> {
-    return this.#features ? this.#features.dataset(data, indices, { signal }) : data;
+    return this.features ? this.features.dataset(data, indices, { signal }) : data;
   }
 
   closeLoader(): void {
@@ -151,9 +155,9 @@ export class Stage {
   dispose(): void {
     this.closeLoader();
     this.trainStep.dispose();
-    this.#evaluationStep.dispose();
+    this.evaluationStep.dispose();
     this.#imageStep?.dispose();
-    this.#features?.dispose();
+    this.features?.dispose();
     this.optimizer.dispose();
     this.network.dispose();
   }

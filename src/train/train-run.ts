@@ -26,6 +26,7 @@ import { countParts, describeRejected, digestData, openData } from './run-data.t
 import { closeRunDevice, openRunDevice } from './run-device.ts';
 import { RunDirectory } from './run-directory.ts';
 import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
+import { stating } from './stated-preprocessing.ts';
 import type { ResolvedRun } from './transfer.ts';
 import { resolveRun } from './transfer.ts';
 
@@ -167,7 +168,7 @@ class TrainingRun {
           };
           // What is frozen is written once; the files of epochs have what is learnt.
           if (transfer && !this.#resumed) await this.#directory.writeParameters(name, 0, await run.parameters());
-          await this.#directory.writeSymbol(this.#config.name, fitOptions.symbol);
+          await this.#directory.writeSymbol(this.#config.name, stating(fitOptions.symbol, normalization, network));
           await this.#directory.write('config.json', encodeConfig(this.#config));
           // From here on the run can be resumed, whatever befalls it in its first epoch.
           if (!this.#resumed) await this.#keepState(run);

@@ -5,7 +5,6 @@ import { loadModel } from '../formats/load-model.ts';
 import type { Checkpoint } from '../formats/mxnet-params.ts';
 import { blocksOf } from '../nn/blocks.ts';
 import { addHead, cutAt, parseHead } from '../nn/head.ts';
-import { permuteAxes } from '../nn/host-array.ts';
 import type { LayerChoice } from '../nn/learning.ts';
 import { freeze, scaleLearningRates, unfreeze, upTo } from '../nn/learning.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
@@ -14,6 +13,7 @@ import type { Normalization } from './preprocess.ts';
 import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
 import { asKey, resolveOptions } from './run-options.ts';
 import type { Unfreezing } from './stage.ts';
+import { fromPreprocessing } from './stated-preprocessing.ts';
 
 /** Weights as they were loaded. */
 export interface PretrainedModel {
@@ -39,14 +39,10 @@ export interface LoadHooks {
 export async function loadPretrained(address: string, sha256?: string, hooks: LoadHooks = {}): Promise<PretrainedModel> {
   const fetched = await fetchWeights(address, { sha256, onProgress: hooks.onFetch });
   const { symbol, parameters, preprocessing, warnings } = await loadModel(fetched.path);
-  const image = preprocessing?.meanImage;
-  const normalization = preprocessing && {
-    mean: preprocessing.mean, deviation: preprocessing.deviation, window: 0,
-    ...(image && { image: { shape: [image.shape[1], image.shape[2], image.shape[0]] as const, data: permuteAxes(image, [1, 2, 0]).data as Float32Array } }),
-  };
   return {
-    name: nameOf(address), symbol, parameters, sha256: fetched.sha256, normalization,
-    size: preprocessing?.size?.[0] ?? image?.shape[1], warnings,
+    name: nameOf(address), symbol, parameters, sha256: fetched.sha256, warnings,
+    normalization: preprocessing && fromPreprocessing(preprocessing),
+    size: preprocessing?.size?.[0] ?? preprocessing?.meanImage?.shape[1],
   };
 }
 

@@ -1,22 +1,27 @@
 // time limit: 180 s
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checkOf, outputTypes } from '../../src/benchmark/check.ts';
 import { contest, runsWithin, timed } from '../../src/benchmark/contest.ts';
+import type { Gate } from '../../src/benchmark/gate.ts';
+import { coreGate } from '../../src/benchmark/gate.ts';
 import { kernelContestant } from '../../src/benchmark/kernel.ts';
 import { kernelProblems } from '../../src/benchmark/problems.ts';
 import { readReport } from '../../src/benchmark/report-file.ts';
 import { quantile, spread } from '../../src/benchmark/statistics.ts';
 import { referenceFailure, referenceLosses, stepContestant, stepProblem } from '../../src/benchmark/step.ts';
-import type { Contestant, KernelProblem } from '../../src/benchmark/types.ts';
+import { kernelNotes } from '../../src/benchmark/table.ts';
+import type { Contestant, Entry, KernelProblem, Row } from '../../src/benchmark/types.ts';
 import { hostTensor, inputValues } from '../../src/benchmark/values.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import { cpu } from '../../src/device/cpu/index.ts';
 import type { DeviceBuffer } from '../../src/device/types.ts';
 import { getOp } from '../../src/fovea.ts';
+import { skip } from '../support/skip.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fovea-bench-'));
 
@@ -107,6 +112,43 @@ test('a contest times none with wrong outputs, slow contestants run less, and tu
   assert.is(runsWithin({ runs: 20, limit: 60 }, 100), 20);
   assert.is(runsWithin({ runs: 20, limit: 60 }, 10_000), 6);
   assert.is(runsWithin({ runs: 20, limit: 60 }, 1e6), 1);
+});
+
+const rowOf = (entry: Entry): Row => ({ group: 'conv', device: 'cpu', name: 'conv2d', layers: [], flop: 1, bytes: 1, entries: [entry] });
+
+test('with a gate, runs count where all cores were there before and after them; where they never are, all count and are marked', async () => {
+  const steady = (): Contestant => ({ name: 'a', dispose: () => undefined, result: async () => [[1]],
+    run: async (times) => new Array<number>(times).fill(0.1) });
+  const run = async (gate: Gate) => (await contest([steady()], { one: () => undefined }, { runs: 10, warmUps: 1, limit: 60, gate }))[0];
+  const gateOf = (opens: (turn: number) => boolean, free: (turn: number) => boolean): Gate => {
+    let turn = 0;
+    return { opens: async () => opens(turn), free: async () => free(turn++), dispose: () => undefined };
+  };
+  const always = await run(gateOf(() => true, () => true));
+  assert.equal([always.milliseconds.length, always.disturbed, always.shared], [10, undefined, undefined]);
+  // gone by the end of every other turn of five
+  const half = await run(gateOf(() => true, (turn) => turn % 2 === 1));
+  assert.equal([half.milliseconds.length, half.disturbed?.length, half.shared], [10, 10, undefined]);
+  const never = await run(gateOf(() => false, () => true));
+  assert.equal([never.milliseconds.length, never.disturbed, never.shared], [50, undefined, true]);
+  assert.match(kernelNotes([rowOf(never)])[0], /all runs count/);
+  assert.equal(kernelNotes([rowOf(half)]), []);
+});
+
+test('the gate sees a process that takes a core', async () => {
+  const threads = 2;
+  if (availableParallelism() < threads) return skip('the gate', 'this machine has one core');
+  const gate = await coreGate(threads, true);
+  const others = Array.from({ length: 2 * availableParallelism() }, () => spawn(process.execPath, ['-e', 'for (;;);']));
+  try {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const seen: boolean[] = [];
+    for (let i = 0; i < 50; i++) seen.push(await gate.free());
+    assert.ok(seen.filter(Boolean).length < 10, `free in ${seen.filter(Boolean).length} of 50 looks, though no core was`);
+  } finally {
+    for (const other of others) other.kill('SIGKILL');
+    gate.dispose();
+  }
 });
 
 test('a method of its own states its FLOP, and less than direct convolution', async () => {
@@ -203,7 +245,7 @@ test('ours are held to two steps by the float64 reference: one whose learning ra
   const problem = stepProblem({ batch: 4, side: 64, width: 0.125 });
   const [first, second] = referenceLosses(problem, 0.125);
   const device = await cpu({ threads: 1 });
-  const target = { name: device.name, contestant: 'fovea, 1 thread', device, threads: 1, openSeconds: 0 };
+  const target = { name: device.name, contestant: 'fovea, 1 thread', device, threads: 1, openSeconds: 0, close: () => undefined };
   assert.is(await referenceFailure(target, 'plain'), undefined);
   const { bytesAllocated } = device.counters;
   const refusal = await stepContestant(target, problem, 0.125, 'mixed').then(() => '', (error: Error) => error.message);
@@ -237,7 +279,7 @@ test('bad options are one line and exit code 2; without peers there is no option
     assert.not.match(err, /\n\s+at /);
   };
   await bad(['--only', 'conv,gem'], /--only: expected some of gemm, conv, .*, got "conv,gem"/);
-  await bad(['--device', 'gpu'], /--device: expected cpu, webgpu or webgpu:NAME/);
+  await bad(['--device', 'gpu'], /--device: expected cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER/);
   await bad(['--step-batch', '2,x'], /--step-batch: expected integers from 1 to 1024/);
   await bad(['--runs', '0'], /--runs: expected an integer from 1 to 10000, got "0"/);
   await bad(['--threads', '0'], /--threads/);

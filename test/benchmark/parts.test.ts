@@ -8,10 +8,12 @@ import { tooSlow } from '../../src/benchmark/contest.ts';
 import { goalsOf } from '../../src/benchmark/goals.ts';
 import type { Goal } from '../../src/benchmark/goals.ts';
 import { Paces } from '../../src/benchmark/pace.ts';
-import { kernelProblems, spread } from '../../src/benchmark/problems.ts';
+import { operandHalf, halfProblems, kernelProblems, spread } from '../../src/benchmark/problems.ts';
 import { attainable, isProven, leastMilliseconds, limitsOf } from '../../src/benchmark/roofline.ts';
 import { lossCheck } from '../../src/benchmark/step.ts';
 import { goalNotes, goalTable, kernelNotes, kernelTable, summaryTable } from '../../src/benchmark/table.ts';
+import { inputValues } from '../../src/benchmark/values.ts';
+import { roundToHalf } from '../../src/device/half.ts';
 import type { DeviceFacts, Probe, Report, Row, StepFacts } from '../../src/benchmark/types.ts';
 import { readSymbol } from '../../src/formats/index.ts';
 import { inceptionBN } from '../../src/models/index.ts';
@@ -62,6 +64,13 @@ test('every distinct layer is there in all directions, the first without a gradi
   for (const op of ['conv2d', 'conv2dStats', 'conv2dFilterGrad']) assert.is(count(op), layers.length, op);
   assert.is(count('conv2dInputGrad'), layers.length - first);
   assert.ok(problems.some((p) => p.name === 'matmul 1024x1024x1024'));
+  // the same in float16: products and convolutions, each once, and no goal of float32 counts them
+  const half = halfProblems(problems, 'float16');
+  assert.is(half.length, 1 + problems.filter((p) => p.group === 'gemm' || p.group === 'conv').length);
+  assert.ok(half.every((p) => operandHalf(p) === 'float16') && problems.every((p) => operandHalf(p) === undefined));
+  const [bias, image] = [half.find((p) => p.op === 'conv2d')!.inputs[2], half.find((p) => p.op === 'conv2d')!.inputs[0]];
+  assert.equal([image.dtype, bias.dtype], ['float16', 'float32']);
+  assert.ok(inputValues(half[0]).every((values) => Array.from(values).every((v) => v === roundToHalf(v, 'float16'))));
 });
 
 test('the roofline: compute above the ridge, bytes below it', () => {

@@ -97,7 +97,7 @@ test('a line that is no JSON fails the request by name and ends the process; the
 
 test('who does not leave is abandoned after some seconds', async () => {
   const peer: Peer = {
-    name: 'stays', beside: 'cpu', versions: {}, ops: ['softmaxCrossEntropy'], abandon: () => undefined, dispose: () => undefined,
+    name: 'stays', beside: ['cpu'], versions: {}, ops: ['softmaxCrossEntropy'], abandon: () => undefined, dispose: () => undefined,
     enter: async ({ name }) => {
       let gone = false;
       return {

@@ -83,7 +83,7 @@ test('a bad option is refused before any work, with what was expected', async ()
   await badOption(['train', '--augment', 'flips,nose=2'], /--augment: 'nose' is none of none, flips, .*did you mean 'noise'\?/);
   await badOption(['train', '--clip-gradient', '0'], /--clip-gradient: expected a number above 0/);
   await badOption(['train', '--lr', '-1'], /--lr: expected a positive number/);
-  await badOption(['train', '--device', 'gpu'], /--device: expected auto, cpu, webgpu or webgpu:NAME/);
+  await badOption(['train', '--device', 'gpu'], /--device: expected auto, cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER/);
   await badOption(['train', '--seed', '-1'], /--seed/);
   await badOption(['train', '--validation', '0.6', '--test', '0.6'], /--validation and --test leave nothing to train on/);
   await badOption(['train', '--csv', 'x.csv'], /--csv is of photographs: it needs --data/);
@@ -91,7 +91,7 @@ test('a bad option is refused before any work, with what was expected', async ()
   await badOption(['train', '--optimizer', 'adam', '--momentum', '0.9'], /--momentum is of sgd, not of adam/);
   await badOption(['train', '--allow-inexact'], /--allow-inexact is for --resume/);
   await badOption(['train', '--check', '--dry-run'], /--check does not go with --dry-run/);
-  await badOption(['train', '--check', 'gpu'], /--check: expected auto, cpu, webgpu or webgpu:NAME/);
+  await badOption(['train', '--check', 'gpu'], /--check: expected auto, cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER/);
   await badOption(['evaluate', 'x', '--epoch', 'last'], /--epoch: expected an integer of 1 or more, got "last"/);
 });
 

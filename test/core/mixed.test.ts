@@ -68,7 +68,7 @@ test('what a training step has in float16, and what not', () => {
   const loss = softmaxCrossEntropy(net.forward(tensor(new Float32Array(2 * 8 * 8 * 3), [2, 8, 8, 3])), tensor(Int32Array.of(0, 1))).losses.mean();
   const gradients = grad(loss, net.trainable);
   const { roots } = rewrite([loss.value, ...gradients.map((t) => t.value)]);
-  const result = mixed(roots);
+  const result = mixed(roots, 'float16');
   result.forEach((v) => assert.is(v.dtype, 'float32'));
   const order = topologicalOrder(result.map((v) => v.node));
   const has = dtypes(order);
@@ -83,19 +83,28 @@ test('what a training step has in float16, and what not', () => {
   }
 });
 
+test('in bfloat16 the same values are narrow', () => {
+  const net = network();
+  const loss = softmaxCrossEntropy(net.forward(tensor(new Float32Array(2 * 8 * 8 * 3), [2, 8, 8, 3])), tensor(Int32Array.of(0, 1))).losses.mean();
+  const { roots } = rewrite([loss.value, ...grad(loss, net.trainable).map((t) => t.value)]);
+  const [half, brain] = (['float16', 'bfloat16'] as const).map((dtype) => [...dtypes(topologicalOrder(mixed(roots, dtype).map((v) => v.node)))]);
+  assert.equal(brain, half.map((text) => text.replaceAll('float16', 'bfloat16')));
+  assert.ok(brain.some((text) => text.includes('bfloat16')));
+});
+
 test('a value is cast once, a packed variable whole, and a widened one not back again', () => {
   const net = network();
   const optimizer = sgd(net.trainable, {});
   const x = tensor(new Float32Array(2 * 8 * 8 * 3), [2, 8, 8, 3]);
   const loss = net.forward(x).sum();
   const { roots } = rewrite(grad(loss, net.trainable).map((t) => t.value));
-  const order = topologicalOrder(mixed(roots).map((v) => v.node));
+  const order = topologicalOrder(mixed(roots, 'float16').map((v) => v.node));
   const casts = order.filter((n) => n.op.name === 'cast');
   const ofVariables = casts.filter((n) => isLeaf(n.inputs[0].node) && n.inputs[0].node.source.kind === 'variable').map((n) => n.inputs[0].node.label);
   assert.equal(ofVariables.sort(), ['eye', 'parameters']);
   assert.is(new Set(casts.map((n) => n.inputs[0])).size, casts.length, 'each value once');
   const wide = x.cast('float16').cast('float32');
-  const product = topologicalOrder(mixed([conv2d(wide, variable(1, [4, 1, 1, 3])).value]).map((v) => v.node)).find((n) => n.op.name === 'conv2d')!;
+  const product = topologicalOrder(mixed([conv2d(wide, variable(1, [4, 1, 1, 3])).value], 'float16').map((v) => v.node)).find((n) => n.op.name === 'conv2d')!;
   assert.is(product.inputs[0].node.op.name, 'cast');
   assert.ok(isLeaf(product.inputs[0].node.inputs[0].node), 'the cast of x itself');
   optimizer.dispose();
@@ -104,7 +113,7 @@ test('a value is cast once, a packed variable whole, and a widened one not back 
 test('a graph without matrix ops stays as it is', () => {
   const x = tensor(new Float32Array(6), [2, 3]);
   const y = x.relu().mul(2).sum();
-  assert.is(mixed([y.value])[0], y.value);
+  assert.is(mixed([y.value], 'float16')[0], y.value);
 });
 
 test('a step of Inception-BN, batch 32 at 224, is planned in 0.6 GB', async () => {
@@ -234,7 +243,7 @@ async function stepOf(variant: 'exact' | 'rounded images' | 'mixed'): Promise<{ 
     const loss = softmaxCrossEntropy(net.apply(all, x, { training: true }) as Tensor, y).losses.mean();
     return [loss, ...grad(loss.mul(1024), trainable)];
   }, { device, mixed: variant === 'mixed' });
-  const images = tensor(variant === 'rounded images' ? pixels.map(roundToHalf) : pixels, [batch, side, side, 3]);
+  const images = tensor(variant === 'rounded images' ? pixels.map((v) => roundToHalf(v, 'float16')) : pixels, [batch, side, side, 3]);
   const [loss, ...gradients] = await step(images, tensor(Int32Array.from({ length: batch }, (_, i) => i % 2)));
   const values: number[] = [];
   for (const t of gradients) values.push(...await t.data());

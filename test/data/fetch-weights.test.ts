@@ -165,6 +165,32 @@ test('what belongs to a file comes with it: shards, a symbol', async () => {
   });
 });
 
+test('a mean image comes with a checkpoint where there is one, and is asked for once where there is none', async () => {
+  const files: Record<string, Buffer> = {
+    '/x-0039.params': body, '/x-symbol.json': body.subarray(9), '/y-0001.params': body, '/y-symbol.json': body, '/y-mean.nd': body.subarray(5),
+  };
+  const byName: Handler = (request, response) => {
+    const data = files[request.url!];
+    if (data === undefined) response.writeHead(404).end();
+    else answers(data)(request, response);
+  };
+  await served([byName], async (base, requests) => {
+    const cacheDir = fresh();
+    const without = await fetchWeights(`${base}/x-0039.params`, { cacheDir });
+    assert.not.ok(existsSync(join(dirname(without.path), 'x-mean.nd')));
+    assert.equal(requests.map(({ url }) => url), ['/x-0039.params', '/x-symbol.json', '/x-mean.nd']);
+    await fetchWeights(`${base}/x-0039.params`, { cacheDir });
+    assert.is(requests.length, 3, 'nothing is asked for again');
+    const other = await fetchWeights(`${base}/y-0001.params`, { cacheDir });
+    assert.ok(readFileSync(join(dirname(other.path), 'y-mean.nd')).equals(body.subarray(5)));
+  });
+  // A symbol is no such thing: without it there is no network.
+  delete files['/y-symbol.json'];
+  await served([byName], async (base) => {
+    await rejects(() => fetchWeights(`${base}/y-0001.params`, { cacheDir: fresh() }), DataError, /y-symbol\.json: the server answers 404/);
+  });
+});
+
 test('what cannot be had is said: 404, plain http, no such file, downloads forbidden', async () => {
   await served([(_request, response) => response.writeHead(404, 'Not Found').end()], async (base, requests) => {
     await rejects(() => fetchWeights(`${base}/net.bin`, { cacheDir: fresh() }), DataError, /net\.bin: the server answers 404 Not Found/);

@@ -61,11 +61,11 @@ async function run(
   const place = (shape: Shape, type: DType, data?: Float32Array): Placed => {
     const channels = shape[shape.length - 1];
     const buffer = device.allocate(bytesPerElement[type] * sizeOf(shape), 'test');
-    if (data !== undefined) device.write(buffer, 0, type === 'float16' ? toHalfBits(data) : data);
+    if (data !== undefined) device.write(buffer, 0, type === 'float16' ? toHalfBits(data, 'float16') : data);
     return { shape, dtype: type, buffer, offset: 0, rows: sizeOf(shape) / channels, channels, stride: channels };
   };
   const stream = new PhiloxStream(7, direction);
-  const placed = inputs.map((shape) => place(shape, dtype, Float32Array.from({ length: sizeOf(shape) }, () => roundToHalf(stream.uniform(-1, 1)))));
+  const placed = inputs.map((shape) => place(shape, dtype, Float32Array.from({ length: sizeOf(shape) }, () => roundToHalf(stream.uniform(-1, 1), 'float16'))));
   const result = place(output, 'float32');
   const scratch = (lowering.scratch?.(placed, [result], attrs, device.features) ?? []).map((wanted) => {
     const bytes = Math.ceil(wanted / 256) * 256;

@@ -26,7 +26,7 @@ function bytes(weights: StoredWeight[]): Uint8Array {
 const stored: Record<string, StoredWeight> = {
   'a/kernel': { dtype: 'float32', quantization: { scale: 0.5, minimum: -3 }, array: { shape: [2, 2], dtype: 'uint8', data: Uint8Array.of(0, 1, 128, 255) } },
   'a/bias': { dtype: 'float32', quantization: { scale: 1e-3, minimum: -30 }, array: { shape: [2], dtype: 'uint16', data: Uint16Array.of(0, 65535) } },
-  'b/kernel': { dtype: 'float32', array: { shape: [1, 3], dtype: 'float16', data: toHalfBits([1.5, -2, 65504]) } },
+  'b/kernel': { dtype: 'float32', array: { shape: [1, 3], dtype: 'float16', data: toHalfBits([1.5, -2, 65504], 'float16') } },
   'b/bias': { dtype: 'float32', array: { shape: [3], dtype: 'float32', data: Float32Array.of(-0, 1e-45, 3) } },
   'c/steps': { dtype: 'int32', quantization: { scale: 2.5, minimum: -4 }, array: { shape: [3], dtype: 'uint8', data: Uint8Array.of(0, 1, 3) } },
 };
@@ -169,7 +169,7 @@ const models: Record<string, (tf: Tfjs) => TfModel> = {
 function quantized(array: HostArray, dtype: 'uint8' | 'uint16' | 'float16' | 'float32'): StoredWeight {
   const values = array.data as Float32Array;
   if (dtype === 'float32') return { array, dtype: 'float32' };
-  if (dtype === 'float16') return { array: { ...array, dtype, data: toHalfBits(values) }, dtype: 'float32' };
+  if (dtype === 'float16') return { array: { ...array, dtype, data: toHalfBits(values, 'float16') }, dtype: 'float32' };
   const [least, most] = [Math.min(...values), Math.max(...values)];
   const scale = (most - least) / (dtype === 'uint8' ? 255 : 65535) || 1;
   const steps = Array.from(values, (v) => Math.round((v - least) / scale));

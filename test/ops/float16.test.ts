@@ -101,10 +101,10 @@ test('the cpu device has no float16 and says so', async () => {
   const x = wrap(Float32Array.of(1), [1], 'float32');
   await evaluate([x.cast('float16').add(1).cast('float32').value], cpu).then(() => assert.unreachable(), (error: Error) => {
     assert.ok(error instanceof DeviceError);
-    assert.match(error.message, /op "cast" gives float16, which needs a WebGPU adapter with shader-f16, which cpu .* is not/);
+    assert.match(error.message, /op "cast" gives float16, which needs a WebGPU adapter with shader-f16 or a CUDA device, which cpu .* is not/);
   });
   assert.throws(() => compile((a: Tensor) => a.matmul(a), { mixed: true, device: cpu, name: 'step' }),
-    /"step": mixed precision needs a WebGPU adapter with shader-f16, which cpu .* is not/);
+    /"step": mixed precision needs a WebGPU adapter with shader-f16 or a CUDA device, which cpu .* is not/);
 });
 
 test.run();

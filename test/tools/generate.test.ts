@@ -31,6 +31,8 @@ const files: readonly (readonly [string, readonly (keyof Hashes)[]])[] = [
   ['src/ops/support/winograd.ts', all],
   ['src/graph/rewrite.ts', all],
   ['src/tensor/grad.ts', all],
+  ['src/random/philox.ts', all],
+  ['src/device/half.ts', all],
   ['src/device/webgpu/tuner.ts', []],
 ];
 

@@ -9,6 +9,7 @@ import { augment, flipLeftRight, gaussianNoise, memoryDataset, recordAugmentatio
 import type { EachEpoch } from '../../src/data/index.ts';
 import { device, setDefaultDevice } from '../../src/device/index.ts';
 import { DataError, OptionError } from '../../src/errors.ts';
+import { loadModel } from '../../src/formats/load-model.ts';
 import { readParams, splitCheckpoint } from '../../src/formats/mxnet-params.ts';
 import { readSymbol } from '../../src/formats/mxnet-symbol.ts';
 import { arraysToMXNet } from '../../src/nn/index.ts';
@@ -168,6 +169,17 @@ test('checkpoints: epoch 0 is what training began with; MXNet\'s files', async (
   assertSameBits(read('0000'), arraysToMXNet(before!));
   assert.not.equal(read('0002').arguments.get('conv_1_weight'), read('0000').arguments.get('conv_1_weight'));
   assert.is(readSymbol(readFileSync(`${prefix}-symbol.json`, 'utf8'), { file: 'symbol' }).listOutputs()[0], 'softmax_output');
+  // What is done to images goes with the network, a mean image as a file beside.
+  const { mean, deviation } = run.normalization;
+  assert.equal((await loadModel(prefix)).preprocessing, { mean: [...mean], deviation: [...deviation], size: [16, 16] });
+  const image = { shape: [16, 16, 3] as const, data: Float32Array.from({ length: 16 * 16 * 3 }, (_, i) => i / 4) };
+  const normalization = { mean: [0, 0, 0], deviation: [64, 64, 64], window: 0, image };
+  (await fit(options({ epochs: 1, normalization, callbacks: doCheckpoint(join(folder, 'mean')) }))).dispose();
+  const { preprocessing } = await loadModel(join(folder, 'mean'));
+  assert.equal(preprocessing!.deviation, [64, 64, 64]);
+  assert.equal(preprocessing!.meanImage!.shape, [3, 16, 16]);
+  assert.is((preprocessing!.meanImage!.data as Float32Array)[16 * 16 + 5], image.data[5 * 3 + 1]);
+  for (const file of ['mean-0001.params', 'mean-symbol.json', 'mean-mean.nd']) rmSync(join(folder, file));
   run.dispose();
   // A run that is resumed does not write epoch 0 anew.
   const again = await fit(options({ epochs: 4, resume: await snapshotOf(3), callbacks: doCheckpoint(join(folder, 'again'), { saveEpoch0: true }) }));

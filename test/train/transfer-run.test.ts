@@ -5,12 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { runProgram } from '../../src/cli/program.ts';
 import { DataError, FormatError, OptionError } from '../../src/errors.ts';
 import { joinCheckpoint, readParams, readSymbol, writeParams, writeSymbol } from '../../src/formats/index.ts';
 import { inceptionBN } from '../../src/models/index.ts';
 import { arraysToMXNet, initialize, trainingAttributes } from '../../src/nn/index.ts';
 import { withPreprocessing } from '../../src/formats/preprocessing.ts';
-import { evaluateRun, predictRun, trainRun } from '../../src/train/index.ts';
+import { dryRun, evaluateRun, predictRun, trainRun } from '../../src/train/index.ts';
 import type { RunOptions, TrainRunResult } from '../../src/train/index.ts';
 import { resolveRun, stagesOf, transferNetwork } from '../../src/train/transfer.ts';
 import { rejects, throws } from '../support/errors.ts';
@@ -73,6 +74,42 @@ test('cached features or not: the same bits; the cache is found again', async ()
     assert.ok(readFileSync(join(cached, file)).equals(readFileSync(join(directory, file))), file);
     assert.ok(readFileSync(join(cached, file)).equals(readFileSync(join(again.directory, file))), file);
   }
+});
+
+test('a dry run times what a run does: features where all before the head is frozen, images from the unfreezing on', async () => {
+  const options: RunOptions = { ...base, epochs: 5, unfreeze: 'all@4', augment: 'none' };
+  const plan = await dryRun(options);
+  const { history } = await train('timed', options);
+  const [onFeatures, onImages] = plan.stages;
+  assert.equal(plan.stages.map(({ first, last }) => [first, last]), [[1, 3], [4, 5]]);
+  const [{ samples }, validation] = plan.parts;
+  assert.is(onFeatures.features!.images, samples + validation.samples);
+  assert.ok(onFeatures.features!.seconds > 0);
+  assert.is(onImages.features, undefined);
+  assert.is(plan.parameters, 8 * 80 + 8 + 2 * 8 + 2);
+  assert.ok(3 * onFeatures.stepSeconds < onImages.stepSeconds, `${onFeatures.stepSeconds} s on features, ${onImages.stepSeconds} s on images`);
+  const total = onFeatures.features!.seconds + onFeatures.seconds + onImages.seconds;
+  assert.ok(Math.abs(plan.seconds - total) < 1e-9);
+  // The run, on the same machine at about the same time, is told within a factor that other work on it may make.
+  for (const [{ stepSeconds }, epoch] of [[onFeatures, 3], [onImages, 5]] as const) {
+    const ratio = base.batch! / stepSeconds / history[epoch - 1].imagesPerSecond;
+    assert.ok(ratio > 1 / 8 && ratio < 8, `epoch ${epoch}: ${ratio} times the images a second that it had`);
+  }
+  const [alone] = (await dryRun({ ...base, cacheFeatures: 'off' })).stages;
+  assert.is(alone.features, undefined);
+  assert.ok(3 * onFeatures.stepSeconds < alone.stepSeconds, 'no features are kept, none are timed');
+  await rejects(() => dryRun({ ...base, batch: 64 }), OptionError, /a batch of 64 is larger than the \d+ samples/);
+});
+
+test('the command line says so', async () => {
+  let out = '';
+  const terminal = { out: (text: string) => void (out += text), err: () => {}, watched: false };
+  const words = ['--patients', '16', '--epochs', '3', '--batch', '4', '--device', 'cpu', '--threads', '2', '--weights', weights, '--cut', base.cut!];
+  const plan = ['train', '--dry-run', ...words, '--unfreeze', 'all@3', '--augment', 'none'];
+  assert.is(await runProgram(plan, { terminal, signal: new AbortController().signal }), 0);
+  assert.match(out, /^time +features of \d+ images, once, unless they are kept from before: 0:\d\d$/m);
+  assert.match(out, /^ +epochs 1 to 2: 0\.\d{4} s a step on features of frozen layers, [\d.]+ images\/s$/m);
+  assert.match(out, /^ +epochs 3 to 3: 0\.\d{3} s a step, [\d.]+ images\/s; 3 epochs of \d+ steps: 0:\d\d, and the preparation/m);
 });
 
 test('its own network judges and predicts', async () => {

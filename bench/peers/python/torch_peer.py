@@ -32,7 +32,8 @@ def finish():
 
 
 def tensor(given):
-    return torch.frombuffer(bytearray(decode(given)), dtype=torch.float32).reshape(given["shape"]).to(device)
+    values = torch.frombuffer(bytearray(decode(given)), dtype=torch.float32).reshape(given["shape"]).to(device)
+    return values.to(getattr(torch, given.get("half") or "float32"))
 
 
 def nchw(given):
@@ -85,16 +86,19 @@ def convolution(kind, problem):
     nhwc = lambda y: y.permute(0, 2, 3, 1)
     if kind == "conv2d":
         x, w = (nchw(t) for t in problem["inputs"][:2])
-        bias = tensor(problem["inputs"][2])
+        bias = tensor(problem["inputs"][2]).to(x.dtype)
         relu = attributes["activation"] == "relu"
         return timed(lambda: (F.relu_ if relu else lambda y: y)(F.conv2d(x, w, bias, stride, pad, dilation)), nhwc)
     if kind == "conv2dInputGrad":
         dy, w = (nchw(t) for t in problem["inputs"])
         n, h, wide, c = problem["image"]
-        x = torch.zeros(n, h, wide, c, device=device).permute(0, 3, 1, 2)
+        x = torch.zeros(n, h, wide, c, device=device, dtype=dy.dtype).permute(0, 3, 1, 2)
         mask, which = [True, False, False], 0
     else:
         x, dy = (nchw(t) for t in problem["inputs"])
+        # Its gradient would be float16, ours is float32.
+        if dy.dtype != torch.float32:
+            return None
         w = torch.zeros(problem["filter"], device=device).permute(0, 3, 1, 2)
         mask, which = [False, True, False], 1
     backward = torch.ops.aten.convolution_backward

@@ -8,7 +8,7 @@ import { DeviceError } from '../../errors.ts';
 import { cpuLowerings } from '../../generated/sources.ts';
 import {
   bytesPerElement, type CpuArg, type CpuLaunch, type DType, type Device, type DeviceBuffer, type DeviceCounters, type Executable,
-  type PlacedLaunch,
+  isHalfType, type PlacedLaunch,
 } from '../types.ts';
 import { Allocator } from './allocator.ts';
 import { ALIGNMENT, COMMAND_BYTES, CONTROL_ADDRESS, control, HEAP_START, notKernels, SCRATCH_BYTES } from './layout.ts';
@@ -197,7 +197,7 @@ class CpuDevice implements Device {
   }
 
   supports(dtype: DType): boolean {
-    return dtype !== 'float16';
+    return !isHalfType(dtype);
   }
 
   allocate(bytes: number, label: string): DeviceBuffer {

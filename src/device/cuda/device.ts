@@ -54,6 +54,7 @@ class CudaBuffer implements DeviceBuffer {
 
 export class CudaDevice implements Device {
   readonly kind = 'cuda';
+  readonly half = 'bfloat16';
   readonly name: string;
   readonly fingerprint: Readonly<Record<string, string | number | boolean>>;
   readonly counters: DeviceCounters = {

@@ -52,7 +52,8 @@ export async function loadDriver(libcuda?: string): Promise<Bindings> {
  * Opens a CUDA device.
  *
  * @throws MissingPackageError without koffi, or without NVRTC, with the command that installs it; OptionError for an index that is not
- *   there or an unknown rung; OutOfMemoryError where the GPU has no memory left; DeviceError where there is no driver, too old a one, or a GPU that the kernels do not run on
+ *   there or an unknown rung; OutOfMemoryError where the GPU has no memory left; DeviceError where there is no driver, too old a one, or a
+ *   GPU that the kernels do not run on
  */
 export async function cuda(options: CudaOptions = {}): Promise<CudaDeviceInfo> {
   try {

@@ -11,7 +11,7 @@ export function linearGrid(threads: number, size = BLOCK): [number, number, numb
 }
 
 /** The type of kernels/cuda/lib/fovea.cuh in which elements of a dtype are stored; a bool is a float 0 or 1. */
-const storage: Readonly<Record<DType, string>> = { float32: 'float', float16: 'Half', int32: 'i32', uint8: 'u8', bool: 'float' };
+const storage: Readonly<Record<DType, string>> = { float32: 'float', float16: 'Half', bfloat16: 'Bfloat16', int32: 'i32', uint8: 'u8', bool: 'float' };
 
 export const storageType = ({ dtype }: { readonly dtype: DType }): string => storage[dtype];
 

@@ -171,7 +171,11 @@ export class WebgpuDevice implements Device {
   }
 
   supports(dtype: DType): boolean {
-    return dtype !== 'float16' || this.#device.features.has('shader-f16');
+    return dtype === 'float16' ? this.half === 'float16' : dtype !== 'bfloat16';
+  }
+
+  get half(): 'float16' | undefined {
+    return this.#device.features.has('shader-f16') ? 'float16' : undefined;
   }
 
   allocate(bytes: number, label: string): DeviceBuffer {

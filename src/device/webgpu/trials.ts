@@ -149,4 +149,4 @@ function floats(): Float32Array<ArrayBuffer> {
 let halfPattern: Uint16Array<ArrayBuffer> | undefined;
 
 /** The same as float16, an even number of them, since writes are of words. */
-const halves = (): Uint16Array<ArrayBuffer> => halfPattern ??= toHalfBits(floats().subarray(0, PATTERN - 1));
+const halves = (): Uint16Array<ArrayBuffer> => halfPattern ??= toHalfBits(floats().subarray(0, PATTERN - 1), 'float16');

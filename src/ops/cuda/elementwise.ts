@@ -100,7 +100,7 @@ export const whereLowering: Lowering<unknown, CudaLaunch> = {
 
 /** Expressions of cast by the dtype asked for; conversions to int32 round toward zero. */
 const casts: Readonly<Record<DType, string>> = {
-  float32: 'F(x)', float16: 'F(x)', int32: 'I(x)', bool: 'select(F(0.0), F(1.0), x != T(0))', uint8: 'I(x)',
+  float32: 'F(x)', float16: 'F(x)', bfloat16: 'F(x)', int32: 'I(x)', bool: 'select(F(0.0), F(1.0), x != T(0))', uint8: 'I(x)',
 };
 
 export const castLowering: Lowering<{ readonly dtype: DType }, CudaLaunch> = {

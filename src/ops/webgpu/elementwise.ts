@@ -18,7 +18,7 @@ export interface Strided {
 }
 
 /** WGSL's scalar in which a dtype is computed; four bytes of uint8 lie in one u32. */
-const scalarOf: Readonly<Record<DType, string>> = { float32: 'f32', float16: 'f32', bool: 'f32', int32: 'i32', uint8: 'u32' };
+const scalarOf: Readonly<Record<DType, string>> = { float32: 'f32', float16: 'f32', bfloat16: 'f32', bool: 'f32', int32: 'i32', uint8: 'u32' };
 const vectorOf: Readonly<Record<string, string>> = { f32: 'vec4f', i32: 'vec4i', u32: 'vec4u' };
 
 export interface ElementwiseOptions {
@@ -144,7 +144,7 @@ export const whereLowering: Lowering<unknown, WebgpuLaunch> = {
 
 /** Expressions of cast by the dtype asked for; conversions to int32 round toward zero. */
 const casts: Readonly<Record<DType, string>> = {
-  float32: 'F(x)', float16: 'F(x)', int32: 'I(x)', bool: 'select(F(0.0), F(1.0), x != T(0))', uint8: 'B(x)',
+  float32: 'F(x)', float16: 'F(x)', bfloat16: 'F(x)', int32: 'I(x)', bool: 'select(F(0.0), F(1.0), x != T(0))', uint8: 'B(x)',
 };
 
 export const castLowering: Lowering<{ readonly dtype: DType }, WebgpuLaunch> = {

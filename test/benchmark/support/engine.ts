@@ -15,7 +15,7 @@ export async function open({ manner, results }: EngineOptions): Promise<Engine |
   const name = `one that is ${manner}`;
   if (manner === 'absent') return { name, absent: 'install it' };
   return {
-    name, beside: 'cpu', versions: {}, ops: ['softmaxCrossEntropy'],
+    name, beside: ['cpu'], versions: {}, ops: ['softmaxCrossEntropy'],
     async enter({ name: of }) {
       return {
         name, dispose: () => undefined,

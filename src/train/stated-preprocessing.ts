@@ -1,0 +1,38 @@
+/** A normalisation as the files of a model state it, so that it travels with the model, and back. */
+import type { Preprocessing } from '../formats/preprocessing.ts';
+import { withPreprocessing } from '../formats/preprocessing.ts';
+import type { HostArray } from '../nn/host-array.ts';
+import { permuteAxes } from '../nn/host-array.ts';
+import type { ModelSymbol } from '../nn/symbol.ts';
+import type { Network } from './network.ts';
+import type { Normalization } from './preprocess.ts';
+
+type MeanImage = NonNullable<Normalization['image']>;
+
+/** @param image float32 [channels, height, width], as MXNet's `.nd` files have it */
+export function fromMeanImage(image: HostArray): MeanImage {
+  const { shape, data } = permuteAxes(image, [1, 2, 0]);
+  return { shape: [shape[0], shape[1], shape[2]], data: data as Float32Array };
+}
+
+/** float32 [channels, height, width]. */
+export function toMeanImage({ shape, data }: MeanImage): HostArray {
+  return permuteAxes({ shape, dtype: 'float32', data: data as Float32Array<ArrayBuffer> }, [2, 0, 1]);
+}
+
+/** What a model wants done to images. */
+export function fromPreprocessing({ mean, deviation, meanImage }: Preprocessing): Normalization {
+  return { mean, deviation, window: 0, ...(meanImage && { image: fromMeanImage(meanImage) }) };
+}
+
+/**
+ * A network with the normalisation that it was trained on as attributes of its input, in place of what they said; with nothing there
+ * for a local mean, which no model's file has words for, and for features. A mean image, being no attribute, is a file beside.
+ */
+export function stating(
+  symbol: ModelSymbol, { mean, deviation, window, image }: Normalization, { imageShape, features }: Pick<Network, 'imageShape' | 'features'>,
+): ModelSymbol {
+  const [height, width] = imageShape;
+  const stated = window > 0 || features ? undefined : { mean: image ? mean.map(() => 0) : mean, deviation, size: [height, width] as const };
+  return withPreprocessing(symbol, stated);
+}
