@@ -6,7 +6,7 @@
 // Source: split-K wgrad as in CUTLASS (conv2d_wgrad), partial results reduced in a fixed order.
 #include "lib/conv.cuh"
 
-KERNEL(conv_filter_grad, BOUNDS)(Span<const YT> dy, Span<const XT> x, Span<WT> dw, ConvShape c, i32 run, i32 yRun) {
+KERNEL(conv_filter_grad, THREADS, BLOCKS)(Span<const YT> dy, Span<const XT> x, Span<WT> dw, ConvShape c, i32 run, i32 yRun) {
   typedef Panel<false, ROWS, YW, YT> Left;
   typedef Panel<false, COLUMNS, XW, XT> Right;
   DYNAMIC_SHARED(Left::Element, panels);
@@ -28,7 +28,7 @@ KERNEL(conv_filter_grad, BOUNDS)(Span<const YT> dy, Span<const XT> x, Span<WT> d
   storeTile(results, dw, tile.column, columns, [&](i32 row, i64 &at) {
     at = runAt + static_cast<i64>(tile.row + row) * columns;
     return tile.row + row < c.filters;
-  }, Span<const float>{nullptr, 0}, 0, 0);
+  });
 #else
   UNROLL for (i32 j = 0; j < Tile<Left, Right>::columns; j++) {
     const i32 k = tile.column + results.column(j);

@@ -7,7 +7,7 @@
 // Source: implicit GEMM with iterators that advance by additions, as in CUTLASS (conv2d_fprop, its few-channels iterator).
 #include "lib/conv.cuh"
 
-KERNEL(conv_forward, BOUNDS)(Span<const XT> x, Span<const WT> w, Span<const float> bias, Span<YT> y, Span<float> partial, ConvShape c,
+KERNEL(conv_forward, THREADS, BLOCKS)(Span<const XT> x, Span<const WT> w, Span<const float> bias, Span<YT> y, Span<float> partial, ConvShape c,
                               i32 hasBias, i32 relu) {
   typedef Panel<true, ROWS, XW, XT> Left;
   typedef Panel<true, COLUMNS, XW, WT> Right;
@@ -29,7 +29,7 @@ KERNEL(conv_forward, BOUNDS)(Span<const XT> x, Span<const WT> w, Span<const floa
   storeTile(results, y, tile.column, c.filters, [&](i32 row, i64 &at) {
     at = static_cast<i64>(tile.row + row) * c.yStride;
     return tile.row + row < pixels;
-  }, bias, hasBias, relu);
+  }, [&](i32 k) { return hasBias != 0 ? static_cast<float>(bias[k]) : 0.0f; }, relu);
 #if STATS
   DYNAMIC_SHARED(float, sums);
   storeStatistics(results, sums, partial, tile.row / ROWS, pixels - tile.row < ROWS ? pixels - tile.row : ROWS, tile.column, c.filters);

@@ -25,7 +25,7 @@ DEVICE Phase phaseOf(i32 phase, i32 stride, i32 pad, i32 kernel, i32 dilation) {
   return p;
 }
 
-KERNEL(conv_input_grad, BOUNDS)(Span<const YT> dy, Span<const WT> w, Span<XT> dx, ConvShape c) {
+KERNEL(conv_input_grad, THREADS, BLOCKS)(Span<const YT> dy, Span<const WT> w, Span<XT> dx, ConvShape c) {
   typedef Panel<true, ROWS, YW, YT> Left;
   typedef Panel<false, COLUMNS, WW, WT> Right;
   DYNAMIC_SHARED(Left::Element, panels);
@@ -55,5 +55,5 @@ KERNEL(conv_input_grad, BOUNDS)(Span<const YT> dy, Span<const WT> w, Span<XT> dx
     const i32 y = (row - image * height) * c.strideH + phaseH, x = (pixel - row * width) * c.strideW + phaseW;
     at = ((static_cast<i64>(image) * c.inH + y) * c.inW + x) * c.xStride;
     return pixel < pixels;
-  }, Span<const float>{nullptr, 0}, 0, 0);
+  });
 }

@@ -10,7 +10,7 @@ struct Product {
   i32 rows, columns, depth, leftStride, rightStride, yStride, leftBatch, rightBatch, yBatch, runs, run, yRun, hasBias, relu;
 };
 
-KERNEL(gemm, BOUNDS)(Span<const XT> left, Span<const WT> right, Span<const float> bias, Span<YT> y, Span<float> partial, Product p) {
+KERNEL(gemm, THREADS, BLOCKS)(Span<const XT> left, Span<const WT> right, Span<const float> bias, Span<YT> y, Span<float> partial, Product p) {
   typedef Panel<LEFT_ROWS, ROWS, XW, XT> Left;
   typedef Panel<RIGHT_ROWS, COLUMNS, WW, WT> Right;
   DYNAMIC_SHARED(Left::Element, panels);
@@ -34,7 +34,7 @@ KERNEL(gemm, BOUNDS)(Span<const XT> left, Span<const WT> right, Span<const float
   storeTile(results, y, tile.column, p.columns, [&](i32 row, i64 &at) {
     at = yAt + static_cast<i64>(tile.row + row) * p.yStride;
     return tile.row + row < p.rows;
-  }, bias, p.hasBias, p.relu);
+  }, [&](i32 k) { return p.hasBias != 0 ? static_cast<float>(bias[k]) : 0.0f; }, p.relu);
 #if STATS
   DYNAMIC_SHARED(float, sums);
   const i32 count = p.rows - tile.row < ROWS ? p.rows - tile.row : ROWS;

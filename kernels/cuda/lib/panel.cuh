@@ -1,7 +1,8 @@
 // How the two operands of a product lie in shared memory, a panel of STEPS terms of the sum each, and which thread brings what.
 //
 // The launch defines ROWS x COLUMNS, the results of a block; STEPS; DOWN x ACROSS, the owners among whom results are divided (threads, or
-// warps where MATH multiplies matrices: 0 = multiply-adds of float, 1 = TF32, 2 = 16-bit operands); ASYNC and STAGES (lib/product.cuh).
+// warps where MATH multiplies matrices: 0 = multiply-adds of float, 1 = TF32, 2 = 16-bit operands); ASYNC and STAGES (lib/product.cuh); BLOCKS, which a
+// multiprocessor should have room for at once: registers are dealt out by it.
 //
 // In memory elements lie by rows, where neighbours are terms of one sum, or by steps, where they belong to neighbouring rows (columns, for
 // the right operand). Panels for matrix units keep that order; those for multiply-adds are always by steps, so that a thread reads four rows of
@@ -10,8 +11,6 @@
 #include "lib/fovea.cuh"
 
 #define THREADS (DOWN * ACROSS * (MATH == 0 ? 1 : 32))
-/** Threads, and blocks that a multiprocessor has at once at least. */
-#define BOUNDS THREADS, 2
 
 /** Elements that move at once. */
 template <class Type, i32 Width> struct alignas(Width * sizeof(Type)) Vector { Type v[Width]; };

@@ -56,7 +56,7 @@ DEVICE void copyPanel(const SharedSpan<Type> &panel, i32 panelAt, const Span<con
     static_assert(P::width == 1 || P::apart == 1, "what changes its order is copied by elements");
     i64 at;
     const bool inside = source.locate(i, at);
-    copyAsync<P::width * static_cast<i32>(sizeof(Type))>(panel, panelAt + P::place(i), from, at, inside);
+    copyAsync<P::width * static_cast<i32>(sizeof(Type))>(panel, panelAt + P::place(i), from, at, inside ? P::width * static_cast<i32>(sizeof(Type)) : 0);
     source.next();
   }
 }
@@ -79,7 +79,7 @@ DEVICE void addProducts(Tile<Left, Right> &tile, const SharedSpan<typename Left:
   }
   i32 stage = 0, free = STAGES - 1;
   for (i32 t = 0; t < turns; t++) {
-    awaitCopies<STAGES - 2>();
+    waitCopies<STAGES - 2>();
     __syncthreads();
     if (t + STAGES - 1 < turns) {
       copyPanel<Left>(panels, free * size, left, leftSource);
@@ -92,7 +92,7 @@ DEVICE void addProducts(Tile<Left, Right> &tile, const SharedSpan<typename Left:
     stage = stage + 1 < STAGES ? stage + 1 : 0;
     free = free + 1 < STAGES ? free + 1 : 0;
   }
-  awaitCopies<0>();
+  waitCopies<0>();
   __syncthreads();
 #else
   Staged<Left, LeftType> nextLeft;

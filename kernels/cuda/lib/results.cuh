@@ -2,17 +2,19 @@
 #pragma once
 #include "lib/product.cuh"
 
+/** No column has a bias. */
+struct Unbiased { DEVICE float operator()(i32) const { return 0.0f; } };
+
 /**
  * Stores the tile's results, each plus its column's bias, through ReLU where `relu` is not 0. `place(row, at)` tells whether a row is
  * there, and where it begins; neighbours are stored at once where ALIGNED. The tile keeps what was stored.
  */
-template <class Tile, class Type, class Place>
-DEVICE void storeTile(Tile &tile, const Span<Type> &y, i32 column, i32 columns, const Place &place, const Span<const float> &bias, i32 hasBias,
-                      i32 relu) {
+template <class Tile, class Type, class Place, class Bias = Unbiased>
+DEVICE void storeTile(Tile &tile, const Span<Type> &y, i32 column, i32 columns, const Place &place, const Bias &bias = Bias(), i32 relu = 0) {
   float shift[Tile::columns];
   UNROLL for (i32 j = 0; j < Tile::columns; j++) {
     const i32 k = column + tile.column(j);
-    shift[j] = hasBias != 0 && k < columns ? bias[k] : 0.0f;
+    shift[j] = k < columns ? bias(k) : 0.0f;
   }
   UNROLL for (i32 i = 0; i < Tile::rows; i++) {
     i64 at;
