@@ -85,6 +85,14 @@ export interface GpuFeatures {
   readonly subgroup?: number;
   /** What matrix units multiply at once: M x K by K x N, of float16 with sums in float32. */
   readonly matrices?: { readonly M: number; readonly N: number; readonly K: number };
+  /** On a CUDA device, the GPU. */
+  readonly cuda?: {
+    /** Compute capability, ten times the major version plus the minor: 90 for 9.0. */
+    readonly capability: number;
+    readonly multiprocessors: number;
+    /** Most bytes of shared memory that a block can have, declared and the launch's own. */
+    readonly sharedBytes: number;
+  };
 }
 
 /** What an op's lowering sees: where its inputs, outputs and scratch lie. */
