@@ -92,6 +92,13 @@ export interface GpuFeatures {
     readonly multiprocessors: number;
     /** Most bytes of shared memory that a block can have, declared and the launch's own. */
     readonly sharedBytes: number;
+    /** Products of float32 may round their operands to TF32, of 10 bits of mantissa: asked for by `cuda({ tf32: true })`. */
+    readonly tf32?: boolean;
+    /**
+     * The highest rung that products may take: multiply-adds fed through registers, the same fed by cp.async, matrix units by mma.sync,
+     * Hopper's own by wgmma. Asked for by tests; all by default.
+     */
+    readonly rung?: 'simt' | 'async' | 'tensor' | 'hopper';
   };
 }
 
