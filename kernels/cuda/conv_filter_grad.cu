@@ -11,7 +11,7 @@ KERNEL(conv_filter_grad, THREADS, BLOCKS)(Span<const YT> dy, Span<const XT> x, S
   typedef Panel<false, COLUMNS, XW, XT> Right;
   DYNAMIC_SHARED(Left::Element, panels);
   const i32 taps = c.kernelH * c.kernelW, columns = taps * c.channels, pixels = c.images * c.outH * c.outW;
-  const TilePlace tile = tilePlace(c.filters, columns);
+  const TilePlace tile = tilePlace(blockIdx.x, c.filters, columns);
   const i32 first = blockIdx.y * run, last = first + run < pixels ? first + run : pixels;
   MatrixSteps<Left> leftSource(tile.row, c.filters, first, last, c.yStride, 0);
   WindowSteps<Right> rightSource(first, last, c.outH, c.outW, c.inH, c.inW, c.xStride, c.strideH, c.strideW);

@@ -13,7 +13,7 @@ KERNEL(conv_forward, THREADS, BLOCKS)(Span<const XT> x, Span<const WT> w, Span<c
   typedef Panel<true, COLUMNS, XW, WT> Right;
   DYNAMIC_SHARED(Left::Element, panels);
   const i32 pixels = c.images * c.outH * c.outW;
-  const TilePlace tile = tilePlace(pixels, c.filters);
+  const TilePlace tile = tilePlace(blockIdx.x, pixels, c.filters);
   const Windows windows{c.inH, c.inW, c.xStride, c.dilationH, c.dilationW, c.kernelH, c.kernelW, c.channels};
   WindowRows<Left> leftSource(windows, [&](i32 line, i32 &image, i32 &top, i32 &left) {
     const i32 pixel = tile.row + line;

@@ -35,7 +35,7 @@ KERNEL(conv_input_grad, THREADS, BLOCKS)(Span<const YT> dy, Span<const WT> w, Sp
   // Pixels of the phase.
   const i32 height = (c.inH - phaseH + c.strideH - 1) / c.strideH, width = (c.inW - phaseW + c.strideW - 1) / c.strideW;
   const i32 pixels = c.images * height * width;
-  const TilePlace tile = tilePlace(c.images * ((c.inH + c.strideH - 1) / c.strideH) * ((c.inW + c.strideW - 1) / c.strideW), c.channels);
+  const TilePlace tile = tilePlace(blockIdx.x, c.images * ((c.inH + c.strideH - 1) / c.strideH) * ((c.inW + c.strideW - 1) / c.strideW), c.channels);
   if (tile.row >= pixels) return;
   const Windows windows{c.outH, c.outW, c.yStride, -h.back, -v.back, h.taps, v.taps, c.filters};
   WindowRows<Left> leftSource(windows, [&](i32 line, i32 &image, i32 &top, i32 &left) {

@@ -4,6 +4,7 @@
 // XT, WT, YT: storage types; XW, WW: elements that are read at once; ALIGNED: four results may be stored at once. STATS: statistics too.
 // Tile ROWS x COLUMNS, block THREADS (lib/panel.cuh); grid (tiles, batch * runs).
 // Source: implicit GEMM's loop as in CUTLASS; tiles as in siboehm/SGEMM_CUDA.
+#include "lib/product.cuh"
 #include "lib/results.cuh"
 
 struct Product {
@@ -14,7 +15,7 @@ KERNEL(gemm, THREADS, BLOCKS)(Span<const XT> left, Span<const WT> right, Span<co
   typedef Panel<LEFT_ROWS, ROWS, XW, XT> Left;
   typedef Panel<RIGHT_ROWS, COLUMNS, WW, WT> Right;
   DYNAMIC_SHARED(Left::Element, panels);
-  const TilePlace tile = tilePlace(p.rows, p.columns);
+  const TilePlace tile = tilePlace(blockIdx.x, p.rows, p.columns);
   const i32 batch = blockIdx.y / p.runs, run = blockIdx.y - batch * p.runs;
   const i32 first = run * p.run, last = first + p.run < p.depth ? first + p.run : p.depth;
   const i64 leftAt = static_cast<i64>(batch) * p.leftBatch, rightAt = static_cast<i64>(batch) * p.rightBatch;

@@ -1,6 +1,7 @@
 // What the convolution kernels are told: x [images][inH][inW][channels], filters [filters][kernelH][kernelW][channels],
 // y [images][outH][outW][filters]; strides are elements from one row of channels to the next.
 #pragma once
+#include "lib/product.cuh"
 #include "lib/results.cuh"
 
 struct ConvShape {

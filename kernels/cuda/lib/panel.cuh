@@ -8,12 +8,9 @@
 // the right operand). Panels for matrix units keep that order; those for multiply-adds are always by steps, so that a thread reads four rows of
 // one step at once. Lines are padded so that what a warp reads or writes at a time falls on different banks, or two at most on one.
 #pragma once
-#include "lib/fovea.cuh"
+#include "lib/tile.cuh"
 
 #define THREADS (DOWN * ACROSS * (MATH == 0 ? 1 : 32))
-
-/** Elements that move at once. */
-template <class Type, i32 Width> struct alignas(Width * sizeof(Type)) Vector { Type v[Width]; };
 
 /** Type as which a panel keeps elements of a storage type: multiply-adds take float. */
 template <class Type> struct InPanel {
@@ -40,13 +37,3 @@ template <bool ByRows, i32 Extent, i32 Width, class Type> struct Panel {
   static DEVICE i32 place(i32 i) { return keepsOrder ? line(i) * pitch + part() : part() * pitch + line(i); }
   static constexpr i32 apart = keepsOrder ? 1 : pitch;
 };
-
-/** Where a block's tile lies: blocks that follow each other take eight tiles down, then the next across, so that they share operands in L2. */
-struct TilePlace { i32 row, column; };
-
-DEVICE TilePlace tilePlace(i32 rows, i32 columns) {
-  const i32 down = (rows + ROWS - 1) / ROWS, across = (columns + COLUMNS - 1) / COLUMNS;
-  const i32 band = blockIdx.x / (8 * across), rest = blockIdx.x - band * 8 * across;
-  const i32 height = down - 8 * band < 8 ? down - 8 * band : 8;
-  return TilePlace{(8 * band + rest % height) * ROWS, rest / height * COLUMNS};
-}

@@ -1,13 +1,13 @@
 // What becomes of a tile's results: bias, ReLU, the storage type, and with STATS the statistics of the tile's rows.
 #pragma once
-#include "lib/product.cuh"
+#include "lib/tile.cuh"
 
 /** No column has a bias. */
 struct Unbiased { DEVICE float operator()(i32) const { return 0.0f; } };
 
 /**
  * Stores the tile's results, each plus its column's bias, through ReLU where `relu` is not 0. `place(row, at)` tells whether a row is
- * there, and where it begins; neighbours are stored at once where ALIGNED. The tile keeps what was stored.
+ * there, and where it begins; neighbours are stored at once where ALIGNED. With STATS the tile keeps what was stored.
  */
 template <class Tile, class Type, class Place, class Bias = Unbiased>
 DEVICE void storeTile(Tile &tile, const Span<Type> &y, i32 column, i32 columns, const Place &place, const Bias &bias = Bias(), i32 relu = 0) {
@@ -25,7 +25,9 @@ DEVICE void storeTile(Tile &tile, const Span<Type> &y, i32 column, i32 columns, 
         float v = tile.at(i, j + e) + shift[j + e];
         if (relu != 0 && v < 0.0f) v = 0.0f;
         stored.v[e] = fromFloat<Type>(v);
+#if STATS
         tile.at(i, j + e) = toFloat(stored.v[e]);
+#endif
       }
       const i32 k = column + tile.column(j);
 #if ALIGNED
