@@ -45,6 +45,8 @@ export function packArguments(
       view.setInt32(at, arg | 0, true);
     } else if ('f32' in arg) {
       view.setFloat32(at, arg.f32, true);
+    } else if ('tensorMap' in arg) {
+      throw new DeviceError(`argument ${i} of ${about} is a map for the copy engine, which this driver layer does not make`);
     } else {
       const base = addressOf(arg.address);
       const { start, bytes } = spanOf(arg.address);

@@ -1,6 +1,6 @@
 /** Lowering of convolution's filter gradient to kernels/cuda/conv_filter_grad.cu and, for single pixels, gemm.cu. */
 import type { CudaLaunch, Lowering, Shape, TensorType } from '../../device/types.ts';
-import { isVectorizable, sizeOf } from '../../device/types.ts';
+import { sizeOf } from '../../device/types.ts';
 import { at, storageType } from '../../device/cuda/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { convShape, isPointwise } from './conv.ts';

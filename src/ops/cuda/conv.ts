@@ -4,6 +4,8 @@ import { isVectorizable } from '../../device/types.ts';
 import { at, storageType } from '../../device/cuda/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { gemmLaunches } from './gemm.ts';
+import { hopperConv, hopperGemm, takesHopper } from './hopper.ts';
+import { statisticsLaunches, statisticsScratch } from './norm.ts';
 import type { ProductPlan } from './tiles.ts';
 import { planProduct, productForm, productLaunch } from './tiles.ts';
 
@@ -38,7 +40,13 @@ function forwardLaunches(
   [x, w, bias]: readonly Placed[], y: Placed, attrs: ConvAttrs, features: GpuFeatures | undefined, relu: boolean, statistics?: Scratch,
 ): CudaLaunch[] {
   const [left, right] = [{ value: x, byRows: true }, { value: w, byRows: true }];
-  if (isPointwise(w.shape, attrs)) {
+  const single = isPointwise(w.shape, attrs);
+  if (takesHopper([x, w], features) && statistics === undefined) {
+    const options = { bias, relu, features: features!, label: 'conv2d' };
+    const launch = single ? hopperGemm(x, w, y, pointwise(y, w), options) : hopperConv(x, w, y, attrs, options);
+    if (launch !== undefined) return [launch];
+  }
+  if (single) {
     return gemmLaunches(left, right, y, pointwise(y, w), { bias, relu, features, label: 'conv2d', ...(statistics && { statistics }) });
   }
   const form = productForm(forwardPlan([x, w], y, features), [left, right], true);
@@ -56,10 +64,14 @@ export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' 
 /** A convolution whose tiles leave the statistics of their rows, and what puts these together (norm_combine.cu). */
 export const conv2dStatsLowering: Lowering<ConvAttrs, CudaLaunch> = {
   scratch([x, w], [y], _attrs, features) {
+    if (takesHopper([x, w], features)) return [statisticsScratch(y)];
     const { tile } = forwardPlan([x, w], y, features);
     return [8 * w.shape[0] * Math.ceil(pixelsOf(y) / tile.rows)];
   },
   launches({ inputs, outputs: [y, mean, variance], scratch: [partial], attrs, features }) {
+    if (takesHopper(inputs.slice(0, 2), features)) {
+      return [...forwardLaunches(inputs, y, attrs, features, false), ...statisticsLaunches(y, mean, variance, partial)];
+    }
     const { tile } = forwardPlan(inputs, y, features);
     const [rows, channels] = [pixelsOf(y), y.channels];
     return [

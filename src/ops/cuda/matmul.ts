@@ -2,6 +2,7 @@
 import type { CudaLaunch, Lowering, Placed, Shape } from '../../device/types.ts';
 import type { Product } from './gemm.ts';
 import { gemmLaunches, gemmScratch } from './gemm.ts';
+import { hopperGemm, takesHopper } from './hopper.ts';
 
 interface MatmulAttrs {
   readonly transposeA: boolean;
@@ -24,6 +25,10 @@ export const matmulLowering: Lowering<MatmulAttrs, CudaLaunch> = {
   launches({ inputs: [a, b], outputs: [c], scratch: [scratch], attrs, features }) {
     const sizes = sizesOf(a.shape, c.shape, attrs);
     const batch = c.shape.length === 3 ? c.shape[0] : 1;
+    if (takesHopper([a, b], features) && batch === 1 && !attrs.transposeA && attrs.transposeB) {
+      const launch = hopperGemm(a, b, c, sizes, { features: features!, label: 'matmul' });
+      if (launch !== undefined) return [launch];
+    }
     return Array.from({ length: Math.ceil(batch / MOST) }, (_, i) => {
       const count = Math.min(MOST, batch - i * MOST);
       const part = (v: Placed): Placed => ({ ...v, rows: count * (v.rows / batch), offset: v.offset + i * MOST * apart(v) });

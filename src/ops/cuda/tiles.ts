@@ -105,7 +105,9 @@ function panelSize(byRows: boolean, extent: number, steps: number, arithmetic: A
 }
 
 /** `sameWidth`: both operands are read in vectors or neither, as where one walks the terms for both. */
-export function productForm({ arithmetic, tile, extent, forceAsync, mayCopy }: ProductPlan, [left, right]: readonly [Operand, Operand], sameWidth = false): ProductForm {
+export function productForm(
+  { arithmetic, tile, extent, forceAsync, mayCopy }: ProductPlan, [left, right]: readonly [Operand, Operand], sameWidth = false,
+): ProductForm {
   const most = arithmetic === 'half' ? 8 : 4;
   const widthOf = ({ value }: Operand): number => (isVectorizable(value, most) ? most : 1);
   let widths = [widthOf(left), widthOf(right)];
