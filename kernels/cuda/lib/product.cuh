@@ -56,7 +56,9 @@ DEVICE void copyPanel(const SharedSpan<Type> &panel, i32 panelAt, const Span<con
     static_assert(P::width == 1 || P::apart == 1, "what changes its order is copied by elements");
     i64 at;
     const bool inside = source.locate(i, at);
-    copyAsync<P::width * static_cast<i32>(sizeof(Type))>(panel, panelAt + P::place(i), from, at, inside ? P::width * static_cast<i32>(sizeof(Type)) : 0);
+    constexpr i32 bytes = P::width * static_cast<i32>(sizeof(Type));
+    // Also where nothing is read the address has to be aligned.
+    copyAsync<bytes>(panel, panelAt + P::place(i), from, inside ? at : 0, inside ? bytes : 0);
     source.next();
   }
 }

@@ -72,8 +72,9 @@ export function planProduct(operands: readonly TensorType[], extent: Extent, fea
     const blocks = Math.ceil(extent.rows / rows) * Math.ceil(extent.columns / columns) * extent.count;
     return (Math.ceil(blocks / PROCESSORS) * rows * columns) / speed;
   };
-  const tile = tiles[arithmetic].reduce((best, t) => (time(t) < time(best) ? t : best));
-  const rung = features?.cuda?.rung;
+  const choices = tiles[arithmetic];
+  const { rung, tile: index } = features?.cuda ?? {};
+  const tile = index === undefined ? choices.reduce((best, t) => (time(t) < time(best) ? t : best)) : choices[index];
   return {
     arithmetic, tile, extent, forceAsync: rung === 'async', mayCopy: (features?.cuda?.capability ?? 0) >= 80 && rung !== 'simt',
   };
