@@ -3,6 +3,7 @@
 // Source: PTX ISA, "mbarrier", "cp.async.bulk.tensor", "Asynchronous Warpgroup Level Matrix Instructions"; the order of fences as in CUTLASS's
 // sm90 pipelines.
 #pragma once
+#include "lib/fovea.cuh"
 #include "lib/hopper_layout.cuh"
 
 #ifdef FOVEA_HOST

@@ -1,6 +1,6 @@
-// Layouts of Hopper's copy engine and matrix units as plain arithmetic, which a test holds to what they should be on a machine without one.
+// Layouts of Hopper's copy engine and matrix units as plain arithmetic, which test/device/cuda-hopper.test.ts holds to a model of them on a machine
+// without one. Stands on the names of integers and DEVICE alone (lib/fovea.cuh, which is to be included before).
 #pragma once
-#include "lib/fovea.cuh"
 
 /**
  * Where the byte at `offset` of a panel goes that the copy engine writes with the 128-byte swizzle: within groups of 8 lines of 128 bytes, the
