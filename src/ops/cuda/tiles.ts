@@ -125,15 +125,16 @@ export function productForm(
     copies = mayCopy && [left, right].every(({ value }, i) => widths[i] * bytesPerElement[value.dtype] >= 4);
   }
   const single = widths.includes(1);
-  // A thread that loads single elements keeps more places: fewer steps, or fewer blocks.
-  const steps = !single ? tile.steps : arithmetic === 'half' ? 16 : tile.rows * tile.columns === 128 * 64 && arithmetic === 'fma' ? 8 : tile.steps;
+  // A thread that loads single elements keeps more places: fewer steps at a time, or fewer blocks at once. ptxas' reports have no spills so.
+  const oblong = arithmetic === 'fma' && tile.rows === 128 && tile.columns === 64;
+  const steps = !single ? tile.steps : arithmetic === 'half' ? 16 : oblong ? 8 : tile.steps;
   const stages = !copies ? 2 : arithmetic === 'fma' && steps === 8 ? 4 : 3;
   const size = panelSize(left.byRows, tile.rows, steps, arithmetic) + panelSize(right.byRows, tile.columns, steps, arithmetic);
   const threads = tile.down * tile.across * (arithmetic === 'fma' ? 1 : 32);
   return {
     define: {
       MATH: MATH[arithmetic], ASYNC: copies ? 1 : 0, STAGES: stages, ROWS: tile.rows, COLUMNS: tile.columns, STEPS: steps, DOWN: tile.down,
-      ACROSS: tile.across, BLOCKS: single && steps !== 8 ? 1 : 2,
+      ACROSS: tile.across, BLOCKS: single && !oblong ? 1 : 2,
     },
     block: threads,
     shared: stages * size * (arithmetic === 'half' ? 2 : 4),
