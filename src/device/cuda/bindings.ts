@@ -54,6 +54,8 @@ const signatures = {
   cuGraphLaunch: ['u64', 'u64'],
   cuGraphExecDestroy: ['u64'],
   cuGraphDestroy: ['u64'],
+  cuTensorMapEncodeTiled: ['u64', 'i32', 'u32', 'u64', 'ptr', 'ptr', 'ptr', 'ptr', 'i32', 'i32', 'i32', 'i32'],
+  cuTensorMapEncodeIm2col: ['u64', 'i32', 'u32', 'u64', 'ptr', 'ptr', 'ptr', 'ptr', 'u32', 'u32', 'ptr', 'i32', 'i32', 'i32', 'i32'],
   cuGetErrorName: ['i32', 'ptr'],
   cuGetErrorString: ['i32', 'ptr'],
 } as const;
@@ -93,10 +95,13 @@ export class CudaError extends DeviceError {
   }
 }
 
-/** @throws MissingPackageError with the command that installs it */
-export async function importKoffi(): Promise<Koffi> {
+/**
+ * @param load for tests
+ * @throws MissingPackageError with the command that installs it
+ */
+export async function importKoffi(load: () => Promise<{ readonly default: unknown }> = () => import('koffi')): Promise<Koffi> {
   try {
-    return (await import('koffi')).default as Koffi;
+    return (await load()).default as Koffi;
   } catch (cause) {
     throw new MissingPackageError('CUDA needs the optional package "koffi": npm install koffi', { cause });
   }
@@ -132,9 +137,9 @@ export class Bindings {
     return made;
   }
 
-  /** @throws DeviceError naming the first function that the library lacks */
+  /** @throws DeviceError naming the first function that the library lacks; those for Hopper's copy engine are looked for when they are used */
   requireAll(): void {
-    for (const call of Object.keys(signatures) as CudaCall[]) this.#function(call);
+    for (const call of Object.keys(signatures) as CudaCall[]) if (!call.startsWith('cuTensorMap')) this.#function(call);
   }
 
   /**
@@ -190,24 +195,22 @@ export class Bindings {
   }
 }
 
-/** Memory outside of JavaScript's heap, at an address that stays: for structures that hold pointers to one another. */
+/** Memory outside of JavaScript's heap, at an address that stays and is a multiple of 64: for structures that hold pointers to one another. */
 export class NativeBlock {
   readonly address: bigint;
-  readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly #koffi: Koffi;
-  #freed = false;
+  #allocated: bigint | undefined;
 
   constructor(koffi: Koffi, size: number) {
     this.#koffi = koffi;
-    this.address = koffi.alloc('uint8', size) as bigint;
-    this.bytes = new Uint8Array(koffi.view(this.address, size));
-    this.view = new DataView(this.bytes.buffer);
+    this.#allocated = koffi.alloc('uint8', size + 63) as bigint;
+    this.address = (this.#allocated + 63n) & ~63n;
+    this.view = new DataView(koffi.view(this.address, size));
   }
 
   dispose(): void {
-    if (this.#freed) return;
-    this.#freed = true;
-    this.#koffi.free(this.address);
+    if (this.#allocated !== undefined) this.#koffi.free(this.#allocated);
+    this.#allocated = undefined;
   }
 }

@@ -22,6 +22,16 @@ const ALIGNMENT = 256;
 const STREAM_NON_BLOCKING = 1;
 const POOL_RELEASE_THRESHOLD = 4;
 
+/** The ladder of kernels for products: plain arithmetic, with copies under way meanwhile, by matrix units, by Hopper's. */
+export const rungs = ['simt', 'async', 'tensor', 'hopper'] as const;
+export type Rung = typeof rungs[number];
+
+export interface CudaDeviceOptions {
+  readonly tf32: boolean;
+  readonly rung: Rung | undefined;
+  readonly checkLaunches: boolean;
+}
+
 class CudaBuffer implements DeviceBuffer {
   readonly bytes: number;
   readonly label: string;
@@ -66,15 +76,16 @@ export class CudaDevice implements Device {
   #disposed = false;
 
   /** @throws CudaError; what was made by then is given back */
-  constructor(cuda: Bindings, gpu: GpuInfo, compiler: Compiler, checkLaunches: boolean) {
+  constructor(cuda: Bindings, gpu: GpuInfo, compiler: Compiler, options: CudaDeviceOptions) {
+    const { tf32, rung, checkLaunches } = options;
     this.#cuda = cuda;
     this.gpu = gpu;
     this.name = `cuda:${gpu.index} (${gpu.name})`;
     const { capability, multiprocessors, sharedBytes } = gpu;
-    this.features = { hardware: true, subgroup: 32, cuda: { capability, multiprocessors, sharedBytes } };
+    this.features = { hardware: true, subgroup: 32, cuda: { capability, multiprocessors, sharedBytes, tf32, rung } };
     this.fingerprint = {
       kind: 'cuda', adapter: gpu.name, capability: capability / 10, driver: gpu.driver, compiler: compiler.version, kernels: cudaKernels,
-      lowerings: cudaLowerings,
+      lowerings: cudaLowerings, tf32, ...(rung === undefined ? {} : { rung }),
     };
     this.#context = cuda.handle('cuDevicePrimaryCtxRetain', [gpu.device], this.name);
     let stream: bigint | undefined;
@@ -100,7 +111,7 @@ export class CudaDevice implements Device {
       cuda, stream, checkLaunches,
       queue: this.#queue,
       kernels: this.#kernels,
-      block: new LaunchBlock(cuda.koffi),
+      block: new LaunchBlock(cuda),
       counters: this.counters,
       addressOf: ({ buffer }: Placed | Scratch) => this.#address(buffer),
       released: (executable) => this.#executables.delete(executable),

@@ -34,6 +34,9 @@ const Attribute = { multiprocessors: 16, major: 75, minor: 76, sharedBytes: 97, 
 /** `12.4` of 12040. */
 export const versionWords = (version: number): string => `${Math.floor(version / 1000)}.${Math.floor((version % 1000) / 10)}`;
 
+/** `9.0` */
+export const capabilityWords = ({ capability }: { readonly capability: number }): string => (capability / 10).toFixed(1);
+
 /**
  * Starts the driver.
  * @returns its CUDA version, as 12040, and the number of GPUs
@@ -83,7 +86,7 @@ export function inspectGpu(cuda: Bindings, { version, count }: { version: number
 export function assertUsable(cuda: Bindings, gpu: GpuInfo): void {
   const about = `cuda:${gpu.index} (${gpu.name})`;
   if (gpu.capability < LEAST_CAPABILITY) {
-    throw new DeviceError(`${about} has compute capability ${(gpu.capability / 10).toFixed(1)}; ${(LEAST_CAPABILITY / 10).toFixed(1)} `
+    throw new DeviceError(`${about} has compute capability ${capabilityWords(gpu)}; ${capabilityWords({ capability: LEAST_CAPABILITY })} `
       + '(Ampere) or later is needed, for bfloat16 and cp.async');
   }
   if (cuda.int('cuDeviceGetAttribute', [Attribute.memoryPools, gpu.device], about) === 0) {
