@@ -126,15 +126,17 @@ export function productForm(
   }
   const single = widths.includes(1);
   // A thread that loads single elements keeps more places: fewer steps at a time, or fewer blocks at once. ptxas' reports have no spills so.
-  const oblong = arithmetic === 'fma' && tile.rows === 128 && tile.columns === 64;
+  const oblong = arithmetic !== 'tf32' && tile.rows === 128 && tile.columns === 64;
   const steps = !single ? tile.steps : arithmetic === 'half' ? 16 : oblong ? 8 : tile.steps;
+  // Of so few steps there are not as many vectors as threads.
+  if (single && oblong) widths = [1, 1];
   const stages = !copies ? 2 : arithmetic === 'fma' && steps === 8 ? 4 : 3;
   const size = panelSize(left.byRows, tile.rows, steps, arithmetic) + panelSize(right.byRows, tile.columns, steps, arithmetic);
   const threads = tile.down * tile.across * (arithmetic === 'fma' ? 1 : 32);
   return {
     define: {
       MATH: MATH[arithmetic], ASYNC: copies ? 1 : 0, STAGES: stages, ROWS: tile.rows, COLUMNS: tile.columns, STEPS: steps, DOWN: tile.down,
-      ACROSS: tile.across, BLOCKS: single && !oblong ? 1 : 2,
+      ACROSS: tile.across, BLOCKS: single && !(oblong && arithmetic === 'fma') ? 1 : 2,
     },
     block: threads,
     shared: stages * size * (arithmetic === 'half' ? 2 : 4),
