@@ -12,7 +12,10 @@
 // - Memory comes as Span<T> only: pointer and bytes, checked on the host. `x[i]`; `x.load<float4>(i)` and `x.store(i, v)` move the
 //   vector that starts at element i and must be aligned to its own size.
 // - Shared memory: SHARED(float, panel, 32 * 33) declares a static array, DYNAMIC_SHARED(float, panel) the launch's own, both indexed as
-//   panel[i]; `panel.load<float4>(i)` and `panel.store(i, v)` as above.
+//   panel[i]; `panel.load<float4>(i)` and `panel.store(i, v)` as above. `panel.part<Half>(first, count)` is the span of `count` Half that
+//   begins at element `first` of panel. On the host panel[i] stands for the element and reads it when it is converted: give what it is
+//   kept in its type, not `auto`, and no reference.
+// - KERNEL(name, threads) or KERNEL(name, threads, blocks): as __launch_bounds__ has them.
 // - Blocks are one-dimensional. threadIdx.x, blockIdx, gridDim, __syncthreads(), __syncwarp(), __shfl_*_sync and __ballot_sync are CUDA's own.
 // - Storage types: float, Half (IEEE binary16), Bfloat16, i32, u8. Kernels compute in float: toFloat(v), fromFloat<T>(f).
 // - No float atomics anywhere: results must not depend on the order of blocks.
@@ -37,7 +40,7 @@ struct alignas(2) Bfloat16 { u16 bits; };
 #else
 
 #define DEVICE __device__ __forceinline__
-#define KERNEL(name, threads) extern "C" __global__ void __launch_bounds__(threads) name
+#define KERNEL(name, ...) extern "C" __global__ void __launch_bounds__(__VA_ARGS__) name
 #define UNROLL _Pragma("unroll")
 
 template <class Type> struct Span {
@@ -54,6 +57,9 @@ template <class Type> struct SharedSpan {
   DEVICE Type &operator[](i32 i) const { return data[i]; }
   template <class Vector> DEVICE Vector load(i32 i) const { return *reinterpret_cast<const Vector *>(data + i); }
   template <class Vector> DEVICE void store(i32 i, Vector v) const { *reinterpret_cast<Vector *>(data + i) = v; }
+  template <class Other = Type> DEVICE SharedSpan<Other> part(i32 first, i32 count) const {
+    return {reinterpret_cast<Other *>(data + first)};
+  }
 };
 
 #define SHARED(Type, name, count)                          \

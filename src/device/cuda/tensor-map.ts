@@ -5,7 +5,7 @@ import type { DType, TensorMap } from '../types.ts';
 import type { Bindings } from './bindings.ts';
 
 /** CUtensorMapDataType */
-const types: Partial<Record<DType, number>> = { float16: 6 };
+const types: Partial<Record<DType, number>> = { float16: 6, bfloat16: 9 };
 
 /** No interleaving, the 128-byte swizzle, L2 promotion to 256 bytes, zeros for what lies outside. */
 const MODES = [0, 3, 3, 0] as const;
