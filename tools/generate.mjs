@@ -2,6 +2,7 @@
 //
 //   ops.ts, ops-api.ts               every op file under src/ops: for the table, and for the package's surface
 //   shaders.ts                       every shaders/*.wgsl, as a string
+//   cuda.ts                          every kernels/cuda/**/*.{cu,cuh} but those of host/, as a string
 //   sources.ts                       hashes of the sources that decide a device's bits, for fingerprints
 //   wasm-simd.ts, wasm-relaxed.ts    kernels/wasm/*.ts compiled by AssemblyScript, in base64: plain and relaxed SIMD
 //
@@ -79,25 +80,50 @@ function generateShaders() {
   };
 }
 
+/** Files of kernels/cuda that a GPU's compiler reads: host/ is for machines without one. */
+function cudaFiles(folder) {
+  return [...filesBelow(folder, '.cu'), ...filesBelow(folder, '.cuh')].filter((file) => !file.startsWith('host/')).sort();
+}
+
+function generateCuda() {
+  const folder = join(root, 'kernels', 'cuda');
+  const files = cudaFiles(folder);
+  const sources = files.map((file) => readFileSync(join(folder, file), 'utf8'));
+  const rows = files.map((file, i) => `  ${JSON.stringify(file)}: ${JSON.stringify(sources[i])},\n`);
+  return {
+    name: 'cuda.ts', from: 'kernels/cuda', hash: hashOf([...files, ...sources]),
+    text: () => `\nexport const cudaSources: Readonly<Record<string, string>> = {\n${rows.join('')}};\n`,
+  };
+}
+
 /**
  * Hashes of what decides a device's bits: its kernels' texts, and for each device the lowerings with all that they stand on, from the
  * gradients of ops to the rewriting of graphs. The cpu's kernels have a hash in their WASM build, with the compiler's version.
  */
 export function sourceHashes(from = root) {
-  const hashOfFolders = (folders, ending, counts = () => true) => {
+  const hashOfFiles = (files) => {
     const hash = createHash('sha256');
-    const files = folders.flatMap((folder) => filesBelow(join(from, folder), ending).map((file) => `${folder}/${file}`)).filter(counts);
     for (const file of files) hash.update(`${file}\n`).update(readFileSync(join(from, file)));
     return hash.digest('hex').slice(0, 16);
   };
-  const lowerings = (other) => hashOfFolders(['src/ops', 'src/graph', 'src/tensor'], '.ts', (file) => !file.startsWith(`src/ops/${other}/`));
-  return { shaders: hashOfFolders(['shaders'], '.wgsl'), cpuLowerings: lowerings('webgpu'), webgpuLowerings: lowerings('cpu') };
+  const below = (folder, ending) => filesBelow(join(from, folder), ending).map((file) => `${folder}/${file}`);
+  const shared = ['src/ops', 'src/graph', 'src/tensor'].flatMap((folder) => below(folder, '.ts'));
+  // One device's lowerings are nothing to the others.
+  const lowerings = (device) => {
+    const others = ['cpu', 'webgpu', 'cuda'].filter((other) => other !== device).map((other) => `src/ops/${other}/`);
+    return hashOfFiles(shared.filter((file) => !others.some((other) => file.startsWith(other))));
+  };
+  return {
+    shaders: hashOfFiles(below('shaders', '.wgsl')),
+    cudaKernels: hashOfFiles(cudaFiles(join(from, 'kernels/cuda')).map((file) => `kernels/cuda/${file}`)),
+    cpuLowerings: lowerings('cpu'), webgpuLowerings: lowerings('webgpu'), cudaLowerings: lowerings('cuda'),
+  };
 }
 
 function generateSources() {
   const hashes = Object.entries(sourceHashes());
   const text = '\n' + hashes.map(([name, hash]) => `export const ${name}: string = '${hash}';\n`).join('');
-  return { name: 'sources.ts', from: 'shaders, src/ops, src/graph and src/tensor', hash: hashOf([text]), text: () => text };
+  return { name: 'sources.ts', from: 'shaders, kernels/cuda, src/ops, src/graph and src/tensor', hash: hashOf([text]), text: () => text };
 }
 
 /**
@@ -105,7 +131,7 @@ function generateSources() {
  * @returns {Promise<string[]>} names of the files that were written
  */
 export async function generate({ force = false } = {}) {
-  const jobs = [generateOps(), generateOpsApi(), generateShaders(), generateSources()];
+  const jobs = [generateOps(), generateOpsApi(), generateShaders(), generateCuda(), generateSources()];
   const stale = jobs.filter(({ name, hash }) => force || currentHash(name) !== hash);
   await Promise.all(stale.map(async ({ name, from, hash, text }) => write(name, header(from, hash) + (await text()))));
   // The kernels of the cpu device have a builder of their own (a template, a list of exports).

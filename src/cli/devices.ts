@@ -7,12 +7,15 @@ export function addDevices(program: Command, { terminal }: Context): void {
   program.command('devices')
     .description('List the devices that this machine has, and why others are missing.')
     .addHelpText('after', `
-Example:
+Examples:
   $ fovea devices
+  $ fovea devices --verbose
 `)
-    .action(async () => {
-      for (const { name, available, why } of await describeDevices()) {
+    .option('--verbose', 'say for each what was found and what was refused')
+    .action(async ({ verbose }: { verbose?: boolean }) => {
+      for (const { name, available, why, details } of await describeDevices()) {
         terminal.out(`${available ? 'yes' : 'no '}  ${name}: ${why}\n`);
+        if (verbose) for (const line of details) terminal.out(`       ${line}\n`);
       }
     });
 }

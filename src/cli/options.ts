@@ -75,7 +75,7 @@ export const described: Readonly<Record<OptionName, Described>> = {
   },
   seed: { flags: '--seed <n>', about: 'of everything that is random (default: 1)' },
   mixed: { flags: '--mixed', about: 'float16 activations with a dynamic loss scale, on WebGPU adapters with shader-f16 (default: float32)' },
-  device: { flags: '--device <name>', about: 'auto, cpu, webgpu or webgpu:NAME (default: auto)' },
+  device: { flags: '--device <name>', about: 'auto, cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER (default: auto)' },
   threads: { flags: '--threads <n>', about: 'of the cpu device (default: all processors)' },
   workers: { flags: '--workers <n>', about: 'threads that assemble batches (default: 1)' },
   recompute: { flags: '--recompute <which>', about: 'on: less memory for a little time, the same bits (default: off)' },

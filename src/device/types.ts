@@ -85,6 +85,21 @@ export interface GpuFeatures {
   readonly subgroup?: number;
   /** What matrix units multiply at once: M x K by K x N, of float16 with sums in float32. */
   readonly matrices?: { readonly M: number; readonly N: number; readonly K: number };
+  /** On a CUDA device, the GPU. */
+  readonly cuda?: {
+    /** Compute capability, ten times the major version plus the minor: 90 for 9.0. */
+    readonly capability: number;
+    readonly multiprocessors: number;
+    /** Most bytes of shared memory that a block can have, declared and the launch's own. */
+    readonly sharedBytes: number;
+    /** Products of float32 may round their operands to TF32, of 10 bits of mantissa: asked for by `cuda({ tf32: true })`. */
+    readonly tf32?: boolean;
+    /**
+     * The highest rung that products may take: multiply-adds fed through registers, the same fed by cp.async, matrix units by mma.sync,
+     * Hopper's own by wgmma. Asked for by tests; all by default.
+     */
+    readonly rung?: 'simt' | 'async' | 'tensor' | 'hopper';
+  };
 }
 
 /** What an op's lowering sees: where its inputs, outputs and scratch lie. */
@@ -146,10 +161,35 @@ export interface WebgpuLaunch {
 }
 
 /**
- * An argument of a CUDA kernel, in the order of its parameters: an i32, a float, or memory. A kernel sees memory as a `Span<T>`
- * (kernels/cuda/lib/fovea.cuh) that begins at the value's first element and ends after its last, or holds the whole scratch region.
+ * How Hopper's copy engine (TMA) sees a value of 16-bit elements. It writes lines of 128 bytes with the 128-byte swizzle, and zeros for what
+ * lies outside. The value's address, and all strides, are multiples of 16 bytes.
  */
-export type CudaArg = number | { readonly f32: number } | { readonly address: Placed | Scratch };
+export interface TensorMap {
+  readonly value: Placed;
+  /** Elements along each axis, the innermost first. */
+  readonly lengths: readonly number[];
+  /** Bytes from one element to the next along each axis but the innermost. */
+  readonly strides: readonly number[];
+  /** What one copy brings: a box of so many elements along each axis. */
+  readonly box?: readonly number[];
+  /**
+   * Or, of axes [channels, width, height, images], so many channels of so many pixels that follow each other (im2col mode): their
+   * windows' first places run from `lower` to `upper` past the last along width and height.
+   */
+  readonly windows?: {
+    readonly lower: readonly [number, number];
+    readonly upper: readonly [number, number];
+    readonly channels: number;
+    readonly pixels: number;
+  };
+}
+
+/**
+ * An argument of a CUDA kernel, in the order of its parameters: an i32, a float, memory, or a map for the copy engine. A kernel sees memory as
+ * a `Span<T>` (kernels/cuda/lib/fovea.cuh) that begins at the value's first element and ends after its last, or holds the whole scratch
+ * region, and a map as 128 bytes at a multiple of 64 (TENSOR_MAP of lib/hopper.cuh).
+ */
+export type CudaArg = number | { readonly f32: number } | { readonly address: Placed | Scratch } | { readonly tensorMap: TensorMap };
 
 /** One launch of the kernel that kernels/cuda/NAME.cu has under the file's own name. Blocks are one-dimensional. */
 export interface CudaLaunch {

@@ -5,6 +5,7 @@ import { apply, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/update.ts';
+import * as cuda from './cuda/update.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { fixed } from './support/samples.ts';
 import { checkStep, checkUpdate, forEachUpdated, gradientFactor, sampleArenaInput, sampleChunks, sampleMultipliers } from './support/updates.ts';
@@ -41,7 +42,7 @@ export const adamUpdateOp: DifferentiableOp<AdamAttrs> = defineOp<AdamAttrs>({
   },
   reference: (inputs: readonly HostTensor[], attrs) => update(inputs, attrs, (v) => v),
   magnitude: (inputs, attrs) => update(inputs, attrs, Math.abs),
-  kernels: { cpu: cpu.adamUpdateLowering, webgpu: gpuUpdate.adamLowering },
+  kernels: { cpu: cpu.adamUpdateLowering, webgpu: gpuUpdate.adamLowering, cuda: cuda.adamLowering },
   updates: () => [[0, 0], [2, 1], [3, 2]],
   inPlace: () => [[0, 0], [2, 1], [3, 2]],
   contiguousInputs: 'all',

@@ -5,6 +5,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/all-finite.ts';
+import * as cuda from './cuda/all-finite.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
 import { checkFloat } from './support/shapes.ts';
@@ -20,7 +21,7 @@ export const allFiniteOp: DifferentiableOp<NoAttrs> = defineOp<NoAttrs>({
     return [{ shape: [], dtype: 'bool' }];
   },
   reference: ([x]: readonly HostTensor[]) => [Float64Array.of(x.data.every(Number.isFinite) ? 1 : 0)],
-  kernels: { cpu: cpu.allFiniteLowering, webgpu: gpu.allFiniteLowering },
+  kernels: { cpu: cpu.allFiniteLowering, webgpu: gpu.allFiniteLowering, cuda: cuda.allFiniteLowering },
   contiguousInputs: 'all',
   precision: 'keep',
   cost: elementwiseCost(1),

@@ -1,6 +1,7 @@
 /** allReduce: the sum of a value over the ranks of a group (graph/group.ts); of a group of one, which is all without a group, the value. */
-import type { CpuLaunch, Lowering, TensorType, WebgpuLaunch } from '../device/types.ts';
+import type { CpuLaunch, CudaLaunch, Lowering, TensorType, WebgpuLaunch } from '../device/types.ts';
 import { copyLaunch as cpuCopy } from '../device/cpu/copy.ts';
+import { copyLaunch as cudaCopy } from '../device/cuda/copy.ts';
 import { copyLaunch as webgpuCopy } from '../device/webgpu/copy.ts';
 import { sameMemory } from '../device/webgpu/launch.ts';
 import type { HostTensor, Sample } from '../graph/op.ts';
@@ -14,6 +15,7 @@ import { checkFloat } from './support/shapes.ts';
 /** Kernels for a group of one: a copy, or nothing where the result lies over the value. */
 const cpu: Lowering<{}, CpuLaunch> = { launches: ({ inputs: [x], outputs: [y] }) => (sameMemory(x, y) ? [] : [cpuCopy(x, y)]) };
 const webgpu: Lowering<{}, WebgpuLaunch> = { launches: ({ inputs: [x], outputs: [y] }) => (sameMemory(x, y) ? [] : [webgpuCopy(x, y)]) };
+const cuda: Lowering<{}, CudaLaunch> = { launches: ({ inputs: [x], outputs: [y] }) => (sameMemory(x, y) ? [] : [cudaCopy(x, y)]) };
 
 export const allReduceOp: DifferentiableOp<{}> = defineOp<{}>({
   name: 'allReduce',
@@ -26,7 +28,7 @@ export const allReduceOp: DifferentiableOp<{}> = defineOp<{}>({
   gradient: ({ grads: [dy] }) => [dy && apply1(allReduceOp, [dy], {})],
   reference: ([x]: readonly HostTensor[]) => [x.data.slice()],
   exchanges: true,
-  kernels: { cpu, webgpu },
+  kernels: { cpu, webgpu, cuda },
   inPlace: () => [[0, 0]],
   contiguousInputs: 'all',
   contiguousOutputs: 'all',

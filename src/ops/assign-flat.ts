@@ -1,6 +1,7 @@
 import { copyLaunch as cpuCopy } from '../device/cpu/copy.ts';
-import type { CpuLaunch, Lowering, Placed, WebgpuLaunch } from '../device/types.ts';
+import type { CpuLaunch, CudaLaunch, Lowering, Placed, WebgpuLaunch } from '../device/types.ts';
 import { sizeOf } from '../device/types.ts';
+import { copyLaunch as cudaCopy } from '../device/cuda/copy.ts';
 import { copyLaunch as webgpuCopy } from '../device/webgpu/copy.ts';
 import { ShapeError } from '../errors.ts';
 import { defineOp } from '../tensor/define-op.ts';
@@ -21,6 +22,10 @@ const webgpu: Lowering<Attrs, WebgpuLaunch> = {
   launches: ({ attrs, inputs: [, value], outputs: [flat] }) => [webgpuCopy(value, target(flat, value, attrs))],
 };
 
+const cuda: Lowering<Attrs, CudaLaunch> = {
+  launches: ({ attrs, inputs: [, value], outputs: [flat] }) => [cudaCopy(value, target(flat, value, attrs))],
+};
+
 /** Overwrites the part of a flat vector [T] that begins at `start` with a value of any shape, raveled. */
 export const assignFlatOp: DifferentiableOp<Attrs> = defineOp<Attrs>({
   name: 'assignFlat',
@@ -37,7 +42,7 @@ export const assignFlatOp: DifferentiableOp<Attrs> = defineOp<Attrs>({
     out.set(value.data, start);
     return [out];
   },
-  kernels: { cpu, webgpu },
+  kernels: { cpu, webgpu, cuda },
   samples: () => [
     { inputs: [{ shape: [23], dtype: 'float32' }, { shape: [3, 5], dtype: 'float32' }], attrs: { start: 4 } },
     { inputs: [{ shape: [64], dtype: 'float32' }, { shape: [16], dtype: 'float32' }], attrs: { start: 48 } },

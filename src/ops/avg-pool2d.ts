@@ -6,6 +6,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/pool.ts';
+import * as cuda from './cuda/pool.ts';
 import { bytesTouched } from './support/cost.ts';
 import { forEachWindow, poolAttrs, poolCases, poolOutputShape } from './support/pool.ts';
 import type { PoolAttrs, PoolOptions } from './support/pool.ts';
@@ -36,7 +37,7 @@ export const avgPool2dOp: DifferentiableOp<AvgPoolAttrs> = defineOp<AvgPoolAttrs
     });
     return [y];
   },
-  kernels: { cpu: cpu.avgPoolLowering, webgpu: gpuPool.avgPoolLowering },
+  kernels: { cpu: cpu.avgPoolLowering, webgpu: gpuPool.avgPoolLowering, cuda: cuda.avgPoolLowering },
   recompute: true,
   precision: 'follow',
   float16: { inputs: 'all', outputs: 'all' },
@@ -73,7 +74,7 @@ export const avgPool2dGradOp: DifferentiableOp<AvgPoolGradAttrs> = defineOp<AvgP
     });
     return [dx];
   },
-  kernels: { cpu: cpu.avgPoolGradLowering, webgpu: gpuPool.avgPoolGradLowering },
+  kernels: { cpu: cpu.avgPoolGradLowering, webgpu: gpuPool.avgPoolGradLowering, cuda: cuda.avgPoolGradLowering },
   precision: 'follow',
   float16: { inputs: 'all', outputs: 'all' },
   reductionLength: (_inputs, { size, stride }) => Math.ceil(size[0] / stride[0]) * Math.ceil(size[1] / stride[1]),

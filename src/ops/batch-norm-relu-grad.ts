@@ -8,6 +8,7 @@ import type { DifferentiableOp } from '../tensor/define-op.ts';
 import { batchNormGradOp, checkChannelVectors, normShapes } from './batch-norm.ts';
 import type { NormAttrs } from './batch-norm.ts';
 import * as cpu from './cpu/norm.ts';
+import * as cuda from './cuda/norm.ts';
 import { bytesTouched } from './support/cost.ts';
 import { fixed } from './support/samples.ts';
 import { checkFloat, checkSameShape, rowsAndChannels } from './support/shapes.ts';
@@ -63,7 +64,7 @@ export const batchNormReluGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAtt
   },
   reference: (inputs: readonly HostTensor[], attrs, outputs) => batchNormGradOp.reference!(masked(inputs, attrs), attrs, outputs),
   magnitude: (inputs, attrs, outputs) => batchNormGradOp.magnitude!(masked(inputs, attrs), attrs, outputs),
-  kernels: { cpu: cpu.batchNormReluGradLowering, webgpu: gpuNorm.batchNormReluGradLowering },
+  kernels: { cpu: cpu.batchNormReluGradLowering, webgpu: gpuNorm.batchNormReluGradLowering, cuda: cuda.batchNormReluGradLowering },
   inPlace: () => [[1, 0], [0, 0]],
   precision: 'normalize',
   float16: { inputs: [0, 1], outputs: [0] },

@@ -8,6 +8,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { reluGradOp } from './binary.ts';
 import type { Activation } from './conv2d.ts';
 import * as cpu from './cpu/norm.ts';
+import * as cuda from './cuda/norm.ts';
 import { bytesTouched } from './support/cost.ts';
 import { f32, fixed } from './support/samples.ts';
 import { checkFloat, checkSameShape, checkVector, named, rowsAndChannels, shapeError } from './support/shapes.ts';
@@ -110,7 +111,7 @@ export const batchNormOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
     });
     return [y, absolute, variance];
   },
-  kernels: { cpu: cpu.batchNormLowering, webgpu: gpuNorm.batchNormLowering },
+  kernels: { cpu: cpu.batchNormLowering, webgpu: gpuNorm.batchNormLowering, cuda: cuda.batchNormLowering },
   // with the statistics it has, by the kernel that it ends with itself
   recompute: ({ attrs, inputs: [x, gamma, beta], outputs: [, mean, variance] }) =>
     ({ op: 'normalize', attrs, inputs: [x, mean, variance, gamma, beta] }),
@@ -155,7 +156,7 @@ export const batchNormGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   infer: (inputs: readonly TensorType[]) => inferNormGrad('batchNormGrad', inputs),
   reference: (inputs: readonly HostTensor[], attrs) => backward(inputs, attrs, false),
   magnitude: (inputs, attrs) => backward(inputs, attrs, true),
-  kernels: { cpu: cpu.batchNormGradLowering, webgpu: gpuNorm.batchNormGradLowering },
+  kernels: { cpu: cpu.batchNormGradLowering, webgpu: gpuNorm.batchNormGradLowering, cuda: cuda.batchNormGradLowering },
   inPlace: () => [[1, 0], [0, 0]],
   precision: 'normalize',
   float16: { inputs: [0, 1], outputs: [0] },

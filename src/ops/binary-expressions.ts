@@ -63,6 +63,7 @@ export const binaryExpressions: Readonly<Record<string, BinaryExpression>> = {
     // pow is exp2(y log2(x)) on devices: a negative base is for integer exponents
     wgsl:
       'select(pow(abs(x), y), -pow(abs(x), y), (x < T(0.0)) & (abs(y - T(2.0) * floor(y * T(0.5))) == T(1.0)))',
+    cuda: 'pow(x, y)',
     wasm: 'pow4(x, y)',
     formula: 'x ^ y',
     // dz/dx = y x^(y-1), dz/dy = x^y log x

@@ -7,6 +7,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { elementwise } from './cpu/elementwise.ts';
+import * as cuda from './cuda/elementwise.ts';
 import * as gpu from './webgpu/elementwise.ts';
 import { sumTo } from './reduce.ts';
 import { binaryExpressions } from './binary-expressions.ts';
@@ -74,7 +75,7 @@ function binary(name: string): DifferentiableOp<ScalarAttrs> {
     magnitude:
       e.magnitude &&
       (([a, b], attrs, [out]) => [map(a, b, out.shape, (x, y) => e.magnitude!(x, y, e.reference(x, y, attrs)))]),
-    kernels: { cpu: elementwise(name, e.parameters), webgpu: gpu.elementwise(name, e.parameters) },
+    kernels: { cpu: elementwise(name, e.parameters), webgpu: gpu.elementwise(name, e.parameters), cuda: cuda.elementwise(name, e.parameters) },
     inPlace: () => [[0, 0], [1, 0]],
     recompute: true,
     precision: 'follow',

@@ -5,6 +5,7 @@ import { apply1, defineOp, toTensor } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { identityLowering } from './cpu/elementwise.ts';
+import * as cuda from './cuda/elementwise.ts';
 import * as gpu from './webgpu/elementwise.ts';
 import { sumTo } from './reduce.ts';
 import { elementwiseCost } from './support/cost.ts';
@@ -26,7 +27,7 @@ export const broadcastToOp: DifferentiableOp<BroadcastAttrs> = defineOp<Broadcas
   },
   gradient: ({ inputs: [x], grads: [dy] }) => [dy && sumTo(dy, x.shape)],
   reference: ([x]: readonly HostTensor[], { shape }) => [Float64Array.from(broadcastIndex(x.shape, shape), (at) => x.data[at])],
-  kernels: { cpu: identityLowering, webgpu: gpu.identityLowering },
+  kernels: { cpu: identityLowering, webgpu: gpu.identityLowering, cuda: cuda.identityLowering },
   precision: 'follow',
   float16: { inputs: 'all', outputs: 'all' },
   cost: elementwiseCost(0),

@@ -7,6 +7,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/movement.ts';
+import * as cuda from './cuda/elementwise.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { bool, f32, i32 } from './support/samples.ts';
 import { named } from './support/shapes.ts';
@@ -33,7 +34,7 @@ export const castOp: DifferentiableOp<CastAttrs> = defineOp<CastAttrs>({
   },
   gradient: ({ inputs: [x], grads: [dy], attrs }) => [dy && isFloat(x.dtype) && isFloat(attrs.dtype) ? cast(dy, x.dtype) : undefined],
   reference: ([x]: readonly HostTensor[], { dtype }) => [x.data.map(convert[dtype as 'float32'])],
-  kernels: { cpu: cpu.castLowering, webgpu: gpu.castLowering },
+  kernels: { cpu: cpu.castLowering, webgpu: gpu.castLowering, cuda: cuda.castLowering },
   recompute: true,
   float16: {
     inputs: 'all',

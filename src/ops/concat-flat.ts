@@ -6,6 +6,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/movement.ts';
+import * as cuda from './cuda/movement.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
 import { checkDType, checkRank, named, nameOf, shapeError, show } from './support/shapes.ts';
@@ -71,7 +72,7 @@ export const sliceFlatOp: DifferentiableOp<SliceFlatAttrs> = defineOp<SliceFlatA
     dy && apply1(concatFlatOp, [dy], { starts: [start], total: x.shape[0] }),
   ],
   reference: ([x]: readonly HostTensor[], { start, shape }) => [x.data.slice(start, start + sizeOf(shape))],
-  kernels: { cpu: cpu.sliceFlatLowering, webgpu: gpuMovement.sliceFlatLowering },
+  kernels: { cpu: cpu.sliceFlatLowering, webgpu: gpuMovement.sliceFlatLowering, cuda: cuda.sliceFlatLowering },
   view: (_input, { start }) => ({ row: 0, channel: start, contiguous: true }),
   precision: 'keep',
   float16: { inputs: 'all', same: true },

@@ -5,6 +5,7 @@ import { apply1, defineOp, toTensor } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/movement.ts';
+import * as cuda from './cuda/movement.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { indexMap, take } from './support/permute.ts';
 import { f32, i32 } from './support/samples.ts';
@@ -26,7 +27,7 @@ export const flipOp: DifferentiableOp<FlipAttrs> = defineOp<FlipAttrs>({
   reference: ([x]: readonly HostTensor[], { axes }) => [
     take(x.data, indexMap(x.shape, x.shape, (index) => index.map((i, a) => (axes.includes(a) ? x.shape[a] - 1 - i : i)))),
   ],
-  kernels: { cpu: cpu.flipLowering, webgpu: gpuMovement.flipLowering },
+  kernels: { cpu: cpu.flipLowering, webgpu: gpuMovement.flipLowering, cuda: cuda.flipLowering },
   precision: 'follow',
   float16: { inputs: 'all', same: true },
   cost: elementwiseCost(0),

@@ -6,6 +6,7 @@ import { apply1, defineOp, toTensor } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/movement.ts';
+import * as cuda from './cuda/movement.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { f32, i32 } from './support/samples.ts';
 import { checkAxes, checkDType, named, normalizeAxis, sameShape, shapeError, show } from './support/shapes.ts';
@@ -52,7 +53,7 @@ export const gatherOp: DifferentiableOp<GatherAttrs> = defineOp<GatherAttrs>({
     });
     return [y];
   },
-  kernels: { cpu: cpu.gatherLowering, webgpu: gpuMovement.gatherLowering },
+  kernels: { cpu: cpu.gatherLowering, webgpu: gpuMovement.gatherLowering, cuda: cuda.gatherLowering },
   precision: 'follow',
   cost: elementwiseCost(0),
   samples(): Sample<GatherAttrs>[] {
@@ -89,7 +90,7 @@ export const gatherGradOp: DifferentiableOp<GatherGradAttrs> = defineOp<GatherGr
   // the indices are not terms
   magnitude: ([dy, indices], attrs, outputs) =>
     gatherGradOp.reference!([{ ...dy, data: dy.data.map(Math.abs) }, indices], attrs, outputs),
-  kernels: { cpu: cpu.gatherGradLowering, webgpu: gpuMovement.gatherGradLowering },
+  kernels: { cpu: cpu.gatherGradLowering, webgpu: gpuMovement.gatherGradLowering, cuda: cuda.gatherGradLowering },
   precision: 'keep',
   reductionLength: ([, indices]) => Math.max(sizeOf(indices.shape), 1),
   cost: elementwiseCost(1),

@@ -9,6 +9,7 @@ import type { HostTensor, Rewrite, Sample } from '../graph/op.ts';
 import { defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp } from '../tensor/define-op.ts';
 import * as cpu from './cpu/pool.ts';
+import * as cuda from './cuda/pool.ts';
 import { maxPool2dOp } from './max-pool2d.ts';
 import { bytesTouched } from './support/cost.ts';
 import { forEachWindow, poolCases, poolOutputShape } from './support/pool.ts';
@@ -82,7 +83,7 @@ export const maxPool2dIndicesOp: DifferentiableOp<PoolAttrs> = defineOp<PoolAttr
     });
     return [y, index];
   },
-  kernels: { cpu: cpu.maxPoolIndicesLowering, webgpu: gpuPool.maxPoolIndicesLowering },
+  kernels: { cpu: cpu.maxPoolIndicesLowering, webgpu: gpuPool.maxPoolIndicesLowering, cuda: cuda.maxPoolIndicesLowering },
   // threads of the WebGPU device write whole words, which hold four indices
   contiguousOutputs: [1],
   precision: 'follow',
@@ -116,7 +117,7 @@ export const maxPool2dIndexGradOp: DifferentiableOp<IndexGradAttrs> = defineOp<I
     });
     return [dx];
   },
-  kernels: { cpu: cpu.maxPoolIndexGradLowering, webgpu: gpuPool.maxPoolIndexGradLowering },
+  kernels: { cpu: cpu.maxPoolIndexGradLowering, webgpu: gpuPool.maxPoolIndexGradLowering, cuda: cuda.maxPoolIndexGradLowering },
   precision: 'follow',
   float16: { inputs: [0], outputs: 'all' },
   reductionLength: (_inputs, { size, stride }) => Math.ceil(size[0] / stride[0]) * Math.ceil(size[1] / stride[1]),

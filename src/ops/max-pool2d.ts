@@ -6,6 +6,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/pool.ts';
+import * as cuda from './cuda/pool.ts';
 import { bytesTouched } from './support/cost.ts';
 import { forEachWindow, poolAttrs, poolCases, poolOutputShape } from './support/pool.ts';
 import type { PoolAttrs, PoolOptions } from './support/pool.ts';
@@ -29,7 +30,7 @@ export const maxPool2dOp: DifferentiableOp<PoolAttrs> = defineOp<PoolAttrs>({
     });
     return [y];
   },
-  kernels: { cpu: cpu.maxPoolLowering, webgpu: gpuPool.maxPoolLowering },
+  kernels: { cpu: cpu.maxPoolLowering, webgpu: gpuPool.maxPoolLowering, cuda: cuda.maxPoolLowering },
   recompute: true,
   precision: 'follow',
   float16: { inputs: 'all', outputs: 'all' },
@@ -62,7 +63,7 @@ export const maxPool2dGradOp: DifferentiableOp<PoolAttrs> = defineOp<PoolAttrs>(
     });
     return [dx];
   },
-  kernels: { cpu: cpu.maxPoolGradLowering, webgpu: gpuPool.maxPoolGradLowering },
+  kernels: { cpu: cpu.maxPoolGradLowering, webgpu: gpuPool.maxPoolGradLowering, cuda: cuda.maxPoolGradLowering },
   precision: 'follow',
   float16: { inputs: 'all', outputs: 'all' },
   reductionLength: (_inputs, { size, stride }) => Math.ceil(size[0] / stride[0]) * Math.ceil(size[1] / stride[1]),

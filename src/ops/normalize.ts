@@ -9,6 +9,7 @@ import { checkChannelVectors, inferNormGrad, normGradInputs, normShapes } from '
 import type { BatchNormAttrs, BatchNormOptions, NormAttrs } from './batch-norm.ts';
 import { reluGradOp } from './binary.ts';
 import * as cpu from './cpu/norm.ts';
+import * as cuda from './cuda/norm.ts';
 import { sumTo } from './reduce.ts';
 import { bytesTouched, elementwiseCost } from './support/cost.ts';
 import { f32, fixed } from './support/samples.ts';
@@ -92,7 +93,7 @@ export const normalizeOp: DifferentiableOp<BatchNormAttrs> = defineOp<BatchNormA
       }),
     ];
   },
-  kernels: { cpu: cpu.normalizeLowering, webgpu: gpuNorm.normalizeLowering },
+  kernels: { cpu: cpu.normalizeLowering, webgpu: gpuNorm.normalizeLowering, cuda: cuda.normalizeLowering },
   inPlace: () => [[0, 0]],
   recompute: true,
   precision: 'normalize',
@@ -119,7 +120,7 @@ export const normalizeGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
   infer: (inputs: readonly TensorType[]) => inferNormGrad('normalizeGrad', inputs),
   reference: (inputs: readonly HostTensor[], attrs) => backward(inputs, attrs, (v) => v),
   magnitude: (inputs, attrs) => backward(inputs, attrs, Math.abs),
-  kernels: { cpu: cpu.normalizeGradLowering, webgpu: gpuNorm.normalizeGradLowering },
+  kernels: { cpu: cpu.normalizeGradLowering, webgpu: gpuNorm.normalizeGradLowering, cuda: cuda.normalizeGradLowering },
   inPlace: () => [[1, 0], [0, 0]],
   precision: 'normalize',
   float16: { inputs: [0, 1], outputs: [0] },

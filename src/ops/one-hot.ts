@@ -6,6 +6,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/movement.ts';
+import * as cuda from './cuda/movement.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { i32 } from './support/samples.ts';
 import { checkDType, checkPositiveIntegers } from './support/shapes.ts';
@@ -28,7 +29,7 @@ export const oneHotOp: DifferentiableOp<OneHotAttrs> = defineOp<OneHotAttrs>({
     });
     return [y];
   },
-  kernels: { cpu: cpu.oneHotLowering, webgpu: gpuMovement.oneHotLowering },
+  kernels: { cpu: cpu.oneHotLowering, webgpu: gpuMovement.oneHotLowering, cuda: cuda.oneHotLowering },
   cost: elementwiseCost(1),
   samples(): Sample<OneHotAttrs>[] {
     return [

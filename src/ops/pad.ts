@@ -6,6 +6,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/movement.ts';
+import * as cuda from './cuda/movement.ts';
 import { sum } from './reduce.ts';
 import { slice } from './slice.ts';
 import { elementwiseCost } from './support/cost.ts';
@@ -56,7 +57,7 @@ export const padOp: DifferentiableOp<PadAttrs> = defineOp<PadAttrs>({
     });
     return [take(x.data, map, value)];
   },
-  kernels: { cpu: cpu.padLowering, webgpu: gpuMovement.padLowering },
+  kernels: { cpu: cpu.padLowering, webgpu: gpuMovement.padLowering, cuda: cuda.padLowering },
   precision: 'follow',
   float16: { inputs: 'all', same: true },
   cost: elementwiseCost(0),

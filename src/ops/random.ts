@@ -8,6 +8,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/movement.ts';
+import * as cuda from './cuda/random.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { f32, i32 } from './support/samples.ts';
 import { checkDType, named, shapeError, show } from './support/shapes.ts';
@@ -85,7 +86,7 @@ export const randomOp: DifferentiableOp<RandomAttrs> = defineOp<RandomAttrs>({
   },
   // the radius is the logarithm's, whose argument may be near 1
   magnitude: (inputs, attrs) => [new Float64Array(sizeOf(attrs.shape)).fill(attrs.distribution === 'normal' ? 4 : 1)],
-  kernels: { cpu: cpu.randomLowering, webgpu: gpuRandom.randomLowering },
+  kernels: { cpu: cpu.randomLowering, webgpu: gpuRandom.randomLowering, cuda: cuda.randomLowering },
   precision: 'keep',
   cost: elementwiseCost(40),
   samples(): Sample<RandomAttrs>[] {
@@ -131,7 +132,7 @@ export const dropoutOp: DifferentiableOp<DropoutAttrs> = defineOp<DropoutAttrs>(
     });
     return [y];
   },
-  kernels: { cpu: cpu.dropoutLowering, webgpu: gpuRandom.dropoutLowering },
+  kernels: { cpu: cpu.dropoutLowering, webgpu: gpuRandom.dropoutLowering, cuda: cuda.dropoutLowering },
   inPlace: () => [[0, 0]],
   precision: 'follow',
   cost: elementwiseCost(40),

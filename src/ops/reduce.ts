@@ -10,6 +10,7 @@ import { equal, multiply } from './binary.ts';
 import { broadcastTo } from './broadcast-to.ts';
 import { cast } from './cast.ts';
 import * as cpu from './cpu/reduce.ts';
+import * as cuda from './cuda/reduce.ts';
 import { reshape } from './reshape.ts';
 import { bytesTouched } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
@@ -63,7 +64,11 @@ function reduction(r: Reduction): DifferentiableOp<ReduceAttrs> {
       const count = reducedCount(x.shape, axes);
       return [r.finish ? out.map((v) => r.finish!(v, count)) : out];
     },
-    kernels: { cpu: cpu.reduction(r.name as 'sum'), webgpu: gpuReduce.reduction(r.name === 'mean' ? 'sum' : (r.name as 'sum'), r.name === 'mean') },
+    kernels: {
+      cpu: cpu.reduction(r.name as 'sum'),
+      webgpu: gpuReduce.reduction(r.name === 'mean' ? 'sum' : (r.name as 'sum'), r.name === 'mean'),
+      cuda: cuda.reduction(r.name === 'mean' ? 'sum' : (r.name as 'sum'), r.name === 'mean'),
+    },
     precision: 'keep',
     float16: { inputs: 'all' },
     reductionLength: ([x], { axes }) => (r.sums ? reducedCount(x.shape, axes) : 1),
@@ -165,7 +170,7 @@ export const argMaxOp: DifferentiableOp<ArgMaxAttrs> = defineOp<ArgMaxAttrs>({
     }
     return [indices];
   },
-  kernels: { cpu: cpu.argMaxLowering, webgpu: gpuReduce.argMaxLowering },
+  kernels: { cpu: cpu.argMaxLowering, webgpu: gpuReduce.argMaxLowering, cuda: cuda.argMaxLowering },
   cost: (inputs, outputs) => ({ flop: sizeOf(inputs[0].shape), bytes: bytesTouched(inputs, outputs) }),
   samples(): Sample<ArgMaxAttrs>[] {
     return [

@@ -6,6 +6,7 @@ import { apply1, defineOp, toTensor } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/movement.ts';
+import * as cuda from './cuda/movement.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
 import { named, shapeError, show } from './support/shapes.ts';
@@ -24,7 +25,7 @@ export const reshapeOp: DifferentiableOp<ReshapeAttrs> = defineOp<ReshapeAttrs>(
   },
   gradient: ({ inputs: [x], grads: [dy] }) => [dy && reshape(dy, x.shape)],
   reference: ([x]: readonly HostTensor[]) => [x.data.slice()],
-  kernels: { cpu: cpu.ravelLowering, webgpu: gpuMovement.copyLowering },
+  kernels: { cpu: cpu.ravelLowering, webgpu: gpuMovement.copyLowering, cuda: cuda.copyLowering },
   // rows stay rows where the last axis stays, whatever their stride
   view(input, { shape }) {
     if (input.contiguous) return { row: 0, channel: 0, contiguous: true };

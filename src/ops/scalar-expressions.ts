@@ -1,11 +1,13 @@
 /**
  * What is said of the scalar functions behind the elementwise ops (unary-expressions.ts, binary-expressions.ts), of each once: float64
- * TypeScript (the reference), WGSL, AssemblyScript v128 code, a mathjs formula (what the test differentiates symbolically), and its
+ * TypeScript (the reference), WGSL, which is C++ for CUDA too, AssemblyScript v128 code, a mathjs formula (what the test differentiates symbolically), and its
  * derivative as a gradient rule.
  *
  * Operand names are `x` and `y` (and `c` for the condition of `where`); attributes listed under `parameters` appear by name.
  * - WGSL expressions hold for `T` = f32 and for `T` = vec4<f32> alike: constants are written `T(...)`, parameters are of type T.
  *   A bool is 0.0 or 1.0.
+ * - The same text is compiled as C++ for CUDA, with T = float and functions of WGSL's names (kernels/cuda/lib/expressions.cuh); `cuda` is
+ *   what stands in its place where CUDA has a more exact function (`expm1`, `log1p`) or needs no help (`pow` of a negative base).
  * - wasm expressions compute four lanes; a bool lane is 0 or 1 as float32. They may call `exp4`, `log4`, `pow4`, `tanh4`, `sin4`
  *   and `cos4` of kernels/wasm/lib/math.ts; parameters are v128 splats.
  */
@@ -28,6 +30,7 @@ export type Formula = string | { readonly negative: string; readonly positive: s
 export interface UnaryExpression {
   readonly reference: (x: number, attrs: ScalarAttrs) => number;
   readonly wgsl: string;
+  readonly cuda?: string;
   readonly wasm: string;
   readonly formula: Formula;
   /** dL/dx from dL/dy. Absent: the derivative is zero wherever it exists. */
@@ -56,6 +59,7 @@ export interface BinaryExpression {
   readonly kind: 'arithmetic' | 'comparison' | 'logical';
   readonly reference: (x: number, y: number, attrs: ScalarAttrs) => number;
   readonly wgsl: string;
+  readonly cuda?: string;
   readonly wasm: string;
   /** The same over int32, where the op takes it; comparisons give float32 0 or 1. `T` is then i32 or vec4<i32>, `F` the float. */
   readonly wgslInt?: string;

@@ -5,6 +5,7 @@ import { apply, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/update.ts';
+import * as cuda from './cuda/update.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { fixed } from './support/samples.ts';
 import { checkUpdate, forEachUpdated, gradientFactor, sampleArenaInput, sampleChunks, sampleMultipliers } from './support/updates.ts';
@@ -32,7 +33,7 @@ export const sgdUpdateOp: DifferentiableOp<SgdAttrs> = defineOp<SgdAttrs>({
   },
   reference: (inputs: readonly HostTensor[], attrs) => step(inputs, attrs, (v) => v),
   magnitude: (inputs, attrs) => step(inputs, attrs, Math.abs),
-  kernels: { cpu: cpu.sgdUpdateLowering, webgpu: gpuUpdate.sgdLowering },
+  kernels: { cpu: cpu.sgdUpdateLowering, webgpu: gpuUpdate.sgdLowering, cuda: cuda.sgdLowering },
   updates: () => [[0, 0], [2, 1]],
   inPlace: () => [[0, 0], [2, 1]],
   contiguousInputs: 'all',

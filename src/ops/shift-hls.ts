@@ -5,6 +5,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/image.ts';
+import * as cuda from './cuda/image.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
 import { checkFloat, checkRank, named, shapeError } from './support/shapes.ts';
@@ -60,7 +61,7 @@ export const shiftHlsOp: DifferentiableOp<{}> = defineOp<{}>({
   },
   // hue has up to 360, of which 60 take a channel from end to end: an error of its last digit is six of the channel's
   magnitude: ([x]) => [new Float64Array(x.data.length).fill(6 * 255)],
-  kernels: { cpu: cpu.shiftHlsLowering, webgpu: gpu.shiftHlsLowering },
+  kernels: { cpu: cpu.shiftHlsLowering, webgpu: gpu.shiftHlsLowering, cuda: cuda.shiftHlsLowering },
   inPlace: () => [[0, 0]],
   cost: elementwiseCost(20),
   samples(): Sample<{}>[] {

@@ -6,6 +6,7 @@ import { apply1, defineOp, toTensor } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/movement.ts';
+import * as cuda from './cuda/movement.ts';
 import { pad } from './pad.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { indexMap, take } from './support/permute.ts';
@@ -37,7 +38,7 @@ export const sliceOp: DifferentiableOp<SliceAttrs> = defineOp<SliceAttrs>({
   reference: ([x]: readonly HostTensor[], { begin }, [out]) => [
     take(x.data, indexMap(out.shape, x.shape, (index) => index.map((i, axis) => i + begin[axis]))),
   ],
-  kernels: { cpu: cpu.sliceLowering, webgpu: gpuMovement.sliceLowering },
+  kernels: { cpu: cpu.sliceLowering, webgpu: gpuMovement.sliceLowering, cuda: cuda.sliceLowering },
   // rows lie in one range where only the first of the leading axes longer than 1 is cut
   view({ shape }, { begin, size }) {
     const rows = shape.slice(0, -1);

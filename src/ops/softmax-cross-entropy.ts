@@ -7,6 +7,7 @@ import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { broadcastTo } from './broadcast-to.ts';
 import * as cpu from './cpu/softmax.ts';
+import * as cuda from './cuda/softmax.ts';
 import { sum } from './reduce.ts';
 import { checkClasses, logSumExp } from './softmax.ts';
 import { bytesTouched } from './support/cost.ts';
@@ -103,7 +104,7 @@ export const softmaxCrossEntropyOp: DifferentiableOp<CrossEntropyAttrs> = define
     }
     return [losses, p];
   },
-  kernels: { cpu: cpu.crossEntropyLowering, webgpu: gpuSoftmax.crossEntropyLowering },
+  kernels: { cpu: cpu.crossEntropyLowering, webgpu: gpuSoftmax.crossEntropyLowering, cuda: cuda.crossEntropyLowering },
   precision: 'keep',
   reductionLength: ([logits]) => logits.shape[1],
   cost: (inputs, outputs) => ({ flop: 12 * logitsSize(inputs[0]), bytes: bytesTouched(inputs, outputs) }),
@@ -149,7 +150,7 @@ export const softmaxCrossEntropyGradOp: DifferentiableOp<CrossEntropyAttrs> = de
   },
   reference: (inputs: readonly HostTensor[], { ignoreLabel }) => [backward(inputs, ignoreLabel, (v) => v)],
   magnitude: (inputs, { ignoreLabel }) => [backward(inputs, ignoreLabel, Math.abs)],
-  kernels: { cpu: cpu.crossEntropyGradLowering, webgpu: gpuSoftmax.crossEntropyGradLowering },
+  kernels: { cpu: cpu.crossEntropyGradLowering, webgpu: gpuSoftmax.crossEntropyGradLowering, cuda: cuda.crossEntropyGradLowering },
   inPlace: () => [],
   precision: 'keep',
   reductionLength: ([, p, labels]) => (labels.dtype === 'float32' ? p.shape[1] : 1),

@@ -6,6 +6,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/softmax.ts';
+import * as cuda from './cuda/softmax.ts';
 import { sum } from './reduce.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
@@ -57,7 +58,11 @@ function overRows(
     gradient,
     reference: ([x]: readonly HostTensor[]) => [mapRows(x, value)],
     magnitude: ([x]) => [mapRows(x, magnitude)],
-    kernels: { cpu: cpu.softmaxLowering(name as 'softmax'), webgpu: gpuSoftmax.softmaxLowering(name === 'logSoftmax') },
+    kernels: {
+      cpu: cpu.softmaxLowering(name as 'softmax'),
+      webgpu: gpuSoftmax.softmaxLowering(name === 'logSoftmax'),
+      cuda: cuda.softmaxLowering(name === 'logSoftmax'),
+    },
     inPlace: () => [],
     precision: 'keep',
     reductionLength: ([x]) => rowsAndChannels(x.shape)[1],

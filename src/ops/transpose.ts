@@ -5,6 +5,7 @@ import { apply1, defineOp, toTensor } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/movement.ts';
+import * as cuda from './cuda/movement.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { indexMap, take } from './support/permute.ts';
 import { f32, i32 } from './support/samples.ts';
@@ -35,7 +36,7 @@ export const transposeOp: DifferentiableOp<TransposeAttrs> = defineOp<TransposeA
     const back = inverse(permutation);
     return [take(x.data, indexMap(out.shape, x.shape, (index) => back.map((a) => index[a])))];
   },
-  kernels: { cpu: cpu.transposeLowering, webgpu: gpuMovement.transposeLowering },
+  kernels: { cpu: cpu.transposeLowering, webgpu: gpuMovement.transposeLowering, cuda: cuda.transposeLowering },
   precision: 'follow',
   float16: { inputs: 'all', same: true },
   cost: elementwiseCost(0),

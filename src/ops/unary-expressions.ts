@@ -97,6 +97,7 @@ export const unaryExpressions = {
     reference: Math.tanh,
     // clamped: implementations may compute it from exp(2x), which overflows
     wgsl: 'tanh(clamp(x, T(-10.0), T(10.0)))',
+    cuda: 'tanh(x)',
     wasm: 'tanh4(x)',
     formula: 'tanh(x)',
     // 1 - y^2
@@ -115,6 +116,7 @@ export const unaryExpressions = {
     // log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)
     reference: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
     wgsl: '(max(x, T(0.0)) + log(T(1.0) + exp(-abs(x))))',
+    cuda: 'max(x, T(0)) + log1p(exp(-abs(x)))',
     wasm:
       'f32x4.add(f32x4.max(x, f32x4.splat(0)), log4(f32x4.add(f32x4.splat(1), exp4(f32x4.neg(f32x4.abs(x))))))',
     formula: 'log(1 + exp(x))',
@@ -190,6 +192,7 @@ export const unaryExpressions = {
     parameters: ['alpha'],
     reference: (x, { alpha }) => (x > 0 ? x : alpha * Math.expm1(x)),
     wgsl: 'select(alpha * (exp(min(x, T(0.0))) - T(1.0)), x, x > T(0.0))',
+    cuda: 'x > T(0) ? x : alpha * expm1(x)',
     wasm:
       'v128.bitselect(x, f32x4.mul(alpha, f32x4.sub(exp4(f32x4.min(x, f32x4.splat(0))), f32x4.splat(1))), ' +
       'f32x4.gt(x, f32x4.splat(0)))',

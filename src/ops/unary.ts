@@ -6,6 +6,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { elementwise } from './cpu/elementwise.ts';
+import * as cuda from './cuda/elementwise.ts';
 import * as gpu from './webgpu/elementwise.ts';
 import type { ScalarAttrs, UnaryExpression } from './scalar-expressions.ts';
 import { unaryExpressions } from './unary-expressions.ts';
@@ -43,7 +44,7 @@ function unary(name: UnaryName): DifferentiableOp<ScalarAttrs> {
       ],
     reference: ([x]: readonly HostTensor[], attrs) => [x.data.map((v) => e.reference(v, attrs))],
     magnitude: e.magnitude && (([x], attrs) => [x.data.map((v) => e.magnitude!(v, e.reference(v, attrs)))]),
-    kernels: { cpu: elementwise(name, parameters), webgpu: gpu.elementwise(name, parameters) },
+    kernels: { cpu: elementwise(name, parameters), webgpu: gpu.elementwise(name, parameters), cuda: cuda.elementwise(name, parameters) },
     inPlace: () => [[0, 0]],
     recompute: true,
     precision: 'follow',

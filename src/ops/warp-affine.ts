@@ -5,6 +5,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/image.ts';
+import * as cuda from './cuda/image.ts';
 import { elementwiseCost } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
 import { checkFloat, checkRank, named, shapeError } from './support/shapes.ts';
@@ -73,7 +74,7 @@ export const warpAffineOp: DifferentiableOp<WarpAffineAttrs> = defineOp<WarpAffi
     });
     return [m];
   },
-  kernels: { cpu: cpu.warpAffineLowering, webgpu: gpu.warpAffineLowering },
+  kernels: { cpu: cpu.warpAffineLowering, webgpu: gpu.warpAffineLowering, cuda: cuda.warpAffineLowering },
   cost: elementwiseCost(8),
   samples(): Sample<WarpAffineAttrs>[] {
     const maps = (...values: number[]): SampleInput => ({ shape: [values.length / 6, 6], dtype: 'float32', values, differentiable: false });

@@ -6,6 +6,7 @@ import { apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { whereLowering } from './cpu/elementwise.ts';
+import * as cuda from './cuda/elementwise.ts';
 import * as gpu from './webgpu/elementwise.ts';
 import { sumTo } from './reduce.ts';
 import { whereExpression } from './binary-expressions.ts';
@@ -44,7 +45,7 @@ export const whereOp: DifferentiableOp<NoAttrs> = defineOp<NoAttrs>({
       Float64Array.from(ic, (at, i) => whereExpression.reference(condition.data[at], a.data[ia[i]], b.data[ib[i]])),
     ];
   },
-  kernels: { cpu: whereLowering, webgpu: gpu.whereLowering },
+  kernels: { cpu: whereLowering, webgpu: gpu.whereLowering, cuda: cuda.whereLowering },
   inPlace: () => [[0, 0], [1, 0], [2, 0]],
   recompute: true,
   precision: 'follow',

@@ -77,7 +77,7 @@ const flag = v.pipe(
 );
 
 const device = v.pipe(
-  text(), v.regex(/^(auto|cpu|webgpu|webgpu:.+|cuda|cuda:.+)$/, 'expected auto, cpu, webgpu or webgpu:NAME'),
+  text(), v.regex(/^(auto|cpu|webgpu|webgpu:.+|cuda|cuda:\d+)$/, 'expected auto, cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER'),
 );
 
 /** All options by name. On the command line `--class-weights`, here and in config files `classWeights`. */

@@ -4,97 +4,11 @@
  *
  * FOVEA_OPS chooses ops by name.
  */
-import * as assert from 'uvu/assert';
-import type { Device, Placed, Scratch, TensorType, WebgpuLaunch } from '../../src/device/types.ts';
-import { bytesPerElement, sizeOf } from '../../src/device/types.ts';
 import '../../src/fovea.ts';
-import { hostArray } from '../../src/graph/leaves.ts';
-import type { HostTensor, Op, Sample } from '../../src/graph/op.ts';
 import { registeredOps } from '../../src/graph/op.ts';
 import { samplesOf } from '../../src/testing/check-op.ts';
-import { sampleValues } from '../../src/testing/inputs.ts';
-import { bounds, compare } from '../../src/testing/tolerance.ts';
+import { tryPlacements } from '../support/kernel-placements.ts';
 import { openWebgpu, suiteUnless } from '../support/webgpu.ts';
-
-/** What lies around results. */
-const FILLER = 77;
-/** What lies around inputs: a kernel that reads it is found out even where it multiplies it by zero. */
-const HIDDEN = NaN;
-
-/** Elements before the first row and after every row. */
-const placements = { plain: [0, 0], vector: [4, 8], odd: [3, 5] } as const;
-
-function place(device: Device, type: TensorType, [offset, gap]: readonly [number, number], label: string): Placed {
-  const channels = type.shape.length === 0 ? 1 : type.shape[type.shape.length - 1];
-  const rows = sizeOf(type.shape) / channels;
-  const stride = channels + gap;
-  const buffer = device.allocate((offset + rows * stride) * bytesPerElement[type.dtype], label);
-  return { ...type, buffer, offset, rows, channels, stride };
-}
-
-const at = (v: Placed, i: number): number => v.offset + Math.floor(i / v.channels) * v.stride + (i % v.channels);
-
-function fill(device: Device, v: Placed, filler: number, data?: ArrayLike<number>): void {
-  // A bool is a float32 on the device.
-  const all = hostArray(v.dtype === 'bool' ? 'float32' : v.dtype, v.buffer.bytes / bytesPerElement[v.dtype]).fill(filler);
-  for (let i = 0; data !== undefined && i < data.length; i++) all[at(v, i)] = data[i];
-  device.write(v.buffer, 0, all);
-}
-
-async function contents(device: Device, v: Placed): Promise<{ values: Float64Array; outside: number[] }> {
-  const bytes = await device.read(v.buffer, 0, v.buffer.bytes);
-  const all = v.dtype === 'int32' ? new Int32Array(bytes.buffer) : v.dtype === 'uint8' ? bytes : new Float32Array(bytes.buffer);
-  const values = Float64Array.from({ length: v.rows * v.channels }, (_, i) => all[at(v, i)]);
-  const inside = new Set(Array.from(values, (_, i) => at(v, i)));
-  return { values, outside: Array.from(all, (_, i) => i).filter((i) => !inside.has(i) && all[i] !== FILLER) };
-}
-
-/** Runs a sample with everything placed in one way, output `alias[1]` over input `alias[0]`, and returns what is wrong. */
-async function trySample(
-  device: Device, op: Op, sample: Sample, placement: keyof typeof placements, alias: readonly [number, number] | undefined,
-): Promise<string[]> {
-  const { attrs } = sample;
-  const types = sample.inputs.map(({ shape, dtype }) => ({ shape, dtype }));
-  const outTypes = op.infer(types, attrs);
-  const data = sample.inputs.map((input, i) => sampleValues(input, op.name, i));
-  const host: HostTensor[] = types.map((t, i) => ({ ...t, data: Float64Array.from(data[i]) }));
-  const expected = op.reference!(host, attrs, outTypes);
-  const limits = bounds(op, host, attrs, outTypes, expected);
-
-  const needed = (which: 'all' | readonly number[] | undefined, i: number): boolean => which === 'all' || which?.includes(i) === true;
-  const [offset, gap] = placements[placement];
-  const inputs = types.map((t, i) => place(device, t, [offset, needed(op.contiguousInputs, i) ? 0 : gap], `input ${i}`));
-  const over = [...(op.updates?.(attrs) ?? []), ...(alias === undefined ? [] : [alias])];
-  const outputs = outTypes.map((t, i) => {
-    const pair = over.find(([, output]) => output === i);
-    if (pair !== undefined) return { ...inputs[pair[0]], ...t };
-    return place(device, t, [offset, needed(op.contiguousOutputs, i) ? 0 : gap], `output ${i}`);
-  });
-  outputs.forEach((v) => fill(device, v, FILLER));
-  inputs.forEach((v, i) => fill(device, v, outputs.some((o) => o.buffer === v.buffer) ? FILLER : HIDDEN, data[i]));
-  const lowering = op.kernels!.webgpu!;
-  const scratch: Scratch[] = (lowering.scratch?.(types, outTypes, attrs, device.features) ?? []).map((wanted, i) => {
-    const bytes = Math.ceil(wanted / 256) * 256;
-    const buffer = device.allocate(bytes, `scratch ${i}`);
-    device.write(buffer, 0, new Float32Array(bytes / 4).fill(NaN));
-    return { buffer, byteOffset: 0, bytes };
-  });
-  const launches: WebgpuLaunch[] = lowering.launches({ attrs, inputs, outputs, scratch, features: device.features });
-  const program = await device.build(launches.map((launch) => ({ launch, node: op.name, flop: 0 })));
-  await program.run();
-  const wrong: string[] = [];
-  for (const [i, output] of outputs.entries()) {
-    const { values, outside } = await contents(device, output);
-    const { ratio, at: where, got, expected: want } = compare(values, expected[i], limits[i]);
-    if (!(ratio <= 1)) wrong.push(`output ${i} [${where}]: ${got}, expected ${want}, ${ratio.toFixed(2)} of what is allowed`);
-    if (outside.length > 0) wrong.push(`output ${i} writes outside of itself, at ${outside.slice(0, 4).join(', ')}`);
-  }
-  program.dispose();
-  for (const buffer of new Set([...inputs, ...outputs, ...scratch].map((v) => v.buffer))) buffer.dispose();
-  return wrong;
-}
-
-const sameType = (a: TensorType, b: TensorType): boolean => a.dtype === b.dtype && a.shape.join() === b.shape.join();
 
 // Suites are declared after everything that is awaited: uvu starts on its own.
 const opened = {
@@ -108,18 +22,7 @@ for (const kernels of ['software', 'hardware'] as const) {
   for (const op of registeredOps()) {
     if (op.kernels?.webgpu === undefined || samplesOf(op).length === 0 || chosen?.includes(op.name) === false) continue;
     test(`${op.name}, ${kernels} kernels: placed anywhere, over its inputs, and nowhere else`, async () => {
-      for (const sample of samplesOf(op)) {
-        const types = sample.inputs.map(({ shape, dtype }) => ({ shape, dtype }));
-        const outTypes = op.infer(types, sample.attrs);
-        const pairs = op.updates ? [] : (op.inPlace?.(sample.attrs) ?? []).filter(([i, o]) => sameType(types[i], outTypes[o]));
-        for (const placement of ['plain', 'vector', 'odd'] as const) {
-          for (const alias of [undefined, ...pairs]) {
-            const wrong = await trySample(device, op, sample, placement, alias);
-            const what = `[${types.map((t) => `[${t.shape}]`)}] ${JSON.stringify(sample.attrs)}, ${placement}, over ${alias ?? 'none'}`;
-            assert.is(wrong.join('; '), '', what);
-          }
-        }
-      }
+      await tryPlacements(device, op);
     });
   }
   test.after(() => device.dispose());

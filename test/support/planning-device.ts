@@ -1,16 +1,16 @@
 import type { Device, DeviceBuffer } from '../../src/device/types.ts';
 
 /**
- * A webgpu device that holds no memory and runs nothing: Programs are rewritten, ordered, planned and lowered for it.
+ * A device that holds no memory and runs nothing: Programs are rewritten, ordered, planned and lowered for it.
  *
  * @param maxBuffer the most bytes that it binds
  */
-export function planningDevice(maxBuffer = 2 ** 32): Device {
+export function planningDevice(maxBuffer = 2 ** 32, kind: 'webgpu' | 'cuda' = 'webgpu'): Device {
   const counters = { allocations: 0, bytesAllocated: 0, textureBytes: 0, peakBytes: 0, launches: 0, compilations: 0, runs: 0, encodeMs: 0 };
   const nothing = (): void => undefined;
   return {
-    kind: 'webgpu', name: 'planning', fingerprint: {}, counters,
-    memory: { arena: 'slots', alignment: 256, maxBuffer },
+    kind, name: 'planning', fingerprint: {}, counters,
+    memory: { arena: kind === 'cuda' ? 'slab' : 'slots', alignment: 256, maxBuffer },
     supports: () => true,
     allocate(bytes: number, label: string): DeviceBuffer {
       counters.allocations++;

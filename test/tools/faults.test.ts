@@ -12,6 +12,7 @@ import * as assert from 'uvu/assert';
 import '../../src/fovea.ts';
 import { registeredOps } from '../../src/graph/op.ts';
 import { samplesOf } from '../../src/testing/check-op.ts';
+import { cudaFaults } from '../../tools/faults/cuda.ts';
 import { commandOf, withFault } from '../../tools/faults/fault.ts';
 import type { Fault } from '../../tools/faults/fault.ts';
 import type { Result } from '../../tools/faults/record.ts';
@@ -23,7 +24,7 @@ import { wgslFaults } from '../../tools/faults/wgsl.ts';
 import { throws } from '../support/errors.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const faults = [...wasmFaults, ...wgslFaults];
+const faults = [...wasmFaults, ...wgslFaults, ...cudaFaults];
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 
 /** Without comments and spaces: what a compiler sees. WGSL's `//#if` and the like are carried out before it. */
@@ -40,7 +41,7 @@ for (const fault of faults) {
       const op = registeredOps().find((one) => one.name === name);
       assert.ok(op !== undefined && samplesOf(op).length > 0, `no op "${name}" with samples`);
     }
-    assert.match(commandOf(fault.test), /^FOVEA_RUNNERS=(cpu|webgpu) /);
+    assert.match(commandOf(fault.test), /^FOVEA_RUNNERS=(cpu|webgpu|cuda-host) /);
   });
 }
 
@@ -59,7 +60,8 @@ test('names are unique; both devices have many, and every kind of kernel has som
   const kernels = [
     ...readdirSync(join(root, 'kernels/wasm'), { recursive: true }).map((name) => `kernels/wasm/${String(name).replaceAll('\\', '/')}`),
     ...readdirSync(join(root, 'shaders')).map((name) => `shaders/${name}`),
-  ].filter((path) => /\.(ts|mjs|wgsl)$/.test(path) && !spared.includes(path));
+    ...readdirSync(join(root, 'kernels/cuda')).map((name) => `kernels/cuda/${name}`),
+  ].filter((path) => /\.(ts|mjs|wgsl|cu)$/.test(path) && !spared.includes(path));
   assert.equal(kernels.filter((path) => !listed(faults).has(path)), [], 'kernel files without a fault');
 });
 

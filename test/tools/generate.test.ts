@@ -4,24 +4,33 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cpuLowerings, shaders, webgpuLowerings } from '../../src/generated/sources.ts';
+import { cpuLowerings, cudaKernels, cudaLowerings, shaders, webgpuLowerings } from '../../src/generated/sources.ts';
 import { sourceHashes } from '../../tools/generate.mjs';
 
 interface Hashes {
   readonly shaders: string;
+  readonly cudaKernels: string;
   readonly cpuLowerings: string;
   readonly webgpuLowerings: string;
+  readonly cudaLowerings: string;
 }
+
+const all = ['cpuLowerings', 'webgpuLowerings', 'cudaLowerings'] as const;
 
 /** Files of a small tree, and the hashes that change when the file does. */
 const files: readonly (readonly [string, readonly (keyof Hashes)[]])[] = [
   ['shaders/tile.wgsl', ['shaders']],
+  ['kernels/cuda/copy.cu', ['cudaKernels']],
+  ['kernels/cuda/lib/fovea.cuh', ['cudaKernels']],
+  ['kernels/cuda/host/fovea_host.h', []],
+  ['kernels/cuda/host/threads.cuh', []],
   ['src/ops/webgpu/conv.ts', ['webgpuLowerings']],
   ['src/ops/cpu/conv.ts', ['cpuLowerings']],
-  ['src/ops/conv2d.ts', ['cpuLowerings', 'webgpuLowerings']],
-  ['src/ops/support/winograd.ts', ['cpuLowerings', 'webgpuLowerings']],
-  ['src/graph/rewrite.ts', ['cpuLowerings', 'webgpuLowerings']],
-  ['src/tensor/grad.ts', ['cpuLowerings', 'webgpuLowerings']],
+  ['src/ops/cuda/conv.ts', ['cudaLowerings']],
+  ['src/ops/conv2d.ts', all],
+  ['src/ops/support/winograd.ts', all],
+  ['src/graph/rewrite.ts', all],
+  ['src/tensor/grad.ts', all],
   ['src/device/webgpu/tuner.ts', []],
 ];
 
@@ -47,7 +56,7 @@ test('each source changes the hashes of the devices that compute by it', () => {
 });
 
 test('the hashes in use are those of the sources as they are', () => {
-  assert.equal({ shaders, cpuLowerings, webgpuLowerings }, sourceHashes());
+  assert.equal({ shaders, cudaKernels, cpuLowerings, webgpuLowerings, cudaLowerings }, sourceHashes());
 });
 
 test.run();

@@ -21,7 +21,7 @@ export interface FaultTest {
   /** Names of ops (`FOVEA_OPS`), where the file takes them. */
   readonly ops?: readonly string[];
   /** The device concerned (`FOVEA_RUNNERS`). */
-  readonly runner: 'cpu' | 'webgpu';
+  readonly runner: 'cpu' | 'webgpu' | 'cuda-host';
   /** Words in the names of the tests that see it: where the file skips these, for want of an adapter, the fault is not tried. */
   readonly needs?: string;
 }

@@ -17,7 +17,7 @@ export interface Result {
 
 export interface Entry {
   readonly name: string;
-  readonly device: 'cpu' | 'webgpu';
+  readonly device: 'cpu' | 'webgpu' | 'cuda-host';
   readonly kernel: string;
   readonly what: string;
   readonly verdict: Verdict;
@@ -58,7 +58,7 @@ export function markdown(entries: readonly Entry[]): string {
   const table = (head: readonly string[], rows: readonly (readonly string[])[]): string[] =>
     [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.map(cell).join(' | ')} |`);
   const count = (verdict: Verdict, among: readonly Entry[]): number => among.filter((entry) => entry.verdict === verdict).length;
-  const kinds = ([['cpu', 'WASM'], ['webgpu', 'WGSL']] as const).map(([device, kind]) => {
+  const kinds = ([['cpu', 'WASM'], ['webgpu', 'WGSL'], ['cuda-host', 'CUDA']] as const).map(([device, kind]) => {
     const own = entries.filter((entry) => entry.device === device);
     const numbers = [own.length, count('caught', own), own.length - count('caught', own) - count('not tried', own), count('not tried', own)];
     return [`${device} (${kind})`, ...numbers.map(String)];

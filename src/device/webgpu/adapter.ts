@@ -21,6 +21,8 @@ export interface FoundAdapter {
   readonly implementation: string;
   /** Why this one, in a few words. */
   readonly why: string;
+  /** What was found or missed before it, and not taken. */
+  readonly refused: readonly string[];
 }
 
 interface DawnPackage {
@@ -121,7 +123,7 @@ async function adaptersOf(gpu: GPU): Promise<GPUAdapter[]> {
 /** What was tried and what came of it, for the error. */
 type Attempt = string;
 
-async function inBrowser(gpu: GPU, tried: Attempt[], wanted: string | undefined): Promise<FoundAdapter | undefined> {
+async function inBrowser(gpu: GPU, tried: Attempt[], wanted: string | undefined): Promise<Omit<FoundAdapter, 'refused'> | undefined> {
   const implementation = isNode ? 'given' : (globalThis.navigator?.userAgent ?? 'browser');
   for (const adapter of await adaptersOf(gpu)) {
     const about = describe(adapter);
@@ -134,7 +136,7 @@ async function inBrowser(gpu: GPU, tried: Attempt[], wanted: string | undefined)
 }
 
 /** Mesa's software Vulkan driver from its folder, which must be loaded before Dawn first looks for Vulkan. */
-async function lavapipe(tried: Attempt[]): Promise<FoundAdapter | undefined> {
+async function lavapipe(tried: Attempt[]): Promise<Omit<FoundAdapter, 'refused'> | undefined> {
   await importDawn();
   const { loadLavapipe } = await import('./lavapipe.ts');
   try {
@@ -156,7 +158,7 @@ async function lavapipe(tried: Attempt[]): Promise<FoundAdapter | undefined> {
   return undefined;
 }
 
-async function inNode(tried: Attempt[], wanted: string | undefined, hardwareOnly: boolean): Promise<FoundAdapter | undefined> {
+async function inNode(tried: Attempt[], wanted: string | undefined, hardwareOnly: boolean): Promise<Omit<FoundAdapter, 'refused'> | undefined> {
   if (wanted?.toLowerCase() === 'lavapipe') return lavapipe(tried);
   const wantsLlvmpipe = wanted !== undefined && 'llvmpipe'.includes(wanted.toLowerCase());
   await importDawn();
@@ -218,7 +220,7 @@ export async function findAdapter(options: {
   const tried: Attempt[] = [];
   const wanted = options.adapter === '' ? undefined : options.adapter;
   const given = (options.gpu ?? (isNode ? undefined : globalThis.navigator?.gpu)) as GPU | undefined;
-  let found: FoundAdapter | undefined;
+  let found: Omit<FoundAdapter, 'refused'> | undefined;
   if (given !== undefined) found = await inBrowser(given, tried, wanted);
   else if (isNode) found = await inNode(tried, wanted, options.hardwareOnly === true);
   else tried.push('this browser has no navigator.gpu');
@@ -231,5 +233,5 @@ export async function findAdapter(options: {
       `no WebGPU adapter named "${wanted}"`;
     throw new DeviceError(tried.length === 0 ? what : `${what}; found ${tried.join(', ')}`);
   }
-  return found;
+  return { ...found, refused: tried };
 }

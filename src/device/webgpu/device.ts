@@ -50,6 +50,8 @@ export class WebgpuDevice implements Device {
   readonly software: boolean;
   /** Why this adapter, and what was found of its subgroups and matrix units: `a hardware adapter; no matrix units: ...`. */
   readonly why: string;
+  /** What was found or missed before this adapter, and not taken. */
+  readonly refused: readonly string[];
 
   readonly #device: GPUDevice;
   /** Adapters and devices die with their instance, so it is held. */
@@ -74,6 +76,7 @@ export class WebgpuDevice implements Device {
     this.#found = found;
     this.software = found.software;
     this.name = `webgpu (${found.name}${found.software ? ', software' : ''})`;
+    this.refused = found.refused;
     this.why = [found.why, ...(probed?.words ?? [])].join('; ');
     this.features = { hardware: !softwareKernels, ...probed?.features };
     const { matrices } = this.features;

@@ -38,6 +38,8 @@ export interface WebgpuDeviceInfo extends Device {
   readonly software: boolean;
   /** Why this adapter was taken and, for hardware kernels, what its subgroups and matrix units are like, in a few words. */
   readonly why: string;
+  /** What was found or missed before this adapter, and not taken. */
+  readonly refused: readonly string[];
 }
 
 async function defaultStore(): Promise<TuningStore | undefined> {

@@ -1,8 +1,8 @@
 /** The store of tuning choices in a file of the user's cache folder. Node only; reach it by dynamic import. */
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { cacheFolder } from '../cache-folder.ts';
 import type { Choices, TuningStore } from './tuner.ts';
 
 const FORMAT = 1;
@@ -17,8 +17,7 @@ interface Contents {
 
 /** `$FOVEA_CACHE`, `$XDG_CACHE_HOME/fovea` or `~/.cache/fovea`, and in it `webgpu-tuning.json`. */
 export function tuningFile(): string {
-  const folder = process.env.FOVEA_CACHE || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'fovea');
-  return join(folder, 'webgpu-tuning.json');
+  return join(cacheFolder(), 'webgpu-tuning.json');
 }
 
 const isRecord = (v: unknown): v is Record<string, unknown> => typeof v === 'object' && v !== null && !Array.isArray(v);

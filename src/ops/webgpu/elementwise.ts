@@ -6,8 +6,7 @@ import { boundOffset, linearGrid, sameMemory, storageType } from '../../device/w
 import { binaryExpressions, whereExpression } from '../binary-expressions.ts';
 import type { BinaryExpression, UnaryExpression } from '../scalar-expressions.ts';
 import { unaryExpressions } from '../unary-expressions.ts';
-import { placedStrides } from '../support/strides.ts';
-import { joinAxes } from './strided.ts';
+import { joinAxes, placedStrides } from '../support/strides.ts';
 
 const MAX_AXES = 8;
 

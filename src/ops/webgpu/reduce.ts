@@ -3,9 +3,8 @@ import type { GpuFeatures, Lowering, Placed, Scratch, TensorType, WebgpuLaunch }
 import { adapterKind, sizeOf } from '../../device/types.ts';
 import { DeviceError } from '../../errors.ts';
 import { boundOffset, f32, linearGrid, read, storageType, write } from '../../device/webgpu/launch.ts';
-import type { JoinedAxis } from './strided.ts';
-import { placedStrides } from '../support/strides.ts';
-import { joinAxes } from './strided.ts';
+import { joinAxes, placedStrides } from '../support/strides.ts';
+import type { JoinedAxis } from '../support/strides.ts';
 
 const MAX_AXES = 4;
 

@@ -1,0 +1,183 @@
+/** Launches made ready for replay: one CUDA graph an executable, a node a launch, each after the one before it. */
+import { DeviceError } from '../../errors.ts';
+import type { CudaLaunch, DeviceCounters, Executable, Placed, PlacedLaunch, Scratch } from '../types.ts';
+import type { Bindings } from './bindings.ts';
+import type { Kernel, Kernels } from './kernels.ts';
+import { describeLaunch } from './pack.ts';
+import type { LaunchBlock } from './pack.ts';
+import type { WorkQueue } from './queue.ts';
+
+/** What a device lends its executables. */
+export interface ExecutableHost {
+  readonly cuda: Bindings;
+  readonly stream: bigint;
+  readonly queue: WorkQueue;
+  readonly kernels: Kernels;
+  readonly block: LaunchBlock;
+  readonly counters: DeviceCounters;
+  /** Launch one by one, waiting for each, so that a failure has a name. */
+  readonly checkLaunches: boolean;
+  addressOf(value: Placed | Scratch): bigint;
+  /** Forgets an executable that was disposed of. */
+  released(executable: CudaExecutable): void;
+}
+
+/** Launches between two looks at the clock's events. */
+const PROFILED = 1024;
+
+export async function buildExecutable(host: ExecutableHost, launches: readonly PlacedLaunch[]): Promise<CudaExecutable> {
+  for (const { launch, node } of launches) {
+    if (!('block' in launch)) throw new DeviceError(`cuda: ${node} was lowered for another device`);
+  }
+  const made = await Promise.allSettled(launches.map((placed) => host.kernels.get(placed)));
+  const kernels = made.map((one) => {
+    if (one.status === 'rejected') throw one.reason;
+    return one.value;
+  });
+  return host.queue.guard(() => {
+    const began = performance.now();
+    const graph = launches.length === 0 ? undefined : makeGraph(host, launches, kernels);
+    host.counters.encodeMs += performance.now() - began;
+    return new CudaExecutable(host, launches, kernels, graph);
+  });
+}
+
+/** @returns a graph that can be launched */
+function makeGraph({ cuda, kernels, block, addressOf }: ExecutableHost, launches: readonly PlacedLaunch[], made: readonly Kernel[]): bigint {
+  const graph = cuda.handle('cuGraphCreate', [0]);
+  try {
+    const before = new BigUint64Array(1);
+    const node = new BigUint64Array(1);
+    launches.forEach((placed, i) => {
+      const about = describeLaunch(placed);
+      kernels.prepare(made[i], placed);
+      block.set(made[i].handle, placed.launch as CudaLaunch, addressOf, about);
+      cuda.call('cuGraphAddKernelNode_v2', [node, graph, i === 0 ? null : before, i === 0 ? 0 : 1, block.node], about);
+      before[0] = node[0];
+    });
+    return cuda.handle('cuGraphInstantiateWithFlags', [graph, 0], `${launches.length} launches, the first ${describeLaunch(launches[0])}`);
+  } finally {
+    cuda.attempt('cuGraphDestroy', [graph]);
+  }
+}
+
+export class CudaExecutable implements Executable {
+  /** What the driver keeps for a graph is not told. */
+  readonly bytes = 0;
+  readonly #host: ExecutableHost;
+  readonly #launches: readonly PlacedLaunch[];
+  readonly #kernels: readonly Kernel[];
+  readonly #graph: bigint | undefined;
+  #disposed = false;
+
+  constructor(host: ExecutableHost, launches: readonly PlacedLaunch[], kernels: readonly Kernel[], graph: bigint | undefined) {
+    this.#host = host;
+    this.#launches = launches;
+    this.#kernels = kernels;
+    this.#graph = graph;
+  }
+
+  /** Resolves when the driver has the work; where much is under way already, when less is. */
+  async run(): Promise<void> {
+    const { queue, counters, checkLaunches } = this.#host;
+    this.#usable();
+    if (checkLaunches) return this.#runChecked();
+    queue.guard(() => this.#submit());
+    counters.runs++;
+    counters.launches += this.#launches.length;
+    return queue.throttle();
+  }
+
+  #submit(): void {
+    const { cuda, stream, queue } = this.#host;
+    if (this.#graph === undefined) return;
+    cuda.call('cuGraphLaunch', [this.#graph, stream], describeLaunch(this.#launches[0]));
+    queue.submitted(this.#launches);
+  }
+
+  #runChecked(): void {
+    const { cuda, stream, queue, counters } = this.#host;
+    counters.runs++;
+    this.#launches.forEach((placed, i) => {
+      queue.guard(() => {
+        try {
+          this.#launch(i);
+          cuda.call('cuStreamSynchronize', [stream], describeLaunch(placed));
+        } catch (error) {
+          throw queue.failure(error, placed);
+        }
+      });
+      counters.launches++;
+    });
+  }
+
+  #launch(i: number): void {
+    const { cuda, stream, block, addressOf } = this.#host;
+    const placed = this.#launches[i];
+    const { grid, block: threads, shared = 0 } = placed.launch as CudaLaunch;
+    const about = describeLaunch(placed);
+    const { handle } = this.#kernels[i];
+    block.set(handle, placed.launch as CudaLaunch, addressOf, about);
+    cuda.call('cuLaunchKernel', [handle, ...grid, threads, 1, 1, shared, stream, 0n, block.extra], about);
+  }
+
+  /** Milliseconds on the GPU that one run takes, in one piece. */
+  async time(): Promise<number> {
+    this.#usable();
+    const [ms] = await this.#between(1, () => this.#submit());
+    return ms;
+  }
+
+  async profile(): Promise<{ label: string; node: string; ms: number }[]> {
+    this.#usable();
+    const rows: { label: string; node: string; ms: number }[] = [];
+    for (let start = 0; start < this.#launches.length; start += PROFILED) {
+      const count = Math.min(PROFILED, this.#launches.length - start);
+      const times = await this.#between(count, (i) => this.#launch(start + i));
+      times.forEach((ms, i) => {
+        const { launch, node } = this.#launches[start + i];
+        rows.push({ label: launch.label ?? (launch as CudaLaunch).kernel, node, ms });
+      });
+    }
+    return rows;
+  }
+
+  /** Submits `count` pieces of work with an event before, between and after them; milliseconds from each to the next. */
+  async #between(count: number, submit: (i: number) => void): Promise<number[]> {
+    const { cuda, stream, queue } = this.#host;
+    const events: bigint[] = [];
+    try {
+      queue.guard(() => {
+        for (let i = 0; i <= count; i++) events.push(cuda.handle('cuEventCreate', [0]));
+        cuda.call('cuEventRecord', [events[0], stream]);
+        for (let i = 0; i < count; i++) {
+          submit(i);
+          cuda.call('cuEventRecord', [events[i + 1], stream]);
+        }
+        queue.submitted(this.#launches);
+      });
+      await queue.wait(events[count], 'timing');
+      return queue.guard(() => {
+        const ms = new Float32Array(1);
+        return Array.from({ length: count }, (_, i) => {
+          cuda.call('cuEventElapsedTime', [ms, events[i], events[i + 1]]);
+          return ms[0];
+        });
+      });
+    } finally {
+      for (const event of events) cuda.attempt('cuEventDestroy_v2', [event]);
+    }
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#host.released(this);
+    // One that is under way is freed when it is done.
+    if (this.#graph !== undefined) this.#host.cuda.attempt('cuGraphExecDestroy', [this.#graph]);
+  }
+
+  #usable(): void {
+    if (this.#disposed) throw new DeviceError('an executable was run after dispose()');
+  }
+}

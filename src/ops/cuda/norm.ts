@@ -1,0 +1,142 @@
+/** Lowerings of batch statistics, normalization and its gradients. */
+import type { CudaArg, CudaLaunch, Lowering, Placed, Scratch, TensorType } from '../../device/types.ts';
+import { sizeOf } from '../../device/types.ts';
+import { at, BLOCK, f32, storageType, vectorizable } from '../../device/cuda/launch.ts';
+import { columnsOf, runsOf } from './columns.ts';
+import type { Columns } from './columns.ts';
+
+interface NormAttrs {
+  readonly epsilon: number;
+  readonly fixGamma: boolean;
+}
+type ActiveAttrs = NormAttrs & { readonly activation: 'none' | 'relu' };
+
+interface Cut {
+  readonly rows: number;
+  readonly channels: number;
+  readonly columns: Columns;
+  readonly run: number;
+  readonly runs: number;
+}
+
+/** How sums over rows are cut, from the shape alone. */
+function cutOf(x: TensorType): Cut {
+  const channels = x.shape[x.shape.length - 1];
+  const rows = channels === 0 ? 0 : sizeOf(x.shape) / channels;
+  const columns = columnsOf(channels);
+  return { rows, channels, columns, ...runsOf(rows, columns) };
+}
+
+/** Blocks that are enough for all processors. */
+const ENOUGH = 1024;
+
+/** Rows of a block of the kernels that add nothing up: eight a thread, or four where that leaves too few blocks. */
+function applyRun({ rows, columns: { groups, blocks } }: Cut): number {
+  return groups * (Math.ceil(rows / (8 * groups)) * blocks >= ENOUGH ? 8 : 4);
+}
+
+/** A launch of a kernel that lies over rows and channels as lib/norm.cuh says. */
+function overRows(
+  kernel: string, { columns, rows }: Cut, run: number, values: readonly Placed[], types: Readonly<Record<string, string>>, args: readonly CudaArg[],
+): CudaLaunch {
+  const aligned = columns.width === 4 && vectorizable(values);
+  return {
+    kernel,
+    define: { COLUMNS: columns.lanes, WIDTH: columns.width, ALIGNED: aligned ? 1 : 0, ...types },
+    args,
+    grid: [Math.max(1, Math.ceil(rows / run)), columns.blocks, 1],
+    block: BLOCK,
+    label: kernel,
+  };
+}
+
+/** Channels that a block of norm_combine and norm_grad_combine takes. */
+const COMBINED = 8;
+
+/** Bytes for two partial results of every run. */
+export function statisticsScratch(x: TensorType): number {
+  const { channels, runs } = cutOf(x);
+  return 8 * channels * runs;
+}
+
+/** mean and variance (biased) from `runs` partial results, (mean, sum of squared deviations) of `run` rows each. */
+export function combineLaunch(
+  partial: Scratch, mean: Placed, variance: Placed, rows: number, channels: number, run: number, runs: number,
+): CudaLaunch {
+  return {
+    kernel: 'norm_combine',
+    args: [at(partial), at(mean), at(variance), rows, channels, run, runs],
+    grid: [Math.ceil(channels / COMBINED), 1, 1],
+    block: BLOCK,
+    label: 'norm_combine',
+  };
+}
+
+/** mean and variance (biased) of x over all but the last axis. */
+export function statisticsLaunches(x: Placed, mean: Placed, variance: Placed, scratch: Scratch): CudaLaunch[] {
+  const cut = cutOf(x);
+  const { rows, channels, run, runs } = cut;
+  if (rows * channels === 0) return [];
+  return [
+    overRows('norm_stats', cut, run, [x], { XT: storageType(x) }, [at(x), at(scratch), rows, channels, run, x.stride]),
+    combineLaunch(scratch, mean, variance, rows, channels, run, runs),
+  ];
+}
+
+function applyLaunches(x: Placed, mean: Placed, variance: Placed, gamma: Placed, beta: Placed, y: Placed, attrs: ActiveAttrs): CudaLaunch[] {
+  const cut = cutOf(x);
+  if (cut.rows * cut.channels === 0) return [];
+  const run = applyRun(cut);
+  return [overRows('norm_apply', cut, run, [x, mean, variance, gamma, beta, y], { XT: storageType(x), YT: storageType(y) }, [
+    at(x), at(mean), at(variance), at(gamma), at(beta), at(y), cut.rows, cut.channels, run, x.stride, y.stride,
+    attrs.fixGamma ? 1 : 0, attrs.activation === 'relu' ? 1 : 0, f32(attrs.epsilon),
+  ])];
+}
+
+export const batchNormLowering: Lowering<ActiveAttrs, CudaLaunch> = {
+  scratch: ([x]) => [statisticsScratch(x)],
+  launches: ({ inputs: [x, gamma, beta], outputs: [y, mean, variance], scratch: [partial], attrs }) => [
+    ...statisticsLaunches(x, mean, variance, partial),
+    ...applyLaunches(x, mean, variance, gamma, beta, y, attrs),
+  ],
+};
+
+export const normalizeLowering: Lowering<ActiveAttrs, CudaLaunch> = {
+  launches: ({ inputs: [x, mean, variance, gamma, beta], outputs: [y], attrs }) => applyLaunches(x, mean, variance, gamma, beta, y, attrs),
+};
+
+function gradient(relu: boolean, frozen: boolean): Lowering<NormAttrs, CudaLaunch> {
+  return {
+    scratch: ([, x]) => [statisticsScratch(x), 8 * x.shape[x.shape.length - 1]],
+    launches({ inputs: [dy, x, mean, variance, gamma, ownBeta], outputs: [dx, dgamma, dbeta], scratch: [partial, sums], attrs }) {
+      const cut = cutOf(x);
+      const { rows, channels, run, runs } = cut;
+      if (channels === 0) return [];
+      // without an activation beta does not matter: mean stands in for it
+      const beta = ownBeta ?? mean;
+      const flags = [attrs.fixGamma ? 1 : 0, relu ? 1 : 0];
+      const types = { XT: storageType(x), DYT: storageType(dy) };
+      const vectors = [mean, variance, gamma, beta];
+      const apply = applyRun(cut);
+      return [
+        overRows('norm_grad_sums', cut, run, [dy, x, ...vectors], types,
+          [at(dy), at(x), ...vectors.map(at), at(partial), rows, channels, run, dy.stride, x.stride, ...flags, f32(attrs.epsilon)]),
+        {
+          kernel: 'norm_grad_combine',
+          args: [at(partial), at(sums), at(dgamma), at(dbeta), channels, runs, flags[0]],
+          grid: [Math.ceil(channels / COMBINED), 1, 1],
+          block: BLOCK,
+          label: 'norm_grad_combine',
+        },
+        overRows('norm_grad_apply', cut, apply, [dy, x, dx, ...vectors], { ...types, YT: storageType(dx) }, [
+          at(dy), at(x), at(sums), ...vectors.map(at), at(dx), rows, channels, apply, dy.stride, x.stride, dx.stride,
+          ...flags, frozen ? 1 : 0, f32(attrs.epsilon),
+        ]),
+      ];
+    },
+  };
+}
+
+export const batchNormGradLowering = gradient(false, false);
+export const normalizeGradLowering = gradient(false, true);
+export const batchNormReluGradLowering = gradient(true, false);

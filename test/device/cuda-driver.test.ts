@@ -1,0 +1,424 @@
+/** The CUDA device against a driver built from C, whose memory is the host's: what it calls, and what comes of each call that fails. */
+import { rmSync } from 'node:fs';
+import * as assert from 'uvu/assert';
+import { copyLaunch } from '../../src/device/copy.ts';
+import { cuda } from '../../src/device/cuda/index.ts';
+import type { CudaDeviceInfo, CudaOptions } from '../../src/device/cuda/index.ts';
+import type { CudaExecutable } from '../../src/device/cuda/executable.ts';
+import type { CudaArg, CudaLaunch, DeviceBuffer, Placed, PlacedLaunch, TensorMap } from '../../src/device/types.ts';
+import { DeviceError, FoveaError, OptionError, OutOfMemoryError } from '../../src/errors.ts';
+import { buildFakes, folder } from '../support/cuda/fake.ts';
+import { rejects } from '../support/errors.ts';
+import { suiteUnless } from '../support/webgpu.ts';
+
+const fakes = await buildFakes();
+const { driver } = fakes as Exclude<typeof fakes, { reason: string }>;
+const test = suiteUnless(fakes.reason, 'cuda driver');
+
+const compile: CudaOptions['compile'] = (kernel) => new TextEncoder().encode(`module of ${kernel}\0`);
+
+const open = (options: CudaOptions = {}): Promise<CudaDeviceInfo> => cuda({ libcuda: driver.path, compile, ...options });
+
+/** What is held once a device is gone: nothing. */
+const nothing = { contexts: 0, streams: 0, events: 0, memory: 0, pinned: 0, modules: 0, graphs: 0, execs: 0 };
+
+/** Runs `work` on a fresh driver and device, and sees that nothing of it is left. */
+async function on(work: (device: CudaDeviceInfo) => Promise<void>, options: CudaOptions = {}): Promise<void> {
+  driver.reset();
+  const device = await open(options);
+  try {
+    await work(device);
+  } finally {
+    device.dispose();
+  }
+  assert.equal(driver.live(), nothing);
+}
+
+const value = (buffer: DeviceBuffer, rest: Partial<Placed> = {}): Placed => {
+  const { rows = 4, channels = 4 } = rest;
+  return { buffer, offset: 0, rows, channels, stride: channels, shape: [rows, channels], dtype: 'float32', ...rest };
+};
+
+const copying = (from: Placed, to: Placed, node = 'copy_1'): PlacedLaunch => ({
+  // Scalar: the vector's WORD is another, which the fake's copy does not know.
+  launch: { ...copyLaunch('cuda', { ...from, offset: from.offset + 1 }, { ...to, offset: to.offset + 1 }) },
+  node, site: 'model.ts:7', flop: 0,
+});
+
+const launching = (launch: Partial<CudaLaunch>, node = 'node_1'): PlacedLaunch =>
+  ({ launch: { kernel: 'copy', args: [], grid: [1, 1, 1], block: 64, ...launch } as CudaLaunch, node, flop: 0 });
+
+const floats = async (device: CudaDeviceInfo, buffer: DeviceBuffer, at = 0, bytes = buffer.bytes): Promise<number[]> =>
+  [...new Float32Array((await device.read(buffer, at, bytes)).buffer)];
+
+const counted = (n: number): Float32Array<ArrayBuffer> => Float32Array.from({ length: n }, (_, i) => i + 1);
+
+test('memory is zero, and bytes come back from wherever they were written', () => on(async (device) => {
+  const buffer = device.allocate(37, 'odd');
+  assert.equal([...await device.read(buffer, 0, 37)], new Array(37).fill(0));
+  device.write(buffer, 3, Uint8Array.of(1, 2, 3, 4, 5));
+  device.write(buffer, 36, Uint8Array.of(9));
+  assert.equal([...await device.read(buffer, 2, 7)], [0, 1, 2, 3, 4, 5, 0]);
+  assert.equal([...await device.read(buffer, 36, 1)], [9]);
+  assert.is((await device.read(buffer, 37, 0)).length, 0);
+  device.write(buffer, 37, new Uint8Array(0));
+  // From the middle of another array, and from shared memory.
+  device.write(buffer, 0, new Uint8Array(Uint8Array.of(7, 8, 9, 10).buffer, 1, 2));
+  const shared = new Uint8Array(new SharedArrayBuffer(2));
+  shared.set([20, 21]);
+  device.write(buffer, 10, shared);
+  assert.equal([...await device.read(buffer, 0, 3)], [8, 9, 0]);
+  assert.equal([...await device.read(buffer, 10, 2)], [20, 21]);
+}));
+
+test('what is written may be changed at once, however long the copy takes', () => on(async (device) => {
+  // Longer than a staging block, so that it is cut; and small ones beside it, which share one.
+  const large = device.allocate(20 << 20, 'large');
+  const small = device.allocate(1024, 'small');
+  driver.set('hold', 1);
+  const data = Uint8Array.from({ length: 20 << 20 }, (_, i) => i % 251);
+  device.write(large, 0, data);
+  data.fill(0);
+  for (let i = 0; i < 256; i++) {
+    const word = Int32Array.of(i);
+    device.write(small, 4 * i, word);
+    word[0] = -1;
+  }
+  driver.set('hold', 0);
+  const back = await device.read(large, 0, 20 << 20);
+  assert.ok(back.every((byte, i) => byte === i % 251));
+  assert.equal([...new Int32Array((await device.read(small, 0, 1024)).buffer)], Array.from({ length: 256 }, (_, i) => i));
+  // 300 MiB under way wait for what is over the limit, and steady writing then allocates no more.
+  driver.set('hold', 1);
+  for (let i = 0; i < 15; i++) device.write(large, 0, data);
+  const { pinned } = driver.live();
+  for (let i = 0; i < 30; i++) device.write(large, 0, data);
+  assert.is(driver.live().pinned, pinned);
+  // 32 blocks of writes, and what the two lengths of reads have left.
+  assert.is(pinned, 34);
+}));
+
+test('work is done in the order in which it is submitted, reads and frees too', () => on(async (device) => {
+  const [a, b] = [device.allocate(64, 'a'), device.allocate(80, 'b')];
+  const program = await device.build([copying(value(a, { rows: 3, channels: 3 }), value(b, { rows: 3, channels: 3 }))]);
+  driver.set('hold', 1);
+  device.write(a, 0, counted(16));
+  const running = program.run();
+  const first = device.read(b, 4, 36);
+  device.write(a, 0, new Float32Array(16));
+  const again = program.run();
+  const second = device.read(b, 4, 36);
+  device.copy(b, 0, a, 16, 4);
+  const copied = device.read(a, 16, 4);
+  a.dispose();
+  driver.set('hold', 0);
+  await Promise.all([running, again]);
+  assert.equal([...new Float32Array((await first).buffer)], [2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  assert.equal([...new Float32Array((await second).buffer)], new Array(9).fill(0));
+  assert.equal([...await copied], [0, 0, 0, 0]);
+}));
+
+test('values go by offset and stride, and only their own bytes', () => on(async (device) => {
+  const [a, b] = [device.allocate(128, 'a'), device.allocate(128, 'b')];
+  device.write(a, 0, counted(32));
+  const [from, to] = [value(a, { rows: 3, channels: 2, stride: 5, offset: 0 }), value(b, { rows: 2, channels: 3, stride: 7, offset: 3 })];
+  const program = await device.build([copying(from, to)]);
+  await program.run();
+  const expected = new Array(32).fill(0);
+  [2, 3, 7].forEach((v, i) => (expected[4 + i] = v));
+  [8, 12, 13].forEach((v, i) => (expected[11 + i] = v));
+  assert.equal(await floats(device, b), expected);
+  const [{ args }] = driver.launches();
+  // Spans end with their last element: rows - 1 strides and a row.
+  assert.is(args.readBigUInt64LE(8), BigInt(4 * (2 * 5 + 2)));
+  assert.is(args.readBigUInt64LE(24), BigInt(4 * (7 + 3)));
+  assert.is(args.readBigUInt64LE(16) - args.readBigUInt64LE(0) > 0n, driver.launches()[0].args.readBigUInt64LE(16) > args.readBigUInt64LE(0));
+}));
+
+test('arguments are laid out as a C++ parameter list, in graphs and in single launches', () => on(async (device) => {
+  const buffer = device.allocate(4096, 'memory');
+  const half: Placed = value(buffer, { rows: 2, channels: 3, stride: 8, offset: 5, dtype: 'float16' });
+  const scratch = { buffer, byteOffset: 256, bytes: 512 };
+  const args: CudaArg[] = [-1, { address: half }, { f32: 1.5 }, 0xffffffff, { address: scratch }, 7, 8];
+  const program = await device.build([launching({ args, grid: [5, 6, 7], block: 96, shared: 60 << 10 })]);
+  await program.run();
+  await program.profile();
+  const [graph, single] = driver.launches();
+  assert.equal(graph, single);
+  assert.equal([graph.grid, graph.block, graph.shared], [[5, 6, 7], 96, 60 << 10]);
+  const words = graph.args;
+  assert.is(words.length, 56);
+  assert.is(words.readInt32LE(0), -1);
+  assert.is(words.readBigUInt64LE(16), BigInt(2 * (8 + 3)));
+  assert.is(words.readFloatLE(24), 1.5);
+  assert.is(words.readInt32LE(28), -1);
+  assert.is(words.readBigUInt64LE(32) - words.readBigUInt64LE(8), BigInt(256 - 10));
+  assert.is(words.readBigUInt64LE(40), 512n);
+  assert.equal([words.readInt32LE(48), words.readInt32LE(52)], [7, 8]);
+  // More than 48 KiB of shared memory has to be allowed first, once.
+  assert.is(driver.calls().filter((call) => call === 'cuFuncSetAttribute').length, 1);
+}));
+
+test('maps for the copy engine are made by the driver, in place', () => on(async (device) => {
+  const buffer = device.allocate(1 << 16, 'x');
+  const half = value(buffer, { rows: 8, channels: 64, offset: 128, dtype: 'float16' });
+  const maps: TensorMap[] = [
+    { value: half, lengths: [64, 8], strides: [128], box: [64, 4] },
+    { value: half, lengths: [64, 7, 5, 2], strides: [128, 896, 4480], windows: { lower: [-1, -2], upper: [1, 2], channels: 64, pixels: 32 } },
+  ];
+  const program = await device.build([launching({ args: [3, ...maps.map((tensorMap) => ({ tensorMap })), { address: half }] })]);
+  await program.run();
+  const [{ args }] = driver.launches();
+  assert.is(args.length, 64 + 128 + 128 + 16);
+  const words = (at: number, n: number): number[] => Array.from({ length: n }, (_, i) => args.readInt32LE(at + 4 * i));
+  // float16, rank, swizzle and promotion; the address is that of the value's first element, as the span has it.
+  assert.equal(words(64, 4), [1, 6, 2, 0x330]);
+  assert.equal(words(192, 4), [2, 6, 4, 0x330]);
+  assert.is(args.readBigUInt64LE(64 + 16), args.readBigUInt64LE(320));
+  assert.is(args.readBigUInt64LE(192 + 16), args.readBigUInt64LE(320));
+  assert.equal(words(64 + 24, 12), [64, 8, 0, 0, 0, 128, 0, 0, 0, 0, 64, 4]);
+  assert.equal(words(192 + 24, 17), [64, 7, 5, 2, 0, 128, 896, 4480, 0, 0, -1, -2, 1, 2, 64, 32, 1]);
+  const bad = { ...maps[0], value: value(buffer) };
+  await rejects(() => device.build([launching({ args: [{ tensorMap: bad }] })]), DeviceError, /no map of float32/);
+  const odd = { ...maps[0], value: { ...half, offset: 1 } };
+  await rejects(() => device.build([launching({ args: [{ tensorMap: odd }] })]), DeviceError,
+    /^cuTensorMapEncodeTiled failed for node_1 \(kernel copy\): CUDA_ERROR_INVALID_VALUE/);
+}));
+
+test('launches that the GPU would refuse are refused by name', () => on(async (device) => {
+  const buffer = device.allocate(64, 'short');
+  const refused: [Partial<CudaLaunch>, RegExp][] = [
+    [{ grid: [0, 1, 1] }, /node_1 \(kernel copy\) has a grid of 0 x 1 x 1 blocks/],
+    [{ grid: [1, 65536, 1] }, /has a grid of 1 x 65536 x 1/],
+    [{ block: 1025 }, /blocks of 1025 threads; the kernel takes 1 to 1024/],
+    [{ shared: 232448 }, /1024 \+ 232448 bytes of shared memory; a block has 232448/],
+    [{ args: [0.5] }, /argument 0 of node_1 \(kernel copy\) is 0.5, not a 32-bit integer/],
+    [{ args: [2 ** 32] }, /not a 32-bit integer/],
+    [{ args: new Array(1025).fill(1) }, /more than 4096 bytes of arguments/],
+    [{ args: [{ address: value(buffer, { offset: 1 }) }] }, /bytes 4 to 68 of buffer "short", which has 64/],
+    [{ kernel: 'nowhere' }, /no CUDA kernel "nowhere" for node_1/],
+  ];
+  for (const [launch, message] of refused) await rejects(() => device.build([launching(launch)]), DeviceError, message);
+  const other = { tiles: 1, kernel: 'copy', args: [] };
+  await rejects(() => device.build([{ launch: other, node: 'node_1', flop: 0 }]), DeviceError, /lowered for another device/);
+  buffer.dispose();
+  await rejects(() => device.build([launching({ args: [{ address: value(buffer) }] })]), DeviceError, /"short" was disposed/);
+}));
+
+test('buffers and ranges that are not the device\'s are refused', async () => {
+  driver.reset();
+  const [one, two] = [await open(), await open()];
+  const buffer = one.allocate(8, 'own');
+  assert.throws(() => two.write(buffer, 0, new Uint8Array(1)), /"own" belongs to another device/);
+  assert.throws(() => one.write(buffer, 4, new Uint8Array(5)), /write "own": bytes 4 to 9 of 8/);
+  await rejects(() => one.read(buffer, -1, 2), DeviceError, /read "own": bytes -1 to 1 of 8/);
+  assert.throws(() => one.copy(buffer, 0, buffer, 6, 4), /copy to "own": bytes 6 to 10 of 8/);
+  one.dispose();
+  two.dispose();
+  assert.throws(() => one.allocate(8, 'late'), /was disposed/);
+  await rejects(() => one.read(buffer, 0, 8), DeviceError, /was disposed/);
+  buffer.dispose();
+  assert.equal(driver.live(), nothing);
+});
+
+test('a run is one call, whatever it launches; programs of nothing run too', () => on(async (device) => {
+  const buffer = device.allocate(256, 'x');
+  const chain = Array.from({ length: 40 }, (_, i) => copying(value(buffer, { rows: 1 }), value(buffer, { rows: 1, offset: 8 }), `n${i}`));
+  const program = await device.build(chain) as CudaExecutable;
+  assert.is(device.counters.compilations, 1);
+  const before = driver.calls().length;
+  await program.run();
+  const calls = driver.calls().slice(before).filter((call) => !/^cuCtxSetCurrent|^cuEvent/.test(call));
+  assert.equal(calls, ['cuGraphLaunch']);
+  assert.is(driver.launches().length, 40);
+  assert.equal([device.counters.runs, device.counters.launches], [1, 40]);
+  const rows = await program.profile();
+  assert.equal(rows.map(({ label, node }) => [label, node]), chain.map(({ node }) => ['copy', node]));
+  assert.ok(rows.every(({ ms }) => ms > 0));
+  assert.ok(await program.time() > 0);
+  const empty = await device.build([]);
+  await empty.run();
+  assert.equal(await empty.profile(), []);
+  program.dispose();
+  await rejects(() => program.run(), DeviceError, /after dispose/);
+}));
+
+test('steady runs hold no more events and memory than the first, and wait when too many are under way', () => on(async (device) => {
+  const buffer = device.allocate(256, 'x');
+  const program = await device.build([copying(value(buffer), value(buffer))]);
+  const step = async (): Promise<void> => {
+    device.write(buffer, 0, counted(4));
+    await program.run();
+    await device.read(buffer, 0, 4);
+  };
+  for (let i = 0; i < 3; i++) await step();
+  const before = driver.live();
+  for (let i = 0; i < 50; i++) await step();
+  assert.equal(driver.live(), before);
+  driver.set('hold', 1);
+  let done = 0;
+  const runs = Array.from({ length: 20 }, () => program.run().then(() => done++));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.is(done, 16);
+  driver.set('hold', 0);
+  await Promise.all(runs);
+  assert.is(done, 20);
+}));
+
+test('out of memory says what was asked for and what is free, after a second try without what the pool keeps', () => on(async (device) => {
+  const kept = device.allocate(512 << 20, 'kept');
+  assert.throws(() => device.allocate(600 << 20, 'activations'), (error: Error) => error instanceof OutOfMemoryError &&
+    error.message === 'cuda:0 (Fake GPU 0) cannot allocate 629145600 bytes for activations: 536870912 of 1073741824 bytes are free, '
+      + '536870912 are in use here; cuMemAllocAsync failed for activations: CUDA_ERROR_OUT_OF_MEMORY (2), out of memory');
+  assert.ok(driver.calls().includes('cuMemPoolTrimTo'));
+  driver.fail('cuMemAllocAsync', 1, 2);
+  device.allocate(64, 'fits at the second try').dispose();
+  // Freed in the stream's order, so that there is room again at once.
+  kept.dispose();
+  device.allocate(600 << 20, 'activations').dispose();
+  assert.is(device.counters.bytesAllocated, 0);
+  assert.is(device.counters.peakBytes, 600 << 20);
+}));
+
+test('after a kernel that leaves the context dead, every call says which it was', async () => {
+  for (const code of [700, 719]) {
+    driver.reset();
+    const device = await open();
+    const [a, b] = [device.allocate(64, 'a'), device.allocate(64, 'b')];
+    const program = await device.build([copying(value(a, { rows: 2 }), value(b, { rows: 2 }), 'conv_7')]);
+    driver.failKernel('copy', code);
+    driver.set('hold', 1);
+    await program.run();
+    driver.set('hold', 0);
+    const message = new RegExp(`cuda:0 \\(Fake GPU 0\\) was lost in conv_7 \\(kernel copy\\) from model.ts:7: cuEventQuery failed.*\\(${code}\\)`);
+    await rejects(() => device.read(b, 0, 4), DeviceError, message);
+    await rejects(() => device.synchronize(), DeviceError, message);
+    await rejects(() => program.run(), DeviceError, message);
+    await rejects(() => device.build([]), DeviceError, message);
+    assert.throws(() => device.allocate(4, 'c'), message);
+    assert.throws(() => device.write(a, 0, new Uint8Array(4)), message);
+    device.dispose();
+    assert.equal(driver.live(), nothing);
+  }
+});
+
+test('of several launches all are named, and with checkLaunches the very one', async () => {
+  driver.reset();
+  const launches = (a: DeviceBuffer): PlacedLaunch[] => ['first', 'second'].map((node) => copying(value(a, { rows: 1 }), value(a, { rows: 1 }), node));
+  const device = await open();
+  const program = await device.build(launches(device.allocate(64, 'a')));
+  driver.failKernel('copy', 700);
+  driver.set('hold', 1);
+  await program.run();
+  driver.set('hold', 0);
+  await rejects(() => device.synchronize(), DeviceError, /lost in one of first .*, second .*FOVEA_CUDA_CHECK=1/);
+  device.dispose();
+  driver.reset();
+  const checked = await open({ checkLaunches: true });
+  const again = await checked.build(launches(checked.allocate(64, 'a')));
+  await again.run();
+  assert.is(driver.launches().length, 2);
+  driver.failKernel('copy', 700);
+  await rejects(() => again.run(), DeviceError, /was lost in first \(kernel copy\) from model.ts:7: cuStreamSynchronize failed/);
+  checked.dispose();
+  assert.equal(driver.live(), nothing);
+});
+
+test('a driver that is missing, wrong, too old or without a GPU that will do is refused with the reason', async () => {
+  await rejects(() => open({ libcuda: '/nowhere/libcuda.so.1' }), DeviceError, /no CUDA driver: \/nowhere\/libcuda.so.1 could not be loaded/);
+  await rejects(() => open({ libcuda: (fakes as { nvrtc: { path: string } }).nvrtc.path }), DeviceError, /has no cuInit/);
+  const refused: [Parameters<typeof driver.set>[0], number, RegExp, CudaOptions?][] = [
+    ['version', 11080, /driver is too old: it has CUDA 11.8, and 12.0 is needed \(driver 525/],
+    ['count', 0, /the driver lists none/],
+    ['major', 7, /cuda:0 \(Fake GPU 0\) has compute capability 7.0; 8.0 \(Ampere\) or later/],
+    ['pools', 0, /no memory pools/],
+  ];
+  for (const [key, setting, message] of refused) {
+    driver.reset();
+    driver.set(key, setting);
+    await rejects(() => open(), DeviceError, message);
+    assert.equal(driver.live(), nothing);
+  }
+  driver.reset();
+  driver.fail('cuInit', 1, 100);
+  await rejects(() => open(), DeviceError, /no CUDA device: cuInit failed: CUDA_ERROR_NO_DEVICE \(100\)/);
+  await rejects(() => open({ index: 1 }), OptionError, /there is no cuda:1: the driver lists one GPU, cuda:0/);
+  await rejects(() => open({ rung: 'wooden' as 'simt' }), OptionError, /rung is "wooden"/);
+  driver.set('count', 2);
+  const second = await open({ index: 1, tf32: true, rung: 'async' });
+  assert.is(second.name, 'cuda:1 (Fake GPU 1)');
+  assert.equal(second.features?.cuda, { capability: 90, multiprocessors: 132, sharedBytes: 232448, tf32: true, rung: 'async' });
+  assert.equal([second.fingerprint.tf32, second.fingerprint.rung, second.fingerprint.driver], [true, 'async', '13.0']);
+  second.dispose();
+});
+
+/** Longer than a block of staging. */
+const long = new Uint8Array((8 << 20) + 64);
+
+/** Everything that a device does, once. */
+async function everything(): Promise<void> {
+  const device = await open();
+  try {
+    const [a, b] = [device.allocate(64, 'a'), device.allocate(64, 'b')];
+    device.write(a, 0, counted(16));
+    const large = device.allocate(9 << 20, 'large');
+    device.write(large, 0, long);
+    device.copy(a, 0, b, 0, 16);
+    const map = { value: value(large, { dtype: 'float16' }), lengths: [4, 4], strides: [16], box: [4, 4] };
+    const program = await device.build([
+      copying(value(a, { rows: 2 }), value(b, { rows: 2 })), launching({ shared: 100 << 10, args: [{ tensorMap: map }] }, 'shared'),
+    ]) as CudaExecutable;
+    await program.run();
+    await program.profile();
+    await program.time();
+    assert.equal(await floats(device, b, 4, 8), [2, 3]);
+    await device.synchronize();
+    program.dispose();
+    large.dispose();
+  } finally {
+    device.dispose();
+  }
+}
+
+/** Calls that only give back: nobody is told of their failure, and what they were to give back is lost. */
+const gives: Readonly<Record<string, string>> = {
+  cuDevicePrimaryCtxRelease_v2: 'contexts', cuStreamDestroy_v2: 'streams', cuEventDestroy_v2: 'events', cuMemFreeAsync: 'memory',
+  cuMemFreeHost: 'pinned', cuModuleUnload: 'modules', cuGraphDestroy: 'graphs', cuGraphExecDestroy: 'execs',
+};
+
+for (const code of [1, 2, 700]) {
+  test(`each call in turn that fails with ${code} ends in an error that names it, and leaks nothing`, async () => {
+    driver.reset();
+    await everything();
+    assert.equal(driver.live(), nothing);
+    const calls = driver.calls();
+    const times = new Map<string, number>();
+    for (const call of calls) times.set(call, (times.get(call) ?? 0) + 1);
+    assert.ok(times.size >= 39, [...times.keys()].join(' '));
+    const unseen: string[] = [];
+    for (const [call, most] of times) {
+      // Each of them once; the first and the last for the other codes.
+      for (let nth = 1; nth <= most; nth += code === 1 ? 1 : Math.max(1, most - nth)) {
+        driver.reset();
+        driver.fail(call, nth, code);
+        const error = await everything().then(() => undefined, (e: unknown) => e);
+        const held = Object.entries(driver.live()).filter(([kind, n]) => n !== 0 && !(gives[call] === kind && n === 1));
+        assert.equal(held, [], `${call} ${nth}: ${(error as Error | undefined)?.message}`);
+        if (error === undefined) {
+          unseen.push(call);
+          continue;
+        }
+        assert.instance(error, FoveaError, `${call} ${nth}: ${String(error)}`);
+        assert.match((error as Error).message, `${call} failed`);
+        assert.is(error instanceof OutOfMemoryError, code === 2, `${call} ${nth}: ${(error as Error).message}`);
+      }
+    }
+    // Those that tell nobody: what gives back; all of dispose(); the one allocation that is tried again; what is free, asked for a message.
+    const silent = new Set([...Object.keys(gives), 'cuCtxSetCurrent', 'cuStreamSynchronize', 'cuMemPoolTrimTo', ...(code === 2 ? ['cuMemAllocAsync'] : [])]);
+    assert.equal(unseen.filter((call) => !silent.has(call)), []);
+    assert.ok(unseen.filter((call) => call === 'cuCtxSetCurrent').length <= 5);
+  });
+}
+
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+test.run();
