@@ -78,6 +78,7 @@ module.exports = {
     only('only-data-knows-the-codec', '^src/data/', '(^|node_modules/)(sharp|@img)(/|$)', 'reach it through data/'),
     only('only-cpu-knows-the-kernels', '^src/device/cpu/', '^src/generated/wasm', 'WASM is the matter of device/cpu'),
     only('only-webgpu-knows-the-shaders', '^src/device/webgpu/', '^src/generated/shaders', 'WGSL is the matter of device/webgpu'),
+    only('only-cuda-knows-its-kernels', '^src/device/cuda/', '^src/generated/cuda[.]ts$', 'CUDA C++ is the matter of device/cuda'),
     only('only-entries-know-all-ops', '^src/(ops/|[^/]+[.]ts$|testing/)', generatedOps, 'ops register in the table of graph/'),
     only('no-benchmark-peers', '^$', '(^|node_modules/)(gpu[.]js|@tensorflow|onnxruntime)', 'peers are for benchmarks'),
     {

@@ -52,14 +52,16 @@ export async function loadDriver(libcuda?: string): Promise<Bindings> {
  * Opens a CUDA device.
  *
  * @throws MissingPackageError without koffi, or without NVRTC, with the command that installs it; OptionError for an index that is not
- *   there or an unknown rung; OutOfMemoryError where the GPU has no memory left; DeviceError where there is no driver, too old a one, or a GPU that the kernels do not run on
+ *   there or an unknown rung; OutOfMemoryError where the GPU has no memory left; DeviceError where there is no driver, too old a one, or a
+ *   GPU that the kernels do not run on
  */
 export async function cuda(options: CudaOptions = {}): Promise<CudaDeviceInfo> {
   try {
     return await open(options);
   } catch (error) {
     if (!(error instanceof CudaError) || error.result !== Result.outOfMemory) throw error;
-    throw new OutOfMemoryError(`no CUDA device can be opened: ${error.message}; others may have its memory (nvidia-smi lists them)`, { cause: error });
+    throw new OutOfMemoryError(`no CUDA device can be opened: ${error.message}; others may have its memory (nvidia-smi lists them)`,
+      { cause: error });
   }
 }
 
