@@ -99,6 +99,8 @@ export interface GpuFeatures {
      * Hopper's own by wgmma. Asked for by tests; all by default.
      */
     readonly rung?: 'simt' | 'async' | 'tensor' | 'hopper';
+    /** Asked for by tests: which of a rung's tiles all products take, from the largest on. By default it follows from each shape. */
+    readonly tile?: number;
   };
 }
 

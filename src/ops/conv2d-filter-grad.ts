@@ -7,6 +7,7 @@ import type { DifferentiableOp } from '../tensor/define-op.ts';
 import { conv2dOp } from './conv2d.ts';
 import { conv2dInputGradOp } from './conv2d-input-grad.ts';
 import * as cpu from './cpu/conv.ts';
+import * as cuda from './cuda/conv-filter-grad.ts';
 import { checkConvGradient, convCases, convFlop, convOutputShape, forEachTap } from './support/conv.ts';
 import type { ConvAttrs } from './support/conv.ts';
 import { bytesTouched } from './support/cost.ts';
@@ -45,7 +46,7 @@ export const conv2dFilterGradOp: DifferentiableOp<Conv2dFilterGradAttrs> = defin
     });
     return [dfilter];
   },
-  kernels: { cpu: cpu.conv2dFilterGradLowering, webgpu: gpuConvFilterGrad.conv2dFilterGradLowering },
+  kernels: { cpu: cpu.conv2dFilterGradLowering, webgpu: gpuConvFilterGrad.conv2dFilterGradLowering, cuda: cuda.conv2dFilterGradLowering },
   precision: 'matrix',
   float16: { inputs: [0, 1] },
   reductionLength: ([, dy]) => dy.shape[0] * dy.shape[1] * dy.shape[2],

@@ -7,6 +7,7 @@ import type { DifferentiableOp } from '../tensor/define-op.ts';
 import { conv2dOp } from './conv2d.ts';
 import { conv2dFilterGradOp } from './conv2d-filter-grad.ts';
 import * as cpu from './cpu/conv.ts';
+import * as cuda from './cuda/conv.ts';
 import { checkConvGradient, convCases, convFlop, convOutputShape, forEachTap } from './support/conv.ts';
 import type { ConvAttrs } from './support/conv.ts';
 import { bytesTouched } from './support/cost.ts';
@@ -45,7 +46,7 @@ export const conv2dInputGradOp: DifferentiableOp<Conv2dInputGradAttrs> = defineO
     });
     return [dx];
   },
-  kernels: { cpu: cpu.conv2dInputGradLowering, webgpu: gpuConv.conv2dInputGradLowering },
+  kernels: { cpu: cpu.conv2dInputGradLowering, webgpu: gpuConv.conv2dInputGradLowering, cuda: cuda.conv2dInputGradLowering },
   precision: 'matrix',
   float16: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([, filter]) => filter.shape[0] * filter.shape[1] * filter.shape[2],

@@ -5,6 +5,7 @@ import { defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp } from '../tensor/define-op.ts';
 import { conv2dOp } from './conv2d.ts';
 import * as cpu from './cpu/conv.ts';
+import * as cuda from './cuda/conv.ts';
 import { checkBias, convCases, convFlop, convOutputShape } from './support/conv.ts';
 import type { ConvAttrs } from './support/conv.ts';
 import { bytesTouched } from './support/cost.ts';
@@ -66,7 +67,7 @@ export const conv2dStatsOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs>({
     });
     return [m, means, variances];
   },
-  kernels: { cpu: cpu.conv2dStatsLowering, webgpu: gpuConv.conv2dStatsLowering },
+  kernels: { cpu: cpu.conv2dStatsLowering, webgpu: gpuConv.conv2dStatsLowering, cuda: cuda.conv2dStatsLowering },
   precision: 'matrix',
   float16: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([, filter], attrs) => conv2dOp.reductionLength!([filter, filter], { ...attrs, activation: 'none' }),

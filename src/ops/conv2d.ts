@@ -10,6 +10,7 @@ import { reluGradOp } from './binary.ts';
 import { conv2dFilterGradOp } from './conv2d-filter-grad.ts';
 import { conv2dInputGradOp } from './conv2d-input-grad.ts';
 import * as cpu from './cpu/conv.ts';
+import * as cuda from './cuda/conv.ts';
 import { sum } from './reduce.ts';
 import { checkBias, convCases, convFlop, convOutputShape, forEachTap } from './support/conv.ts';
 import type { ConvAttrs } from './support/conv.ts';
@@ -74,7 +75,7 @@ export const conv2dOp: DifferentiableOp<Conv2dAttrs> = defineOp<Conv2dAttrs>({
     });
     return [attrs.activation === 'relu' ? y.map((v) => Math.max(v, 0)) : y];
   },
-  kernels: { cpu: cpu.conv2dLowering, webgpu: gpuConv.conv2dLowering },
+  kernels: { cpu: cpu.conv2dLowering, webgpu: gpuConv.conv2dLowering, cuda: cuda.conv2dLowering },
   precision: 'matrix',
   float16: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([, filter]) => filter.shape[1] * filter.shape[2] * filter.shape[3] + 1,

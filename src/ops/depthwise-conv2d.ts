@@ -6,6 +6,7 @@ import { apply1, defineOp, toTensor } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/depthwise.ts';
+import * as cuda from './cuda/depthwise.ts';
 import { sum } from './reduce.ts';
 import { convLength, forEachTap } from './support/conv.ts';
 import type { ConvAttrs } from './support/conv.ts';
@@ -96,7 +97,7 @@ export const depthwiseConv2dOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs
     });
     return [y];
   },
-  kernels: { cpu: cpu.depthwiseLowering, webgpu: gpu.depthwiseLowering },
+  kernels: { cpu: cpu.depthwiseLowering, webgpu: gpu.depthwiseLowering, cuda: cuda.depthwiseLowering },
   precision: 'matrix',
   float16: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([, filter]) => filter.shape[0] * filter.shape[1] + 1,
@@ -132,7 +133,7 @@ export const depthwiseConv2dInputGradOp: DifferentiableOp<InputGradAttrs> = defi
     });
     return [dx];
   },
-  kernels: { cpu: cpu.depthwiseInputGradLowering, webgpu: gpu.depthwiseInputGradLowering },
+  kernels: { cpu: cpu.depthwiseInputGradLowering, webgpu: gpu.depthwiseInputGradLowering, cuda: cuda.depthwiseInputGradLowering },
   precision: 'matrix',
   float16: { inputs: [0, 1], outputs: [0] },
   // all taps, as conv2dInputGrad counts them; with a stride an element meets fewer
@@ -168,7 +169,7 @@ export const depthwiseConv2dFilterGradOp: DifferentiableOp<FilterGradAttrs> = de
     });
     return [dfilter];
   },
-  kernels: { cpu: cpu.depthwiseFilterGradLowering, webgpu: gpu.depthwiseFilterGradLowering },
+  kernels: { cpu: cpu.depthwiseFilterGradLowering, webgpu: gpu.depthwiseFilterGradLowering, cuda: cuda.depthwiseFilterGradLowering },
   precision: 'matrix',
   float16: { inputs: [0, 1] },
   reductionLength: ([, dy]) => dy.shape[0] * dy.shape[1] * dy.shape[2],

@@ -7,6 +7,7 @@ import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add } from './binary.ts';
 import * as cpu from './cpu/matmul.ts';
+import * as cuda from './cuda/matmul.ts';
 import { bytesTouched } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
 import { checkFloat, checkRank, checkVector, named, shapeError } from './support/shapes.ts';
@@ -65,7 +66,7 @@ export const matmulOp: DifferentiableOp<MatmulAttrs> = defineOp<MatmulAttrs>({
     }
     return [c];
   },
-  kernels: { cpu: cpu.matmulLowering, webgpu: gpuMatmul.matmulLowering },
+  kernels: { cpu: cpu.matmulLowering, webgpu: gpuMatmul.matmulLowering, cuda: cuda.matmulLowering },
   precision: 'matrix',
   float16: { inputs: [0, 1], outputs: [0] },
   reductionLength: ([a, b], attrs) => Math.max(dimensions(a.shape, b.shape, attrs)[1], 1),

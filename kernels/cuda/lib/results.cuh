@@ -1,0 +1,73 @@
+// What becomes of a tile's results: bias, ReLU, the storage type, and with STATS the statistics of the tile's rows.
+#pragma once
+#include "lib/tile.cuh"
+
+/** No column has a bias. */
+struct Unbiased { DEVICE float operator()(i32) const { return 0.0f; } };
+
+/**
+ * Stores the tile's results, each plus its column's bias, through ReLU where `relu` is not 0. `place(row, at)` tells whether a row is
+ * there, and where it begins; neighbours are stored at once where ALIGNED. With STATS the tile keeps what was stored.
+ */
+template <class Tile, class Type, class Place, class Bias = Unbiased>
+DEVICE void storeTile(Tile &tile, const Span<Type> &y, i32 column, i32 columns, const Place &place, const Bias &bias = Bias(), i32 relu = 0) {
+  float shift[Tile::columns];
+  UNROLL for (i32 j = 0; j < Tile::columns; j++) {
+    const i32 k = column + tile.column(j);
+    shift[j] = k < columns ? bias(k) : 0.0f;
+  }
+  UNROLL for (i32 i = 0; i < Tile::rows; i++) {
+    i64 at;
+    if (!place(tile.row(i), at)) continue;
+    UNROLL for (i32 j = 0; j < Tile::columns; j += Tile::run) {
+      Vector<Type, Tile::run> stored;
+      UNROLL for (i32 e = 0; e < Tile::run; e++) {
+        float v = tile.at(i, j + e) + shift[j + e];
+        if (relu != 0 && v < 0.0f) v = 0.0f;
+        stored.v[e] = fromFloat<Type>(v);
+#if STATS
+        tile.at(i, j + e) = toFloat(stored.v[e]);
+#endif
+      }
+      const i32 k = column + tile.column(j);
+#if ALIGNED
+      if (k < columns) y.store(at + k, stored);
+#else
+      UNROLL for (i32 e = 0; e < Tile::run; e++) {
+        if (k + e < columns) y[at + k + e] = stored.v[e];
+      }
+#endif
+    }
+  }
+}
+
+/**
+ * partial[tile of rows] = (mean[columns], sum of squared deviations[columns]) of the tile's first `count` rows, which norm_combine.cu puts
+ * together. Two passes over registers: sums by threads, then over those that share a column, in order. `shared` has room for
+ * (sharers + 1) * COLUMNS floats.
+ */
+template <class Tile> DEVICE void storeStatistics(Tile &tile, const SharedSpan<float> &shared, const Span<float> &partial, i32 tileRow, i32 count,
+                                                  i32 column, i32 columns) {
+  constexpr i32 means = Tile::sharers * COLUMNS;
+  UNROLL for (i32 pass = 0; pass < 2; pass++) {
+    UNROLL for (i32 j = 0; j < Tile::columns; j++) {
+      const i32 k = tile.column(j);
+      const float mean = pass == 0 ? 0.0f : shared[means + k];
+      float sum = 0.0f;
+      UNROLL for (i32 i = 0; i < Tile::rows; i++) {
+        const float d = tile.at(i, j) - mean;
+        if (tile.row(i) < count) sum = pass == 0 ? sum + d : fmaf(d, d, sum);
+      }
+      shared[tile.sharer() * COLUMNS + k] = sum;
+    }
+    __syncthreads();
+    for (i32 k = threadIdx.x; k < COLUMNS; k += THREADS) {
+      float sum = 0.0f;
+      for (i32 s = 0; s < Tile::sharers; s++) sum += shared[s * COLUMNS + k];
+      if (pass == 0) sum /= static_cast<float>(count);
+      if (pass == 0) shared[means + k] = sum;
+      if (column + k < columns) partial[static_cast<i64>(2 * tileRow + pass) * columns + column + k] = sum;
+    }
+    __syncthreads();
+  }
+}
