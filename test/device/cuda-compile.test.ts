@@ -2,7 +2,7 @@
  * Compiling CUDA kernels: NVRTC found and chosen, a cache of cubins, workers, and devices opened by name, with an NVRTC and a driver built
  * from C; and every kernel through the real NVRTC where there is one.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';

@@ -1,5 +1,4 @@
 /** The CUDA device against a driver built from C, whose memory is the host's: what it calls, and what comes of each call that fails. */
-import { rmSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { copyLaunch } from '../../src/device/copy.ts';
 import { cuda } from '../../src/device/cuda/index.ts';
@@ -7,7 +6,7 @@ import type { CudaDeviceInfo, CudaOptions } from '../../src/device/cuda/index.ts
 import type { CudaExecutable } from '../../src/device/cuda/executable.ts';
 import type { CudaArg, CudaLaunch, DeviceBuffer, Placed, PlacedLaunch, TensorMap } from '../../src/device/types.ts';
 import { DeviceError, FoveaError, OptionError, OutOfMemoryError } from '../../src/errors.ts';
-import { buildFakes, folder } from '../support/cuda/fake.ts';
+import { buildFakes } from '../support/cuda/fake.ts';
 import { rejects } from '../support/errors.ts';
 import { suiteUnless } from '../support/webgpu.ts';
 
@@ -420,5 +419,4 @@ for (const code of [1, 2, 700]) {
   });
 }
 
-test.after(() => rmSync(folder, { recursive: true, force: true }));
 test.run();

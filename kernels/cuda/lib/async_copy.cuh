@@ -4,7 +4,9 @@
 #pragma once
 #include "lib/fovea.cuh"
 
-#ifndef FOVEA_HOST
+#ifdef FOVEA_HOST
+#include "host/async_copy.h"
+#else
 
 /**
  * Copies Bytes (4, 8 or 16, the alignment of both sides) from element j of `from` to element i of `to`. Of these the first `sourceBytes` are

@@ -11,7 +11,9 @@
 #pragma once
 #include "lib/fovea.cuh"
 
-#ifndef FOVEA_HOST
+#ifdef FOVEA_HOST
+#include "host/mma.h"
+#else
 
 template <class Type> struct HalfProduct;
 template <> struct HalfProduct<Bfloat16> {

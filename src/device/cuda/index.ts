@@ -60,7 +60,8 @@ export async function cuda(options: CudaOptions = {}): Promise<CudaDeviceInfo> {
     return await open(options);
   } catch (error) {
     if (!(error instanceof CudaError) || error.result !== Result.outOfMemory) throw error;
-    throw new OutOfMemoryError(`no CUDA device can be opened: ${error.message}; others may have its memory (nvidia-smi lists them)`, { cause: error });
+    throw new OutOfMemoryError(`no CUDA device can be opened: ${error.message}; others may have its memory (nvidia-smi lists them)`,
+      { cause: error });
   }
 }
 

@@ -1,6 +1,6 @@
 /** The CUDA driver and NVRTC that tests build from C: what they record, and how they are made to fail. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ import type { Koffi } from '../../../src/device/cuda/bindings.ts';
 import { importKoffi } from '../../../src/device/cuda/bindings.ts';
 import { MissingPackageError } from '../../../src/errors.ts';
 
-/** As cuda_fake.c documents them. */
+/** As fake_libcuda.c documents them. */
 export interface FakeDriver {
   readonly path: string;
   /** A fresh driver with one GPU of compute capability 9.0, 1 GiB and CUDA 13.0. Returns how many things the one before still held. */
@@ -30,8 +30,9 @@ export interface FakeNvrtc {
   source(): string;
 }
 
-/** The folder of all that is built; the caller removes it. */
+/** The folder of all that is built, until the process ends. */
 export const folder: string = mkdtempSync(join(tmpdir(), 'fovea-cuda-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
 /** Compiles a C file beside this one to a shared library. */
 function build(file: string, name: string): string {
