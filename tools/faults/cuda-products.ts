@@ -17,8 +17,8 @@ export const cudaProductFaults: readonly ProductFault[] = [
   },
   {
     name: 'cuda-product-barrier', what: 'panels are overwritten without a barrier', file: lib('product'),
-    find: '      nextRight.store(panels, stage + Left::size);\n    }\n    __syncthreads();', replace: '      nextRight.store(panels, stage + Left::size);\n    }',
-    op: 'matmul',
+    find: '      nextRight.store(panels, stage + Left::size);\n    }\n    __syncthreads();',
+    replace: '      nextRight.store(panels, stage + Left::size);\n    }', op: 'matmul',
   },
   {
     name: 'cuda-conv-pad', what: 'the padding above is taken on the left', file: 'kernels/cuda/conv_forward.cu',
