@@ -12,6 +12,7 @@ import * as assert from 'uvu/assert';
 import '../../src/fovea.ts';
 import { registeredOps } from '../../src/graph/op.ts';
 import { samplesOf } from '../../src/testing/check-op.ts';
+import { cudaProductFaults } from '../../tools/faults/cuda-products.ts';
 import { cudaFaults } from '../../tools/faults/cuda.ts';
 import { commandOf, withFault } from '../../tools/faults/fault.ts';
 import type { Fault } from '../../tools/faults/fault.ts';
@@ -24,7 +25,7 @@ import { wgslFaults } from '../../tools/faults/wgsl.ts';
 import { throws } from '../support/errors.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const faults = [...wasmFaults, ...wgslFaults, ...cudaFaults];
+const faults = [...wasmFaults, ...wgslFaults, ...cudaFaults, ...cudaProductFaults];
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 
 /** Without comments and spaces: what a compiler sees. WGSL's `//#if` and the like are carried out before it. */
@@ -53,7 +54,10 @@ test('names are unique; both devices have many, and every kind of kernel has som
   const spared = [
     'kernels/wasm/lib/simd.ts', 'shaders/conv_uniforms.wgsl', 'shaders/depthwise_uniforms.wgsl', 'shaders/norm_uniforms.wgsl',
     // Measurements for the benchmark's roofline, which have no right result.
-    'kernels/wasm/probe.ts', 'shaders/probe_multiply_add.wgsl', 'shaders/probe_stream.wgsl',
+    'kernels/wasm/probe.ts', 'shaders/probe_multiply_add.wgsl', 'shaders/probe_stream.wgsl', 'kernels/cuda/probe_multiply_add.cu',
+    'kernels/cuda/probe_stream.cu',
+    // Hopper's rung is run by no test without a GPU: test/device/cuda-hopper.test.ts holds its layouts to models, and seeds faults there.
+    'kernels/cuda/conv_hopper.cu', 'kernels/cuda/gemm_hopper.cu',
     // What decides about matrix units: with a fault, they would not be used, and their tests be skipped.
     'shaders/probe_matrices.wgsl',
   ];

@@ -1,12 +1,13 @@
 /** Faults for CUDA's products and convolutions. They are seen by the op suite on the host build (`cuda-host`). */
 import type { Fault } from './fault.ts';
+import { suite } from './fault.ts';
 
 /** All of a fault but its test, which is the op suite for one op. */
-export type ProductFault = Omit<Fault, 'test'> & { readonly op: string };
+type ProductFault = Omit<Fault, 'test'> & { readonly op: string };
 
 const lib = (name: string): string => `kernels/cuda/lib/${name}.cuh`;
 
-export const cudaProductFaults: readonly ProductFault[] = [
+const faults: readonly ProductFault[] = [
   {
     name: 'cuda-walk-carry', what: 'channels carry no tap', file: lib('sources'),
     find: 'mid += aheadMid + carry;', replace: 'mid += aheadMid;', op: 'conv2d',
@@ -49,4 +50,18 @@ export const cudaProductFaults: readonly ProductFault[] = [
     name: 'cuda-depthwise-stride', what: 'windows see pixels between them', file: 'kernels/cuda/depthwise_input_grad.cu',
     find: 'q >= d.outW || q * d.strideW + s * d.dilationW != w', replace: 'q >= d.outW', op: 'depthwiseConv2dInputGrad',
   },
+  {
+    name: 'cuda-gemm-run', what: 'every run of a sum takes one term too few', file: 'kernels/cuda/gemm.cu',
+    find: 'last = first + p.run < p.depth ? first + p.run : p.depth', replace: 'last = first + p.run < p.depth ? first + p.run - 1 : p.depth', op: 'matmul',
+  },
+  {
+    name: 'cuda-depthwise-dilation', what: 'taps lie a pixel apart, whatever the dilation', file: 'kernels/cuda/depthwise.cu',
+    find: 'const i32 w = left + s * d.dilationW;', replace: 'const i32 w = left + s;', op: 'depthwiseConv2d',
+  },
+  {
+    name: 'cuda-depthwise-filter-last', what: 'the last pixel of each row is left out', file: 'kernels/cuda/depthwise_filter_grad.cu',
+    find: 'q < d.outW; q++', replace: 'q + 1 < d.outW; q++', op: 'depthwiseConv2dFilterGrad',
+  },
 ];
+
+export const cudaProductFaults: readonly Fault[] = faults.map(({ op, ...fault }) => ({ ...fault, test: suite('cuda-host', op) }));
