@@ -8,6 +8,7 @@ import { runReference } from '../../src/graph/reference.ts';
 import type { VariableCell } from '../../src/graph/variable-cell.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { data } from '../../src/tensor/tensor.ts';
+import { openCudaHost } from './cuda-host.ts';
 
 export interface Runner {
   readonly name: string;
@@ -61,7 +62,8 @@ function onDevice(name: string, made: Device): Runner {
 
 /**
  * The runners of this machine and, by name, why the others are absent. The environment variable FOVEA_RUNNERS chooses: `reference`,
- * and devices as `device()` takes them (`cpu`, `webgpu`, `webgpu:lavapipe`).
+ * and devices as `device()` takes them (`cpu`, `webgpu`, `webgpu:lavapipe`, `cuda`), or
+ * `cuda-host`: CUDA's kernels and driver layer without a GPU.
  */
 export async function runners(
   names = process.env.FOVEA_RUNNERS ?? 'reference,cpu,webgpu',
@@ -71,7 +73,7 @@ export async function runners(
   const absent = new Map<string, string>();
   for (const name of wanted.filter((n) => n !== 'reference')) {
     try {
-      present.push(onDevice(name, await device(name)));
+      present.push(onDevice(name, name === 'cuda-host' ? await openCudaHost() : await device(name)));
     } catch (error) {
       if (!(error instanceof FoveaError)) throw error;
       absent.set(name, error.message);

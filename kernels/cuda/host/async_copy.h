@@ -10,8 +10,8 @@ inline void copyAsync(const SharedSpan<Type> &to, const fovea::Index &i, const S
   if (sourceBytes > 0) {
     const u64 count = from.bytes / sizeof(Type), at = static_cast<u64>(j);
     if (at >= count || (count - at) * sizeof(Type) < static_cast<u64>(sourceBytes)) {
-      fovea::machine->fail(i.place, "cp.async of %d bytes from index %lld of a Span, which has %llu elements of %d bytes", sourceBytes, j, count,
-                           static_cast<int>(sizeof(Type)));
+      fovea::machine->fail(i.place, "cp.async of %d bytes from index %lld of %s, which has %llu elements of %d bytes", sourceBytes, j,
+                           fovea::machine->spanName(from.data), count, static_cast<int>(sizeof(Type)));
     }
   }
   // The address must be aligned even where nothing is read.

@@ -39,13 +39,24 @@ namespace fovea {
 
 /** A parameter list as the ABI packs it: each parameter at the next multiple of its alignment. */
 template <class... Parameters> struct Packed;
+template <class> struct IsSpan { static constexpr bool value = false; };
+template <class Type> struct IsSpan<Span<Type>> { static constexpr bool value = true; };
+
 template <> struct Packed<> {
+  static constexpr void spans(unsigned, unsigned, unsigned *, unsigned *) {}
   static constexpr unsigned end(unsigned at) { return at; }
   template <class Kernel, class... Given> static void call(Kernel *kernel, const char *, unsigned, const Given &...given) { kernel(given...); }
 };
 template <class First, class... Rest> struct Packed<First, Rest...> {
   static constexpr unsigned from(unsigned at) { return (at + alignof(First) - 1) / alignof(First) * alignof(First); }
   static constexpr unsigned end(unsigned at) { return Packed<Rest...>::end(from(at) + sizeof(First)); }
+  static constexpr void spans(unsigned at, unsigned parameter, unsigned *offset, unsigned *which) {
+    if (IsSpan<First>::value) {
+      *offset++ = from(at);
+      *which++ = parameter;
+    }
+    Packed<Rest...>::spans(from(at) + sizeof(First), parameter + 1, offset, which);
+  }
   template <class Kernel, class... Given>
   static void call(Kernel *kernel, const char *arguments, unsigned at, const Given &...given) {
     const First &own = *reinterpret_cast<const First *>(arguments + from(at));
@@ -53,18 +64,22 @@ template <class First, class... Rest> struct Packed<First, Rest...> {
   }
 };
 
-template <class... Parameters> constexpr unsigned argumentBytes(void (*)(Parameters...)) { return Packed<Parameters...>::end(0); }
-template <class... Parameters> void runWith(void (*kernel)(Parameters...), const void *arguments) {
+template <class... Parameters> inline KernelEntry describe(const char *name, unsigned threads, void (*)(Parameters...), void (*run)(const void *)) {
+  static unsigned offsets[sizeof...(Parameters) + 1], parameters[sizeof...(Parameters) + 1];
+  Packed<Parameters...>::spans(0, 0, offsets, parameters);
+  return {name, threads, Packed<Parameters...>::end(0), (0u + ... + (IsSpan<Parameters>::value ? 1u : 0u)), offsets, parameters, run};
+}
+template <class... Parameters> inline void runWith(void (*kernel)(Parameters...), const void *arguments) {
   Packed<Parameters...>::call(kernel, static_cast<const char *>(arguments), 0);
 }
 
 }  // namespace fovea
 
 /** Makes the file's kernel the library's. */
-#define HOST_ENTRY(name)                                                                                                       \
-  extern "C" __attribute__((visibility("default"))) const fovea::KernelEntry *fovea_kernel(const fovea::Machine *machine) {    \
-    static const fovea::KernelEntry entry = {                                                                                  \
-      #name, foveaThreads_##name[0], fovea::argumentBytes(name), [](const void *arguments) { fovea::runWith(name, arguments); }}; \
-    fovea::machine = machine;                                                                                                  \
-    return &entry;                                                                                                             \
+#define HOST_ENTRY(name)                                                                                                    \
+  extern "C" __attribute__((visibility("default"))) const fovea::KernelEntry *fovea_kernel(const fovea::Machine *machine) { \
+    static const fovea::KernelEntry entry =                                                                                 \
+      fovea::describe(#name, foveaThreads_##name[0], name, [](const void *arguments) { fovea::runWith(name, arguments); }); \
+    fovea::machine = machine;                                                                                               \
+    return &entry;                                                                                                          \
   }

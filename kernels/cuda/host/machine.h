@@ -21,6 +21,8 @@ struct Machine {
 
   /** Ends the launch with a message, which is put behind the kernel's, block's and thread's names. Does not return. */
   void (*fail)(Place place, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
+  /** Which argument a Span is, for messages. */
+  const char *(*spanName)(const void *data);
   /** Waits until `threads` threads have come to barrier `id`, or with `arriveOnly` counts as one of them; 0 threads: the whole block. */
   void (*barrier)(int id, int threads, bool arriveOnly, Place place);
   /** Waits for the lanes of `mask`, all in the same call; the last to come does `together` for all. */
@@ -52,6 +54,9 @@ struct KernelEntry {
   /** As __launch_bounds__ has it. */
   unsigned maxThreads;
   unsigned argumentBytes;
+  /** Where parameters that are Spans lie in the arguments: bytes from their beginning, and which parameters they are. */
+  unsigned spans;
+  const unsigned *spanOffsets, *spanParameters;
   /** Runs the machine's current thread. */
   void (*run)(const void *arguments);
 };

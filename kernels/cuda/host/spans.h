@@ -11,14 +11,16 @@ struct Index {
   Index(Integer i, const char *file = __builtin_FILE(), int line = __builtin_LINE()) : at(static_cast<long long>(i)), place{file, line} {}
 };
 
-/** Ends the launch where `Vector`, beginning at element i of `bytes` bytes of Type, is not wholly within them or not aligned to its size. */
+/** Ends the launch where `Vector`, beginning at element i of `bytes` bytes of Type, is not wholly within them or not aligned to its size. No name: a parameter. */
 template <class Type, class Vector> inline void check(const Type *data, unsigned long long bytes, const Index &i, const char *name) {
   const unsigned long long count = bytes / sizeof(Type), at = static_cast<unsigned long long>(i.at);
   if (__builtin_expect(at >= count || (count - at) * sizeof(Type) < sizeof(Vector), 0)) {
+    if (name == nullptr) name = machine->spanName(data);
     machine->fail(i.place, "index %lld of %s, which has %llu elements of %d bytes%s", i.at, name, count, static_cast<int>(sizeof(Type)),
                   sizeof(Vector) > sizeof(Type) && at < count ? ": the vector that begins there ends behind it" : "");
   }
   if (__builtin_expect(reinterpret_cast<unsigned long long>(data + i.at) % alignof(Vector) != 0, 0)) {
+    if (name == nullptr) name = machine->spanName(data);
     machine->fail(i.place, "index %lld of %s is not aligned to the %d bytes of a vector", i.at, name, static_cast<int>(alignof(Vector)));
   }
 }
@@ -53,15 +55,15 @@ template <class Type> struct Span {
   Type *data;
   u64 bytes;
   Type &operator[](const fovea::Index &i) const {
-    fovea::check<Type, Type>(data, bytes, i, "a Span");
+    fovea::check<Type, Type>(data, bytes, i, nullptr);
     return data[i.at];
   }
   template <class Vector> Vector load(const fovea::Index &i) const {
-    fovea::check<Type, Vector>(data, bytes, i, "a Span");
+    fovea::check<Type, Vector>(data, bytes, i, nullptr);
     return *reinterpret_cast<const Vector *>(data + i.at);
   }
   template <class Vector> void store(const fovea::Index &i, Vector v) const {
-    fovea::check<Type, Vector>(data, bytes, i, "a Span");
+    fovea::check<Type, Vector>(data, bytes, i, nullptr);
     *reinterpret_cast<Vector *>(data + i.at) = v;
   }
 };

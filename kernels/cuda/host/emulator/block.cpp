@@ -149,6 +149,40 @@ static std::string refused(const Launch &launch) {
   return "";
 }
 
+static const char *spanName(const void *data) {
+  static char name[32];
+  const KernelEntry &kernel = *running.launch.kernel;
+  for (unsigned s = 0; s < kernel.spans; s++) {
+    const void *own;
+    std::memcpy(&own, static_cast<const char *>(running.launch.arguments) + kernel.spanOffsets[s], sizeof own);
+    if (own != data) continue;
+    std::snprintf(name, sizeof name, "argument %u", kernel.spanParameters[s]);
+    return name;
+  }
+  return "a Span";
+}
+
+void beginMachine() {
+  Machine &m = running.machine;
+  m.fail = fail;
+  m.spanName = spanName;
+  m.barrier = comeToBarrier;
+  m.collective = collective;
+  m.sharedArray = sharedArray;
+  m.dynamicShared = dynamicShared;
+  m.touchShared = touchShared;
+  m.copyAsync = copyAsync;
+  m.commitCopies = commitCopies;
+  m.waitCopies = waitCopies;
+  m.syncWarp = syncWarp;
+  m.shuffle = shuffle;
+  m.vote = vote;
+  m.halfProduct = halfProduct;
+  m.bfloat16Product = bfloat16Product;
+  m.tf32Product = tf32Product;
+  m.loadMatrices = loadMatrices;
+}
+
 std::string runLaunch(const Launch &launch) {
   static std::mutex one;
   const std::lock_guard<std::mutex> guard(one);

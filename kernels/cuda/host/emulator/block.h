@@ -108,6 +108,8 @@ void bfloat16Product(void *const lanes[32]);
 void tf32Product(void *const lanes[32]);
 void loadMatrices(void *const lanes[32]);
 
+/** Fills in what kernels call. */
+void beginMachine();
 /** Runs all blocks. Returns the empty string, or what went wrong. */
 std::string runLaunch(const Launch &launch);
 
