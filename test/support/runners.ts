@@ -66,7 +66,7 @@ function onDevice(name: string, made: Device): Runner {
  * `cuda-host`: CUDA's kernels and driver layer without a GPU.
  */
 export async function runners(
-  names = process.env.FOVEA_RUNNERS ?? 'reference,cpu,webgpu',
+  names = process.env.FOVEA_RUNNERS ?? 'reference,cpu,webgpu,cuda',
 ): Promise<{ present: Runner[]; absent: Map<string, string> }> {
   const wanted = names.split(',');
   const present: Runner[] = wanted.includes('reference') ? [reference] : [];

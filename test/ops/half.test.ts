@@ -1,9 +1,9 @@
 // time limit: 900 s
 /**
- * Every op that may store float16, on every device that has it: its samples with float16 in place of float32, in all operands and in
- * some, results stored either way, under the rule of src/testing/tolerance.ts. The suite proper holds them to float32.
+ * Every op that may store halves, on every device that has some: its samples with the device's half in place of float32, in all operands
+ * and in some, results stored either way, under the rule of src/testing/tolerance.ts. The suite proper holds them to float32.
  *
- * FOVEA_FLOAT16_RUNNERS chooses devices (default `webgpu,webgpu:lavapipe`), FOVEA_OPS ops by name.
+ * FOVEA_HALF_RUNNERS chooses devices (default `webgpu,webgpu:lavapipe,cuda`), FOVEA_OPS ops by name.
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -24,7 +24,7 @@ import { runners } from '../support/runners.ts';
 import { skip } from '../support/skip.ts';
 import { openWebgpu } from '../support/webgpu.ts';
 
-const { present, absent } = await runners(process.env.FOVEA_FLOAT16_RUNNERS ?? 'webgpu,webgpu:lavapipe');
+const { present, absent } = await runners(process.env.FOVEA_HALF_RUNNERS ?? 'webgpu,webgpu:lavapipe,cuda');
 const chosen = process.env.FOVEA_OPS?.split(',');
 const ops = registeredOps().filter((op) => op.half !== undefined && (chosen?.includes(op.name) ?? true));
 const elementwise = new Set([...Object.keys(unaryExpressions), ...Object.keys(binaryExpressions)]);
@@ -52,9 +52,10 @@ function isTried(op: Op, { inputs, attrs }: Sample): boolean {
   return columns <= (attrs.store === 'float32' ? 8 : 4) && sizeOf(shape) <= 1000;
 }
 
-function tryAll(name: string, device: Device, tried: readonly Op[], samplesOf = halfSamples): void {
+function tryAll(name: string, device: Device, tried: readonly Op[], isSample: (op: Op, sample: Sample) => boolean = () => true): void {
+  const samplesOf = (op: Op): Sample[] => halfSamples(op, device.half).filter((sample) => isSample(op, sample));
   for (const op of tried) {
-    test(`${op.name} on ${name}: float16`, async () => {
+    test(`${op.name} on ${name}: ${device.half}`, async () => {
       const report = await checkForward(op, device, layoutsOf(op), samplesOf(op));
       assert.is(report.failures.length, 0, `${report.failures.length}: ${report.failures.slice(0, 5).join('\n')}`);
       assert.ok(report.checks > 0, 'nothing was compared');
@@ -63,11 +64,11 @@ function tryAll(name: string, device: Device, tried: readonly Op[], samplesOf = 
 }
 
 for (const { name, device } of present) {
-  if (!device!.supports('float16')) absent.set(name, `${device!.name} has no shader-f16`);
+  if (device!.half === undefined) absent.set(name, `${device!.name} has no shader-f16`);
   else if (!device!.name.includes('software')) tryAll(name, device!, ops);
-  else tryAll(name, device!, ops, (op) => halfSamples(op).filter((sample) => isTried(op, sample)));
+  else tryAll(name, device!, ops, isTried);
 }
-for (const [name, why] of absent) skip(`float16 on ${name}`, why);
+for (const [name, why] of absent) skip(`halves on ${name}`, why);
 // on a software adapter the kernels for hardware are tried by name
 const hardware = await openWebgpu({ adapter: 'lavapipe', kernels: 'hardware' });
 if (hardware.reason === undefined) tryAll('lavapipe, kernels for hardware', hardware.device, ops.filter((op) => op.precision === 'matrix'));
