@@ -8,6 +8,7 @@ import { activation, batchNorm, chain, fullyConnected, multiply, softmaxOutput }
 import { attributesOf } from '../../src/nn/symbol-graph.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
 import { throws } from '../support/errors.ts';
+import { noFixtures } from '../support/python.ts';
 import { shared } from '../support/shared.ts';
 import { skip } from '../support/skip.ts';
 
@@ -115,7 +116,7 @@ test('mutated at random: a FormatError, or a symbol that is written and read aga
 
 const ops = shared('fixtures', 'mxnet', 'ops');
 if (ops === undefined) {
-  skip('MXNet\'s own symbols come back byte for byte', 'no fixtures/mxnet/ops in the shared folder (FOVEA_SHARED)');
+  skip('MXNet\'s own symbols come back byte for byte', noFixtures('mxnet', 'ops'));
 } else {
   test('MXNet\'s own symbols come back byte for byte', () => {
     const unsupported = ['deconv_4x4_stride2', 'lrn'];

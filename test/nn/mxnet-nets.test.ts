@@ -12,6 +12,7 @@ import { Variable } from '../../src/tensor/variable.ts';
 import { holds } from '../support/conformance.ts';
 import { edgeError, l2, recipe, symbolFile, toNCHW } from '../support/mxnet.ts';
 import type { Digest } from '../support/mxnet.ts';
+import { noFixtures } from '../support/python.ts';
 import { runners } from '../support/runners.ts';
 import type { Runner } from '../support/runners.ts';
 import { shared } from '../support/shared.ts';
@@ -25,6 +26,8 @@ const source = 'MXNet 1.9.1, networks';
 
 interface Fixture {
   readonly input: number[];
+  /** Of parameters and input, by the recipe; the given fixtures have none. */
+  readonly seed?: number;
   readonly input_scale: number;
   readonly labels: number[];
   readonly arguments: Record<string, number[]>;
@@ -49,13 +52,13 @@ interface Bound {
 function bind(symbol: ModelSymbol, want: Fixture): Bound {
   const parameters = new Map<string, Variable>();
   const add = (name: string, shape: readonly number[]): void => {
-    const { data, shape: inMemory } = fromMXNet(recipe(name, shape));
+    const { data, shape: inMemory } = fromMXNet(recipe(name, shape, 1, want.seed));
     const made = new Variable(data as Float32Array<ArrayBuffer>, inMemory, 'float32', { name });
     parameters.set(name, made);
   };
   for (const [name, shape] of Object.entries(want.arguments)) if (name !== 'data' && !name.endsWith('label')) add(name, shape);
   for (const [name, shape] of Object.entries(want.auxiliary)) add(name, shape);
-  const image = fromMXNet(recipe('data', want.input, want.input_scale));
+  const image = fromMXNet(recipe('data', want.input, want.input_scale, want.seed));
   const inputs: Record<string, Tensor> = { data: wrap(image.data as Float32Array, image.shape, 'float32') };
   const label = Object.keys(want.arguments).find((name) => name.endsWith('label'));
   if (label !== undefined && symbol.listArguments().includes(label)) {
@@ -124,7 +127,7 @@ async function checkStep(runner: Runner, symbol: ModelSymbol, want: Fixture, tit
   holds({ ...common, measure: 'of 1, a probability in training', error: off, tolerance: 1e-3 }, 'output');
 }
 
-const why = 'no fixtures/mxnet/nets in the shared folder (FOVEA_SHARED)';
+const why = noFixtures('mxnet', 'nets');
 type Check = (runner: Runner, symbol: ModelSymbol, want: Fixture, title: string) => Promise<void>;
 const nets = ['fixtures', 'mxnet', 'nets'];
 const real = ['formats', 'mxnet'];
