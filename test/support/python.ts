@@ -10,7 +10,7 @@ export interface Python {
 function find(variable: string, module: string, install: string): Python {
   const candidates = process.env[variable] === undefined ? ['python3'] : [process.env[variable]];
   const python = candidates.find((name) => spawnSync(name, ['-c', `import ${module}`], { stdio: 'ignore' }).status === 0);
-  return { python, absent: `no Python with ${module}: ${install}, then ${variable}=PATH_OF_PYTHON` };
+  return { python, absent: `no Python with ${module}: ${install}, then ${variable}=PATH_OF_PYTHON npm test` };
 }
 
 /**

@@ -29,7 +29,7 @@ export const training: Part = {
     const stream = new PhiloxStream(seed, 'training');
     const between = (least: number, most: number): number => least + stream.int(most - least + 1);
     // Blocks of both kinds; deeper, and more ReLUs lie within rounding of zero than 6 steps of comparison bear.
-    const trunk = internals(inceptionBN({ width: 1 / 16 })).ch_concat_3c_chconcat;
+    const trunk = internals(inceptionBN({ width: 1 / 16 })).ch_concat_3c_chconcat_output;
     const net = chain(trunk, pooling({ kernel: [4, 4], globalPool: true, poolType: 'avg', name: 'global_pool' }), flatten({ name: 'flatten' }),
       fullyConnected({ numHidden: 2, name: 'fc1' }), softmaxOutput({ name: 'softmax' }));
     const data = [batch, 3, side, side];
