@@ -131,14 +131,18 @@ const why = noFixtures('mxnet', 'nets');
 type Check = (runner: Runner, symbol: ModelSymbol, want: Fixture, title: string) => Promise<void>;
 const nets = ['fixtures', 'mxnet', 'nets'];
 const real = ['formats', 'mxnet'];
+/** Every layer of a real file, and the network's output as it is used, with what fuses fused. */
+const both = (name: string, file: string, fixture: string): [title: string, fixture: string, symbol: string[], check: Check][] => [
+  [`${name}: every layer`, fixture, [...real, file], checkForward], [`${name}: softmax`, fixture, [...real, file], checkOutput],
+];
 const checks: readonly [title: string, fixture: string, symbol: readonly string[], check: Check][] = [
   ['inception-bn-2016: every layer', 'inception-bn-2016-forward.json', [...nets, 'inception-bn-2016-symbol.json'], checkForward],
   ['inception-bn-2016: softmax', 'inception-bn-2016-forward.json', [...nets, 'inception-bn-2016-symbol.json'], checkOutput],
   ['inception-bn-2016: gradients and moving statistics of a step', 'inception-bn-2016-step.json',
     [...nets, 'inception-bn-2016-symbol.json'], checkStep],
-  ['inception-bn-2015, the real file: every layer', 'inception-bn-2015-forward.json', [...real, 'Inception_BN-symbol.json'], checkForward],
+  ...both('inception-bn-2015, the real file', 'Inception_BN-symbol.json', 'inception-bn-2015-forward.json'),
   ...['save_000800', 'symbol_lenet-cpp', 'symbol_resnet-cpp', 'symbol_googlenet-cpp', 'symbol_inception-v3-cpp']
-    .map((name): [string, string, string[], Check] => [`${name}: every layer`, `${name}-forward.json`, [...real, `${name}.json`], checkForward]),
+    .flatMap((name) => both(name, `${name}.json`, `${name}-forward.json`)),
 ];
 for (const [title, file, symbol, check] of checks) {
   const want = fixture(file);
