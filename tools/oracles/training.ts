@@ -1,8 +1,8 @@
-/** Fixtures of training: a narrow Inception, some steps by each optimizer. */
+/** Fixtures of training: a narrow Inception with softplus for ReLU, some steps by each optimizer. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { joinCheckpoint, writeParams } from '../../src/formats/mxnet-params.ts';
-import { writeSymbol } from '../../src/formats/mxnet-symbol.ts';
+import { readSymbol, writeSymbol } from '../../src/formats/mxnet-symbol.ts';
 import { inceptionBN } from '../../src/models/index.ts';
 import { chain, flatten, fullyConnected, internals, pooling, softmaxOutput } from '../../src/nn/index.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
@@ -28,8 +28,10 @@ export const training: Part = {
     mkdirSync(folder, { recursive: true });
     const stream = new PhiloxStream(seed, 'training');
     const between = (least: number, most: number): number => least + stream.int(most - least + 1);
-    // Blocks of both kinds; deeper, and more ReLUs lie within rounding of zero than 6 steps of comparison bear.
-    const trunk = internals(inceptionBN({ width: 1 / 16 })).ch_concat_3c_chconcat_output;
+    // Blocks of both kinds. Of 500,000 inputs of ReLUs in 6 steps some lie within rounding of zero, and one that falls to the other side
+    // sends two runs apart by 3e-4; the given fixtures have none by luck. Any seed's is to do, so these have softplus.
+    const smooth = writeSymbol(inceptionBN({ width: 1 / 16 })).replaceAll('"act_type": "relu"', '"act_type": "softrelu"');
+    const trunk = internals(readSymbol(smooth, { file: 'Inception-BN with softplus' })).ch_concat_3c_chconcat_output;
     const net = chain(trunk, pooling({ kernel: [4, 4], globalPool: true, poolType: 'avg', name: 'global_pool' }), flatten({ name: 'flatten' }),
       fullyConnected({ numHidden: 2, name: 'fc1' }), softmaxOutput({ name: 'softmax' }));
     const data = [batch, 3, side, side];
