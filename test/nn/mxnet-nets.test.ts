@@ -1,3 +1,4 @@
+// time limit: 300 s
 /** Whole networks as MXNet 1.9.1 computes them: every layer in inference, and one training step, on each device. */
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';

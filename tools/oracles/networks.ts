@@ -1,5 +1,5 @@
 /** Fixtures of whole networks: Inception-BN as Fovea has it, and the real symbol files of the shared folder, at sizes from a seed. */
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeSymbol } from '../../src/formats/mxnet-symbol.ts';
 import { inceptionBN } from '../../src/models/index.ts';
@@ -19,15 +19,20 @@ interface NetworkCase {
   readonly keep: boolean;
 }
 
-/** Real files: fixture, file, shape for a side of the images, scale of the inputs. */
-const real: readonly (readonly [name: string, file: string, shape: (side: number) => number[], least: number, most: number, scale: number])[] = [
-  ['inception-bn-2015', 'Inception_BN-symbol.json', (side) => [2, 3, side, side], 224, 255, 1 / 128],
-  ['symbol_inception-v3-cpp', 'symbol_inception-v3-cpp.json', (side) => [1, 3, side, side], 299, 320, 1 / 128],
-  ['symbol_googlenet-cpp', 'symbol_googlenet-cpp.json', (side) => [2, 3, side, side], 224, 250, 1 / 64],
-  ['symbol_resnet-cpp', 'symbol_resnet-cpp.json', (side) => [2, 3, side, side], 56, 80, 1 / 128],
-  ['symbol_lenet-cpp', 'symbol_lenet-cpp.json', (side) => [2, 1, side, side], 24, 32, 1 / 128],
-  ['save_000800', 'save_000800.json', (side) => [2, side], 500, 900, 1 / 128],
+/** Real files: fixture, file, shape for a side of the images, the sides there are to draw from, scale of the inputs. */
+const real: readonly (readonly [name: string, file: string, shape: (side: number) => number[], sides: readonly number[], scale: number])[] = [
+  ['inception-bn-2015', 'Inception_BN-symbol.json', (side) => [2, 3, side, side], range(224, 255), 1 / 128],
+  ['symbol_inception-v3-cpp', 'symbol_inception-v3-cpp.json', (side) => [1, 3, side, side], range(299, 320), 1 / 128],
+  ['symbol_googlenet-cpp', 'symbol_googlenet-cpp.json', (side) => [2, 3, side, side], range(224, 250), 1 / 64],
+  // Its shortcuts meet what they pass by only where every halving is even.
+  ['symbol_resnet-cpp', 'symbol_resnet-cpp.json', (side) => [2, 3, side, side], [48, 64, 80, 96], 1 / 128],
+  ['symbol_lenet-cpp', 'symbol_lenet-cpp.json', (side) => [2, 1, side, side], range(24, 32), 1 / 128],
+  ['save_000800', 'save_000800.json', (side) => [2, side], range(500, 900), 1 / 128],
 ];
+
+function range(least: number, most: number): number[] {
+  return Array.from({ length: most - least + 1 }, (_, i) => least + i);
+}
 
 export const networks: Part = {
   name: 'nets',
@@ -35,20 +40,20 @@ export const networks: Part = {
     const [folder, formats] = [join(out, 'fixtures', 'mxnet', 'nets'), join(out, 'formats', 'mxnet')];
     for (const one of [folder, formats]) mkdirSync(one, { recursive: true });
     const stream = new PhiloxStream(seed, 'networks');
-    const between = (least: number, most: number): number => least + stream.int(most - least + 1);
+    const oneOf = (sides: readonly number[]): number => sides[stream.int(sides.length)];
     const ours = join(folder, 'inception-bn-2016.json');
     writeFileSync(ours, writeSymbol(inceptionBN()));
     const of = (name: string, symbol: string, input: readonly number[], scale: number, train = false, keep = false): NetworkCase =>
       ({ name, symbol, input, scale, train, keep, labels: Array.from({ length: input[0] }, () => stream.int(7)) });
-    const side = between(190, 256);
+    const side = oneOf(range(190, 256));
     const cases = [
       of('inception-bn-2016', ours, [2, 3, side, side], 1 / 128, false, true), of('inception-bn-2016', ours, [4, 3, side, side], 1, true),
     ];
-    for (const [name, file, shape, least, most, scale] of real) {
+    for (const [name, file, shape, sides, scale] of real) {
       const path = shared('formats', 'mxnet', file);
-      const drawn = shape(between(least, most));
+      const drawn = shape(oneOf(sides));
       if (path === undefined) continue;
-      copyFileSync(path, join(formats, file));
+      writeFileSync(join(formats, file), readFileSync(path));
       cases.push(of(name, join(formats, file), drawn, scale));
     }
     const missing = real.length + 2 - cases.length;
