@@ -4,7 +4,7 @@
  *     node --import tsx tools/conformance.ts [--made FOLDER] [TEST ...]      # some minutes
  *
  * FOVEA_SHARED and FOVEA_MXNET_PYTHON are as for the tests. With --made the fixtures that tools/oracles/fixtures.ts made in FOLDER are
- * compared too, and the largest error of each kind is told; with tests named, of these alone.
+ * compared too, and the largest error of each kind is told. With tests named these alone are run; rows of others stay as they were.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -25,6 +25,9 @@ const others = [
 const { values: options, positionals } = parseArgs({ options: { made: { type: 'string' } }, allowPositionals: true });
 const chosen = (tests: readonly string[]): readonly string[] =>
   (positionals.length > 0 ? positionals.filter((test) => tests.includes(test)) : tests);
+
+/** Headings that are no other system's. */
+const own = ['Made anew from another seed', 'Not compared in this run'];
 
 interface Compared {
   readonly comparisons: readonly Comparison[];
@@ -62,6 +65,12 @@ function compare(tests: readonly string[], env: Record<string, string>): Compare
   }
 }
 
+/** Rows of the page as it is, by heading. */
+function earlierRows(): Map<string, string[]> {
+  const parts = readFileSync('docs/conformance.md', 'utf8').split(/^## /m).slice(1);
+  return new Map(parts.map((part) => [part.slice(0, part.indexOf('\n')), part.split('\n').filter((line) => /^\| (?!fixture |figures )/.test(line))]));
+}
+
 /** A figure to one digit more than it is worth. */
 function short(value: number, digits: number): string {
   return value === 0 || (Number.isInteger(value) && value < 100) ? String(value) : value.toExponential(digits);
@@ -70,13 +79,17 @@ function short(value: number, digits: number): string {
 function page({ comparisons, skipped }: Compared, again: Compared | undefined): string {
   const sections = new Map<string, Comparison[]>();
   for (const comparison of comparisons) sections.set(comparison.source, [...(sections.get(comparison.source) ?? []), comparison]);
+  const before = positionals.length > 0 ? earlierRows() : new Map<string, string[]>();
   const lines = [
     '# Conformance', '',
     "What other systems computed, and how far Fovea is from it: the largest error of each fixture's comparisons, and what is allowed. Written by",
     "`node --import tsx tools/conformance.ts` from the tests' own comparisons; what allowed errors rest on stands with the fixtures and in the tests.", '',
   ];
-  for (const [source, all] of sections) {
+  for (const source of new Set([...before.keys(), ...sections.keys()].filter((heading) => !own.includes(heading)))) {
+    const all = sections.get(source) ?? [];
     lines.push(`## ${source}`, '', '| fixture | error | found | allowed | on | comparisons |', '|---|---|---|---|---|---|');
+    const compared = new Set(all.map((c) => c.fixture));
+    lines.push(...(before.get(source) ?? []).filter((row) => !compared.has(row.split(' | ')[0].slice(2))));
     const rows = new Map<string, Comparison[]>();
     for (const c of all) {
       const key = [c.fixture, c.measure, c.runner].join('\n');
@@ -89,22 +102,24 @@ function page({ comparisons, skipped }: Compared, again: Compared | undefined): 
     }
     lines.push('');
   }
-  if (again !== undefined && again.comparisons.length > 0) lines.push(...anew(again));
+  if (again !== undefined && again.comparisons.length > 0) lines.push(...anew(again, before.get(own[0]) ?? []));
   if (skipped.length > 0) lines.push('## Not compared in this run', '', ...skipped.map((line) => `- ${line}`), '');
   return lines.join('\n');
 }
 
 /** Fixtures of another seed: one row for each kind of figure, with the fixture that comes nearest to what is allowed. */
-function anew({ comparisons, skipped }: Compared): string[] {
+function anew({ comparisons, skipped }: Compared, before: readonly string[]): string[] {
+  const compared = new Set(comparisons.map((c) => c.source));
   const rows = new Map<string, Comparison[]>();
   for (const c of comparisons) {
     const key = [c.source, c.measure, c.tolerance, c.runner].join('\n');
     rows.set(key, [...(rows.get(key) ?? []), c]);
   }
   return [
-    '## Made anew from another seed', '',
+    `## ${own[0]}`, '',
     'What `tools/oracles/fixtures.ts` made on the day of this table, compared by the same tests:', '',
     '| figures | error | largest found | allowed | in | on | comparisons |', '|---|---|---|---|---|---|---|',
+    ...before.filter((row) => !compared.has(row.split(' | ')[0].slice(2))),
     ...[...rows.values()].map((row) => {
       const worst = row.reduce((a, b) => (b.error > a.error ? b : a));
       const { source, measure, error, tolerance, fixture, runner } = worst;
