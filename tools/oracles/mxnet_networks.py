@@ -8,7 +8,7 @@ import argparse
 import json
 import os
 
-os.environ['MXNET_MKLDNN_ENABLED'] = '0'
+os.environ.setdefault('MXNET_MKLDNN_ENABLED', '0')
 os.environ['MXNET_STORAGE_FALLBACK_LOG_VERBOSE'] = '0'
 import mxnet as mx
 import numpy as np
