@@ -3,9 +3,12 @@
  * over all images but copies. Every choice is made within the training folds of its fold. Beside the network, over the same folds, stand
  * logistic regressions that see no lesion; intervals and differences are bootstrapped over patients.
  *
- *     npm run bench -- transfer --weights MODEL --idrid FOLDER --rahim FOLDER [--out FILE] [--sizes 299,448] [--tune] [--threads N]
+ *     npm run bench -- transfer --weights MODEL --idrid FOLDER --rahim FOLDER [--out FILE] [--sizes 299,448] [--tune] [--permutations N]
+ *       [--threads N]
  *
  * MODEL is Keras' Inception v3 (`model.json`), the folders hold images/ and labels.csv. Without --tune the fine-tuned network is left out.
+ * --permutations judges the frozen network, its choices included, N times on labels permuted among patients: an AUC of .5 but for chance
+ * says that nothing of a fold's labels finds its way into what judges it.
  * What is finished is kept in FILE, and a second call goes on from there; features are kept in the cache.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -17,44 +20,46 @@ import { loadModel } from '../src/formats/index.ts';
 import { device } from '../src/index.ts';
 import type { Device } from '../src/index.ts';
 import {
-  addHead, arraysToMXNet, blocksOf, cutAt, freeze, frozenPart, parseHead, scaleLearningRates, unfreeze, upTo, variable,
+  addHead, arraysToMXNet, blocksOf, cutAt, freeze, frozenPart, parseHead, scaleLearningRates, unfreeze, upTo,
 } from '../src/nn/index.ts';
 import type { ModelSymbol, ParameterArrays } from '../src/nn/index.ts';
 import { cosine } from '../src/optim/index.ts';
 import {
-  FeatureSource, baselineNames, createNetwork, featureCache, fit, foldAuc, foldAucDifference, logisticBaseline, meanFoldAuc,
+  FeatureSource, baselineNames, createNetwork, featureCache, fit, foldAuc, foldAucDifference, logisticBaseline,
 } from '../src/train/index.ts';
 import type { Estimate } from '../src/train/index.ts';
 import { flipped, flips } from './support/flipped.ts';
+import {
+  averagedOdds, crossValidatedAuc, headTraining, innerAucs, innerFolds, logOdds, permutedAmongPatients, relabelled, trainHead, variants,
+} from './support/heads.ts';
+import type { Candidate, Sets } from './support/heads.ts';
 
 const { values: options } = parseArgs({
   args: process.argv.slice(2),
   options: {
     weights: { type: 'string' }, idrid: { type: 'string' }, rahim: { type: 'string' }, out: { type: 'string', default: 'transfer.json' },
-    tune: { type: 'boolean', default: false }, sizes: { type: 'string', default: '299' }, threads: { type: 'string' },
+    tune: { type: 'boolean', default: false }, permutations: { type: 'string', default: '0' }, sizes: { type: 'string', default: '299' },
+    threads: { type: 'string' },
   },
 });
 if (!options.weights || !(options.idrid ?? options.rahim)) {
   console.error('--weights MODEL and --idrid FOLDER or --rahim FOLDER are missing: see the head of bench/transfer.ts');
   process.exit(2);
 }
+const permutations = Number(options.permutations);
+if (!Number.isInteger(permutations) || permutations < 0) {
+  console.error(`--permutations: expected how many, 0 or more, got ${JSON.stringify(options.permutations)}`);
+  process.exit(2);
+}
 
 const cut = 'mixed5';
 const outerFolds = 5;
-const innerFolds = 3;
 const seeds = [1, 2, 3];
 
-/** What is chosen among within the training folds: the size of the images and the head. */
-interface Candidate {
-  readonly size: number;
-  readonly head: string;
-  readonly weightDecay: number;
-}
 const candidates: readonly Candidate[] = options.sizes.split(',').map(Number).flatMap((size) => [
   { size, head: 'norm,2', weightDecay: 0.003 }, { size, head: 'norm,2', weightDecay: 0.03 },
   { size, head: 'norm,dropout:0.5,2', weightDecay: 0.003 }, { size, head: 'norm,dropout:0.5,64,relu,2', weightDecay: 0.003 },
 ]);
-const headTraining = { epochs: 30, batch: 64, rate: 0.002 };
 /** Stated beforehand: to choose them in folds takes a day on a cpu. An epoch is of all images and their mirror images. */
 const tuning = { from: 'mixed3', frozenUpTo: 'mixed2', epochs: 3, batch: 16, rate: 0.001, decayByBlock: 0.7 };
 
@@ -67,8 +72,13 @@ interface FoldRecord {
   readonly baselines: Readonly<Record<string, Readonly<Record<number, number>>>>;
   tuned?: Readonly<Record<number, number>>;
 }
-const record: Record<string, FoldRecord[]> = existsSync(options.out)
-  ? (JSON.parse(readFileSync(options.out, 'utf8')) as { folds: Record<string, FoldRecord[]> }).folds : {};
+interface Kept {
+  readonly folds: Record<string, FoldRecord[]>;
+  /** AUC of the frozen network for labels permuted with seed 1, 2, ... */
+  readonly permuted?: Record<string, number[]>;
+}
+const kept: Kept = existsSync(options.out) ? JSON.parse(readFileSync(options.out, 'utf8')) as Kept : { folds: {} };
+const { folds: record, permuted = {} } = kept;
 
 const cpu: Device = await device('cpu', { relaxedSimd: true, ...(options.threads && { threads: Number(options.threads) }) });
 const model = await loadModel(options.weights);
@@ -98,8 +108,8 @@ async function openData(name: string, folder: string, size: number): Promise<Dat
 }
 
 /** Features of all images and their mirror images, at each size. */
-async function featuresOf(name: string, folder: string): Promise<Map<number, { images: Dataset; features: Dataset }>> {
-  const out = new Map<number, { images: Dataset; features: Dataset }>();
+async function featuresOf(name: string, folder: string): Promise<Map<number, Sets>> {
+  const out = new Map<number, Sets>();
   for (const size of new Set(candidates.map((c) => c.size))) {
     const images = await openData(name, folder, size);
     const all = flipped(images);
@@ -118,32 +128,6 @@ async function featuresOf(name: string, folder: string): Promise<Map<number, { i
     out.set(size, { images, features });
   }
   return out;
-}
-
-const variants = (indices: ArrayLike<number>): number[] => Array.from(indices).flatMap((i) => flips.map((_, k) => flips.length * i + k));
-
-/** Log odds of class 1, the mean over an image's flips. */
-function logOdds(logits: Float32Array, images: number): number[] {
-  return Array.from({ length: images }, (_, i) => flips.reduce((sum, _f, k) => {
-    const at = 2 * (flips.length * i + k);
-    return sum + logits[at + 1] - logits[at];
-  }, 0) / flips.length);
-}
-
-/** A head trained on features. Returns it, and the log odds of the images judged. */
-async function trainHead(candidate: Candidate, features: Dataset, train: ArrayLike<number>, judged: ArrayLike<number>, seed: number) {
-  const { epochs, batch, rate } = headTraining;
-  const symbol = addHead(variable('data'), parseHead(candidate.head), { data: [1, ...features.features!] });
-  const indices = variants(train);
-  const result = await fit({
-    symbol, data: features, train: indices, epochs, batch, seed, device: cpu, classWeights: 'balanced', loader: { workers: 0 },
-    optimizer: { kind: 'adam', weightDecay: candidate.weightDecay },
-    learningRate: cosine({ learningRate: rate, maxUpdate: Math.floor(indices.length / batch) * epochs }),
-  });
-  const odds = logOdds(await result.predict(features, variants(judged)), judged.length);
-  const parameters = await result.parameters();
-  result.dispose();
-  return { odds, parameters };
 }
 
 /** Trained on from the frozen network of the same fold; what stays frozen is computed once for all folds. */
@@ -175,10 +159,10 @@ async function tune(candidate: Candidate, images: Dataset, head: ParameterArrays
 
 const byIndex = (indices: ArrayLike<number>, values: ArrayLike<number>): Record<number, number> =>
   Object.fromEntries(Array.from(indices, (i, k) => [i, values[k]]));
-const labelsOf = (data: Dataset, indices: ArrayLike<number>): number[] => Array.from(indices, (i) => data.labels[i]);
 
 function save(): void {
-  writeFileSync(options.out, `${JSON.stringify({ candidates, headTraining, tuning, outerFolds, innerFolds, seeds, folds: record }, null, 1)}\n`);
+  const all = { candidates, headTraining, tuning, outerFolds, innerFolds, seeds, folds: record, permuted };
+  writeFileSync(options.out, `${JSON.stringify(all, null, 1)}\n`);
 }
 
 for (const [name, folder] of [['idrid', options.idrid], ['rahim', options.rahim]] as const) {
@@ -188,22 +172,9 @@ for (const [name, folder] of [['idrid', options.idrid], ['rahim', options.rahim]
   const folds = kFold(images, { folds: outerFolds, seed: 0 });
   const own = record[name] ??= [];
   for (const { train, validation: judged } of folds.slice(own.length)) {
-    const inner: number[] = [];
-    for (const candidate of candidates) {
-      let scores: number[] = [];
-      const places: { label: number; fold: number }[] = [];
-      for (const [f, part] of kFold(images, { folds: innerFolds, seed: 1, indices: train }).entries()) {
-        const { odds } = await trainHead(candidate, sets.get(candidate.size)!.features, part.train, part.validation, 0);
-        scores = scores.concat(odds);
-        places.push(...labelsOf(images, part.validation).map((label) => ({ label, fold: f })));
-      }
-      inner.push(meanFoldAuc({ scores, labels: places.map((p) => p.label), folds: places.map((p) => p.fold) }));
-    }
+    const inner = await innerAucs(cpu, candidates, sets, train);
     const chosen = candidates[inner.indexOf(Math.max(...inner))];
-    const { features } = sets.get(chosen.size)!;
-    const odds: number[][] = [];
-    for (const seed of seeds) odds.push((await trainHead(chosen, features, train, judged, seed)).odds);
-    const frozen = odds[0].map((_, k) => odds.reduce((sum, one) => sum + one[k], 0) / odds.length);
+    const frozen = await averagedOdds(cpu, chosen, sets, train, judged, seeds);
     const baselines = Object.fromEntries(baselineNames.map((baseline) =>
       [baseline, byIndex(judged, logisticBaseline(baseline, images, train, judged, { resamples: 0 }).scores)]));
     own.push({ chosen, inner, frozen: byIndex(judged, frozen), baselines });
@@ -214,12 +185,25 @@ for (const [name, folder] of [['idrid', options.idrid], ['rahim', options.rahim]
     if (!options.tune || own[f].tuned) continue;
     const { chosen } = own[f];
     const { images: sized, features } = sets.get(chosen.size)!;
-    const { parameters } = await trainHead(chosen, features, train, judged, seeds[0]);
+    const { parameters } = await trainHead(cpu, chosen, features, train, judged, seeds[0]);
     say(`${name} fold ${f + 1}: fine-tuning from ${tuning.from} on`);
     own[f].tuned = byIndex(judged, await tune(chosen, sized, parameters, train, judged));
     save();
   }
   report(name, images, own, folds.map(({ validation }) => validation));
+  const chance = permuted[name] ??= [];
+  while (chance.length < permutations) {
+    const labels = permutedAmongPatients(images, chance.length + 1);
+    chance.push(await crossValidatedAuc(cpu, candidates, relabelled(sets, labels), outerFolds, seeds));
+    save();
+    say(`${name}: labels permuted, ${chance.length} of ${permutations}: AUC ${chance.at(-1)!.toFixed(3)}`);
+  }
+  if (chance.length > 0) {
+    const mean = chance.reduce((a, b) => a + b, 0) / chance.length;
+    const spread = Math.sqrt(chance.reduce((sum, auc) => sum + (auc - mean) ** 2, 0) / (chance.length - 1));
+    console.log(`\n${name}, labels permuted among patients ${chance.length} times: AUC ${mean.toFixed(3)} in the mean, standard deviation `
+      + `${spread.toFixed(3)}, ${Math.min(...chance).toFixed(3)} to ${Math.max(...chance).toFixed(3)}`);
+  }
   for (const set of sets.values()) set.images.close();
 }
 cpu.dispose();

@@ -46,6 +46,10 @@ export const described: Readonly<Record<OptionName, Described>> = {
   batchNorm: {
     flags: '--batch-norm <which>', about: "what the trunk's batch norms go by where they learn: frozen or batch statistics (default: frozen)",
   },
+  batchNormDefaults: {
+    flags: '--batch-norm-defaults <year>',
+    about: "what a batch norm of MXNet's old files is that states no eps or fix_gamma: mxnet-1.9 or 2015 (default: mxnet-1.9)",
+  },
   cacheFeatures: { flags: '--cache-features <which>', about: 'off: compute what is frozen anew in each step, to the same bits (default: on)' },
   model: { flags: '--model <name>', about: 'inception-bn or inception-bn-small (default: inception-bn)' },
   width: { flags: '--width <factor>', about: 'on the channels of every convolution (default: 0.25 phantom, 1 photographs)' },
@@ -96,7 +100,7 @@ export const groups: Readonly<Record<string, readonly OptionName[]>> = {
     'normalize', 'seed', 'mixed',
   ],
   'Pretrained weights:': [
-    'weights', 'sha256', 'cut', 'head', 'freeze', 'unfreeze', 'layerDecay', 'batchNorm', 'cacheFeatures',
+    'weights', 'sha256', 'cut', 'head', 'freeze', 'unfreeze', 'layerDecay', 'batchNorm', 'batchNormDefaults', 'cacheFeatures',
   ],
   'Machine:': ['device', 'threads', 'workers', 'recompute'],
 };

@@ -26,7 +26,8 @@ const FIRST_WITH_STATES = 900;
  * How a batch norm of an old file is read that does not state what it means: by the defaults of MXNet 1.9, or by those of 2015, before
  * `fix_gamma` came (apache/mxnet, December 2015).
  */
-export type BatchNormDefaults = 'mxnet-1.9' | '2015';
+export const batchNormDefaults = ['mxnet-1.9', '2015'] as const;
+export type BatchNormDefaults = (typeof batchNormDefaults)[number];
 
 const defaultsOf2015 = { eps: '1e-10', momentum: '0.1', fix_gamma: 'False' };
 
@@ -91,7 +92,7 @@ function settleBatchNorms(raw: readonly RawNode[], { file, batchNorm = 'mxnet-1.
   const names = open.slice(0, 3).map((node) => `"${node.name}"`).join(', ');
   warn?.(`${file}: ${open.length} batch norm${open.length === 1 ? '' : 's'} (${names}${open.length > 3 ? ', ...' : ''}) of a file of before MXNet 0.9 ` +
     'state no fix_gamma or no eps: read as MXNet 1.9.1 reads them, fix_gamma True (gamma taken as 1), eps 1e-3, momentum 0.9. In 2015 gamma was learned, ' +
-    "eps 1e-10, momentum 0.1: option batchNorm: '2015' reads them so");
+    "eps 1e-10, momentum 0.1: option batchNorm: '2015' (--batch-norm-defaults 2015) reads them so");
   return [...raw];
 }
 

@@ -4,6 +4,7 @@ import { didYouMean } from '../nearest.ts';
 import { parseAugmentations } from '../data/augment-text.ts';
 import { samplerNames } from '../data/sampler.ts';
 import { OptionError } from '../errors.ts';
+import { batchNormDefaults } from '../formats/mxnet-symbol.ts';
 import { parseHead } from '../nn/head.ts';
 import { expression } from '../optim/schedules.ts';
 import { optimizerNames } from './optimizer.ts';
@@ -109,6 +110,7 @@ const shape = {
   unfreeze: v.pipe(text(), v.regex(/^[^@,]+@\d+(,[^@,]+@\d+)*$/, 'expected a layer and an epoch, as in mixed3@5')),
   layerDecay: number('a number above 0, up to 1', 1e-3, 1),
   batchNorm: choice(['frozen', 'batch'] as const),
+  batchNormDefaults: choice(batchNormDefaults),
   cacheFeatures: choice(['on', 'off'] as const),
   model: choice(modelNames),
   width: number('a number above 0, up to 4', 0.01, 4),
@@ -156,7 +158,7 @@ const folderOnly: readonly OptionName[] = [
 ];
 /** Of a network that begins from weights. */
 const transferOnly: readonly OptionName[] = [
-  'sha256', 'cut', 'head', 'freeze', 'unfreeze', 'layerDecay', 'batchNorm', 'cacheFeatures',
+  'sha256', 'cut', 'head', 'freeze', 'unfreeze', 'layerDecay', 'batchNorm', 'batchNormDefaults', 'cacheFeatures',
 ];
 const phantomOnly: readonly OptionName[] = ['patients', 'prevalence', 'blur', 'labelNoise'];
 
@@ -255,7 +257,7 @@ function transferDefaults(given: RunOptions, spell: Spelling) {
   if (other !== undefined) throw new OptionError(`${spell(other)} does not go with ${spell('weights')}: the network is that of the weights`);
   const whole = (given.freeze ?? 'trunk') === 'trunk' && given.unfreeze === undefined;
   return {
-    freeze: 'trunk', layerDecay: 1, batchNorm: 'frozen', cacheFeatures: 'on', normalize: 'model', lr: cosine(0.01),
+    freeze: 'trunk', layerDecay: 1, batchNorm: 'frozen', batchNormDefaults: 'mxnet-1.9', cacheFeatures: 'on', normalize: 'model', lr: cosine(0.01),
     augment: whole ? 'none' : 'flips',
   } as const;
 }

@@ -3,6 +3,7 @@ import { fetchWeights } from '../data/fetch-weights.ts';
 import { FormatError, OptionError } from '../errors.ts';
 import { loadModel } from '../formats/load-model.ts';
 import type { Checkpoint } from '../formats/mxnet-params.ts';
+import type { BatchNormDefaults } from '../formats/mxnet-symbol.ts';
 import { blocksOf } from '../nn/blocks.ts';
 import { addHead, cutAt, parseHead } from '../nn/head.ts';
 import type { LayerChoice } from '../nn/learning.ts';
@@ -35,10 +36,17 @@ export interface LoadHooks {
   readonly onFetch?: (received: number, total?: number) => void;
 }
 
+export interface LoadOptions extends LoadHooks {
+  /** In hexadecimal, of the file. */
+  readonly sha256?: string;
+  /** How batch norms of MXNet's old files are read that do not state what they mean. */
+  readonly batchNormDefaults?: BatchNormDefaults;
+}
+
 /** @throws DataError, FormatError naming the file; OptionError where `sha256` is no hash */
-export async function loadPretrained(address: string, sha256?: string, hooks: LoadHooks = {}): Promise<PretrainedModel> {
-  const fetched = await fetchWeights(address, { sha256, onProgress: hooks.onFetch });
-  const { symbol, parameters, preprocessing, warnings } = await loadModel(fetched.path);
+export async function loadPretrained(address: string, options: LoadOptions = {}): Promise<PretrainedModel> {
+  const fetched = await fetchWeights(address, { sha256: options.sha256, onProgress: options.onFetch });
+  const { symbol, parameters, preprocessing, warnings } = await loadModel(fetched.path, { batchNorm: options.batchNormDefaults });
   return {
     name: nameOf(address), symbol, parameters, sha256: fetched.sha256, warnings,
     normalization: preprocessing && fromPreprocessing(preprocessing),
@@ -68,7 +76,7 @@ export interface ResolvedRun {
 export async function resolveRun(given: RunOptions, spell?: Spelling, hooks: LoadHooks = {}): Promise<ResolvedRun> {
   const options = await resolveOptions(given, spell);
   if (options.weights === undefined) return { options };
-  const model = await loadPretrained(options.weights, options.sha256, hooks);
+  const model = await loadPretrained(options.weights, { ...hooks, sha256: options.sha256, batchNormDefaults: options.batchNormDefaults });
   return { options: { ...options, size: given.size ?? model.size ?? options.size, sha256: model.sha256 }, model };
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
@@ -14,7 +14,9 @@ import { DataError, FormatError, OptionError } from '../../src/errors.ts';
 import { packImage, unpackImage } from '../../src/formats/image-record.ts';
 import { formatList } from '../../src/formats/record-list.ts';
 import { readParams } from '../../src/formats/mxnet-params.ts';
+import { holds, holdsExactly } from '../support/conformance.ts';
 import { rejects, throws } from '../support/errors.ts';
+import { noFixtures } from '../support/python.ts';
 import { shared } from '../support/shared.ts';
 import { skip } from '../support/skip.ts';
 
@@ -253,9 +255,15 @@ test('a folder and its records are the same data', async () => {
 });
 
 const fixtures = shared('fixtures', 'mxnet', 'rec');
-if (fixtures === undefined) skip("MXNet's records and its im2rec", 'no fixtures/mxnet/rec in the shared folder (FOVEA_SHARED)');
+if (fixtures === undefined) skip("MXNet's records and its im2rec", noFixtures('mxnet', 'rec'));
 else {
-  for (const name of ['resized', 'png', 'pass']) {
+  const source = 'MXNet 1.9.1, records';
+  // A folder made anew without OpenCV has no images that im2rec encoded.
+  const there = (name: string): boolean => existsSync(join(fixtures, `${name}.rec`));
+  for (const name of ['plain', 'resized', 'png'].filter((one) => !there(one))) {
+    skip(`MXNet's records ${name} and their pixels`, noFixtures('mxnet', 'rec'));
+  }
+  for (const name of ['resized', 'png', 'pass'].filter(there)) {
     test(`the pixels of MXNet's records ${name}`, async () => {
       const want = readParams(Uint8Array.from(readFileSync(join(fixtures, `${name}-pixels.params`))), { file: name });
       const file = await RecordFile.open(join(fixtures, `${name}.rec`));
@@ -266,9 +274,12 @@ else {
         assert.equal([height, width, 3], [...shape]);
         const errors = Array.from(data, (value, k) => Math.abs(value - Number(pixels[k])));
         const mean = errors.reduce((a, b) => a + b, 0) / errors.length;
-        const most = Math.max(...errors.slice(0, 1e5));
+        const most = errors.reduce((a, b) => Math.max(a, b), 0);
+        const common = { source, fixture: `${name}.rec, pixels`, runner: 'host' };
         // PNG exactly; decoders of JPEG may differ by less than a grey level in the mean, 16 at most.
-        assert.ok(name === 'png' ? most === 0 : mean < 1 && most <= 16, `${name} ${key}: mean ${mean}, most ${most}`);
+        const jpeg = imageOf(file, i, name)[0] === 0xff;
+        holds({ ...common, measure: `grey levels in the mean, ${jpeg ? 'JPEG' : 'PNG'}`, error: mean, tolerance: jpeg ? 1 : 0 }, `${key}`);
+        holds({ ...common, measure: `grey levels, ${jpeg ? 'JPEG' : 'PNG'}`, error: most, tolerance: jpeg ? 16 : 0 }, `${key}`);
       }
       file.close();
     });
@@ -277,18 +288,21 @@ else {
     const images = join(fixtures, 'images');
     const { lists, classes } = await listImages(images, { recursive: true });
     assert.equal(classes, ['a', 'b']);
-    assert.is(formatList(lists[0].entries), readFileSync(join(fixtures, 'plain.lst'), 'utf8'));
+    assert.is(formatList(lists[0].entries), readFileSync(join(fixtures, 'pass.lst'), 'utf8'));
     for (const [name, options] of [['pass', { passThrough: true }], ['multi', { passThrough: true, packLabel: true }]] as const) {
       const file = `${name}.lst`;
       await packImages({ text: readFileSync(join(fixtures, file), 'utf8'), file }, images, join(root, `${name}.rec`), options);
       for (const end of ['rec', 'idx']) {
-        assert.ok(readFileSync(join(root, `${name}.${end}`)).equals(readFileSync(join(fixtures, `${name}.${end}`))), `${name}.${end}`);
+        const [ours, theirs] = [root, fixtures].map((at) => readFileSync(join(at, `${name}.${end}`)));
+        holdsExactly(source, `${name}.${end}, by fovea im2rec`, 'bytes', ours, theirs);
       }
     }
     for (const [name, options, most] of [
       ['plain', {}, 0.01], ['resized', { resize: 64, centerCrop: true, quality: 90 }, 3], ['png', { resize: 48, encoding: '.png' }, 3],
     ] as const) {
+      if (!there(name)) continue;
       const file = `${name}.lst`;
+      assert.is(formatList(lists[0].entries), readFileSync(join(fixtures, file), 'utf8'));
       await packImages({ text: readFileSync(join(fixtures, file), 'utf8'), file }, images, join(root, `${name}.rec`), options);
       const [ours, theirs] = await Promise.all([RecordFile.open(join(root, `${name}.rec`)), RecordFile.open(join(fixtures, `${name}.rec`))]);
       assert.equal(ours.keys, theirs.keys);

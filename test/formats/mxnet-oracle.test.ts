@@ -14,11 +14,12 @@ import { fromMXNet, group, internals } from '../../src/nn/index.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
 import { wrap } from '../../src/tensor/tensor.ts';
 import { holds } from '../support/conformance.ts';
-import { paramsFile, toNCHW } from '../support/mxnet.ts';
+import { paramsFile, symbolFile, toNCHW } from '../support/mxnet.ts';
 import { operatorUses, parametersOf } from '../support/operator-uses.ts';
 import type { OperatorUse } from '../support/operator-uses.ts';
 import { mxnetPython } from '../support/python.ts';
 import { runners } from '../support/runners.ts';
+import { shared } from '../support/shared.ts';
 import { skip } from '../support/skip.ts';
 
 process.env.FOVEA_RUNNERS ??= 'cpu';
@@ -30,9 +31,12 @@ interface Case extends OperatorUse {
   readonly tolerance: number;
 }
 
+/** The ImageNet network of 2015 in its real file, which states things in the spelling of then. */
+const real = shared('formats', 'mxnet', 'Inception_BN-symbol.json');
 const networks: Case[] = ([
   ['Inception-BN for small images', inceptionBNSmall(), 28], ['Inception-BN', inceptionBN(), 224], ["Inception v3 as Keras'", inceptionV3(), 299],
   ["Inception v3 as torchvision's", inceptionV3({ variant: 'torchvision' }), 299], ["Inception v3 as MXNet's", inceptionV3({ variant: 'mxnet' }), 299],
+  ...(real === undefined ? [] : [['Inception-BN of 2015, its real file read and written', symbolFile(real), 224] as const]),
 ] as const).map(([title, symbol, side]) => ({
   title, symbol: group(symbol, internals(symbol).global_pool_output), inputs: { data: [1, 3, side, side] }, positive: false, tolerance: 3e-5,
 }));
@@ -50,6 +54,9 @@ const { python, absent } = mxnetPython();
 if (python === undefined) {
   skip('what Fovea wrote, MXNet 1.9.1 loads and computes to the same', absent);
 } else {
+  if (real === undefined) {
+    skip('the real Inception-BN of 2015, written and computed by MXNet 1.9.1', 'no formats/mxnet in the shared folder (FOVEA_SHARED)');
+  }
   const folder = mkdtempSync(join(tmpdir(), 'fovea-mxnet-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
   const at = (i: number): string => join(folder, String(i).padStart(4, '0'));

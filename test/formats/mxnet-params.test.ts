@@ -6,7 +6,9 @@ import { checkpointNames, joinCheckpoint, readParams, splitCheckpoint, writePara
 import type { HostArray, HostDType } from '../../src/nn/host-array.ts';
 import { elementsOf, hostBytes } from '../../src/nn/host-array.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
+import { holdsExactly } from '../support/conformance.ts';
 import { throws } from '../support/errors.ts';
+import { noFixtures } from '../support/python.ts';
 import { shared } from '../support/shared.ts';
 import { skip } from '../support/skip.ts';
 
@@ -105,12 +107,15 @@ test('a count that cannot be is refused before memory is asked for', () => {
 const folder = shared('fixtures', 'mxnet', 'files');
 const names = ['v0.params', 'v1.params', 'v2.params', 'nameless.nd', 'v3.params', 'dtypes.params', 'special.params', 'sparse.params'];
 if (folder === undefined) {
-  for (const name of names) skip(`MXNet's file ${name}`, 'no fixtures/mxnet/files in the shared folder (FOVEA_SHARED)');
+  for (const name of names) skip(`MXNet's file ${name}`, noFixtures('mxnet', 'files'));
 } else {
   const open = (name: string): Uint8Array => readFileSync(`${folder}/${name}`);
   const values = JSON.parse(readFileSync(`${folder}/values.json`, 'utf8')) as {
     arrays: Record<string, { shape: number[]; values: number[] }>; dtypes: { shape: number[]; values: number[] };
+    'v3.params': { scalar: number; empty: number[]; w: string };
   };
+  const exact = (fixture: string, got: ArrayLike<number>, want: ArrayLike<number>, what = 'values'): void =>
+    holdsExactly('MXNet 1.9.1, files', fixture, what, got, want);
   for (const name of names.slice(0, 4)) {
     test(`MXNet's file ${name}`, () => {
       const arrays = readParams(open(name), { file: name });
@@ -119,32 +124,35 @@ if (folder === undefined) {
       want.forEach(([key, { shape, values: numbers }], i) => {
         const got = arrays.get(name === 'nameless.nd' ? String(i) : key)!;
         assert.equal([...got.shape], shape, key);
-        assert.equal([...(got.data as Float32Array)], numbers, key);
+        exact(name, got.data as Float32Array, numbers);
       });
-      if (name === 'v2.params') assert.ok(Buffer.from(writeParams(arrays)).equals(Buffer.from(open(name))), 'written bytes differ');
+      if (name === 'v2.params') exact(`${name}, written again`, writeParams(arrays), open(name), 'bytes');
     });
   }
   test("MXNet's file v3.params", () => {
     const arrays = readParams(open('v3.params'), { file: 'v3.params' });
+    const { scalar, empty, w } = values['v3.params'];
     assert.equal([...arrays.get('scalar')!.shape], []);
-    assert.equal([...(arrays.get('scalar')!.data as Float32Array)], [2.5]);
-    assert.equal([...arrays.get('empty')!.shape], [0, 3]);
-    assert.equal([...(arrays.get('w')!.data as Float32Array)], values.arrays['arg:fc_weight'].values);
+    exact('v3.params', arrays.get('scalar')!.data as Float32Array, [scalar]);
+    assert.equal([...arrays.get('empty')!.shape], empty);
+    exact('v3.params', arrays.get('w')!.data as Float32Array, values.arrays[w].values);
   });
   test("MXNet's file dtypes.params", () => {
     const arrays = readParams(open('dtypes.params'), { file: 'dtypes.params' });
+    assert.is(arrays.size, 7);
     for (const [dtype, array] of arrays) {
       assert.is(array.dtype, dtype);
+      assert.equal([...array.shape], values.dtypes.shape);
       // Half floats are kept as bits; those of 0 to 99 are exact, and checked by value here.
       const numbers = Array.from(array.data as ArrayLike<number | bigint>, Number);
-      assert.equal(dtype === 'float16' ? numbers.map(half) : numbers, values.dtypes.values, dtype);
+      exact('dtypes.params', dtype === 'float16' ? numbers.map(half) : numbers, values.dtypes.values);
     }
-    assert.ok(Buffer.from(writeParams(arrays)).equals(Buffer.from(open('dtypes.params'))));
+    exact('dtypes.params, written again', writeParams(arrays), open('dtypes.params'), 'bytes');
   });
   test("MXNet's file special.params", () => {
     const { data } = readParams(open('special.params'), { file: 'special.params' }).get('v')!;
     const want = Float32Array.of(0, -0, Infinity, -Infinity, NaN, 1e-45, 3.4028235e38);
-    want.forEach((v, i) => assert.ok(Object.is(data[i], v), `element ${i}: ${String(data[i])}`));
+    exact('special.params', data as Float32Array, want);
   });
   test("MXNet's file sparse.params", () => {
     throws(() => readParams(open('sparse.params'), { file: 'sparse.params' }), FormatError, /sparse\.params.*(row_sparse|csr).*dense/);

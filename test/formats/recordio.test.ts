@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FormatError } from '../../src/errors.ts';
@@ -7,7 +7,9 @@ import { formatIndex, formatList, parseIndex, parseList } from '../../src/format
 import type { Damage, Scanned } from '../../src/formats/recordio.ts';
 import { RecordScanner, readRecords, writeRecords } from '../../src/formats/recordio.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
+import { holdsExactly } from '../support/conformance.ts';
 import { throws } from '../support/errors.ts';
+import { noFixtures } from '../support/python.ts';
 import { shared } from '../support/shared.ts';
 import { skip } from '../support/skip.ts';
 
@@ -187,17 +189,24 @@ test('indices and lists, and what is wrong in them by line', () => {
   }
 });
 
+const source = 'MXNet 1.9.1, records';
 const folder = shared('fixtures', 'mxnet', 'rec');
-if (folder === undefined) skip("MXNet's records", 'no fixtures/mxnet/rec in the shared folder (FOVEA_SHARED)');
+if (folder === undefined) skip("MXNet's records", noFixtures('mxnet', 'rec'));
 else {
   const open = (name: string): Uint8Array => Uint8Array.from(readFileSync(`${folder}/${name}`));
   const index = (name: string) => parseIndex(readFileSync(`${folder}/${name}.idx`, 'utf8'), { file: `${name}.idx` });
   for (const name of ['plain', 'resized', 'png', 'pass', 'multi']) {
-    test(`MXNet's records ${name}: written again they are the same bytes`, () => {
+    const title = `MXNet's records ${name}: written again they are the same bytes`;
+    // A folder made anew without OpenCV has no images that im2rec encoded.
+    if (!existsSync(`${folder}/${name}.rec`)) {
+      skip(title, noFixtures('mxnet', 'rec'));
+      continue;
+    }
+    test(title, () => {
       const records = readRecords(open(`${name}.rec`), { file: name });
       const images = records.map((payload) => unpackImage(payload, { file: name }));
       const { bytes, offsets } = writeRecords(images.map(packImage));
-      assert.ok(same(bytes, open(`${name}.rec`)));
+      holdsExactly(source, `${name}.rec, written again`, 'bytes', bytes, open(`${name}.rec`));
       assert.is(formatIndex(offsets.map((offset, i) => ({ key: Number(images[i].id), offset }))), readFileSync(`${folder}/${name}.idx`, 'utf8'));
       const list = parseList(readFileSync(`${folder}/${name}.lst`, 'utf8'), { file: `${name}.lst` });
       assert.equal(images.map(({ labels }) => [...labels]), list.map(({ labels }) => labels));
@@ -208,7 +217,7 @@ else {
     const records = readRecords(open('split.rec'), { file: 'split.rec' });
     assert.equal(records.map((r) => Buffer.from(r).toString('hex')), JSON.parse(readFileSync(`${folder}/split.json`, 'utf8')));
     const { bytes, offsets } = writeRecords(records);
-    assert.ok(same(bytes, open('split.rec')));
+    holdsExactly(source, 'split.rec, written again', 'bytes', bytes, open('split.rec'));
     assert.equal(offsets, index('split').map(({ offset }) => offset));
   });
 }

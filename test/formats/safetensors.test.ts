@@ -6,7 +6,9 @@ import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors
 import { toFloat32 } from '../../src/nn/host-array.ts';
 import type { HostArray } from '../../src/nn/host-array.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
+import { holdsExactly } from '../support/conformance.ts';
 import { throws } from '../support/errors.ts';
+import { noFixtures } from '../support/python.ts';
 import { shared } from '../support/shared.ts';
 import { skip } from '../support/skip.ts';
 
@@ -97,23 +99,31 @@ test('mutated at random: a FormatError, or tensors that are written and read aga
 
 const kinds = shared('fixtures', 'torch', 'kinds.safetensors');
 if (kinds === undefined) {
-  skip('a file of the safetensors package: every dtype', 'no fixtures/torch in the shared folder (FOVEA_SHARED)');
+  skip('a file of the safetensors package: every dtype', noFixtures('torch', 'torch'));
 } else {
   test('a file of the safetensors package: every dtype', () => {
     const { tensors: read, metadata: notes } = readSafetensors(readFileSync(kinds), { file: kinds });
-    assert.equal(Object.fromEntries(notes), { format: 'pt', made: 'fixture' });
-    const eighths = Array.from({ length: 12 }, (_, i) => i / 8);
-    for (const name of ['f32', 'f16', 'bf16', 'f64']) {
-      const array = read.get(name)!;
-      assert.equal([...array.shape], [3, 4], name);
-      assert.equal([...toFloat32(array).data], eighths, name);
+    const eighths = { shape: [3, 4], values: Array.from({ length: 12 }, (_, i) => i / 8) };
+    const row = (...values: number[]): typeof eighths => ({ shape: [values.length], values });
+    // What is in the given file; one made anew has its values beside it.
+    const described = shared('fixtures', 'torch', 'kinds.json');
+    const want: { metadata: object; tensors: Record<string, typeof eighths> } = described !== undefined
+      ? JSON.parse(readFileSync(described, 'utf8')) as typeof want
+      : {
+          metadata: { format: 'pt', made: 'fixture' },
+          tensors: {
+            f32: eighths, f16: eighths, bf16: eighths, f64: eighths, i64: row(0, 1, 2, 3, 4), u8: row(0, 1, 2, 3, 4, 5, 6), bool: row(1, 0),
+            scalar: { shape: [], values: [2.5] }, empty: { shape: [0, 3], values: [] },
+          },
+        };
+    assert.equal(Object.fromEntries(notes), want.metadata);
+    assert.equal([...read.keys()].sort(), Object.keys(want.tensors).sort());
+    assert.equal(['f16', 'bf16', 'f64', 'i64', 'u8', 'bool'].map((name) => read.get(name)!.dtype),
+      ['float16', 'bfloat16', 'float64', 'int64', 'uint8', 'bool']);
+    for (const [name, { shape, values }] of Object.entries(want.tensors)) {
+      assert.equal([...read.get(name)!.shape], shape, name);
+      holdsExactly('The safetensors package', `kinds.safetensors, ${name}`, 'values', toFloat32(read.get(name)!).data as Float32Array, values);
     }
-    assert.equal([...read.get('i64')!.data], [0n, 1n, 2n, 3n, 4n]);
-    assert.equal([...toFloat32(read.get('i64')!).data], [0, 1, 2, 3, 4]);
-    assert.equal([...read.get('u8')!.data], [0, 1, 2, 3, 4, 5, 6]);
-    assert.equal([read.get('bool')!.dtype, ...read.get('bool')!.data], ['bool', 1, 0]);
-    assert.equal([[...read.get('scalar')!.shape], ...read.get('scalar')!.data], [[], 2.5]);
-    assert.equal([...read.get('empty')!.shape], [0, 3]);
     const again = readSafetensors(writeSafetensors(read, notes), { file: 'again' });
     for (const [name, array] of read) assert.ok(Buffer.from(again.tensors.get(name)!.data.buffer).equals(Buffer.from(array.data.buffer)), name);
   });

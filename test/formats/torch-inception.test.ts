@@ -17,6 +17,7 @@ import { holds } from '../support/conformance.ts';
 import { rejects, throws } from '../support/errors.ts';
 import { edgeError, l2, recipe, toNCHW, torchRecipe } from '../support/mxnet.ts';
 import type { Digest } from '../support/mxnet.ts';
+import { noFixtures } from '../support/python.ts';
 import { runners } from '../support/runners.ts';
 import { shared } from '../support/shared.ts';
 import { skip } from '../support/skip.ts';
@@ -27,6 +28,9 @@ const { present } = await runners();
 
 interface Fixture {
   readonly input: number[];
+  /** Of the recipe, and of the PyTorch that computed: the given fixtures are of seed 0 and PyTorch 2.15. */
+  readonly seed?: number;
+  readonly torch?: string;
   readonly state_dict: Record<string, number[]>;
   readonly layers: Record<string, Digest>;
   readonly logits: number[];
@@ -49,11 +53,11 @@ for (const name of ['torchvision-inception_v3', 'timm-inception_v3']) {
   const title = `${name}: every block and the logits`;
   const path = shared('fixtures', 'torch', `${name}.json`);
   if (path === undefined) {
-    skip(title, 'no fixtures/torch in the shared folder (FOVEA_SHARED)');
+    skip(title, noFixtures('torch', 'torch'));
     continue;
   }
   const want = JSON.parse(readFileSync(path, 'utf8')) as Fixture;
-  const dict = new Map(Object.entries(want.state_dict).map(([key, shape]) => [key, torchRecipe(key, shape)]));
+  const dict = new Map(Object.entries(want.state_dict).map(([key, shape]) => [key, torchRecipe(key, shape, want.seed)]));
   dict.set('fc.num_batches_tracked', { shape: [], dtype: 'int64', data: BigInt64Array.of(3n) });
   const file = join(folder, `${name}.safetensors`);
   writeFileSync(file, writeSafetensors(dict));
@@ -67,11 +71,11 @@ for (const name of ['torchvision-inception_v3', 'timm-inception_v3']) {
       const inner = internals(symbol);
       const network = group(...names.map((block) => inner[`${layers[block]}_output`]));
       const { all } = createVariables(network, initialize(network, { data: want.input }, { seed: 0, from: parameters }));
-      const image = fromMXNet(torchRecipe('data', want.input));
+      const image = fromMXNet(torchRecipe('data', want.input, want.seed));
       const outputs = network.applyAll(all, wrap(image.data as Float32Array, image.shape, 'float32'));
       const shapes = outputs.map((t) => t.shape);
       const values = await runner.evaluate(outputs);
-      const common = { source: 'PyTorch 2.15', fixture: name, runner: runner.name };
+      const common = { source: `PyTorch ${want.torch ?? '2.15'}`, fixture: name, runner: runner.name };
       names.forEach((block, i) => {
         const digest = want.layers[block];
         const got = toNCHW(values[i], shapes[i]);

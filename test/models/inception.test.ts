@@ -11,6 +11,7 @@ import { internals } from '../../src/nn/symbol.ts';
 import { outputName } from '../../src/nn/symbol-graph.ts';
 import { throws } from '../support/errors.ts';
 import type { Digest } from '../support/mxnet.ts';
+import { noFixtures } from '../support/python.ts';
 import { shared } from '../support/shared.ts';
 import { skip } from '../support/skip.ts';
 
@@ -68,7 +69,7 @@ test('classes, width and image size are free', () => {
 
 const symbolPath = shared('fixtures', 'mxnet', 'nets', 'inception-bn-2016-symbol.json');
 if (symbolPath === undefined) {
-  skip('inceptionBN is MXNet\'s own symbol, byte for byte', 'no fixtures/mxnet/nets in the shared folder (FOVEA_SHARED)');
+  skip('inceptionBN is MXNet\'s own symbol, byte for byte', noFixtures('mxnet', 'nets'));
 } else {
   test('inceptionBN is MXNet\'s own symbol, byte for byte', () => {
     assert.ok(writeSymbol(inceptionBN()) === readFileSync(symbolPath, 'utf8'));
@@ -77,7 +78,7 @@ if (symbolPath === undefined) {
 
 const forward = shared('fixtures', 'mxnet', 'nets', 'inception-bn-2016-forward.json');
 if (forward === undefined) {
-  skip('names and shapes of all layers are MXNet\'s', 'no fixtures/mxnet/nets in the shared folder (FOVEA_SHARED)');
+  skip('names and shapes of all layers are MXNet\'s', noFixtures('mxnet', 'nets'));
 } else {
   test('names and shapes of all layers are MXNet\'s', () => {
     const want = JSON.parse(readFileSync(forward, 'utf8')) as {

@@ -1,3 +1,4 @@
+// time limit: 300 s
 /** Whole networks as MXNet 1.9.1 computes them: every layer in inference, and one training step, on each device. */
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
@@ -12,6 +13,7 @@ import { Variable } from '../../src/tensor/variable.ts';
 import { holds } from '../support/conformance.ts';
 import { edgeError, l2, recipe, symbolFile, toNCHW } from '../support/mxnet.ts';
 import type { Digest } from '../support/mxnet.ts';
+import { noFixtures } from '../support/python.ts';
 import { runners } from '../support/runners.ts';
 import type { Runner } from '../support/runners.ts';
 import { shared } from '../support/shared.ts';
@@ -25,6 +27,8 @@ const source = 'MXNet 1.9.1, networks';
 
 interface Fixture {
   readonly input: number[];
+  /** Of parameters and input, by the recipe; the given fixtures have none. */
+  readonly seed?: number;
   readonly input_scale: number;
   readonly labels: number[];
   readonly arguments: Record<string, number[]>;
@@ -49,13 +53,13 @@ interface Bound {
 function bind(symbol: ModelSymbol, want: Fixture): Bound {
   const parameters = new Map<string, Variable>();
   const add = (name: string, shape: readonly number[]): void => {
-    const { data, shape: inMemory } = fromMXNet(recipe(name, shape));
+    const { data, shape: inMemory } = fromMXNet(recipe(name, shape, 1, want.seed));
     const made = new Variable(data as Float32Array<ArrayBuffer>, inMemory, 'float32', { name });
     parameters.set(name, made);
   };
   for (const [name, shape] of Object.entries(want.arguments)) if (name !== 'data' && !name.endsWith('label')) add(name, shape);
   for (const [name, shape] of Object.entries(want.auxiliary)) add(name, shape);
-  const image = fromMXNet(recipe('data', want.input, want.input_scale));
+  const image = fromMXNet(recipe('data', want.input, want.input_scale, want.seed));
   const inputs: Record<string, Tensor> = { data: wrap(image.data as Float32Array, image.shape, 'float32') };
   const label = Object.keys(want.arguments).find((name) => name.endsWith('label'));
   if (label !== undefined && symbol.listArguments().includes(label)) {
@@ -77,7 +81,9 @@ async function checkForward(runner: Runner, symbol: ModelSymbol, want: Fixture, 
     const got = toNCHW(values[i], shapes[i]);
     assert.is(got.length, digest.size, name);
     const edge = edgeError(got, digest);
-    const norm = Math.abs(l2(got) - digest.l2) / digest.l2;
+    // A softmax that is sure of its class: MXNet itself is 8e-7 off the float64 reference in that norm with seed 8, the cpu device 5e-7 to the
+    // other side. Of fixtures made anew its values are compared instead, all of them, as the given ones' are too (2e-6, `checkOutput`).
+    const norm = want.seed !== undefined && name === 'softmax_output' ? 0 : Math.abs(l2(got) - digest.l2) / digest.l2;
     if (!(edge <= worst.edge)) Object.assign(worst, { edge, edgeAt: name });
     if (!(norm <= worst.l2)) Object.assign(worst, { l2: norm, l2At: name });
   });
@@ -124,18 +130,22 @@ async function checkStep(runner: Runner, symbol: ModelSymbol, want: Fixture, tit
   holds({ ...common, measure: 'of 1, a probability in training', error: off, tolerance: 1e-3 }, 'output');
 }
 
-const why = 'no fixtures/mxnet/nets in the shared folder (FOVEA_SHARED)';
+const why = noFixtures('mxnet', 'nets');
 type Check = (runner: Runner, symbol: ModelSymbol, want: Fixture, title: string) => Promise<void>;
 const nets = ['fixtures', 'mxnet', 'nets'];
 const real = ['formats', 'mxnet'];
+/** Every layer of a real file, and the network's output as it is used, with what fuses fused. */
+const both = (name: string, file: string, fixture: string): [title: string, fixture: string, symbol: string[], check: Check][] => [
+  [`${name}: every layer`, fixture, [...real, file], checkForward], [`${name}: softmax`, fixture, [...real, file], checkOutput],
+];
 const checks: readonly [title: string, fixture: string, symbol: readonly string[], check: Check][] = [
   ['inception-bn-2016: every layer', 'inception-bn-2016-forward.json', [...nets, 'inception-bn-2016-symbol.json'], checkForward],
   ['inception-bn-2016: softmax', 'inception-bn-2016-forward.json', [...nets, 'inception-bn-2016-symbol.json'], checkOutput],
   ['inception-bn-2016: gradients and moving statistics of a step', 'inception-bn-2016-step.json',
     [...nets, 'inception-bn-2016-symbol.json'], checkStep],
-  ['inception-bn-2015, the real file: every layer', 'inception-bn-2015-forward.json', [...real, 'Inception_BN-symbol.json'], checkForward],
+  ...both('inception-bn-2015, the real file', 'Inception_BN-symbol.json', 'inception-bn-2015-forward.json'),
   ...['save_000800', 'symbol_lenet-cpp', 'symbol_resnet-cpp', 'symbol_googlenet-cpp', 'symbol_inception-v3-cpp']
-    .map((name): [string, string, string[], Check] => [`${name}: every layer`, `${name}-forward.json`, [...real, `${name}.json`], checkForward]),
+    .flatMap((name) => both(name, `${name}.json`, `${name}-forward.json`)),
 ];
 for (const [title, file, symbol, check] of checks) {
   const want = fixture(file);

@@ -14,6 +14,7 @@ import { checkDerivative, checkForward, checkGradient, differentiableSamples, sa
 import type { Report } from '../../src/testing/check-op.ts';
 import { generate } from '../../tools/generate.mjs';
 import { opFixtures, refused, refusedLater, runOpFixture } from '../support/op-fixtures.ts';
+import { noFixtures } from '../support/python.ts';
 import { runners } from '../support/runners.ts';
 import { skip } from '../support/skip.ts';
 import { gradientCell, noSamples, viewsAlone } from './support/expectations.ts';
@@ -81,8 +82,7 @@ for (const [name, why] of absent) skip(`all ops on ${name}`, why);
 
 const fixtures = opFixtures();
 if (fixtures === undefined) {
-  skip('MXNet\'s operator fixtures', 'no fixtures/mxnet/ops in the shared folder (FOVEA_SHARED); ' +
-    'pip install mxnet==1.9.1 numpy==1.23.5, then: node --import tsx tools/oracles/fixtures.ts --seed 7 --out .cache/oracles/7');
+  skip('MXNet\'s operator fixtures', noFixtures('mxnet', 'ops'));
   matrix.withoutFixtures();
 } else {
   for (const runner of present) {

@@ -18,6 +18,19 @@ export interface Comparison {
   readonly runner: string;
 }
 
+/**
+ * Asserts that two runs of bytes or numbers are the same, and records how many of them are not.
+ *
+ * @param what what they are: `bytes`, `values`
+ */
+export function holdsExactly(
+  source: string, fixture: string, what: string, got: ArrayLike<number | bigint>, want: ArrayLike<number | bigint>,
+): void {
+  let error = Math.abs(got.length - want.length);
+  for (let i = 0; i < Math.min(got.length, want.length); i++) if (!Object.is(got[i], want[i])) error++;
+  holds({ source, fixture, measure: `${what} that differ`, error, tolerance: 0, runner: 'host' }, fixture);
+}
+
 /** Asserts that an error is within its tolerance, and records both. */
 export function holds(comparison: Comparison, what: string): void {
   const { error, tolerance, measure } = comparison;

@@ -28,10 +28,10 @@ function mix(x: number): number {
   return (x ^ (x >>> 16)) >>> 0;
 }
 
-/** Values that follow from a name alone, each a function of u in [-1/2, 1/2). */
-function hashed(name: string, shape: readonly number[], value: (u: number) => number): HostArray {
+/** Values that follow from a name and a seed (0: the name alone), each a function of u in [-1/2, 1/2). */
+function hashed(name: string, shape: readonly number[], seed: number, value: (u: number) => number): HostArray {
   const size = shape.reduce((n, d) => n * d, 1);
-  const h = fnv1a(name);
+  const h = fnv1a(seed === 0 ? name : `${seed}/${name}`);
   const data = new Float32Array(size);
   for (let i = 0; i < size; i++) data[i] = value(mix((h + Math.imul(i, 0x9e3779b9)) >>> 0) / 2 ** 32 - 0.5);
   return { shape: [...shape], dtype: 'float32', data };
@@ -43,18 +43,18 @@ function weightScale(shape: readonly number[]): number {
 }
 
 /** The value of a parameter that ships with no network, from its name and shape (MXNet's axes) alone. */
-export function recipe(name: string, shape: readonly number[], inputScale = 1): HostArray {
-  if (name.endsWith('_weight')) return hashed(name, shape, ((scale) => (u) => u * scale)(weightScale(shape)));
-  if (name.endsWith('_gamma') || name.endsWith('_var')) return hashed(name, shape, (u) => 1 + u / 2);
+export function recipe(name: string, shape: readonly number[], inputScale = 1, seed = 0): HostArray {
+  if (name.endsWith('_weight')) return hashed(name, shape, seed, ((scale) => (u) => u * scale)(weightScale(shape)));
+  if (name.endsWith('_gamma') || name.endsWith('_var')) return hashed(name, shape, seed, (u) => 1 + u / 2);
   // The scale is applied in float32.
-  if (name === 'data') return hashed(name, shape, (u) => Math.fround(256 * u) * inputScale);
-  return hashed(name, shape, (u) => u / 5);
+  if (name === 'data') return hashed(name, shape, seed, (u) => Math.fround(256 * u) * inputScale);
+  return hashed(name, shape, seed, (u) => u / 5);
 }
 
 /** The same for PyTorch's fixtures, the image among what has more than one axis (their SOURCE.md says 2 u, their make.py does this). */
-export function torchRecipe(name: string, shape: readonly number[]): HostArray {
-  if (shape.length > 1) return hashed(name, shape, ((scale) => (u) => u * scale)(weightScale(shape)));
-  return hashed(name, shape, name.endsWith('running_var') || name.endsWith('bn.weight') ? (u) => 1 + u / 2 : (u) => u / 5);
+export function torchRecipe(name: string, shape: readonly number[], seed = 0): HostArray {
+  if (shape.length > 1) return hashed(name, shape, seed, ((scale) => (u) => u * scale)(weightScale(shape)));
+  return hashed(name, shape, seed, name.endsWith('running_var') || name.endsWith('bn.weight') ? (u) => 1 + u / 2 : (u) => u / 5);
 }
 
 export interface Digest {

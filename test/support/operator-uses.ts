@@ -11,10 +11,10 @@ import { recipe } from './mxnet.ts';
 export type Inputs = Readonly<Record<string, readonly number[]>>;
 
 /** Parameters by recipe for all that a symbol has beside its inputs. */
-export function parametersOf(symbol: ModelSymbol, inputs: Inputs): Checkpoint {
+export function parametersOf(symbol: ModelSymbol, inputs: Inputs, seed = 0): Checkpoint {
   const shapes = symbol.inferShape(inputs);
   const values = (names: readonly string[], from: ReadonlyMap<string, readonly number[]>): Map<string, HostArray> =>
-    new Map(names.map((name) => [name, recipe(name, from.get(name)!)]));
+    new Map(names.map((name) => [name, recipe(name, from.get(name)!, 1, seed)]));
   return { arguments: values(symbol.listParameters(Object.keys(inputs)), shapes.arguments), auxiliary: values([...shapes.auxiliary.keys()], shapes.auxiliary) };
 }
 

@@ -10,10 +10,12 @@ import { DataError, FormatError, OptionError } from '../../src/errors.ts';
 import { joinCheckpoint, readParams, readSymbol, writeParams, writeSymbol } from '../../src/formats/index.ts';
 import { inceptionBN } from '../../src/models/index.ts';
 import { arraysToMXNet, initialize, trainingAttributes } from '../../src/nn/index.ts';
+import { attributesOf } from '../../src/nn/symbol-graph.ts';
 import { withPreprocessing } from '../../src/formats/preprocessing.ts';
 import { dryRun, evaluateRun, predictRun, trainRun } from '../../src/train/index.ts';
 import type { RunOptions, TrainRunResult } from '../../src/train/index.ts';
 import { resolveRun, stagesOf, transferNetwork } from '../../src/train/transfer.ts';
+import type { ResolvedRun } from '../../src/train/transfer.ts';
 import { rejects, throws } from '../support/errors.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fovea-transfer-'));
@@ -159,6 +161,25 @@ test('rates fall by block, from the head to the image', async () => {
     .map((name) => trainingAttributes(first, name).lrMult);
   assert.equal(rates, [1, 1, 0.5, 0.25, 0.125, 0.0625, 0.03125]);
   assert.equal(writeSymbol(stagesOf({ ...network, symbol: first }, options).symbol), writeSymbol(first), 'the same again');
+});
+
+test("a batch norm of 2015 that states nothing is read as the option has it, and the warning names the option", async () => {
+  const named = (name: string): object => ({ op: 'null', param: {}, name, inputs: [], backward_source_id: -1 });
+  writeFileSync(join(folder, 'old-symbol.json'), JSON.stringify({
+    nodes: [named('data'), named('bn_gamma'), named('bn_beta'),
+      { op: 'BatchNorm', param: {}, name: 'bn', inputs: [[0, 0], [1, 0], [2, 0]], backward_source_id: -1 }],
+    arg_nodes: [0, 1, 2], heads: [[3, 0]],
+  }));
+  const ones = { shape: [3], dtype: 'float32' as const, data: Float32Array.of(1, 1, 1) };
+  const old = join(folder, 'old-0000.params');
+  writeFileSync(old, writeParams(new Map(['arg:bn_gamma', 'arg:bn_beta', 'aux:bn_moving_mean', 'aux:bn_moving_var'].map((name) => [name, ones]))));
+  const epsilon = (run: ResolvedRun): unknown => attributesOf(run.model!.symbol.node('bn')).eps;
+  const asNow = await resolveRun({ ...base, weights: old });
+  assert.is(epsilon(asNow), 1e-3);
+  assert.match(asNow.model!.warnings.join(), /In 2015 .* eps 1e-10.*--batch-norm-defaults 2015/);
+  const asThen = await resolveRun({ ...base, weights: old, batchNormDefaults: '2015' });
+  assert.is(epsilon(asThen), 1e-10);
+  assert.not.match(asThen.model!.warnings.join(), /2015/);
 });
 
 test('what does not go together is refused', async () => {

@@ -1,7 +1,7 @@
 """What MXNet 1.9.1 makes of operators: python mxnet_operators.py FOLDER
 
 FOLDER holds index.json ([{name, train, grads}]) and for each name symbol.json and in.params (arg:, aux:, head:0, ...). Written beside them is
-out.params: out:0, ..., grad: of all arguments but labels, aux: as left. Needs: pip install mxnet==1.9.1 numpy==1.23.5 (Python 3.11 or older).
+out.params: out:0, ..., grad: of all arguments but labels, aux: as left; symbol.json as MXNet writes it. Needs: pip install mxnet==1.9.1 numpy==1.23.5 (Python 3.11 or older).
 """
 import json
 import os
@@ -17,6 +17,7 @@ with open(os.path.join(folder, 'index.json')) as file:
 for case in cases:
     at = os.path.join(folder, case['name'])
     symbol = mx.sym.load(os.path.join(at, 'symbol.json'))
+    symbol.save(os.path.join(at, 'symbol.json'))
     given = mx.nd.load(os.path.join(at, 'in.params'))
     of_kind = lambda kind: {key.split(':', 1)[1]: array for key, array in given.items() if key.startswith(kind + ':')}
     args, aux, heads = of_kind('arg'), of_kind('aux'), of_kind('head')

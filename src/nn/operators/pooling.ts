@@ -20,7 +20,8 @@ export const poolingOperator = defineOperator({
     cudnn_off: ignored,
   },
   inputs: () => ['data'],
-  outputCount: (a) => (a.pool_type === 'max' ? 2 : 1),
+  // MXNet keeps places of maxima only where a kernel of two sides is stated, were it for a global pooling that reads none.
+  outputCount: (a) => (a.pool_type === 'max' && a.kernel.length === 2 ? 2 : 1),
   lower(e, [x], { attributes: a }) {
     const { shape } = e.typeOf(x);
     if (shape.length !== 4) throw new ShapeError(`data: expected four axes, got ${shape.length}`);
