@@ -6,6 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isolated } from '../../bench/peers/isolated.ts';
 import { PeerProcess, lines } from '../../bench/peers/process.ts';
+import { submitted } from '../../bench/peers/tfjs-webgpu.ts';
 import { outputTypes } from '../../src/benchmark/check.ts';
 import { contest, timed } from '../../src/benchmark/contest.ts';
 import { kernelProblems } from '../../src/benchmark/problems.ts';
@@ -83,6 +84,25 @@ test('a peer that was ended enters again, in a new process', async () => {
   const broken = await isolated('broken', new URL('support/no-such-file.ts', import.meta.url), {});
   assert.is(broken.name, 'broken');
   assert.match((broken as AbsentPeer).absent, /no-such-file/);
+});
+
+test("tfjs's webgpu backend is made to submit what it recorded before the clock stops, and one without these fields is refused", async () => {
+  const did: string[] = [];
+  const backend = {
+    commandEncoder: {} as object | null, device: { queue: { onSubmittedWorkDone: async () => void did.push('done') } } as unknown as GPUDevice,
+    endComputePassEncoder: () => void did.push('end'),
+    submitQueue: () => {
+      did.push('submit');
+      backend.commandEncoder = null;
+    },
+  };
+  await submitted(backend);
+  await submitted(backend);
+  assert.equal(did, ['end', 'submit', 'done', 'end', 'done']);
+  const refused = async (without: object): Promise<string> => submitted({ ...backend, ...without }).then(() => '', (error: Error) => error.message);
+  for (const key of ['commandEncoder', 'submitQueue', 'endComputePassEncoder', 'device']) {
+    assert.match(await refused({ [key]: undefined }), new RegExp(`webgpu backend has no ${key}: expected that of 4.22`));
+  }
 });
 
 test('a line that is no JSON fails the request by name and ends the process; the next request starts another', async () => {
