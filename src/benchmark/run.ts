@@ -1,9 +1,11 @@
 /** The whole benchmark: devices, probes, then a contest for each problem beside each kind of device. */
+import { availableParallelism } from 'node:os';
 import { availableThreads } from '../device/cpu/module.ts';
 import type { Device, HalfType, HostData } from '../device/types.ts';
 import { BenchmarkError, FoveaError } from '../errors.ts';
 import { getOp } from '../fovea.ts';
 import { bytesTouched } from '../ops/support/cost.ts';
+import { belowCeiling } from './ceiling.ts';
 import { checkOf, outputTypes } from './check.ts';
 import { contest, firstLine, tooSlow, within, TooSlow } from './contest.ts';
 import type { Gate } from './gate.ts';
@@ -261,8 +263,11 @@ async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contes
     const check = problem.kind === 'kernel' ? checkOf(problem, values) : lossCheck(problem);
     const { queued, limit } = asked;
     const gate = kind === 'cpu' && problem.kind === 'kernel' ? all.gate : undefined;
-    const entries = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit, queued, gate, signal });
+    const timed = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit, queued, gate, signal });
     const { flop, bytes } = problem.kind === 'kernel' ? workOf(problem) : { flop: 0, bytes: 0 };
+    const peers = all.peers.filter((p): p is Peer => !('absent' in p));
+    const ceiling = { targets, probes, peers, cores: availableParallelism() };
+    const entries = problem.kind === 'step' ? timed : timed.map((e) => belowCeiling(e, problem, flop, ceiling));
     const batch = problem.kind === 'step' ? { batch: problem.batch } : {};
     return {
       group: problem.group, device: kind, name: problem.name, layers: problem.layers, flop, bytes, ...batch, ...(queued > 1 && { queued }),

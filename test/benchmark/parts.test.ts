@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { belowCeiling } from '../../src/benchmark/ceiling.ts';
+import type { CeilingOf } from '../../src/benchmark/ceiling.ts';
 import { charts } from '../../src/benchmark/charts.ts';
 import { compareReports } from '../../src/benchmark/compare.ts';
 import { distinct, inceptionBNLayers, inceptionV3Layers, multiplyAdds } from '../../src/benchmark/layers.ts';
@@ -14,7 +16,7 @@ import { lossCheck } from '../../src/benchmark/step.ts';
 import { goalNotes, goalTable, kernelNotes, kernelTable, summaryTable } from '../../src/benchmark/table.ts';
 import { inputValues } from '../../src/benchmark/values.ts';
 import { roundToHalf } from '../../src/device/half.ts';
-import type { DeviceFacts, Probe, Report, Row, StepFacts } from '../../src/benchmark/types.ts';
+import type { DeviceFacts, KernelProblem, Probe, Report, Row, StepFacts } from '../../src/benchmark/types.ts';
 import { readSymbol } from '../../src/formats/index.ts';
 import { inceptionBN } from '../../src/models/index.ts';
 import { attributesOf } from '../../src/nn/symbol-graph.ts';
@@ -97,6 +99,41 @@ test('the roofline: compute above the ridge, bytes below it', () => {
   assert.is(isProven({ ...limits, proven: false }, 1000, 10), false);
   assert.is(isProven({ ...limits, proven: true }, 1000, 10), true);
   assert.is(isProven({ ...limits, proven: false }, 10, 10), true);
+});
+
+test('who is quicker than a peak that counts fails by name, ours and peers; minimal filtering, native vectors and halves apart', () => {
+  const device = (kind: string, more: object = {}): CeilingOf['targets'][number]['device'] =>
+    ({ kind, fingerprint: { relaxedSimd: true }, ...more }) as unknown as CeilingOf['targets'][number]['device'];
+  const at = (kind: string, { counts = true, software = false, beside = [kind] } = {}): CeilingOf => ({
+    targets: [{ contestant: 'fovea', name: 'a', threads: 1, device: device(kind, { software }) }], cores: 2,
+    probes: [{ device: 'a', what: 'multiply-add', unit: 'GFLOP/s', value: 100, counts, milliseconds: [] }],
+    peers: [{ name: 'peer', beside: beside as ('cpu' | 'webgpu' | 'cuda')[] }],
+  });
+  const problems = kernelProblems(1);
+  const named = (pattern: RegExp): KernelProblem => problems.find((p) => pattern.test(p.name))!;
+  // GFLOP/s of a millisecond, by the op's own FLOP.
+  const fails = (gflops: number, of: CeilingOf, name = /^matmul/, contestant = 'peer', facts?: Row['entries'][number]['facts']): boolean => {
+    const entry = belowCeiling({ contestant, milliseconds: [1, 1, 1], facts }, named(name), gflops * 1e6, of);
+    assert.is(entry.milliseconds.length, entry.failed === undefined ? 3 : 0);
+    if (entry.failed !== undefined) assert.match(entry.failed, /GFLOP\/s, of .* GFLOP that any method has, are above the peak of \d+: its work was not done/);
+    return entry.failed !== undefined;
+  };
+  const gpu = at('webgpu');
+  assert.equal([119, 121].map((v) => fails(v, gpu)), [false, true]);
+  assert.equal([119, 121].map((v) => fails(v, gpu, /^matmul/, 'fovea')), [false, true]);
+  assert.is(fails(1000, at('webgpu', { counts: false })), false, 'a peak that does not count holds nobody');
+  for (const op of ['conv2d', 'conv2dInputGrad', 'conv2dFilterGrad']) {
+    assert.equal([479, 481].map((v) => fails(v, gpu, new RegExp(`^${op} \\S+ 3x3`))), [false, true], op);
+    assert.equal([119, 121].map((v) => fails(v, gpu, new RegExp(`^${op} \\S+ 1x1`))), [false, true], op);
+  }
+  // Ours say what their method does.
+  assert.equal([119e6, 121e6].map((flop) => fails(400, gpu, /^conv2d \S+ 3x3/, 'fovea', { method: 'F(4x4,3x3)', flop })), [false, true]);
+  // On the cpu peers may be native, on all cores; ours and the micro-kernel are what the probe is.
+  assert.equal([959, 961].map((v) => fails(v, at('cpu'))), [false, true]);
+  for (const who of ['fovea', 'micro-kernel']) assert.equal([119, 121].map((v) => fails(v, at('cpu'), /^matmul/, who)), [false, true], who);
+  // Beside a software adapter an engine may have a card of its own.
+  assert.equal([['webgpu'], ['webgpu', 'cuda']].map((beside) => fails(1e5, at('webgpu', { software: true, beside }))), [true, false]);
+  assert.is(belowCeiling({ contestant: 'peer', milliseconds: [1] }, halfProblems(problems, 'float16')[0], 1e12, gpu).failed, undefined);
 });
 
 test('what no proven limit allows is marked in the tables, explained below them, and has no bar in the chart', () => {
