@@ -18,7 +18,8 @@ import type { RowWork } from './pace.ts';
 import { Paces } from './pace.ts';
 import { probe } from './probes.ts';
 import { operandHalf, halfProblems, kernelProblems, spread, squareProduct } from './problems.ts';
-import { isProven, leastMilliseconds, limitsOf } from './roofline.ts';
+import type { Held } from './roofline.ts';
+import { isProven, leastMilliseconds, limitsOf, withoutBeatenLimits } from './roofline.ts';
 import type { StepVariant } from './step.ts';
 import { checkedSteps, lossCheck, referenceFailure, stepContestant, stepContestantName, stepFlop, stepName, stepProblem, variants } from './step.ts';
 import type { Target } from './targets.ts';
@@ -94,8 +95,9 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
         failures.push(`${kind}: ${row.name}, ${contestant}: ${failed}`);
         log(`failed: ${failures.at(-1)}`);
       }
-      rows.push(row);
-      await hooks.onResult?.(row, report, progress(done + 1));
+      // A later row may beat the limit of earlier ones.
+      rows.splice(0, rows.length, ...withoutBeatenLimits([...rows, row], probes, targets.map((target) => heldOf(target, probes))));
+      await hooks.onResult?.(rows.at(-1)!, report, progress(done + 1));
     }
     return report;
   } finally {
@@ -346,11 +348,17 @@ export function workOf(problem: KernelProblem): { flop: number; bytes: number } 
 
 const hasMatrices = ({ kind, features }: Device): boolean => kind === 'cuda' || features?.matrices !== undefined;
 
+/** A software adapter's memory is the processor's. */
+function heldOf({ contestant, name, device }: Target, probes: readonly Probe[]): Held {
+  const memory = isSoftware(device) ? probes.findLast((p) => p.device.startsWith('cpu'))?.device : undefined;
+  return { contestant, kind: device.kind, device: name, memory };
+}
+
 function withLimit(entry: Entry, half: boolean, flop: number, bytes: number, targets: readonly Target[], probes: readonly Probe[]): Entry {
   const own = targets.find((t) => t.contestant === entry.contestant);
   if (own === undefined || bytes === 0) return entry;
-  const memory = isSoftware(own.device) ? probes.findLast((p) => p.device.startsWith('cpu'))?.device : undefined;
-  const limits = limitsOf(probes, own.name, memory);
+  const { device, memory } = heldOf(own, probes);
+  const limits = limitsOf(probes, device, memory);
   // Matrix units multiply halves far quicker than the probe's multiply-adds of float32.
   if (limits === undefined || (half && hasMatrices(own.device))) return entry;
   const done = entry.facts?.flop ?? flop;

@@ -55,7 +55,8 @@ export function kernelNotes(rows: readonly Row[]): string[] {
   const any = (of: (entry: Entry) => boolean): boolean => rows.some((r) => r.entries.some(of));
   return [
     ...(any((e) => e.unproven === true) ? [
-      '?: of a peak whose probe does not count (no share of clock times lanes is known, or it is below 0.9): no limit of the machine',
+      '?: of a peak whose probe does not count (no share of clock times lanes is known, or it is below 0.9), or of a bandwidth that a row of '
+        + 'this run beats by more than 5 %: no limit of the machine',
     ] : []),
     ...(any((e) => e.shared === true) ? ['*: all runs count, since too few had all of the cores: something else ran on the machine'] : []),
   ];

@@ -11,7 +11,7 @@ import { goalsOf } from '../../src/benchmark/goals.ts';
 import type { Goal } from '../../src/benchmark/goals.ts';
 import { Paces } from '../../src/benchmark/pace.ts';
 import { operandHalf, halfProblems, kernelProblems, spread } from '../../src/benchmark/problems.ts';
-import { attainable, isProven, leastMilliseconds, limitsOf } from '../../src/benchmark/roofline.ts';
+import { attainable, isProven, leastMilliseconds, limitsOf, withoutBeatenLimits } from '../../src/benchmark/roofline.ts';
 import { lossCheck } from '../../src/benchmark/step.ts';
 import { goalNotes, goalTable, kernelNotes, kernelTable, summaryTable } from '../../src/benchmark/table.ts';
 import { inputValues } from '../../src/benchmark/values.ts';
@@ -99,6 +99,24 @@ test('the roofline: compute above the ridge, bytes below it', () => {
   assert.is(isProven({ ...limits, proven: false }, 1000, 10), false);
   assert.is(isProven({ ...limits, proven: true }, 1000, 10), true);
   assert.is(isProven({ ...limits, proven: false }, 10, 10), true);
+});
+
+test('a bandwidth that a row beats is no limit: what memory bounds on that device is unproven, also where it came before', () => {
+  const probes: Probe[] = ['cpu 1', 'gpu'].flatMap((device): Probe[] => [
+    { device, what: 'multiply-add', value: 100, unit: 'GFLOP/s', counts: true, milliseconds: [] }, { device, what: 'copy', value: 10, unit: 'GB/s', milliseconds: [] },
+  ]);
+  // Bytes of 1 ms at the bandwidth, or FLOP of 1 ms at the peak.
+  const row = (device: string, contestant: string, name: string, ms: number, flop = 0): Row => ({
+    group: 'update', device, name, layers: [], flop, bytes: 1e7, entries: [{ contestant, milliseconds: [ms], attainable: 1 }],
+  });
+  const one = { contestant: 'fovea, 1 thread', kind: 'cpu', device: 'cpu 1' };
+  const marked = (best: number, memory?: string): string[] => withoutBeatenLimits([
+    row('cpu', 'fovea, 1 thread', 'before', 2), row('cpu', 'fovea, 1 thread', 'update', best), row('cpu', 'fovea, 1 thread', 'computes', 2, 2e8),
+    row('webgpu', 'fovea', 'other', 2),
+  ], probes, [one, { contestant: 'fovea', kind: 'webgpu', device: 'gpu', memory }]).filter((r) => r.entries[0].unproven).map((r) => r.name);
+  assert.equal(marked(0.96), []);
+  assert.equal(marked(0.94), ['before', 'update']);
+  assert.equal(marked(0.94, 'cpu 1'), ['before', 'update', 'other'], 'a software adapter has the memory of the processor');
 });
 
 test('who is quicker than a peak that counts fails by name, ours and peers; minimal filtering, native vectors and halves apart', () => {
