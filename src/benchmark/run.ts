@@ -1,12 +1,10 @@
 /** The whole benchmark: devices, probes, then a contest for each problem beside each kind of device. */
 import { availableParallelism } from 'node:os';
 import { availableThreads } from '../device/cpu/module.ts';
-import type { Device, HalfType, HostData } from '../device/types.ts';
+import type { Device, HostData } from '../device/types.ts';
 import { BenchmarkError, FoveaError } from '../errors.ts';
-import { getOp } from '../fovea.ts';
-import { bytesTouched } from '../ops/support/cost.ts';
 import { belowCeiling } from './ceiling.ts';
-import { checkOf, outputTypes } from './check.ts';
+import { checkOf } from './check.ts';
 import { contest, firstLine, tooSlow, within, TooSlow } from './contest.ts';
 import type { Gate } from './gate.ts';
 import { coreGate } from './gate.ts';
@@ -16,15 +14,17 @@ import { machineOf } from './machine.ts';
 import type { BenchmarkOptions } from './options.ts';
 import type { RowWork } from './pace.ts';
 import { Paces } from './pace.ts';
+import type { RowPlan } from './plans.ts';
+import { plansOf, workOf } from './plans.ts';
 import { probe } from './probes.ts';
-import { operandHalf, halfProblems, kernelProblems, spread, squareProduct } from './problems.ts';
+import { operandHalf, squareProduct } from './problems.ts';
 import type { Held } from './roofline.ts';
 import { isProven, leastMilliseconds, limitsOf, withoutBeatenLimits } from './roofline.ts';
 import type { StepVariant } from './step.ts';
-import { checkedSteps, lossCheck, referenceFailure, stepContestant, stepContestantName, stepFlop, stepName, stepProblem, variants } from './step.ts';
+import { checkedSteps, lossCheck, referenceFailure, stepContestant, stepContestantName, variants } from './step.ts';
 import type { Target } from './targets.ts';
 import { openTargets } from './targets.ts';
-import type { AbsentPeer, Contestant, Entry, KernelProblem, Peer, PeerSource, Probe, Problem, Report, Row } from './types.ts';
+import type { AbsentPeer, Contestant, Entry, Peer, PeerSource, Probe, Problem, Report, Row } from './types.ts';
 import { inputValues } from './values.ts';
 
 type Kind = Device['kind'];
@@ -110,34 +110,8 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
 const isSoftware = (device: Device): boolean => (device as { software?: boolean }).software === true;
 const isGpu = (device: Device): boolean => device.kind !== 'cpu' && !isSoftware(device);
 
-/** A row to come. Problems are made when their turn comes: a batch of images and 11 M parameters are not kept. */
-interface RowPlan {
-  readonly name: string;
-  readonly op: string;
-  readonly flop: number;
-  readonly bytes: number;
-  make(): Problem;
-}
-
 /** FLOP of a product that takes a processor minutes. */
 const TOO_LARGE = 1e11;
-
-const halves: readonly HalfType[] = ['float16', 'bfloat16'];
-
-function plansOf({ only, filter = '', batch, stepBatch, side, width, shapes }: BenchmarkOptions): RowPlan[] {
-  const wanted = (p: Pick<Problem, 'name' | 'layers'>): boolean => p.name.includes(filter) || p.layers.some((l) => l.includes(filter));
-  const of = (problems: readonly KernelProblem[]): KernelProblem[] => spread(problems.filter((p) => only.includes(p.group) && wanted(p)), shapes);
-  const float32 = kernelProblems(batch);
-  const kernels = [...of(float32), ...halves.flatMap((dtype) => of(halfProblems(float32, dtype)))];
-  const steps = only.includes('step') && wanted({ name: 'step inception-bn', layers: [] }) ? stepBatch : [];
-  return [
-    ...kernels.map((p) => ({ name: p.name, op: p.op, ...workOf(p), make: () => p })),
-    ...steps.map((n) => {
-      const sizes = { batch: n, side, width };
-      return { name: stepName(sizes), op: 'step', flop: stepFlop(sizes), bytes: 0, make: () => stepProblem(sizes) };
-    }),
-  ];
-}
 
 /** Of a device that was not probed, for estimates of time alone. */
 const unprobed = { cpu: { peak: 100, bandwidth: 20 }, webgpu: { peak: 50, bandwidth: 10 }, cuda: { peak: 20_000, bandwidth: 1000 } } as const;
@@ -337,13 +311,6 @@ async function enterPeer(peer: Peer, problem: Problem, values: readonly HostData
     signal?.throwIfAborted();
     return leave(error instanceof TooSlow ? { absent: `too slow: not ready within ${asked.limit} s` } : { failed: firstLine(error) });
   }
-}
-
-/** FLOP of the op as it is defined, and its compulsory bytes. */
-export function workOf(problem: KernelProblem): { flop: number; bytes: number } {
-  const op = getOp(problem.op);
-  const outputs = outputTypes(problem);
-  return { flop: op.cost?.(problem.inputs, outputs, problem.attrs).flop ?? 0, bytes: bytesTouched(problem.inputs, outputs) };
 }
 
 const hasMatrices = ({ kind, features }: Device): boolean => kind === 'cuda' || features?.matrices !== undefined;

@@ -126,12 +126,13 @@ async function show(terminal: Terminal, table: TextTable): Promise<void> {
 }
 
 async function compare(before: string, after: string, terminal: Terminal): Promise<void> {
-  const { changes, lost, warnings } = compareReports(await readReport(before), await readReport(after));
+  const { changes, lost, unasked, warnings } = compareReports(await readReport(before), await readReport(after));
   for (const warning of warnings) terminal.err(`warning: ${warning}\n`);
   if (changes.length === 0 && lost.every((l) => l.why === notThere)) throw new BenchmarkError(`${before} and ${after} have no row in common`);
   const counted = (verdict: string): number => changes.filter((c) => c.verdict === verdict).length;
   await show(terminal, changeTable(changes.filter((c) => c.verdict !== 'same')));
   for (const { device, row, contestant, why } of lost) terminal.out(`lost: ${device}: ${row}, ${contestant}: ${why}\n`);
+  if (unasked > 0) terminal.out(`${unasked} of ${before} not compared: ${after} is of a run that was not asked for them\n`);
   const [slower, gone] = [counted('slower'), lost.length];
   terminal.out(`${slower} slower, ${counted('faster')} faster, ${counted('same')} the same${gone > 0 ? `, ${gone} lost` : ''}\n`);
   const said = [

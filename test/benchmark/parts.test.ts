@@ -9,6 +9,8 @@ import { distinct, inceptionBNLayers, inceptionV3Layers, multiplyAdds } from '..
 import { tooSlow } from '../../src/benchmark/contest.ts';
 import { goalsOf } from '../../src/benchmark/goals.ts';
 import type { Goal } from '../../src/benchmark/goals.ts';
+import { defaults } from '../../src/benchmark/options.ts';
+import type { BenchmarkOptions } from '../../src/benchmark/options.ts';
 import { Paces } from '../../src/benchmark/pace.ts';
 import { operandHalf, halfProblems, kernelProblems, spread } from '../../src/benchmark/problems.ts';
 import { attainable, isProven, leastMilliseconds, limitsOf, withoutBeatenLimits } from '../../src/benchmark/roofline.ts';
@@ -207,6 +209,36 @@ test('compared is what is of the same work: batches are refused, machines and ke
   assert.equal(lost(report({ rows: [] })), ['conv2d 7x7, fovea, 1 thread: not in the file']);
   assert.equal(lost(report({}, [{ contestant: ours, milliseconds: [], failed: 'wrong' }])), ['conv2d 7x7, fovea, 1 thread: failed: wrong']);
   assert.equal(lost(report({}, [{ contestant: ours, milliseconds: [], absent: 'no room' }])), ['conv2d 7x7, fovea, 1 thread: no room']);
+});
+
+test('lost is only what the second run was asked for, by its options', () => {
+  const rows: Row[] = [
+    ...kernelProblems(4).filter((p) => p.op === 'matmul').map((p) => rowOf('gemm', 'cpu', p.name, '', [entryOf('fovea, 1 thread', 1), entryOf('fovea, 2 threads', 1)])),
+    rowOf('conv', 'cpu', 'conv2d 7x7', 'inception-bn conv_4c', [entryOf('fovea, 1 thread', 1)]),
+    rowOf('conv', 'cpu', 'conv2d 8x8', 'inception-bn conv_4d', [entryOf('fovea, 1 thread', 1)]),
+    rowOf('conv', 'webgpu', 'conv2d 7x7', 'inception-bn conv_4c', [entryOf('fovea', 1)]),
+    stepOf('cpu', 2, [entryOf('fovea, 1 thread', 1), entryOf('fovea, 1 thread, recompute', 1)]),
+    stepOf('cpu', 16, [entryOf('fovea, 1 thread', 1)]),
+  ];
+  const file = (options: Partial<BenchmarkOptions>): Report =>
+    ({ format: 1, machine: {}, options, devices: [], peers: [], failures: [], probes: [], rows: [] });
+  const all: BenchmarkOptions = { ...defaults, device: ['cpu', 'webgpu'], threads: [1, 2], recompute: true };
+  const said = (options: Partial<BenchmarkOptions>): [string[], number] => {
+    const { lost, unasked } = compareReports({ ...file(all), rows }, file(options));
+    return [lost.map((l) => `${l.device}: ${l.row}, ${l.contestant}`), unasked];
+  };
+  const total = 10 + 3 + 3;
+  assert.is(said(all)[0].length, total);
+  assert.is(said({})[0].length, total, 'what a file does not say is taken as asked for');
+  assert.equal(said({ ...all, only: ['conv'], filter: '4c' }), [['cpu: conv2d 7x7, fovea, 1 thread', 'webgpu: conv2d 7x7, fovea'], total - 2]);
+  assert.equal(said({ ...all, only: ['conv'], device: ['webgpu'] }), [['webgpu: conv2d 7x7, fovea'], total - 1]);
+  assert.is(said({ ...all, threads: [1] })[1], 5);
+  assert.is(said({ ...all, recompute: false })[1], 1);
+  assert.equal(said({ ...all, only: ['step'], stepBatch: [16] })[0], ['cpu: inception-bn 224x224, batch 16, fovea, 1 thread']);
+  assert.is(said({ ...all, only: ['step'], side: 64 })[1], total);
+  // Of five products the first, the middle and the last.
+  const products = said({ ...all, only: ['gemm'], threads: [1], shapes: 3 })[0].map((l) => l.replace(/^.*matmul (.*), fovea.*$/, '$1'));
+  assert.equal(products, ['256x256x256', '1024x1024x1024', '3136x64x192']);
 });
 
 const entryOf = (contestant: string, ms: number, more: Partial<Row['entries'][number]> = {}): Row['entries'][number] =>
