@@ -173,6 +173,34 @@ test('what no proven limit allows is marked in the tables, explained below them,
   assert.equal(shown(false), ['50 %', '0.50', '0', 'true']);
 });
 
+test('charts have room for names and labels, whole threads, a note above 100 %, and each device by its own adapter', () => {
+  const adapters = [['fovea, lavapipe', 'llvmpipe-x'], ['fovea, h200', 'nvidia-x']] as const;
+  const report: Report = {
+    ...reportOf([
+      stepOf('webgpu', 2, [...adapters.map(([who], i) => entryOf(who, 20 + i)), entryOf('fovea, h200, mixed', 9), entryOf('another engine', 24681)]),
+      stepOf('cpu', 2, [entryOf('fovea, 1 thread', 20), entryOf('fovea, 2 threads', 10)]),
+      rowOf('conv', 'cpu', 'aVeryLongNameOfAnOpOfConvolutions 7', '', [entryOf('fovea, 2 threads, and more', 10, { attainable: 12 })]),
+    ]), machine: { processor: 'a', cores: 2 },
+  };
+  const named = adapters.map(([contestant, adapter]): DeviceFacts =>
+    ({ name: adapter, contestant, threads: 1, kind: 'webgpu', software: false, fingerprint: { adapter }, openSeconds: 0 }));
+  const made = charts({ ...report, devices: [...report.devices.filter((d) => d.kind === 'cpu'), ...named] });
+  const times = made.get('training-time-batch-2.svg')!;
+  for (const text of ['llvmpipe: fovea, lavapipe', 'nvidia: fovea, h200', 'nvidia: fovea, h200, mixed', '12341 ms']) assert.ok(times.includes(`>${text}</text>`), text);
+  // Letters are some 7 wide: none begins left of the picture or ends right of it.
+  for (const svg of [times, made.get('attained.svg')!]) {
+    const width = Number(/width="(\d+)"/.exec(svg)![1]);
+    for (const [, x, anchor = '', text] of svg.matchAll(/<text x="([\d.]+)" y="[\d.]+"(?: text-anchor="(\w+)")?[^>]*>([^<]*)</g)) {
+      if (anchor === 'end') assert.ok(Number(x) > 6.6 * text.length, text);
+      if (anchor === '') assert.ok(Number(x) + 5.8 * text.length < width, text);
+    }
+  }
+  assert.ok(made.get('attained.svg')!.includes('Above 100 %: '));
+  const threads = made.get('threads-batch-2.svg')!;
+  assert.is(threads.match(/<circle/g)!.length, 2);
+  assert.not.match(threads, />1\.[24]</);
+});
+
 test('slower is what is both slower by more than 5 % and apart in its quartiles', () => {
   const report = (milliseconds: number[], contestant = 'fovea, 1 thread'): Report => ({
     format: 1, machine: {}, options: {}, devices: [], peers: [], failures: [], probes: [],
