@@ -10,7 +10,9 @@ import {
   changeTable, goalNotes, goalTable, kernelNotes, kernelTable, probeNotes, probeTable, rowLine, startTable, stepNotes, stepTable, summaryTable,
 } from '../benchmark/table.ts';
 import type { Report } from '../benchmark/types.ts';
-import { BenchmarkError } from '../errors.ts';
+import { fileReason } from '../data/decode.ts';
+import { BenchmarkError, OptionError } from '../errors.ts';
+import { nodeFiles } from '../train/files.ts';
 import { asFlag } from '../train/run-options.ts';
 import type { TextTable } from '../train/tables.ts';
 import type { Context } from './context.ts';
@@ -64,6 +66,7 @@ Example:
 async function run(given: Record<string, unknown>, { terminal, signal, benchmarkPeers }: Context): Promise<void> {
   const options = parseBenchmarkOptions(given, asFlag);
   const out = await outputFile(options.out);
+  await assertFolder(options.charts);
   const progress = new Progress(terminal);
   let sofar: Report | undefined;
   try {
@@ -94,6 +97,24 @@ async function run(given: Record<string, unknown>, { terminal, signal, benchmark
     if (failures.length > 0) throw new BenchmarkError(`${failures.length} entries do not count; the first: ${failures[0]}`);
   } finally {
     progress.clear();
+  }
+}
+
+/** Whether charts can go there, before hours of work: a folder, or a name in one that can be written, whose parents may have to be made. */
+async function assertFolder(folder: string | undefined): Promise<void> {
+  if (folder === undefined) return;
+  const { fs, path } = await nodeFiles();
+  for (let at = path.resolve(folder); ; at = path.dirname(at)) {
+    const found = await fs.stat(at).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+      throw new OptionError(`--charts ${folder}: ${at}: ${fileReason(error)}`, { cause: error });
+    });
+    if (found === undefined) continue;
+    if (!found.isDirectory()) throw new OptionError(`--charts ${folder}: ${at} is not a folder`);
+    await fs.access(at, fs.constants.W_OK).catch((cause: unknown) => {
+      throw new OptionError(`--charts ${folder}: ${at}: may not be written`, { cause });
+    });
+    return;
   }
 }
 

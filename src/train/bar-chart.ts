@@ -26,7 +26,7 @@ const leastWidth = 560;
 const rowHeight = 26;
 const top = 52;
 const bottom = 46;
-const letter = 6.6;
+const letter = 7;
 const lineHeight = 15;
 
 /** The chart as an `<svg>` element, bars from the top down in the order given; values that are no numbers have no bar. */

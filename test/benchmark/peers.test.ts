@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -155,6 +155,33 @@ test('a contest ends the slow one at its limit, keeps the turns that it had, and
   const stopped = contest([make('last', () => 1e9)], { one: () => undefined }, { ...options, limit: 60, signal: controller.signal });
   await stopped.catch((error: Error) => (name = error.name));
   assert.equal([name, abandoned.at(-1)], ['AbortError', 'last']);
+});
+
+test('where charts cannot go is said before the run, with exit code 2', async () => {
+  const file = join(folder, 'a-file');
+  writeFileSync(file, '');
+  for (const charts of [file, join(file, 'below')]) {
+    const { code, err, out } = await bench(['--device', 'cpu', '--threads', '1', '--filter', 'softmaxCrossEntropy 4x2', '--no-probes', '--charts', charts]);
+    assert.equal([code, out], [2, ''], err);
+    assert.match(err, /--charts .*a-file.*: .*a-file is not a folder/);
+  }
+});
+
+test('a file of a report that is incomplete is named with the field and what it should be, in words of ours', async () => {
+  const file = join(folder, 'malformed.json');
+  const failure = async (report: object): Promise<string> => {
+    writeFileSync(file, JSON.stringify({ format: 1, ...report }));
+    return readReport(file).then(() => '', (error: Error) => error.message);
+  };
+  const whole = { machine: {}, options: {}, peers: [], failures: [], devices: [], probes: [], rows: [] };
+  assert.is(await failure(whole), '');
+  const wrote = ': a file that fovea bench --out wrote was expected';
+  assert.is(await failure({ ...whole, machine: undefined }), `${file}: "machine" is missing${wrote}`);
+  assert.is(await failure({ ...whole, rows: 3 }), `${file}: "rows" is 3, expected a list${wrote}`);
+  assert.is(await failure({ ...whole, probes: [{ device: 'a', what: 'b', value: 'c', unit: 'd', milliseconds: [] }] }),
+    `${file}: "probes[0].value" is "c", expected a number${wrote}`);
+  assert.is(await failure({ ...whole, machine: { cores: [] } }), `${file}: "machine.cores" is [], expected a string, a number or a boolean${wrote}`);
+  assert.match(await failure({ ...whole, rows: [{ group: 'x' }] }), /"rows\[0\]\.group" is "x", expected one of gemm, conv/);
 });
 
 test('compare: a row that got slower is named, with exit code 1; a faster one is not held against it', async () => {
