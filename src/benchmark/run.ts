@@ -52,14 +52,17 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
   const { log } = hooks;
   const most = await availableThreads(undefined);
   const threads = [...new Set(options.threads ?? [1, most])];
-  const targets = await openTargets({ devices: options.device, threads, relaxed: options.plain !== true, log });
-  if (targets.length === 0) throw new BenchmarkError('no device to measure');
-  const kinds = [...new Set(targets.map((t) => t.device.kind))];
-  const peers: readonly (Peer | AbsentPeer)[] = !options.peers || hooks.peers === undefined ? [] : await hooks.peers({
-    beside: kinds, threads, python: options.python ?? [], adapter: targets.find((t) => t.device.kind === 'webgpu')?.adapter, log,
-  });
+  let targets: readonly Target[] = [];
+  let peers: readonly (Peer | AbsentPeer)[] = [];
   let gate: Gate | undefined;
   try {
+    targets = await openTargets({ devices: options.device, threads, relaxed: options.plain !== true, log });
+    if (targets.length === 0) throw new BenchmarkError('no device to measure');
+    const kinds = [...new Set(targets.map((t) => t.device.kind))];
+    if (options.peers && hooks.peers !== undefined) {
+      const adapter = targets.find((t) => t.device.kind === 'webgpu')?.adapter;
+      peers = await hooks.peers({ beside: kinds, threads, python: options.python ?? [], adapter, log });
+    }
     for (const peer of peers) if ('absent' in peer) log(`${peer.name}: absent (${peer.absent})`);
     const vendor = options.probes ? await vendorPeak(targets, peers, options) : undefined;
     const probes = options.probes ? await probeAll(targets, options, vendor, log) : [];

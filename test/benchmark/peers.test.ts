@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isolated } from '../../bench/peers/isolated.ts';
@@ -11,9 +12,13 @@ import { outputTypes } from '../../src/benchmark/check.ts';
 import { contest, timed } from '../../src/benchmark/contest.ts';
 import { kernelProblems } from '../../src/benchmark/problems.ts';
 import { readReport, writeReport } from '../../src/benchmark/report-file.ts';
+import type { Openers, TargetOptions } from '../../src/benchmark/targets.ts';
+import { openTargets } from '../../src/benchmark/targets.ts';
 import type { AbsentPeer, Contestant, Entry, Peer, PeerSource, Report } from '../../src/benchmark/types.ts';
 import { hostTensor, inputValues } from '../../src/benchmark/values.ts';
 import { runProgram } from '../../src/cli/program.ts';
+import type { Device } from '../../src/device/types.ts';
+import { DeviceError } from '../../src/errors.ts';
 import { getOp } from '../../src/fovea.ts';
 import type { EngineOptions, Manner } from './support/engine.ts';
 
@@ -155,6 +160,44 @@ test('a contest ends the slow one at its limit, keeps the turns that it had, and
   const stopped = contest([make('last', () => 1e9)], { one: () => undefined }, { ...options, limit: 60, signal: controller.signal });
   await stopped.catch((error: Error) => (name = error.name));
   assert.equal([name, abandoned.at(-1)], ['AbortError', 'last']);
+});
+
+test('a device that fails to open is said by its threads, and what was open before it is closed where all ends', async () => {
+  const did: string[] = [];
+  const openersOf = (failure: Error): Openers => ({
+    async cpu(threads) {
+      if (threads === 2) throw failure;
+      return { device: { name: `cpu ${threads}`, kind: 'cpu' } as Device, close: () => void did.push(`closed ${threads}`) };
+    },
+    other: () => Promise.reject(failure),
+  });
+  const said: string[] = [];
+  const options: TargetOptions = { devices: ['cpu', 'webgpu'], threads: [1, 2, 3], relaxed: true, log: (line) => void said.push(line) };
+  const targets = await openTargets(options, openersOf(new DeviceError('no memory')));
+  assert.equal([targets.map((t) => t.contestant), did], [['fovea, 1 thread', 'fovea, 3 threads'], []]);
+  assert.equal(said, ['cpu, 2 threads: absent (no memory)', 'webgpu: absent (no memory)']);
+  let message = '';
+  await openTargets(options, openersOf(new Error('a bug'))).catch((error: Error) => (message = error.message));
+  assert.equal([message, did], ['a bug', ['closed 1']]);
+});
+
+test('peers that throw when they are opened leave no device open', async () => {
+  const closed: string[] = [];
+  const { terminate } = Worker.prototype;
+  Worker.prototype.terminate = function (this: Worker) {
+    closed.push('worker');
+    return terminate.call(this);
+  };
+  try {
+    const { code, err } = await bench(
+      ['--device', 'cpu', '--threads', '2', '--plain', '--filter', 'softmaxCrossEntropy 4x2', '--no-probes'], () => Promise.reject(new Error('no peers today')),
+    );
+    assert.is(code, 1);
+    assert.match(err, /no peers today/);
+  } finally {
+    Worker.prototype.terminate = terminate;
+  }
+  assert.ok(closed.length > 0, 'the workers of the cpu device are ended');
 });
 
 test('where charts cannot go is said before the run, with exit code 2', async () => {
