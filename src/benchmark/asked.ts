@@ -10,7 +10,8 @@ export function wasAsked({ options: given }: Pick<Report, 'options'>): (row: Row
   const options = given as Partial<BenchmarkOptions>;
   const { only, filter = '', stepBatch, side, width, shapes, device, threads, recompute } = options;
   const inGroup = (row: Row): boolean => only?.includes(row.group) ?? true;
-  const inFilter = ({ group, name, layers }: Row): boolean => (group === 'step' ? ['step inception-bn'] : [name, ...layers]).some((text) => text.includes(filter));
+  const inFilter = ({ group, name, layers }: Row): boolean =>
+    (group === 'step' ? ['step inception-bn'] : [name, ...layers]).some((text) => text.includes(filter));
   const plans = { ...defaults, ...options, only: (only ?? defaults.only).filter((group) => group !== 'step') };
   // A row of no plan is one that the code has no more: it was asked for.
   const left = new Set(shapes === undefined ? [] : plansOf({ ...plans, shapes: undefined }).map((p) => p.name));

@@ -91,5 +91,6 @@ function attainedChart(report: Report): string | undefined {
     const value = geometricMean(values) * 100;
     return { name, value, text: `${value.toFixed(0)} %`, color: name.startsWith('cpu') ? colors.blue : colors.green };
   });
-  return barChart({ title: 'Achieved of what the roofline allows', x: '%, geometric mean over shapes', bars, notice: notice(report), notes: bars.some((b) => b.value > 100) ? above : [] });
+  const notes = bars.some((b) => b.value > 100) ? above : [];
+  return barChart({ title: 'Achieved of what the roofline allows', x: '%, geometric mean over shapes', bars, notice: notice(report), notes });
 }
