@@ -105,7 +105,8 @@ test('the roofline: compute above the ridge, bytes below it', () => {
 
 test('a bandwidth that a row beats is no limit: what memory bounds on that device is unproven, also where it came before', () => {
   const probes: Probe[] = ['cpu 1', 'gpu'].flatMap((device): Probe[] => [
-    { device, what: 'multiply-add', value: 100, unit: 'GFLOP/s', counts: true, milliseconds: [] }, { device, what: 'copy', value: 10, unit: 'GB/s', milliseconds: [] },
+    { device, what: 'multiply-add', value: 100, unit: 'GFLOP/s', counts: true, milliseconds: [] },
+    { device, what: 'copy', value: 10, unit: 'GB/s', milliseconds: [] },
   ]);
   // Bytes of 1 ms at the bandwidth, or FLOP of 1 ms at the peak.
   const row = (device: string, contestant: string, name: string, ms: number, flop = 0): Row => ({
@@ -186,7 +187,9 @@ test('charts have room for names and labels, whole threads, a note above 100 %, 
     ({ name: adapter, contestant, threads: 1, kind: 'webgpu', software: false, fingerprint: { adapter }, openSeconds: 0 }));
   const made = charts({ ...report, devices: [...report.devices.filter((d) => d.kind === 'cpu'), ...named] });
   const times = made.get('training-time-batch-2.svg')!;
-  for (const text of ['llvmpipe: fovea, lavapipe', 'nvidia: fovea, h200', 'nvidia: fovea, h200, mixed', '12341 ms']) assert.ok(times.includes(`>${text}</text>`), text);
+  for (const text of ['llvmpipe: fovea, lavapipe', 'nvidia: fovea, h200', 'nvidia: fovea, h200, mixed', '12341 ms']) {
+    assert.ok(times.includes(`>${text}</text>`), text);
+  }
   // Letters are some 7 wide: none begins left of the picture or ends right of it.
   for (const svg of [times, made.get('attained.svg')!]) {
     const width = Number(/width="(\d+)"/.exec(svg)![1]);
@@ -241,7 +244,8 @@ test('compared is what is of the same work: batches are refused, machines and ke
 
 test('lost is only what the second run was asked for, by its options', () => {
   const rows: Row[] = [
-    ...kernelProblems(4).filter((p) => p.op === 'matmul').map((p) => rowOf('gemm', 'cpu', p.name, '', [entryOf('fovea, 1 thread', 1), entryOf('fovea, 2 threads', 1)])),
+    ...kernelProblems(4).filter((p) => p.op === 'matmul').map((p) =>
+      rowOf('gemm', 'cpu', p.name, '', [entryOf('fovea, 1 thread', 1), entryOf('fovea, 2 threads', 1)])),
     rowOf('conv', 'cpu', 'conv2d 7x7', 'inception-bn conv_4c', [entryOf('fovea, 1 thread', 1)]),
     rowOf('conv', 'cpu', 'conv2d 8x8', 'inception-bn conv_4d', [entryOf('fovea, 1 thread', 1)]),
     rowOf('conv', 'webgpu', 'conv2d 7x7', 'inception-bn conv_4c', [entryOf('fovea', 1)]),
