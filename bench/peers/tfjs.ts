@@ -25,6 +25,15 @@ export interface TfVariable extends TfTensor {
 
 type Pads = number | [[number, number], [number, number], [number, number], [number, number]];
 
+/** Of backend_webgpu.js, 4.22; other backends have none of it. */
+export interface TfBackend {
+  endComputePassEncoder?(): void;
+  submitQueue?(): void;
+  /** What is recorded and not yet submitted; null where there is nothing. */
+  readonly commandEncoder?: object | null;
+  readonly device?: Pick<GPUDevice, 'queue'>;
+}
+
 export interface Tf {
   tensor(values: ArrayLike<number>, shape: readonly number[], dtype?: string): TfTensor;
   variable(x: TfTensor, trainable?: boolean, name?: string): TfVariable;
@@ -41,7 +50,7 @@ export interface Tf {
   oneHot(labels: TfTensor, classes: number): TfTensor;
   variableGrads(fn: () => TfTensor): { value: TfTensor; grads: Record<string, TfTensor> };
   train: { momentum(rate: number, momentum: number): { applyGradients(grads: Record<string, TfTensor>): void; dispose(): void } };
-  backend(): { endComputePassEncoder?(): void; submitQueue?(): void; readonly currentCommandEncoder?: object | null; readonly device?: GPUDevice };
+  backend(): TfBackend;
   setBackend(name: string): Promise<boolean>;
   ready(): Promise<void>;
 }

@@ -5,7 +5,8 @@ import { colors, lineChart } from '../train/chart.ts';
 import type { Series } from '../train/chart.ts';
 import { nodeFiles, writeWhole } from '../train/files.ts';
 import { geometricMean, median } from './statistics.ts';
-import type { Report, Row } from './types.ts';
+import { short } from './table.ts';
+import type { DeviceFacts, Report, Row } from './types.ts';
 
 const isOurs = (contestant: string): boolean => contestant.startsWith('fovea');
 
@@ -38,14 +39,18 @@ export async function writeCharts(folder: string, report: Report): Promise<strin
 
 const notice = ({ machine }: Report): string => `${machine.processor}, ${machine.cores} cores; medians`;
 
+/** The device of a contestant, whose steps may be mixed or recomputed: `fovea, lavapipe, mixed`. */
+const deviceOf = ({ devices }: Report, { device }: Row, contestant: string): DeviceFacts | undefined =>
+  devices.find((d) => d.kind === device && (contestant === d.contestant || contestant.startsWith(`${d.contestant}, `)));
+
 /** The article's chart: how long the same network takes to train, CPU against each GPU device, and against other engines. */
 function trainingTime(rows: readonly Row[], report: Report): string {
   const bars = rows.flatMap((row) => row.entries.filter((e) => e.milliseconds.length > 0).map((e): Bar => {
     const value = median(e.milliseconds) / row.batch!;
-    const { adapter = row.device } = report.devices.find((d) => d.kind === row.device)?.fingerprint ?? {};
+    const { adapter = row.device } = deviceOf(report, row, e.contestant)?.fingerprint ?? {};
     const device = isOurs(e.contestant) ? `${String(adapter).split('-')[0]}: ` : '';
     const color = isOurs(e.contestant) ? colors.blue : colors.orange;
-    return { name: `${device}${e.contestant}`.slice(0, 34), value, text: `${value.toPrecision(3)} ms`, color };
+    return { name: `${device}${e.contestant}`, value, text: `${short(value)} ms`, color };
   }));
   return barChart({
     title: `Training time of ${rows[0].name}`, x: 'milliseconds an image', bars: bars.sort((a, b) => a.value - b.value), notice: notice(report),
@@ -64,10 +69,12 @@ function threadsChart([row]: readonly Row[], report: Report): string | undefined
   if (shown.length === 0) return undefined;
   const palette = [colors.blue, colors.orange, colors.green, colors.grey];
   return lineChart({
-    title: 'Training speed by number of threads', x: 'threads', y: 'images a second', notice: `${row.name}; ${notice(report)}`,
+    title: 'Training speed by number of threads', x: 'threads', y: 'images a second', counted: true, notice: `${row.name}; ${notice(report)}`,
     series: shown.map(([name, points], i): Series => ({ name, color: palette[i % palette.length], points: points.sort((a, b) => a[0] - b[0]) })),
   });
 }
+
+const above = ['Above 100 %: quicker than the probes of the run allow, by clocks that changed or by caches: no limit of the machine there.'];
 
 /** How much of what the roofline allows each op attains: geometric means over its shapes. What no proven limit allows has no bar. */
 function attainedChart(report: Report): string | undefined {
@@ -84,5 +91,6 @@ function attainedChart(report: Report): string | undefined {
     const value = geometricMean(values) * 100;
     return { name, value, text: `${value.toFixed(0)} %`, color: name.startsWith('cpu') ? colors.blue : colors.green };
   });
-  return barChart({ title: 'Achieved of what the roofline allows', x: '%, geometric mean over shapes', bars, notice: notice(report) });
+  const notes = bars.some((b) => b.value > 100) ? above : [];
+  return barChart({ title: 'Achieved of what the roofline allows', x: '%, geometric mean over shapes', bars, notice: notice(report), notes });
 }

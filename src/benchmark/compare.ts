@@ -1,5 +1,6 @@
 /** What got slower from one report to another. */
 import { BenchmarkError } from '../errors.ts';
+import { wasAsked } from './asked.ts';
 import { quantile, median } from './statistics.ts';
 import type { Entry, Report, Row } from './types.ts';
 
@@ -15,7 +16,7 @@ export interface Change {
   readonly verdict: 'slower' | 'faster' | 'same';
 }
 
-/** One of ours that has times before and none after. */
+/** One of ours that has times before and none after, though the second run was asked for it. */
 export interface Loss {
   readonly row: string;
   readonly device: string;
@@ -27,6 +28,8 @@ export interface Comparison {
   /** The slowest first. */
   readonly changes: readonly Change[];
   readonly lost: readonly Loss[];
+  /** How many of ours the second run was not asked for, by its options. */
+  readonly unasked: number;
   /** What else differs, so that a change need not be the code's doing. */
   readonly warnings: readonly string[];
 }
@@ -48,18 +51,21 @@ export function compareReports(before: Report, after: Report): Comparison {
   const later = new Map(after.rows.flatMap((row) => row.entries.map((e) => [keyOf(row, e), e] as const)));
   const changes: Change[] = [];
   const lost: Loss[] = [];
+  const isAsked = wasAsked(after);
+  let unasked = 0;
   for (const row of before.rows) {
     for (const old of row.entries) {
       const { contestant, milliseconds } = old;
       if (!contestant.startsWith('fovea') || milliseconds.length === 0) continue;
       const now = later.get(keyOf(row, old));
       const where = { row: row.name, device: row.device, contestant };
-      if (now === undefined || now.milliseconds.length === 0) {
+      if (now === undefined && !isAsked(row, contestant)) unasked++;
+      else if (now === undefined || now.milliseconds.length === 0) {
         lost.push({ ...where, why: now?.failed === undefined ? now?.absent ?? notThere : `failed: ${now.failed}` });
       } else changes.push({ ...where, ...changeOf(milliseconds, now.milliseconds) });
     }
   }
-  return { changes: changes.sort((a, b) => b.ratio - a.ratio), lost, warnings: differences(before, after) };
+  return { changes: changes.sort((a, b) => b.ratio - a.ratio), lost, unasked, warnings: differences(before, after) };
 }
 
 function changeOf(old: readonly number[], now: readonly number[]): Pick<Change, 'before' | 'after' | 'ratio' | 'verdict'> {

@@ -47,7 +47,16 @@ export async function readReport(file: string): Promise<Report> {
   if (!checked.success) {
     const [issue] = checked.issues;
     const at = (issue.path ?? []).map(({ key }) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('').slice(1);
-    throw new FormatError(`${file}: "${at}": ${issue.message.replace(/^Invalid [^:]*: /, '')}: a file that fovea bench --out wrote was expected`);
+    const given = issue.input === undefined ? 'is missing' : `is ${JSON.stringify(issue.input).slice(0, 40)}, expected ${expectedOf(issue.type)}`;
+    throw new FormatError(`${file}: "${at}" ${given}: a file that fovea bench --out wrote was expected`);
   }
   return report;
 }
+
+/** By the schema's types. */
+const expected: Readonly<Record<string, string>> = {
+  string: 'a string', number: 'a number', array: 'a list', record: 'an object', loose_object: 'an object', union: 'a string, a number or a boolean',
+  picklist: `one of ${groups.join(', ')}`,
+};
+
+const expectedOf = (type: string): string => expected[type] ?? type;

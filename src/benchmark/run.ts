@@ -1,10 +1,10 @@
 /** The whole benchmark: devices, probes, then a contest for each problem beside each kind of device. */
+import { availableParallelism } from 'node:os';
 import { availableThreads } from '../device/cpu/module.ts';
-import type { Device, HalfType, HostData } from '../device/types.ts';
+import type { Device, HostData } from '../device/types.ts';
 import { BenchmarkError, FoveaError } from '../errors.ts';
-import { getOp } from '../fovea.ts';
-import { bytesTouched } from '../ops/support/cost.ts';
-import { checkOf, outputTypes } from './check.ts';
+import { belowCeiling } from './ceiling.ts';
+import { checkOf } from './check.ts';
 import { contest, firstLine, tooSlow, within, TooSlow } from './contest.ts';
 import type { Gate } from './gate.ts';
 import { coreGate } from './gate.ts';
@@ -14,14 +14,17 @@ import { machineOf } from './machine.ts';
 import type { BenchmarkOptions } from './options.ts';
 import type { RowWork } from './pace.ts';
 import { Paces } from './pace.ts';
+import type { RowPlan } from './plans.ts';
+import { plansOf, workOf } from './plans.ts';
 import { probe } from './probes.ts';
-import { operandHalf, halfProblems, kernelProblems, spread, squareProduct } from './problems.ts';
-import { isProven, leastMilliseconds, limitsOf } from './roofline.ts';
+import { operandHalf, squareProduct } from './problems.ts';
+import type { Held } from './roofline.ts';
+import { isProven, leastMilliseconds, limitsOf, withoutBeatenLimits } from './roofline.ts';
 import type { StepVariant } from './step.ts';
-import { checkedSteps, lossCheck, referenceFailure, stepContestant, stepContestantName, stepFlop, stepName, stepProblem, variants } from './step.ts';
+import { checkedSteps, lossCheck, referenceFailure, stepContestant, stepContestantName, variants } from './step.ts';
 import type { Target } from './targets.ts';
 import { openTargets } from './targets.ts';
-import type { AbsentPeer, Contestant, Entry, KernelProblem, Peer, PeerSource, Probe, Problem, Report, Row } from './types.ts';
+import type { AbsentPeer, Contestant, Entry, Peer, PeerSource, Probe, Problem, Report, Row } from './types.ts';
 import { inputValues } from './values.ts';
 
 type Kind = Device['kind'];
@@ -49,14 +52,17 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
   const { log } = hooks;
   const most = await availableThreads(undefined);
   const threads = [...new Set(options.threads ?? [1, most])];
-  const targets = await openTargets({ devices: options.device, threads, relaxed: options.plain !== true, log });
-  if (targets.length === 0) throw new BenchmarkError('no device to measure');
-  const kinds = [...new Set(targets.map((t) => t.device.kind))];
-  const peers: readonly (Peer | AbsentPeer)[] = !options.peers || hooks.peers === undefined ? [] : await hooks.peers({
-    beside: kinds, threads, python: options.python ?? [], adapter: targets.find((t) => t.device.kind === 'webgpu')?.adapter, log,
-  });
+  let targets: readonly Target[] = [];
+  let peers: readonly (Peer | AbsentPeer)[] = [];
   let gate: Gate | undefined;
   try {
+    targets = await openTargets({ devices: options.device, threads, relaxed: options.plain !== true, log });
+    if (targets.length === 0) throw new BenchmarkError('no device to measure');
+    const kinds = [...new Set(targets.map((t) => t.device.kind))];
+    if (options.peers && hooks.peers !== undefined) {
+      const adapter = targets.find((t) => t.device.kind === 'webgpu')?.adapter;
+      peers = await hooks.peers({ beside: kinds, threads, python: options.python ?? [], adapter, log });
+    }
     for (const peer of peers) if ('absent' in peer) log(`${peer.name}: absent (${peer.absent})`);
     const vendor = options.probes ? await vendorPeak(targets, peers, options) : undefined;
     const probes = options.probes ? await probeAll(targets, options, vendor, log) : [];
@@ -92,8 +98,9 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
         failures.push(`${kind}: ${row.name}, ${contestant}: ${failed}`);
         log(`failed: ${failures.at(-1)}`);
       }
-      rows.push(row);
-      await hooks.onResult?.(row, report, progress(done + 1));
+      // A later row may beat the limit of earlier ones.
+      rows.splice(0, rows.length, ...withoutBeatenLimits([...rows, row], probes, targets.map((target) => heldOf(target, probes))));
+      await hooks.onResult?.(rows.at(-1)!, report, progress(done + 1));
     }
     return report;
   } finally {
@@ -106,34 +113,8 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
 const isSoftware = (device: Device): boolean => (device as { software?: boolean }).software === true;
 const isGpu = (device: Device): boolean => device.kind !== 'cpu' && !isSoftware(device);
 
-/** A row to come. Problems are made when their turn comes: a batch of images and 11 M parameters are not kept. */
-interface RowPlan {
-  readonly name: string;
-  readonly op: string;
-  readonly flop: number;
-  readonly bytes: number;
-  make(): Problem;
-}
-
 /** FLOP of a product that takes a processor minutes. */
 const TOO_LARGE = 1e11;
-
-const halves: readonly HalfType[] = ['float16', 'bfloat16'];
-
-function plansOf({ only, filter = '', batch, stepBatch, side, width, shapes }: BenchmarkOptions): RowPlan[] {
-  const wanted = (p: Pick<Problem, 'name' | 'layers'>): boolean => p.name.includes(filter) || p.layers.some((l) => l.includes(filter));
-  const of = (problems: readonly KernelProblem[]): KernelProblem[] => spread(problems.filter((p) => only.includes(p.group) && wanted(p)), shapes);
-  const float32 = kernelProblems(batch);
-  const kernels = [...of(float32), ...halves.flatMap((dtype) => of(halfProblems(float32, dtype)))];
-  const steps = only.includes('step') && wanted({ name: 'step inception-bn', layers: [] }) ? stepBatch : [];
-  return [
-    ...kernels.map((p) => ({ name: p.name, op: p.op, ...workOf(p), make: () => p })),
-    ...steps.map((n) => {
-      const sizes = { batch: n, side, width };
-      return { name: stepName(sizes), op: 'step', flop: stepFlop(sizes), bytes: 0, make: () => stepProblem(sizes) };
-    }),
-  ];
-}
 
 /** Of a device that was not probed, for estimates of time alone. */
 const unprobed = { cpu: { peak: 100, bandwidth: 20 }, webgpu: { peak: 50, bandwidth: 10 }, cuda: { peak: 20_000, bandwidth: 1000 } } as const;
@@ -261,8 +242,11 @@ async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contes
     const check = problem.kind === 'kernel' ? checkOf(problem, values) : lossCheck(problem);
     const { queued, limit } = asked;
     const gate = kind === 'cpu' && problem.kind === 'kernel' ? all.gate : undefined;
-    const entries = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit, queued, gate, signal });
+    const timed = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit, queued, gate, signal });
     const { flop, bytes } = problem.kind === 'kernel' ? workOf(problem) : { flop: 0, bytes: 0 };
+    const peers = all.peers.filter((p): p is Peer => !('absent' in p));
+    const ceiling = { targets, probes, peers, cores: availableParallelism() };
+    const entries = problem.kind === 'step' ? timed : timed.map((e) => belowCeiling(e, problem, flop, ceiling));
     const batch = problem.kind === 'step' ? { batch: problem.batch } : {};
     return {
       group: problem.group, device: kind, name: problem.name, layers: problem.layers, flop, bytes, ...batch, ...(queued > 1 && { queued }),
@@ -332,20 +316,19 @@ async function enterPeer(peer: Peer, problem: Problem, values: readonly HostData
   }
 }
 
-/** FLOP of the op as it is defined, and its compulsory bytes. */
-export function workOf(problem: KernelProblem): { flop: number; bytes: number } {
-  const op = getOp(problem.op);
-  const outputs = outputTypes(problem);
-  return { flop: op.cost?.(problem.inputs, outputs, problem.attrs).flop ?? 0, bytes: bytesTouched(problem.inputs, outputs) };
-}
-
 const hasMatrices = ({ kind, features }: Device): boolean => kind === 'cuda' || features?.matrices !== undefined;
+
+/** A software adapter's memory is the processor's. */
+function heldOf({ contestant, name, device }: Target, probes: readonly Probe[]): Held {
+  const memory = isSoftware(device) ? probes.findLast((p) => p.device.startsWith('cpu'))?.device : undefined;
+  return { contestant, kind: device.kind, device: name, memory };
+}
 
 function withLimit(entry: Entry, half: boolean, flop: number, bytes: number, targets: readonly Target[], probes: readonly Probe[]): Entry {
   const own = targets.find((t) => t.contestant === entry.contestant);
   if (own === undefined || bytes === 0) return entry;
-  const memory = isSoftware(own.device) ? probes.findLast((p) => p.device.startsWith('cpu'))?.device : undefined;
-  const limits = limitsOf(probes, own.name, memory);
+  const { device, memory } = heldOf(own, probes);
+  const limits = limitsOf(probes, device, memory);
   // Matrix units multiply halves far quicker than the probe's multiply-adds of float32.
   if (limits === undefined || (half && hasMatrices(own.device))) return entry;
   const done = entry.facts?.flop ?? flop;

@@ -6,7 +6,8 @@ import { operandHalf } from './problems.ts';
 import { geometricMean, median, spread } from './statistics.ts';
 import type { Entry, Report, Row } from './types.ts';
 
-const short = (x: number): string => (!Number.isFinite(x) ? '-' : x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2));
+/** Three digits or more, without exponents. */
+export const short = (x: number): string => (!Number.isFinite(x) ? '-' : x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2));
 const percent = (x: number | undefined): string => (x === undefined || !Number.isFinite(x) ? '-' : `${(100 * x).toFixed(0)} %`);
 const bytes = (n: number): string => (n >= 1e9 ? `${(n / 1e9).toFixed(2)} GB` : `${(n / 1e6).toFixed(0)} MB`);
 
@@ -55,7 +56,8 @@ export function kernelNotes(rows: readonly Row[]): string[] {
   const any = (of: (entry: Entry) => boolean): boolean => rows.some((r) => r.entries.some(of));
   return [
     ...(any((e) => e.unproven === true) ? [
-      '?: of a peak whose probe does not count (no share of clock times lanes is known, or it is below 0.9): no limit of the machine',
+      '?: of a peak whose probe does not count (no share of clock times lanes is known, or it is below 0.9), or of a bandwidth that a row of '
+        + 'this run beats by more than 5 %: no limit of the machine',
     ] : []),
     ...(any((e) => e.shared === true) ? ['*: all runs count, since too few had all of the cores: something else ran on the machine'] : []),
   ];

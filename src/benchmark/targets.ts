@@ -28,7 +28,7 @@ export interface TargetOptions {
   readonly log: (line: string) => void;
 }
 
-type Opened = Pick<Target, 'device' | 'close'>;
+export type Opened = Pick<Target, 'device' | 'close'>;
 
 /** The cpu device, with relaxed SIMD where there is some, or without it. */
 export async function openCpu(threads: number, relaxed: boolean): Promise<Opened> {
@@ -39,31 +39,49 @@ export async function openCpu(threads: number, relaxed: boolean): Promise<Opened
 
 const opened = (device: Device): Opened => ({ device, close: () => device.dispose() });
 
-/** Opens them; one that is absent is said and left out. */
-export async function openTargets({ devices, threads, relaxed, log }: TargetOptions): Promise<Target[]> {
+/** How devices are opened; tests hand in their own. */
+export interface Openers {
+  cpu(threads: number, relaxed: boolean): Promise<Opened>;
+  other(name: string): Promise<Opened>;
+}
+
+const openers: Openers = { cpu: openCpu, other: async (name) => opened(await openDevice(name)) };
+
+/** Opens them; one that is absent is said and left out. Where one fails in another way, those before it are closed. */
+export async function openTargets({ devices, threads, relaxed, log }: TargetOptions, open: Openers = openers): Promise<Target[]> {
   const targets: Target[] = [];
   const several = new Set(devices.filter((name) => name !== 'cpu')).size > 1;
-  const add = async (contestant: string, count: number, open: () => Promise<Opened>, adapter?: string, asked = ''): Promise<void> => {
+  const add = async (contestant: string, count: number, opening: () => Promise<Opened>, adapter?: string, asked = ''): Promise<void> => {
     const started = performance.now();
-    const { device, close } = await open();
+    const { device, close } = await opening();
     const name = targets.some((t) => t.name === device.name) ? `${device.name}, ${asked}` : device.name;
     targets.push({ name, contestant, device, threads: count, openSeconds: (performance.now() - started) / 1000, close, adapter });
   };
-  for (const name of new Set(devices)) {
+  // Of the cpu one number of threads may fail and another not: each is said by itself.
+  const present = async (what: string, adding: () => Promise<void>): Promise<void> => {
     try {
+      await adding();
+    } catch (error) {
+      if (!(error instanceof FoveaError)) throw error;
+      log(`${what}: absent (${error.message})`);
+    }
+  };
+  try {
+    for (const name of new Set(devices)) {
       if (name === 'cpu') {
         for (const count of threads) {
-          await add(`fovea, ${count} thread${count === 1 ? '' : 's'}`, count, () => openCpu(count, relaxed));
+          const many = `${count} thread${count === 1 ? '' : 's'}`;
+          await present(threads.length > 1 ? `cpu, ${many}` : 'cpu', () => add(`fovea, ${many}`, count, () => open.cpu(count, relaxed)));
         }
       } else {
         const adapter = name.startsWith('webgpu:') ? name.slice('webgpu:'.length) : undefined;
         const asked = adapter ?? name;
-        await add(several ? `fovea, ${asked}` : 'fovea', 1, async () => opened(await openDevice(name)), adapter, asked);
+        await present(name, () => add(several ? `fovea, ${asked}` : 'fovea', 1, () => open.other(name), adapter, asked));
       }
-    } catch (error) {
-      if (!(error instanceof FoveaError)) throw error;
-      log(`${name}: absent (${error.message})`);
     }
+  } catch (error) {
+    for (const target of targets) target.close();
+    throw error;
   }
   return targets;
 }

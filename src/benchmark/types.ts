@@ -156,7 +156,7 @@ export interface Entry {
   readonly failed?: string;
   /** Least milliseconds by the roofline, of our own contestants. */
   readonly attainable?: number;
-  /** Attainable follows from a peak whose probe does not count: it is shown with a question mark, and explains nothing. */
+  /** Attainable follows from a peak whose probe does not count, or a bandwidth that some row beats: it is shown with a question mark, and explains nothing. */
   readonly unproven?: true;
   readonly facts?: Facts;
 }

@@ -10,7 +10,9 @@ import {
   changeTable, goalNotes, goalTable, kernelNotes, kernelTable, probeNotes, probeTable, rowLine, startTable, stepNotes, stepTable, summaryTable,
 } from '../benchmark/table.ts';
 import type { Report } from '../benchmark/types.ts';
-import { BenchmarkError } from '../errors.ts';
+import { fileReason } from '../data/decode.ts';
+import { BenchmarkError, OptionError } from '../errors.ts';
+import { nodeFiles } from '../train/files.ts';
 import { asFlag } from '../train/run-options.ts';
 import type { TextTable } from '../train/tables.ts';
 import type { Context } from './context.ts';
@@ -64,6 +66,7 @@ Example:
 async function run(given: Record<string, unknown>, { terminal, signal, benchmarkPeers }: Context): Promise<void> {
   const options = parseBenchmarkOptions(given, asFlag);
   const out = await outputFile(options.out);
+  await assertFolder(options.charts);
   const progress = new Progress(terminal);
   let sofar: Report | undefined;
   try {
@@ -97,6 +100,24 @@ async function run(given: Record<string, unknown>, { terminal, signal, benchmark
   }
 }
 
+/** Whether charts can go there, before hours of work: a folder, or a name in one that can be written, whose parents may have to be made. */
+async function assertFolder(folder: string | undefined): Promise<void> {
+  if (folder === undefined) return;
+  const { fs, path } = await nodeFiles();
+  for (let at = path.resolve(folder); ; at = path.dirname(at)) {
+    const found = await fs.stat(at).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+      throw new OptionError(`--charts ${folder}: ${at}: ${fileReason(error)}`, { cause: error });
+    });
+    if (found === undefined) continue;
+    if (!found.isDirectory()) throw new OptionError(`--charts ${folder}: ${at} is not a folder`);
+    await fs.access(at, fs.constants.W_OK).catch((cause: unknown) => {
+      throw new OptionError(`--charts ${folder}: ${at}: may not be written`, { cause });
+    });
+    return;
+  }
+}
+
 /** Tables, file and charts of what was measured. */
 async function finish(report: Report, { charts }: BenchmarkOptions, out: string | undefined, terminal: Terminal): Promise<void> {
   const { machine } = report;
@@ -126,12 +147,13 @@ async function show(terminal: Terminal, table: TextTable): Promise<void> {
 }
 
 async function compare(before: string, after: string, terminal: Terminal): Promise<void> {
-  const { changes, lost, warnings } = compareReports(await readReport(before), await readReport(after));
+  const { changes, lost, unasked, warnings } = compareReports(await readReport(before), await readReport(after));
   for (const warning of warnings) terminal.err(`warning: ${warning}\n`);
   if (changes.length === 0 && lost.every((l) => l.why === notThere)) throw new BenchmarkError(`${before} and ${after} have no row in common`);
   const counted = (verdict: string): number => changes.filter((c) => c.verdict === verdict).length;
   await show(terminal, changeTable(changes.filter((c) => c.verdict !== 'same')));
   for (const { device, row, contestant, why } of lost) terminal.out(`lost: ${device}: ${row}, ${contestant}: ${why}\n`);
+  if (unasked > 0) terminal.out(`${unasked} of ${before} not compared: ${after} is of a run that was not asked for them\n`);
   const [slower, gone] = [counted('slower'), lost.length];
   terminal.out(`${slower} slower, ${counted('faster')} faster, ${counted('same')} the same${gone > 0 ? `, ${gone} lost` : ''}\n`);
   const said = [

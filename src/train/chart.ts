@@ -15,6 +15,8 @@ export interface ChartOptions {
   /** Default: what the points span, and 0 of y. */
   readonly xRange?: readonly [number, number];
   readonly yRange?: readonly [number, number];
+  /** x counts something, and each point was measured: whole numbers at the axis, a mark at each point. */
+  readonly counted?: boolean;
   /** Said in the picture itself, below the title. */
   readonly notice?: string;
 }
@@ -40,7 +42,7 @@ export function ticks(low: number, high: number, about = 5): number[] {
 }
 
 /** The chart as an `<svg>` element. Points that are no numbers are left out. */
-export function lineChart({ title, x, y, series, xRange, yRange, notice }: ChartOptions): string {
+export function lineChart({ title, x, y, series, xRange, yRange, counted = false, notice }: ChartOptions): string {
   const all = series.flatMap(({ points }) => points.filter(([a, b]) => Number.isFinite(a) && Number.isFinite(b)));
   const span = (values: number[], withZero: boolean): [number, number] => {
     const low = Math.min(...values, ...(withZero ? [0] : []));
@@ -63,7 +65,7 @@ export function lineChart({ title, x, y, series, xRange, yRange, notice }: Chart
     parts.push(`<line x1="${left}" x2="${width - right}" y1="${py(v)}" y2="${py(v)}" stroke="#e4e4e4"/>`,
       `<text x="${left - 6}" y="${py(v)}" text-anchor="end" dominant-baseline="middle">${v}</text>`);
   }
-  for (const v of ticks(x0, x1)) {
+  for (const v of ticks(x0, x1).filter((tick) => !counted || Number.isInteger(tick))) {
     parts.push(`<text x="${px(v)}" y="${height - bottom + 16}" text-anchor="middle">${v}</text>`);
   }
   const middle = (top + height - bottom) / 2;
@@ -75,9 +77,10 @@ export function lineChart({ title, x, y, series, xRange, yRange, notice }: Chart
   series.forEach(({ name, points, color, dashed }, i) => {
     const usable = points.filter(([a, b]) => Number.isFinite(a) && Number.isFinite(b));
     const dash = dashed ? ' stroke-dasharray="5 4"' : '';
-    if (usable.length === 1) {
-      parts.push(`<circle cx="${px(usable[0][0])}" cy="${py(usable[0][1])}" r="3" fill="${color}"/>`);
-    } else if (usable.length > 1) {
+    if (usable.length === 1 || counted) {
+      for (const [a, b] of usable) parts.push(`<circle cx="${px(a)}" cy="${py(b)}" r="3" fill="${color}"/>`);
+    }
+    if (usable.length > 1) {
       parts.push(`<path d="M${usable.map(([a, b]) => `${px(a)} ${py(b)}`).join('L')}" fill="none" stroke="${color}" `
         + `stroke-width="2" stroke-linejoin="round"${dash}/>`);
     }

@@ -1,20 +1,24 @@
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { belowCeiling } from '../../src/benchmark/ceiling.ts';
+import type { CeilingOf } from '../../src/benchmark/ceiling.ts';
 import { charts } from '../../src/benchmark/charts.ts';
 import { compareReports } from '../../src/benchmark/compare.ts';
 import { distinct, inceptionBNLayers, inceptionV3Layers, multiplyAdds } from '../../src/benchmark/layers.ts';
 import { tooSlow } from '../../src/benchmark/contest.ts';
 import { goalsOf } from '../../src/benchmark/goals.ts';
 import type { Goal } from '../../src/benchmark/goals.ts';
+import { defaults } from '../../src/benchmark/options.ts';
+import type { BenchmarkOptions } from '../../src/benchmark/options.ts';
 import { Paces } from '../../src/benchmark/pace.ts';
 import { operandHalf, halfProblems, kernelProblems, spread } from '../../src/benchmark/problems.ts';
-import { attainable, isProven, leastMilliseconds, limitsOf } from '../../src/benchmark/roofline.ts';
+import { attainable, isProven, leastMilliseconds, limitsOf, withoutBeatenLimits } from '../../src/benchmark/roofline.ts';
 import { lossCheck } from '../../src/benchmark/step.ts';
 import { goalNotes, goalTable, kernelNotes, kernelTable, summaryTable } from '../../src/benchmark/table.ts';
 import { inputValues } from '../../src/benchmark/values.ts';
 import { roundToHalf } from '../../src/device/half.ts';
-import type { DeviceFacts, Probe, Report, Row, StepFacts } from '../../src/benchmark/types.ts';
+import type { DeviceFacts, KernelProblem, Probe, Report, Row, StepFacts } from '../../src/benchmark/types.ts';
 import { readSymbol } from '../../src/formats/index.ts';
 import { inceptionBN } from '../../src/models/index.ts';
 import { attributesOf } from '../../src/nn/symbol-graph.ts';
@@ -99,6 +103,60 @@ test('the roofline: compute above the ridge, bytes below it', () => {
   assert.is(isProven({ ...limits, proven: false }, 10, 10), true);
 });
 
+test('a bandwidth that a row beats is no limit: what memory bounds on that device is unproven, also where it came before', () => {
+  const probes: Probe[] = ['cpu 1', 'gpu'].flatMap((device): Probe[] => [
+    { device, what: 'multiply-add', value: 100, unit: 'GFLOP/s', counts: true, milliseconds: [] },
+    { device, what: 'copy', value: 10, unit: 'GB/s', milliseconds: [] },
+  ]);
+  // Bytes of 1 ms at the bandwidth, or FLOP of 1 ms at the peak.
+  const row = (device: string, contestant: string, name: string, ms: number, flop = 0): Row => ({
+    group: 'update', device, name, layers: [], flop, bytes: 1e7, entries: [{ contestant, milliseconds: [ms], attainable: 1 }],
+  });
+  const one = { contestant: 'fovea, 1 thread', kind: 'cpu', device: 'cpu 1' };
+  const marked = (best: number, memory?: string): string[] => withoutBeatenLimits([
+    row('cpu', 'fovea, 1 thread', 'before', 2), row('cpu', 'fovea, 1 thread', 'update', best), row('cpu', 'fovea, 1 thread', 'computes', 2, 2e8),
+    row('webgpu', 'fovea', 'other', 2),
+  ], probes, [one, { contestant: 'fovea', kind: 'webgpu', device: 'gpu', memory }]).filter((r) => r.entries[0].unproven).map((r) => r.name);
+  assert.equal(marked(0.96), []);
+  assert.equal(marked(0.94), ['before', 'update']);
+  assert.equal(marked(0.94, 'cpu 1'), ['before', 'update', 'other'], 'a software adapter has the memory of the processor');
+});
+
+test('who is quicker than a peak that counts fails by name, ours and peers; minimal filtering, native vectors and halves apart', () => {
+  const device = (kind: string, more: object = {}): CeilingOf['targets'][number]['device'] =>
+    ({ kind, fingerprint: { relaxedSimd: true }, ...more }) as unknown as CeilingOf['targets'][number]['device'];
+  const at = (kind: string, { counts = true, software = false, beside = [kind] } = {}): CeilingOf => ({
+    targets: [{ contestant: 'fovea', name: 'a', threads: 1, device: device(kind, { software }) }], cores: 2,
+    probes: [{ device: 'a', what: 'multiply-add', unit: 'GFLOP/s', value: 100, counts, milliseconds: [] }],
+    peers: [{ name: 'peer', beside: beside as ('cpu' | 'webgpu' | 'cuda')[] }],
+  });
+  const problems = kernelProblems(1);
+  const named = (pattern: RegExp): KernelProblem => problems.find((p) => pattern.test(p.name))!;
+  // GFLOP/s of a millisecond, by the op's own FLOP.
+  const fails = (gflops: number, of: CeilingOf, name = /^matmul/, contestant = 'peer', facts?: Row['entries'][number]['facts']): boolean => {
+    const entry = belowCeiling({ contestant, milliseconds: [1, 1, 1], facts }, named(name), gflops * 1e6, of);
+    assert.is(entry.milliseconds.length, entry.failed === undefined ? 3 : 0);
+    if (entry.failed !== undefined) assert.match(entry.failed, /GFLOP\/s, of .* GFLOP that any method has, are above the peak of \d+: its work was not done/);
+    return entry.failed !== undefined;
+  };
+  const gpu = at('webgpu');
+  assert.equal([119, 121].map((v) => fails(v, gpu)), [false, true]);
+  assert.equal([119, 121].map((v) => fails(v, gpu, /^matmul/, 'fovea')), [false, true]);
+  assert.is(fails(1000, at('webgpu', { counts: false })), false, 'a peak that does not count holds nobody');
+  for (const op of ['conv2d', 'conv2dInputGrad', 'conv2dFilterGrad']) {
+    assert.equal([479, 481].map((v) => fails(v, gpu, new RegExp(`^${op} \\S+ 3x3`))), [false, true], op);
+    assert.equal([119, 121].map((v) => fails(v, gpu, new RegExp(`^${op} \\S+ 1x1`))), [false, true], op);
+  }
+  // Ours say what their method does.
+  assert.equal([119e6, 121e6].map((flop) => fails(400, gpu, /^conv2d \S+ 3x3/, 'fovea', { method: 'F(4x4,3x3)', flop })), [false, true]);
+  // On the cpu peers may be native, on all cores; ours and the micro-kernel are what the probe is.
+  assert.equal([959, 961].map((v) => fails(v, at('cpu'))), [false, true]);
+  for (const who of ['fovea', 'micro-kernel']) assert.equal([119, 121].map((v) => fails(v, at('cpu'), /^matmul/, who)), [false, true], who);
+  // Beside a software adapter an engine may have a card of its own.
+  assert.equal([['webgpu'], ['webgpu', 'cuda']].map((beside) => fails(1e5, at('webgpu', { software: true, beside }))), [true, false]);
+  assert.is(belowCeiling({ contestant: 'peer', milliseconds: [1] }, halfProblems(problems, 'float16')[0], 1e12, gpu).failed, undefined);
+});
+
 test('what no proven limit allows is marked in the tables, explained below them, and has no bar in the chart', () => {
   const report = (unproven: boolean): Report => ({
     format: 1, machine: {}, options: {}, devices: [], peers: [], failures: [], probes: [],
@@ -114,6 +172,36 @@ test('what no proven limit allows is marked in the tables, explained below them,
   };
   assert.equal(shown(true), ['50 % ?', '0.50 ?', '1', 'false']);
   assert.equal(shown(false), ['50 %', '0.50', '0', 'true']);
+});
+
+test('charts have room for names and labels, whole threads, a note above 100 %, and each device by its own adapter', () => {
+  const adapters = [['fovea, lavapipe', 'llvmpipe-x'], ['fovea, h200', 'nvidia-x']] as const;
+  const report: Report = {
+    ...reportOf([
+      stepOf('webgpu', 2, [...adapters.map(([who], i) => entryOf(who, 20 + i)), entryOf('fovea, h200, mixed', 9), entryOf('another engine', 24681)]),
+      stepOf('cpu', 2, [entryOf('fovea, 1 thread', 20), entryOf('fovea, 2 threads', 10)]),
+      rowOf('conv', 'cpu', 'aVeryLongNameOfAnOpOfConvolutions 7', '', [entryOf('fovea, 2 threads, and more', 10, { attainable: 12 })]),
+    ]), machine: { processor: 'a', cores: 2 },
+  };
+  const named = adapters.map(([contestant, adapter]): DeviceFacts =>
+    ({ name: adapter, contestant, threads: 1, kind: 'webgpu', software: false, fingerprint: { adapter }, openSeconds: 0 }));
+  const made = charts({ ...report, devices: [...report.devices.filter((d) => d.kind === 'cpu'), ...named] });
+  const times = made.get('training-time-batch-2.svg')!;
+  for (const text of ['llvmpipe: fovea, lavapipe', 'nvidia: fovea, h200', 'nvidia: fovea, h200, mixed', '12341 ms']) {
+    assert.ok(times.includes(`>${text}</text>`), text);
+  }
+  // Letters are some 7 wide: none begins left of the picture or ends right of it.
+  for (const svg of [times, made.get('attained.svg')!]) {
+    const width = Number(/width="(\d+)"/.exec(svg)![1]);
+    for (const [, x, anchor = '', text] of svg.matchAll(/<text x="([\d.]+)" y="[\d.]+"(?: text-anchor="(\w+)")?[^>]*>([^<]*)</g)) {
+      if (anchor === 'end') assert.ok(Number(x) > 6.6 * text.length, text);
+      if (anchor === '') assert.ok(Number(x) + 5.8 * text.length < width, text);
+    }
+  }
+  assert.ok(made.get('attained.svg')!.includes('Above 100 %: '));
+  const threads = made.get('threads-batch-2.svg')!;
+  assert.is(threads.match(/<circle/g)!.length, 2);
+  assert.not.match(threads, />1\.[24]</);
 });
 
 test('slower is what is both slower by more than 5 % and apart in its quartiles', () => {
@@ -152,6 +240,37 @@ test('compared is what is of the same work: batches are refused, machines and ke
   assert.equal(lost(report({ rows: [] })), ['conv2d 7x7, fovea, 1 thread: not in the file']);
   assert.equal(lost(report({}, [{ contestant: ours, milliseconds: [], failed: 'wrong' }])), ['conv2d 7x7, fovea, 1 thread: failed: wrong']);
   assert.equal(lost(report({}, [{ contestant: ours, milliseconds: [], absent: 'no room' }])), ['conv2d 7x7, fovea, 1 thread: no room']);
+});
+
+test('lost is only what the second run was asked for, by its options', () => {
+  const rows: Row[] = [
+    ...kernelProblems(4).filter((p) => p.op === 'matmul').map((p) =>
+      rowOf('gemm', 'cpu', p.name, '', [entryOf('fovea, 1 thread', 1), entryOf('fovea, 2 threads', 1)])),
+    rowOf('conv', 'cpu', 'conv2d 7x7', 'inception-bn conv_4c', [entryOf('fovea, 1 thread', 1)]),
+    rowOf('conv', 'cpu', 'conv2d 8x8', 'inception-bn conv_4d', [entryOf('fovea, 1 thread', 1)]),
+    rowOf('conv', 'webgpu', 'conv2d 7x7', 'inception-bn conv_4c', [entryOf('fovea', 1)]),
+    stepOf('cpu', 2, [entryOf('fovea, 1 thread', 1), entryOf('fovea, 1 thread, recompute', 1)]),
+    stepOf('cpu', 16, [entryOf('fovea, 1 thread', 1)]),
+  ];
+  const file = (options: Partial<BenchmarkOptions>): Report =>
+    ({ format: 1, machine: {}, options, devices: [], peers: [], failures: [], probes: [], rows: [] });
+  const all: BenchmarkOptions = { ...defaults, device: ['cpu', 'webgpu'], threads: [1, 2], recompute: true };
+  const said = (options: Partial<BenchmarkOptions>): [string[], number] => {
+    const { lost, unasked } = compareReports({ ...file(all), rows }, file(options));
+    return [lost.map((l) => `${l.device}: ${l.row}, ${l.contestant}`), unasked];
+  };
+  const total = 10 + 3 + 3;
+  assert.is(said(all)[0].length, total);
+  assert.is(said({})[0].length, total, 'what a file does not say is taken as asked for');
+  assert.equal(said({ ...all, only: ['conv'], filter: '4c' }), [['cpu: conv2d 7x7, fovea, 1 thread', 'webgpu: conv2d 7x7, fovea'], total - 2]);
+  assert.equal(said({ ...all, only: ['conv'], device: ['webgpu'] }), [['webgpu: conv2d 7x7, fovea'], total - 1]);
+  assert.is(said({ ...all, threads: [1] })[1], 5);
+  assert.is(said({ ...all, recompute: false })[1], 1);
+  assert.equal(said({ ...all, only: ['step'], stepBatch: [16] })[0], ['cpu: inception-bn 224x224, batch 16, fovea, 1 thread']);
+  assert.is(said({ ...all, only: ['step'], side: 64 })[1], total);
+  // Of five products the first, the middle and the last.
+  const products = said({ ...all, only: ['gemm'], threads: [1], shapes: 3 })[0].map((l) => l.replace(/^.*matmul (.*), fovea.*$/, '$1'));
+  assert.equal(products, ['256x256x256', '1024x1024x1024', '3136x64x192']);
 });
 
 const entryOf = (contestant: string, ms: number, more: Partial<Row['entries'][number]> = {}): Row['entries'][number] =>

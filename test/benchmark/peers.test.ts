@@ -1,18 +1,24 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isolated } from '../../bench/peers/isolated.ts';
 import { PeerProcess, lines } from '../../bench/peers/process.ts';
+import { submitted } from '../../bench/peers/tfjs-webgpu.ts';
 import { outputTypes } from '../../src/benchmark/check.ts';
 import { contest, timed } from '../../src/benchmark/contest.ts';
 import { kernelProblems } from '../../src/benchmark/problems.ts';
 import { readReport, writeReport } from '../../src/benchmark/report-file.ts';
+import type { Openers, TargetOptions } from '../../src/benchmark/targets.ts';
+import { openTargets } from '../../src/benchmark/targets.ts';
 import type { AbsentPeer, Contestant, Entry, Peer, PeerSource, Report } from '../../src/benchmark/types.ts';
 import { hostTensor, inputValues } from '../../src/benchmark/values.ts';
 import { runProgram } from '../../src/cli/program.ts';
+import type { Device } from '../../src/device/types.ts';
+import { DeviceError } from '../../src/errors.ts';
 import { getOp } from '../../src/fovea.ts';
 import type { EngineOptions, Manner } from './support/engine.ts';
 
@@ -85,6 +91,25 @@ test('a peer that was ended enters again, in a new process', async () => {
   assert.match((broken as AbsentPeer).absent, /no-such-file/);
 });
 
+test("tfjs's webgpu backend is made to submit what it recorded before the clock stops, and one without these fields is refused", async () => {
+  const did: string[] = [];
+  const backend = {
+    commandEncoder: {} as object | null, device: { queue: { onSubmittedWorkDone: async () => void did.push('done') } } as unknown as GPUDevice,
+    endComputePassEncoder: () => void did.push('end'),
+    submitQueue: () => {
+      did.push('submit');
+      backend.commandEncoder = null;
+    },
+  };
+  await submitted(backend);
+  await submitted(backend);
+  assert.equal(did, ['end', 'submit', 'done', 'end', 'done']);
+  const refused = async (without: object): Promise<string> => submitted({ ...backend, ...without }).then(() => '', (error: Error) => error.message);
+  for (const key of ['commandEncoder', 'submitQueue', 'endComputePassEncoder', 'device']) {
+    assert.match(await refused({ [key]: undefined }), new RegExp(`webgpu backend has no ${key}: expected that of 4.22`));
+  }
+});
+
 test('a line that is no JSON fails the request by name and ends the process; the next request starts another', async () => {
   const script = "console.log('welcome'); process.stdin.on('data', () => console.log('{}'))";
   const peer = new PeerProcess<object>(() => spawn(process.execPath, ['-e', script], { stdio: 'pipe' }), lines, { call: 'hello' });
@@ -135,6 +160,71 @@ test('a contest ends the slow one at its limit, keeps the turns that it had, and
   const stopped = contest([make('last', () => 1e9)], { one: () => undefined }, { ...options, limit: 60, signal: controller.signal });
   await stopped.catch((error: Error) => (name = error.name));
   assert.equal([name, abandoned.at(-1)], ['AbortError', 'last']);
+});
+
+test('a device that fails to open is said by its threads, and what was open before it is closed where all ends', async () => {
+  const did: string[] = [];
+  const openersOf = (failure: Error): Openers => ({
+    async cpu(threads) {
+      if (threads === 2) throw failure;
+      return { device: { name: `cpu ${threads}`, kind: 'cpu' } as Device, close: () => void did.push(`closed ${threads}`) };
+    },
+    other: () => Promise.reject(failure),
+  });
+  const said: string[] = [];
+  const options: TargetOptions = { devices: ['cpu', 'webgpu'], threads: [1, 2, 3], relaxed: true, log: (line) => void said.push(line) };
+  const targets = await openTargets(options, openersOf(new DeviceError('no memory')));
+  assert.equal([targets.map((t) => t.contestant), did], [['fovea, 1 thread', 'fovea, 3 threads'], []]);
+  assert.equal(said, ['cpu, 2 threads: absent (no memory)', 'webgpu: absent (no memory)']);
+  let message = '';
+  await openTargets(options, openersOf(new Error('a bug'))).catch((error: Error) => (message = error.message));
+  assert.equal([message, did], ['a bug', ['closed 1']]);
+});
+
+test('peers that throw when they are opened leave no device open', async () => {
+  const closed: string[] = [];
+  const { terminate } = Worker.prototype;
+  Worker.prototype.terminate = function (this: Worker) {
+    closed.push('worker');
+    return terminate.call(this);
+  };
+  try {
+    const { code, err } = await bench(
+      ['--device', 'cpu', '--threads', '2', '--plain', '--filter', 'softmaxCrossEntropy 4x2', '--no-probes'], () => Promise.reject(new Error('no peers today')),
+    );
+    assert.is(code, 1);
+    assert.match(err, /no peers today/);
+  } finally {
+    Worker.prototype.terminate = terminate;
+  }
+  assert.ok(closed.length > 0, 'the workers of the cpu device are ended');
+});
+
+test('where charts cannot go is said before the run, with exit code 2', async () => {
+  const file = join(folder, 'a-file');
+  writeFileSync(file, '');
+  for (const charts of [file, join(file, 'below')]) {
+    const { code, err, out } = await bench(['--device', 'cpu', '--threads', '1', '--filter', 'softmaxCrossEntropy 4x2', '--no-probes', '--charts', charts]);
+    assert.equal([code, out], [2, ''], err);
+    assert.match(err, /--charts .*a-file.*: .*a-file is not a folder/);
+  }
+});
+
+test('a file of a report that is incomplete is named with the field and what it should be, in words of ours', async () => {
+  const file = join(folder, 'malformed.json');
+  const failure = async (report: object): Promise<string> => {
+    writeFileSync(file, JSON.stringify({ format: 1, ...report }));
+    return readReport(file).then(() => '', (error: Error) => error.message);
+  };
+  const whole = { machine: {}, options: {}, peers: [], failures: [], devices: [], probes: [], rows: [] };
+  assert.is(await failure(whole), '');
+  const wrote = ': a file that fovea bench --out wrote was expected';
+  assert.is(await failure({ ...whole, machine: undefined }), `${file}: "machine" is missing${wrote}`);
+  assert.is(await failure({ ...whole, rows: 3 }), `${file}: "rows" is 3, expected a list${wrote}`);
+  assert.is(await failure({ ...whole, probes: [{ device: 'a', what: 'b', value: 'c', unit: 'd', milliseconds: [] }] }),
+    `${file}: "probes[0].value" is "c", expected a number${wrote}`);
+  assert.is(await failure({ ...whole, machine: { cores: [] } }), `${file}: "machine.cores" is [], expected a string, a number or a boolean${wrote}`);
+  assert.match(await failure({ ...whole, rows: [{ group: 'x' }] }), /"rows\[0\]\.group" is "x", expected one of gemm, conv/);
 });
 
 test('compare: a row that got slower is named, with exit code 1; a faster one is not held against it', async () => {
