@@ -39,6 +39,9 @@ export function poolOf(epoch: number, indices: Int32Array, labels: Int32Array, c
       if (typeof which === 'string' && label < 0) {
         throw new DataError(`there is no class '${which}'; there are ${classes.join(', ')}${didYouMean(which, classes)}`);
       }
+      if (!(label >= 0 && label < classes.length && Number.isInteger(label))) {
+        throw new DataError(`there is no class ${label}; there are 0 to ${classes.length - 1} (${classes.join(', ')})`);
+      }
       return indices.filter((_, i) => labels[i] === label);
     },
   };
@@ -46,11 +49,17 @@ export function poolOf(epoch: number, indices: Int32Array, labels: Int32Array, c
 
 /** @throws DataError for what is no epoch of this pool */
 export function checkEpoch({ epoch, indices: pool }: Pool, drawn: Epoch): { indices: Int32Array; chosen?: Chosen } {
-  const members = new Set(pool);
-  const indices = Int32Array.from(drawn.indices);
-  for (const index of indices) {
-    if (!members.has(index)) throw new DataError(`eachEpoch gave index ${index} in epoch ${epoch}, which is not in the training part`);
+  if (typeof drawn?.indices?.length !== 'number') {
+    const what = (drawn as unknown) instanceof Promise ? 'a promise' : drawn === undefined ? 'nothing' : 'no indices';
+    throw new DataError(`eachEpoch gave ${what} in epoch ${epoch}; { indices, transforms? } was expected, at once`);
   }
+  const members = new Set(pool);
+  // Before they become integers: undefined, NaN and fractions would become samples.
+  for (let i = 0; i < drawn.indices.length; i++) {
+    const index = drawn.indices[i];
+    if (!members.has(index)) throw new DataError(`eachEpoch gave index ${index} at ${i} of epoch ${epoch}, which is not in the training part`);
+  }
+  const indices = Int32Array.from(drawn.indices);
   if (drawn.transforms === undefined) return { indices };
   if (drawn.transforms.length !== indices.length) {
     throw new DataError(`eachEpoch gave ${drawn.transforms.length} transforms for the ${indices.length} samples of epoch ${epoch}`);

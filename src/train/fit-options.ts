@@ -40,7 +40,7 @@ export async function networkOf(
   }
   if (model === undefined) return { symbol: buildModel(options, classes.length), unfreezings: [] };
   const network = transferNetwork(model, options, classes, imageShape, spell);
-  return { ...stagesOf(network, options, spell), cut: network.cut, from: model.parameters };
+  return { ...stagesOf(network, options, spell), cut: network.cut, from: network.from };
 }
 
 /** @throws OptionError where a mean image is of another size, or the weights say nothing of what they want */

@@ -8,6 +8,7 @@ import { blocksOf } from '../nn/blocks.ts';
 import { addHead, cutAt, parseHead } from '../nn/head.ts';
 import type { LayerChoice } from '../nn/learning.ts';
 import { freeze, scaleLearningRates, unfreeze, upTo } from '../nn/learning.ts';
+import type { ParameterArrays } from '../nn/parameters.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
 import { outputName } from '../nn/symbol-graph.ts';
 import type { Normalization } from './preprocess.ts';
@@ -87,6 +88,11 @@ export interface TransferNetwork {
   readonly cut: string;
 }
 
+/** The network that a run begins with, and values for all but its head. */
+export interface NewNetwork extends TransferNetwork {
+  readonly from: ParameterArrays;
+}
+
 type TransferOptions = Pick<ResolvedOptions, 'cut' | 'head' | 'layerDecay' | 'freeze' | 'unfreeze' | 'batchNorm' | 'weights'>;
 
 /**
@@ -96,7 +102,7 @@ type TransferOptions = Pick<ResolvedOptions, 'cut' | 'head' | 'layerDecay' | 'fr
 export function transferNetwork(
   { symbol, parameters }: Pick<PretrainedModel, 'symbol' | 'parameters'>, options: TransferOptions,
   classes: readonly string[], [height, width, channels]: readonly [number, number, number], spell: Spelling = asKey,
-): TransferNetwork {
+): NewNetwork {
   const trunk = options.cut === undefined ? beforeClassifier(symbol, spell) : cutAt(symbol, options.cut);
   const head = parseHead(options.head ?? String(classes.length));
   const last = head[head.length - 1];
@@ -110,7 +116,17 @@ export function transferNetwork(
   }
   const cut = trunk.entries[0].node.name;
   const whole = addHead(trunk, head, { data: [1, channels, height, width] });
-  return { symbol: decayed(whole, trunk, options.layerDecay ?? 1), cut };
+  return { symbol: decayed(whole, trunk, options.layerDecay ?? 1), cut, from: parametersOf(trunk, parameters) };
+}
+
+/** The trunk's parameters alone: where the weights are an earlier run's, their head has the new one's names. */
+function parametersOf(trunk: ModelSymbol, parameters: ParameterArrays): ParameterArrays {
+  const pick = (from: ParameterArrays['arguments'], names: readonly string[]): ParameterArrays['arguments'] =>
+    new Map(names.map((name) => [name, from.get(name)!]));
+  return {
+    arguments: pick(parameters.arguments, trunk.listParameters(['data'])),
+    auxiliary: pick(parameters.auxiliary, trunk.listAuxiliaryStates()),
+  };
 }
 
 /** Up to what the last fully connected layer reads. */
@@ -160,8 +176,13 @@ export function stagesOf({ symbol, cut }: TransferNetwork, options: TransferOpti
 
 /** The block that a layer is in, and all after it. */
 function fromBlockOf(symbol: ModelSymbol, layer: string): LayerChoice {
-  const { name: wanted } = symbol.node(layer);
+  const node = symbol.node(layer);
+  // A variable is in the block of the layer that it belongs to.
+  const wanted = node.op === 'null' ? symbol.nodes.find((one) => one.inputs.some((input) => input.node === node))?.name : node.name;
   const blocks = blocksOf(symbol);
+  if (!blocks.some((block) => block.some(({ name }) => name === wanted))) {
+    throw new OptionError(`"${layer}" is in no block of the network that could be unfrozen`);
+  }
   const names = new Set(blocks.slice(blocks.findIndex((block) => block.some(({ name }) => name === wanted))).flat().map(({ name }) => name));
   return ({ op, name }) => op !== 'null' && names.has(name);
 }

@@ -209,10 +209,10 @@ test('an interrupted run shows and writes what it measured, with exit code 130; 
     assert.match(why, pattern);
     assert.not.match(why, /\n\s+at /);
   };
-  await refused({ options: undefined }, /bad\.json: "options": .*a file that fovea bench --out wrote was expected/);
-  await refused({ probes: {} }, /"probes": /);
+  await refused({ options: undefined }, /bad\.json: "options" is missing: a file that fovea bench --out wrote was expected/);
+  await refused({ probes: {} }, /"probes" is {}, expected a list/);
   const entries = [{ contestant: 'a', milliseconds: ['1'] }];
-  await refused({ rows: [{ ...rows[0], entries }] }, /"rows\[0\]\.entries\[0\]\.milliseconds\[0\]": Expected number/);
+  await refused({ rows: [{ ...rows[0], entries }] }, /"rows\[0\]\.entries\[0\]\.milliseconds\[0\]" is "1", expected a number/);
   await refused({ format: 2 }, /"format" is 2, expected 1/);
 });
 

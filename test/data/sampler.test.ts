@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { EachEpoch } from '../../src/data/each-epoch.ts';
+import type { EachEpoch, Epoch } from '../../src/data/each-epoch.ts';
 import { Sampler } from '../../src/data/sampler.ts';
 import type { SamplerOptions } from '../../src/data/sampler.ts';
 import { DataError, OptionError } from '../../src/errors.ts';
@@ -112,7 +112,17 @@ test('eachEpoch draws dataset indices from the pool', () => {
   assert.equal(epochs[1].sort(), [20, 202, 202, 202]);
   assert.equal(seen, [1, 2], 'asked once an epoch');
   const drawing = (indices: number[], batch = 1) => new Sampler(labels, [1, 2], { batch, eachEpoch: () => ({ indices }) });
-  throws(() => drawing([3]).next(), DataError, /index 3 in epoch 1, which is not in the training part/);
+  throws(() => drawing([3]).next(), DataError, /index 3 at 0 of epoch 1, which is not in the training part/);
+  // what would become sample 0 or 2 if it were made an integer
+  for (const [i, wrong] of [undefined, NaN, 1.5, -1].entries()) {
+    throws(() => drawing([1, 2, 1, 2].with(i, wrong as number)).next(), DataError, new RegExp(`index ${wrong} at ${i} of epoch 1`));
+  }
+  const giving = (what: unknown) => new Sampler(labels, [1, 2], { batch: 1, eachEpoch: () => what as Epoch });
+  throws(() => giving(undefined).next(), DataError, /eachEpoch gave nothing in epoch 1; { indices, transforms\? } was expected/);
+  throws(() => giving(Promise.resolve({ indices: [1] })).next(), DataError, /eachEpoch gave a promise/);
+  throws(() => giving({}).next(), DataError, /eachEpoch gave no indices/);
+  const asksFor = (which: number) => new Sampler(labels, all, { batch: 1, classes, eachEpoch: (pool) => ({ indices: pool.of(which) }) });
+  throws(() => asksFor(7).next(), DataError, /no class 7; there are 0 to 1 \(healthy, infected\)/);
   throws(() => drawing([1], 3).next(), DataError, /fill no batch of 3/);
   throws(() => new Sampler(labels, all, { batch: 1, kind: 'none', eachEpoch: () => ({ indices: all }) }), OptionError, /does not go with/);
   const asks = new Sampler(labels, all, { batch: 1, classes, eachEpoch: (pool) => ({ indices: pool.of('infeccted') }) });
