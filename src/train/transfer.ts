@@ -6,7 +6,7 @@ import type { Checkpoint } from '../formats/mxnet-params.ts';
 import { blocksOf } from '../nn/blocks.ts';
 import { addHead, cutAt, parseHead } from '../nn/head.ts';
 import type { LayerChoice } from '../nn/learning.ts';
-import { freeze, scaleLearningRates, unfreeze, upTo } from '../nn/learning.ts';
+import { freeze, ownVariables, scaleLearningRates, unfreeze, upTo } from '../nn/learning.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
 import { outputName } from '../nn/symbol-graph.ts';
 import type { Normalization } from './preprocess.ts';
@@ -144,16 +144,18 @@ export function stagesOf({ symbol, cut }: TransferNetwork, options: TransferOpti
   const unfreezings = (options.unfreeze?.split(',') ?? []).map((part): Unfreezing => {
     const match = /^\s*(.+)@(\d+)\s*$/.exec(part);
     if (match === null) throw new OptionError(`${spell('unfreeze')} "${part}": expected a layer and an epoch, as in mixed3@5`);
-    stage = unfreeze(stage, match[1] === 'all' ? trunk : fromBlockOf(symbol, match[1]), { statistics });
+    stage = unfreeze(stage, match[1] === 'all' ? trunk : fromBlockOf(symbol, match[1], `${spell('unfreeze')} "${part}"`), { statistics });
     return { epoch: Number(match[2]), symbol: stage };
   });
   return { symbol: frozen, unfreezings };
 }
 
-/** The block that a layer is in, and all after it. */
-function fromBlockOf(symbol: ModelSymbol, layer: string): LayerChoice {
-  const { name: wanted } = symbol.node(layer);
+/** The block that a layer is in, or the layer of a parameter, and all after it. @throws OptionError for what is in none */
+function fromBlockOf(symbol: ModelSymbol, layer: string, where: string): LayerChoice {
+  const wanted = symbol.node(layer);
   const blocks = blocksOf(symbol);
-  const names = new Set(blocks.slice(blocks.findIndex((block) => block.some(({ name }) => name === wanted))).flat().map(({ name }) => name));
+  const at = blocks.findIndex((block) => block.some((one) => one.name === wanted.name || ownVariables(one).includes(wanted)));
+  if (at < 0) throw new OptionError(`${where}: "${layer}" is an input of the network: expected a layer, or a parameter of one`);
+  const names = new Set(blocks.slice(at).flat().map(({ name }) => name));
   return ({ op, name }) => op !== 'null' && names.has(name);
 }

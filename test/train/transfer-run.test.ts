@@ -161,6 +161,32 @@ test('rates fall by block, from the head to the image', async () => {
   assert.equal(writeSymbol(stagesOf({ ...network, symbol: first }, options).symbol), writeSymbol(first), 'the same again');
 });
 
+test('a run from the checkpoint of such a run begins with its trunk and a head of its own', async () => {
+  const first = await train('first', { epochs: 1 });
+  const checkpoint = join(first.directory, 'narrow-0001.params');
+  const [initial, learnt] = ['narrow-0000.params', 'narrow-0001.params'].map((file) => params(first.directory, file));
+  for (const [name, cut] of [['same', base.cut], ['other', 'ch_concat_3a_chconcat']] as const) {
+    const second = await train(`second-${name}`, { weights: checkpoint, cut, epochs: 1 });
+    const begun = params(second.directory, 'narrow-0000.params');
+    assert.equal(begun.get('arg:conv_2_weight'), learnt.get('arg:conv_2_weight'));
+    assert.not.equal(begun.get('arg:head_fc2_weight'), learnt.get('arg:head_fc2_weight'), name);
+    assert.equal(begun.get('arg:head_fc2_weight'), initial.get('arg:head_fc2_weight'), 'of the same seed, as new as the first');
+  }
+});
+
+test('to unfreeze from a parameter on is to unfreeze from its layer on', async () => {
+  const { options, model } = await resolveRun(base);
+  const network = transferNetwork(model!, options, ['healthy', 'infected'], [40, 40, 3]);
+  const later = (unfreeze: string) => stagesOf(network, { ...options, unfreeze }).unfreezings[0].symbol;
+  const symbol = later('conv_3b_1x1_weight@2');
+  assert.is(trainingAttributes(symbol, 'conv_3b_1x1_weight').frozen, false);
+  assert.is(trainingAttributes(symbol, 'conv_3a_1x1_weight').frozen, true);
+  assert.is(writeSymbol(symbol), writeSymbol(later('conv_3b_1x1@2')));
+  assert.is(writeSymbol(later('bn_3b_1x1_moving_mean@2')), writeSymbol(symbol));
+  throws(() => later('data@2'), OptionError, /unfreeze "data@2": "data" is an input of the network: expected a layer/);
+  throws(() => later('softmax_label@2'), OptionError, /"softmax_label" is an input/);
+});
+
 test('what does not go together is refused', async () => {
   await rejects(() => resolveRun({ weights, model: 'inception-bn' }), OptionError, /model does not go with weights/);
   await rejects(() => resolveRun({ cut: 'fc1' }), OptionError, /cut is of a network that begins from weights: it needs weights/);
