@@ -113,10 +113,35 @@ test('eachEpoch draws dataset indices from the pool', () => {
   assert.equal(seen, [1, 2], 'asked once an epoch');
   const drawing = (indices: number[], batch = 1) => new Sampler(labels, [1, 2], { batch, eachEpoch: () => ({ indices }) });
   throws(() => drawing([3]).next(), DataError, /index 3 in epoch 1, which is not in the training part/);
-  throws(() => drawing([1], 3).next(), DataError, /fill no batch of 3/);
+  throws(() => drawing([1], 3).next(), DataError, /^epoch 1 has 1 samples, which fill no batch of 3/);
   throws(() => new Sampler(labels, all, { batch: 1, kind: 'none', eachEpoch: () => ({ indices: all }) }), OptionError, /does not go with/);
   const asks = new Sampler(labels, all, { batch: 1, classes, eachEpoch: (pool) => ({ indices: pool.of('infeccted') }) });
   throws(() => asks.next(), DataError, /no class 'infeccted'.*mean 'infected'/);
+});
+
+test('what is no epoch is refused, with the epoch, the position and the value', () => {
+  const next = (drawn: unknown): unknown => new Sampler(labels, all, { batch: 1, eachEpoch: () => drawn as ReturnType<EachEpoch> }).next();
+  for (const value of [undefined, NaN, 1.5, '3', null]) {
+    throws(() => next({ indices: [4, value] }), DataError, new RegExp(`gave ${String(value)} in epoch 1 at position 1, where a dataset index`));
+  }
+  throws(() => next({ indices: [4, 5, 300] }), DataError, /index 300 in epoch 1, .* \(position 2\)/);
+  throws(() => next(undefined), DataError, /epoch 1: expected \{ indices \} with dataset indices, got undefined/);
+  throws(() => next(null), DataError, /got null/);
+  throws(() => next([1, 2]), DataError, /got array/);
+  throws(() => next({ indices: 7 }), DataError, /got 7/);
+  throws(() => next(Promise.resolve({ indices: all })), DataError, /got a Promise, which is not waited for/);
+});
+
+test('a pool knows its classes, by name and by number', () => {
+  const asks = (which: string | number, names?: readonly string[]): unknown =>
+    new Sampler(labels, all, { batch: 1, classes: names, eachEpoch: (pool) => ({ indices: pool.of(which) }) }).next();
+  for (const which of [7, -1, 0.5, NaN]) {
+    throws(() => asks(which, classes), DataError, new RegExp(`no class '${which}'; there are healthy, infected`));
+    throws(() => asks(which), DataError, new RegExp(`no class '${which}'; there are 0, 1`));
+  }
+  asks(1);
+  const none = new Sampler(labels, [1, 2], { batch: 1, classes, eachEpoch: (pool) => ({ indices: [1, ...pool.of(1)] }) });
+  assert.equal([...none.next().indices], [1], 'a class of which this part has none');
 });
 
 test('eachEpoch says what becomes of each sample, also of those that are carried over and resumed', () => {
