@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { augment } from '../../src/data/augment.ts';
-import type { Augmentation, ImageShape, MeanLevels } from '../../src/data/augment.ts';
+import type { Augmentation, ImageShape, MeanLevels, TracedTransform } from '../../src/data/augment.ts';
 import { parseAugmentations } from '../../src/data/augment-text.ts';
 import { Augmenter } from '../../src/data/augmenter.ts';
 import type { Drawn } from '../../src/data/augmenter.ts';
@@ -207,7 +207,11 @@ test('contrast about the pixels of a mean image, where that is what is taken off
   });
   assert.ok(Math.max(...factors) - Math.min(...factors) > 0.1, `${factors}`);
   let mean: readonly number[] = [];
-  await run([augment({ name: 'look', tensor: (x, context) => (mean = context.mean, x) })], { draws: range(1) }, { mean: [0, 0, 0], image });
+  const look: TracedTransform = (x, context) => {
+    mean = context.mean;
+    return x;
+  };
+  await run([augment({ tensor: look })], { draws: ids(0) }, { mean: [0, 0, 0], image });
   mean.forEach((m, c) => {
     const own = image.data.filter((_, i) => i % 3 === c);
     assert.ok(Math.abs(m - own.reduce((a, b) => a + b) / own.length) < 1e-9);
