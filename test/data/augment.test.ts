@@ -305,7 +305,7 @@ test('what cannot be an augmentation is refused', () => {
   const shrinks = fit([augment({ name: 'shrink', tensor: (x) => x.slice([0, 0, 0, 0], [-1, 2, 2, -1]) })]);
   const keys = { seed: 0, epoch: 0, draws: tensor([0], [1], 'int32') };
   const images = wrap(pixelsOf([0]), [1, ...shape], 'float32');
-  throws(() => shrinks.apply(images, tensor([1], [1, 1]), keys, [0, 0, 0]), OptionError, /shrink.*the form should stay/);
+  throws(() => shrinks.apply(images, tensor([1], [1, 1]), keys, { mean: [0, 0, 0] }), OptionError, /shrink.*the form should stay/);
 });
 
 test.run();
