@@ -4,6 +4,7 @@ import { loadCodec } from '../data/decode.ts';
 import type { Shape } from '../device/types.ts';
 import { OptionError } from '../errors.ts';
 import { loadModel } from '../formats/load-model.ts';
+import type { Checkpoint } from '../formats/mxnet-params.ts';
 import { readSymbol } from '../formats/mxnet-symbol.ts';
 import { preprocessingOf } from '../formats/preprocessing.ts';
 import { inceptionBN, inceptionBNSmall, inceptionV3 } from '../models/index.ts';
@@ -49,14 +50,18 @@ interface Found {
   readonly symbol: ModelSymbol;
   /** Of an input without its batch, MXNet's axes. */
   readonly shape: Shape;
+  /** Where they were loaded. */
+  readonly parameters?: Checkpoint;
+  readonly warnings?: readonly string[];
 }
 
 async function graph(model: string, given: Record<string, unknown>, { terminal }: Context): Promise<void> {
   const asked = given.shape === undefined ? undefined : parseShape(String(given.shape));
-  const { name, symbol, shape } = await find(model, asked);
-  const inputs = symbol.listArguments();
-  const input = inputs.includes('data') ? 'data' : inputs[0];
+  const { name, symbol, shape, parameters, warnings = [] } = await find(model, asked);
+  for (const warning of warnings) terminal.err(`warning: ${warning}\n`);
+  const input = inputOf(symbol);
   const shapes = { [input]: [1, ...shape] };
+  if (parameters !== undefined) checkShapes(model, symbol, shapes, parameters);
   const summary = summaryText(symbol, shapes);
   const base = (await outputFile(given.out)) ?? name;
   const { fs } = await nodeFiles();
@@ -66,6 +71,23 @@ async function graph(model: string, given: Record<string, unknown>, { terminal }
   await fs.writeFile(`${base}.svg`, svg);
   if (given.png) await fs.writeFile(`${base}.png`, await rasterize(svg));
   terminal.out(`${name}, ${input} [${shape.join(', ')}]\n\n${summary}\n\n${base}.dot, ${base}.svg${given.png ? `, ${base}.png` : ''}\n`);
+}
+
+function inputOf(symbol: ModelSymbol): string {
+  const inputs = symbol.listArguments();
+  return inputs.includes('data') ? 'data' : inputs[0];
+}
+
+/** @throws OptionError where parameters would have other shapes than they have: the figures would be of another network */
+function checkShapes(model: string, symbol: ModelSymbol, inputs: Readonly<Record<string, Shape>>, { arguments: learnt, auxiliary }: Checkpoint): void {
+  const { arguments: wanted, auxiliary: states } = symbol.inferShape(inputs);
+  const [[input, shape]] = Object.entries(inputs);
+  for (const [name, expected] of [...wanted, ...states]) {
+    const got = (learnt.get(name) ?? auxiliary.get(name))?.shape;
+    if (got === undefined || got.join() === expected.join()) continue;
+    throw new OptionError(`${model}: "${name}" has [${got.join(', ')}]; with ${input} of [${shape.slice(1).join(', ')}] it would have `
+      + `[${expected.join(', ')}]: --shape says what the network was made for`);
+  }
 }
 
 function parseShape(text: string): Shape {
@@ -90,11 +112,16 @@ async function find(model: string, asked: Shape | undefined): Promise<Found> {
   const name = path.basename(model).replace(/(-symbol\.json|-\d{4,}\.params|\.json|\.safetensors)$/, '');
   // A symbol is drawn without its parameters.
   if (model.endsWith('-symbol.json')) {
-    const symbol = readSymbol(await readText(await nodeFiles(), model), { file: model });
-    return { name, symbol, shape: asked ?? sideOf(preprocessingOf(symbol)?.size) };
+    const warnings: string[] = [];
+    const symbol = readSymbol(await readText(await nodeFiles(), model), { file: model, warn: (warning) => warnings.push(warning) });
+    return { name, symbol, warnings, shape: asked ?? sideOf(preprocessingOf(symbol)?.size) };
   }
-  const { symbol, preprocessing } = await loadModel(model);
-  return { name, symbol, shape: asked ?? sideOf(preprocessing?.size) };
+  const { symbol, parameters, inputs, preprocessing, warnings } = await loadModel(model);
+  const [, ...stated] = inputs?.[inputOf(symbol)] ?? [];
+  const { size, meanImage } = preprocessing ?? {};
+  const [, ...pixels] = meanImage?.shape ?? [];
+  const shape = asked ?? (stated.length > 0 ? stated : sideOf(size ?? (pixels.length === 2 ? [pixels[0], pixels[1]] : undefined)));
+  return { name, symbol, parameters, warnings, shape };
 }
 
 function sideOf(size: readonly [number, number] = [224, 224]): Shape {

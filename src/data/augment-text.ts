@@ -30,6 +30,9 @@ const plainWords: Readonly<Record<string, (value: number | undefined) => readonl
   noise: (value) => [gaussianNoise(value!)],
 };
 
+/** Words that take both bounds of a range; all others one value. */
+const rangeWords: readonly string[] = ['scale', 'crop'];
+
 const words = [...Object.keys(plainWords), ...Object.keys(recordWords)];
 
 interface Term {
@@ -46,10 +49,14 @@ function parseTerm(text: string): Term {
   if (match === null) {
     throw new OptionError(`'${text}' is no augmentation; expected a word, =VALUE, :PROBABILITY and @CLASS, as in noise=2:0.5@infected`);
   }
-  const [, word, low, high = low, probability, which] = match;
+  const [, word, low, upper, probability, which] = match;
+  const high = upper ?? low;
   if (!words.includes(word)) throw new OptionError(`'${word}' is none of none, ${words.join(', ')}${didYouMean(word, words)}`);
   const takesNone = word === 'flips' || word === 'rotate180';
   if (takesNone !== (low === undefined)) throw new OptionError(`'${text}': ${word} takes ${takesNone ? 'no value' : 'a value, as in noise=2'}`);
+  if (upper !== undefined && !rangeWords.includes(word)) {
+    throw new OptionError(`'${text}': ${word} takes one value, as in ${word}=${upper}; ${rangeWords.join(' and ')} take a range`);
+  }
   const numbers = [low, high, probability].filter((x) => x !== undefined);
   if (numbers.some((x) => Number.isNaN(Number(x)))) throw new OptionError(`'${text}': a number was expected after = and :`);
   return {

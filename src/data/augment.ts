@@ -6,6 +6,14 @@ import type { Tensor } from '../tensor/tensor.ts';
 /** Height, width, channels. */
 export type ImageShape = readonly [height: number, width: number, channels: number];
 
+/** The grey levels that a normalisation takes off. */
+export interface MeanLevels {
+  /** Of each channel. */
+  readonly mean: readonly number[];
+  /** In their place, of each pixel, row-major. */
+  readonly image?: { readonly shape: ImageShape; readonly data: Float32Array };
+}
+
 /** What a traced transform is given besides the images. */
 export interface TransformContext {
   /**
@@ -17,6 +25,8 @@ export interface TransformContext {
   readonly parameters: Tensor | undefined;
   /** Mean grey level of each channel over the training part, where the normalisation has one, else zeros. */
   readonly mean: readonly number[];
+  /** [1, H, W, C]: the mean grey level of each pixel, where the normalisation takes off a mean image, which `mean` is the mean of. */
+  readonly meanImage?: Tensor;
 }
 
 /**

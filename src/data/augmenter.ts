@@ -7,8 +7,8 @@ import { getOp } from '../graph/op.ts';
 import { didYouMean } from '../nearest.ts';
 import { hashName, PhiloxStream } from '../random/philox.ts';
 import type { Tensor, TensorLike } from '../tensor/tensor.ts';
-import { apply1 } from '../tensor/tensor.ts';
-import type { Augmentation, ImageShape } from './augment.ts';
+import { apply1, wrap } from '../tensor/tensor.ts';
+import type { Augmentation, ImageShape, MeanLevels, TransformContext } from './augment.ts';
 import type { Chosen } from './each-epoch.ts';
 
 /** What is known of a batch before its pixels are there. */
@@ -116,11 +116,12 @@ export class Augmenter {
    *
    * @param images [N, H, W, C], float32, in grey levels of 0 to 255
    * @param settings what `settings` gave, [N, columns]
-   * @param mean see `TransformContext`
+   * @param levels what the normalisation takes off
    * @throws OptionError for a transform that gives images of another form
    */
-  apply(images: Tensor, settings: Tensor, { seed, epoch, draws }: AugmentKeys, mean: readonly number[]): Tensor {
+  apply(images: Tensor, settings: Tensor, { seed, epoch, draws }: AugmentKeys, levels: MeanLevels): Tensor {
     const [n] = images.shape;
+    const means = meansOf(levels);
     return this.#members.reduce((x, { augmentation: { name, tensor }, column }) => {
       if (tensor === undefined) return x;
       const count = tensor.parameters?.count ?? 0;
@@ -129,7 +130,7 @@ export class Augmenter {
           distribution, key: hashName(`augment/${name}/${own}`), shape: [n, ...shape],
         }),
         parameters: count === 0 ? undefined : settings.slice([0, column + 1], [n, count]),
-        mean,
+        ...means,
       });
       if (changed.shape.join() !== x.shape.join() || changed.dtype !== 'float32') {
         throw new OptionError(`augment ${name}: gave ${changed.toString()} for images ${x.toString()}; the form should stay`);
@@ -158,6 +159,15 @@ export class Augmenter {
   #stream(name: string, { draws, epoch }: Drawn, k: number): PhiloxStream {
     return new PhiloxStream(this.#seed, `augment/${name}`, draws[k], epoch);
   }
+}
+
+function meansOf({ mean, image }: MeanLevels): Pick<TransformContext, 'mean' | 'meanImage'> {
+  if (image === undefined) return { mean };
+  const { shape, data } = image;
+  const channels = shape[2];
+  const sums = new Array<number>(channels).fill(0);
+  data.forEach((v, i) => (sums[i % channels] += v));
+  return { mean: sums.map((sum) => sum / (data.length / channels)), meanImage: wrap(data, [1, ...shape], 'float32') };
 }
 
 function labelOf(which: string | number, classes: readonly string[], name: string): number {

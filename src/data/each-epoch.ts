@@ -36,11 +36,11 @@ export function poolOf(epoch: number, indices: Int32Array, labels: Int32Array, c
     epoch, indices, labels,
     of(which) {
       const label = typeof which === 'number' ? which : classes.indexOf(which);
-      if (typeof which === 'string' && label < 0) {
-        throw new DataError(`there is no class '${which}'; there are ${classes.join(', ')}${didYouMean(which, classes)}`);
-      }
-      if (!(label >= 0 && label < classes.length && Number.isInteger(label))) {
-        throw new DataError(`there is no class ${label}; there are 0 to ${classes.length - 1} (${classes.join(', ')})`);
+      // Without names the classes are those that are there.
+      const isKnown = classes.length > 0 ? Number.isInteger(label) && label >= 0 && label < classes.length : labels.includes(label);
+      if (!isKnown) {
+        const there = classes.length > 0 ? classes : [...new Set(labels)].sort((a, b) => a - b);
+        throw new DataError(`there is no class '${which}'; there are ${there.join(', ')}${didYouMean(String(which), classes)}`);
       }
       return indices.filter((_, i) => labels[i] === label);
     },
@@ -49,20 +49,26 @@ export function poolOf(epoch: number, indices: Int32Array, labels: Int32Array, c
 
 /** @throws DataError for what is no epoch of this pool */
 export function checkEpoch({ epoch, indices: pool }: Pool, drawn: Epoch): { indices: Int32Array; chosen?: Chosen } {
-  if (typeof drawn?.indices?.length !== 'number') {
-    const what = (drawn as unknown) instanceof Promise ? 'a promise' : drawn === undefined ? 'nothing' : 'no indices';
-    throw new DataError(`eachEpoch gave ${what} in epoch ${epoch}; { indices, transforms? } was expected, at once`);
+  // Of a caller without types: anything.
+  const given: unknown = (drawn as Epoch | undefined | null)?.indices;
+  if (typeof given !== 'object' || given === null || typeof (given as ArrayLike<number>).length !== 'number') {
+    const got = drawn instanceof Promise ? 'a Promise, which is not waited for' : Object.prototype.toString.call(drawn).slice(8, -1).toLowerCase();
+    throw new DataError(`eachEpoch: epoch ${epoch}: expected { indices } with dataset indices, got ${given === undefined ? got : String(given)}`);
   }
   const members = new Set(pool);
-  // Before they become integers: undefined, NaN and fractions would become samples.
-  for (let i = 0; i < drawn.indices.length; i++) {
-    const index = drawn.indices[i];
-    if (!members.has(index)) throw new DataError(`eachEpoch gave index ${index} at ${i} of epoch ${epoch}, which is not in the training part`);
+  const indices = Array.from(drawn.indices);
+  for (const [position, index] of indices.entries()) {
+    if (members.has(index)) continue;
+    throw new DataError(Number.isInteger(index)
+      ? `eachEpoch gave index ${index} in epoch ${epoch}, which is not in the training part (position ${position})`
+      : `eachEpoch gave ${String(index)} in epoch ${epoch} at position ${position}, where a dataset index was expected`);
   }
-  const indices = Int32Array.from(drawn.indices);
-  if (drawn.transforms === undefined) return { indices };
+  if (drawn.transforms === undefined) return { indices: Int32Array.from(indices) };
   if (drawn.transforms.length !== indices.length) {
     throw new DataError(`eachEpoch gave ${drawn.transforms.length} transforms for the ${indices.length} samples of epoch ${epoch}`);
   }
-  return { indices, chosen: drawn.transforms.map((list) => list?.map((one) => (typeof one === 'string' ? one : one.name))) };
+  return {
+    indices: Int32Array.from(indices),
+    chosen: drawn.transforms.map((list) => list?.map((one) => (typeof one === 'string' ? one : one.name))),
+  };
 }

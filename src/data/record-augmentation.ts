@@ -26,7 +26,7 @@ export interface RecordAugmentationOptions {
   /** Sides of the scaled image are kept within these, in pixels. */
   readonly minImgSize?: number;
   readonly maxImgSize?: number;
-  /** Grey level of what lies outside of the image. Default 255. */
+  /** Grey level of what lies outside of the image, 0 to 255. Default 255. */
   readonly fillValue?: number;
   /** Pixels on each side. */
   readonly pad?: number;
@@ -39,7 +39,7 @@ export interface RecordAugmentationOptions {
   readonly randomH?: number;
   readonly randomS?: number;
   readonly randomL?: number;
-  /** (x - mean) times 1 - max to 1 + max. */
+  /** (x - mean) times 1 - max to 1 + max; the mean is that which the normalisation takes off: a mean image's pixels, or a channel's. */
   readonly maxRandomContrast?: number;
   /** Plus -max to max, in grey levels. */
   readonly maxRandomIllumination?: number;
@@ -67,13 +67,13 @@ export function recordAugmentation(options: RecordAugmentationOptions): TracedTr
   const { randomH, randomS, randomL, maxRandomContrast, maxRandomIllumination, fillValue } = settings;
   const recolours = randomH > 0 || randomS > 0 || randomL > 0;
   const relights = maxRandomContrast > 0 || maxRandomIllumination > 0;
-  const transform = function record(images: Tensor, { parameters, mean }: Parameters<TracedTransform>[1]): Tensor {
+  const transform = function record(images: Tensor, { parameters, mean, meanImage }: Parameters<TracedTransform>[1]): Tensor {
     const n = images.shape[0];
     const part = (begin: number, count: number): Tensor => parameters!.slice([0, begin], [n, count]);
     let x = apply1(getOp('warpAffine'), [images, part(0, 6)], { fill: fillValue });
     if (recolours) x = apply1(getOp('shiftHls'), [x, part(6, 3)], {});
     if (!relights) return x;
-    const middle = tensor(Float32Array.from(mean));
+    const middle = meanImage ?? tensor(Float32Array.from(mean));
     const each = (column: number): Tensor => part(column, 1).reshape([n, 1, 1, 1]);
     return x.sub(middle).mul(each(9)).add(each(10)).add(middle);
   };
@@ -92,7 +92,8 @@ function check(settings: Settings): void {
   for (const name of ['maxRotateAngle', 'pad', 'randomH', 'randomS', 'randomL'] as const) {
     if (!Number.isInteger(settings[name])) refuse(name, 'an integer');
   }
-  const { maxAspectRatio, minRandomScale, maxRandomScale, minImgSize, maxImgSize, minCropSize, maxCropSize, rotateList } = settings;
+  const { maxAspectRatio, minRandomScale, maxRandomScale, minImgSize, maxImgSize, minCropSize, maxCropSize, rotateList, fillValue } = settings;
+  if (!(fillValue >= 0 && fillValue <= 255)) refuse('fillValue', 'a grey level from 0 to 255');
   if (!(maxAspectRatio >= 0 && maxAspectRatio < 1)) refuse('maxAspectRatio', 'a number from 0 to below 1');
   if (!(minRandomScale > 0)) refuse('minRandomScale', 'a number above 0');
   if (!(maxRandomScale >= minRandomScale && Number.isFinite(maxRandomScale))) refuse('maxRandomScale', `a number of minRandomScale ${minRandomScale} or more`);

@@ -148,7 +148,7 @@ export class Sampler {
     let order = this.#ordered();
     if ((this.#cursor + 1) * this.batch > order.indices.length) {
       if (this.#cursor === 0) {
-        throw new DataError(`epoch ${this.#epoch} has ${order.indices.length} samples, which fill no batch of ${this.batch}`);
+        throw new DataError(`epoch ${this.#epoch + 1} has ${order.indices.length} samples, which fill no batch of ${this.batch}`);
       }
       const from = (this.#options.remainder ?? 'carry') === 'carry' ? this.#cursor * this.batch : order.indices.length;
       this.#carried = { indices: order.indices.slice(from), chosen: order.chosen?.slice(from) };

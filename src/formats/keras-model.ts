@@ -258,6 +258,6 @@ export async function loadKerasModel(path: string, files: ModelFiles, options: L
     preprocessing = { ...toMinusOneToOne, ...(shape === undefined ? {} : { size: [shape[2], shape[3]] as const }) } satisfies Preprocessing;
     warnings.push(`${path} says nothing of preprocessing; taken is that of Keras' Inception v3, x / 127.5 - 1; option preprocessing says otherwise`);
   }
-  return { symbol: network.symbol, parameters, preprocessing, warnings };
+  return { symbol: network.symbol, parameters, inputs: network.inputs, preprocessing, warnings };
 }
 

@@ -1,4 +1,5 @@
 /** One door for models of other systems: a path, whatever the format behind it. */
+import type { Shape } from '../device/types.ts';
 import { DataError, FormatError } from '../errors.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
 import { loadKerasModel } from './keras-model.ts';
@@ -15,6 +16,8 @@ export interface LoadedModel {
   readonly symbol: ModelSymbol;
   /** float32, in MXNet's axes (OIHW), by MXNet's names: what `initialize` takes as `from`. */
   readonly parameters: Checkpoint;
+  /** Shapes of the inputs in MXNet's axes, batch 1, where the file states them, as Keras' models do. */
+  readonly inputs?: Readonly<Record<string, Shape>>;
   /** Undefined where neither the file nor what its kind is known by says. */
   readonly preprocessing?: Preprocessing;
   /** What was assumed, and by which option it can be said otherwise. */

@@ -8,7 +8,8 @@ import { checkpointNames, joinCheckpoint, readParams, splitCheckpoint, writePara
 import type { Checkpoint } from './mxnet-params.ts';
 import { readSymbol, writeSymbol } from './mxnet-symbol.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
-import { preprocessingOf } from './preprocessing.ts';
+import type { Preprocessing } from './preprocessing.ts';
+import { preprocessingOf, withPreprocessing } from './preprocessing.ts';
 
 interface Place {
   readonly folder: string;
@@ -98,20 +99,21 @@ export function readMeanImage(bytes: Uint8Array, file: string): HostArray {
 }
 
 /**
- * The files of a checkpoint by name: symbol, parameters, and the mean image where there is one. Other preprocessing goes with the symbol
- * (`withPreprocessing`).
+ * The files of a checkpoint by name: symbol, parameters, and the mean image where there is one.
  *
- * @param parameters in MXNet's axes
+ * @param parameters in MXNet's axes, as `loadModel` gives them
+ * @param options.preprocessing what `loadModel` gave, for the files to say; default what the symbol says itself (`withPreprocessing`)
+ * @throws OptionError for preprocessing of a network without the input `data`
  */
 export function checkpointFiles(
   symbol: ModelSymbol, parameters: Checkpoint,
-  { prefix, epoch, meanImage }: { readonly prefix: string; readonly epoch: number; readonly meanImage?: HostArray },
+  { prefix, epoch, preprocessing }: { readonly prefix: string; readonly epoch: number; readonly preprocessing?: Preprocessing },
 ): Map<string, Uint8Array<ArrayBuffer>> {
   const names = checkpointNames(prefix, epoch);
   const files = new Map([
-    [names.symbol, new TextEncoder().encode(writeSymbol(symbol))],
+    [names.symbol, new TextEncoder().encode(writeSymbol(preprocessing ? withPreprocessing(symbol, preprocessing) : symbol))],
     [names.params, writeParams(joinCheckpoint(parameters))],
   ]);
-  if (meanImage !== undefined) files.set(meanImageName(prefix), writeMeanImage(meanImage));
+  if (preprocessing?.meanImage) files.set(meanImageName(prefix), writeMeanImage(preprocessing.meanImage));
   return files;
 }

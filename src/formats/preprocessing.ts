@@ -1,5 +1,5 @@
 /** What a checkpoint wants done to images before it sees them. It travels with the model, as attributes of its input. */
-import { FormatError } from '../errors.ts';
+import { FormatError, OptionError } from '../errors.ts';
 import type { HostArray } from '../nn/host-array.ts';
 import { formatAttribute } from '../nn/attributes.ts';
 import { changeAttributes } from '../nn/symbol.ts';
@@ -54,9 +54,14 @@ export function preprocessingOf(symbol: ModelSymbol, meanImage?: HostArray): Pre
 /**
  * The symbol with the preprocessing (but for its mean image) as attributes of the input `data`, for files to keep, in place of what they
  * said before; without one, with nothing there.
+ *
+ * @throws OptionError where there is something to say, and no such input
  */
 export function withPreprocessing(symbol: ModelSymbol, preprocessing: Preprocessing | undefined): ModelSymbol {
   const { mean, deviation, size } = preprocessing ?? {};
+  if (preprocessing !== undefined && !symbol.nodes.some(({ op, name }) => op === 'null' && name === 'data')) {
+    throw new OptionError(`preprocessing stands with the input data; the network has ${symbol.listArguments()[0]}, ...`);
+  }
   const stated = { __mean__: mean, __deviation__: deviation, __size__: size };
   return changeAttributes(symbol, (node) => {
     if (node.op !== 'null' || node.name !== 'data') return undefined;

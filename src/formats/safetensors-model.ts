@@ -14,7 +14,8 @@ import type { ModelFiles } from './model-files.ts';
 import type { Checkpoint } from './mxnet-params.ts';
 import { joinCheckpoint, splitCheckpoint } from './mxnet-params.ts';
 import { readSymbol, writeSymbol } from './mxnet-symbol.ts';
-import { preprocessingOf, toMinusOneToOne } from './preprocessing.ts';
+import type { Preprocessing } from './preprocessing.ts';
+import { preprocessingOf, toMinusOneToOne, withPreprocessing } from './preprocessing.ts';
 import { readSafetensors, writeSafetensors } from './safetensors.ts';
 import type { SafetensorsFile } from './safetensors.ts';
 import { isBesideInference, torchInceptionV3 } from './torch-names.ts';
@@ -81,25 +82,31 @@ function checkShapes(symbol: ModelSymbol, { arguments: given, auxiliary }: Check
 export interface SafetensorsModelOptions {
   /** `fovea` (default) keeps MXNet's names, and the symbol in the metadata; `pytorch` writes the state dict of inception_v3. */
   readonly names?: 'fovea' | 'pytorch';
-  readonly meanImage?: HostArray;
+  /** What `loadModel` gave, for the file to say; default what the symbol says itself (`withPreprocessing`). */
+  readonly preprocessing?: Preprocessing;
 }
 
 /**
- * The bytes of a safetensors file with a model in it. What `withPreprocessing` put on the symbol goes with it.
+ * The bytes of a safetensors file with a model in it.
  *
  * @param parameters in MXNet's axes, as `loadModel` gives them
- * @throws OptionError where PyTorch's names are asked for, and the network is not its Inception v3
+ * @throws OptionError where PyTorch's names are asked for, and the network is not its Inception v3, or wants other preprocessing; for
+ *   preprocessing of a network without the input `data`
  */
 export function writeSafetensorsModel(symbol: ModelSymbol, parameters: Checkpoint, options: SafetensorsModelOptions = {}): Uint8Array<ArrayBuffer> {
-  const { names = 'fovea', meanImage } = options;
+  const { names = 'fovea', preprocessing } = options;
   if (names === 'fovea') {
     const tensors = joinCheckpoint(parameters);
-    if (meanImage !== undefined) tensors.set(meanName, meanImage);
-    return writeSafetensors(tensors, new Map([['format', FORMAT], ['symbol', writeSymbol(symbol)]]));
+    if (preprocessing?.meanImage) tensors.set(meanName, preprocessing.meanImage);
+    const stating = preprocessing ? withPreprocessing(symbol, preprocessing) : symbol;
+    return writeSafetensors(tensors, new Map([['format', FORMAT], ['symbol', writeSymbol(stating)]]));
   }
   const classes = parameters.arguments.get('fc1_weight')?.shape[0];
   if (classes === undefined || !sameNetwork(symbol, inceptionV3({ variant: 'torchvision', classes }))) {
     throw new OptionError("names: 'pytorch' is for inceptionV3({ variant: 'torchvision' }), layer by layer; this network is another");
+  }
+  if (preprocessing !== undefined && !isAssumed(preprocessing)) {
+    throw new OptionError("names: 'pytorch': the file has no words for preprocessing, and x / 127.5 - 1 is what it is read with; names: 'fovea' has");
   }
   const tensors = new Map<string, HostArray>();
   for (const [key, { name, state }] of torchInceptionV3) {
@@ -108,4 +115,8 @@ export function writeSafetensorsModel(symbol: ModelSymbol, parameters: Checkpoin
     tensors.set(key, array);
   }
   return writeSafetensors(tensors, new Map([['format', 'pt']]));
+}
+
+function isAssumed({ mean, deviation, meanImage }: Preprocessing): boolean {
+  return meanImage === undefined && mean.join() === toMinusOneToOne.mean.join() && deviation.join() === toMinusOneToOne.deviation.join();
 }

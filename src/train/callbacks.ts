@@ -1,13 +1,14 @@
 /** Callbacks for `fit`, as MXNet.jl had them: every n batches or epochs, checkpoints, speed. */
 import { OptionError } from '../errors.ts';
 import { checkpointFiles } from '../formats/mxnet-checkpoint.ts';
-import type { HostArray } from '../nn/host-array.ts';
+import type { Preprocessing } from '../formats/preprocessing.ts';
+import { withPreprocessing } from '../formats/preprocessing.ts';
 import { arraysToMXNet } from '../nn/parameters.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
 import { nodeFiles, writeWhole } from './files.ts';
 import type { BatchReport, EpochStart, FitCallbacks, FitState } from './fit-types.ts';
 import type { EpochRecord } from './history.ts';
-import { stating, toMeanImage } from './stated-preprocessing.ts';
+import { toPreprocessing } from './stated-preprocessing.ts';
 
 export interface OccasionalOptions {
   /** Also ahead of the first batch of an epoch, or of the first epoch. Default false. */
@@ -61,18 +62,18 @@ export interface CheckpointOptions {
  */
 export function doCheckpoint(prefix: string, { frequency = 1, saveEpoch0 = false }: CheckpointOptions = {}): FitCallbacks {
   checkEvery('doCheckpoint: frequency', frequency);
-  let model: { readonly symbol: ModelSymbol; readonly meanImage?: HostArray };
+  let model: { readonly symbol: ModelSymbol; readonly preprocessing?: Preprocessing };
   const save = async (epoch: number, run: FitState): Promise<void> => {
     const files = await nodeFiles();
     await files.fs.mkdir(files.path.dirname(prefix), { recursive: true });
-    const { symbol, meanImage } = model;
-    const written = checkpointFiles(symbol, arraysToMXNet(await run.parameters()), { prefix, epoch, meanImage });
+    const { symbol, preprocessing } = model;
+    const written = checkpointFiles(symbol, arraysToMXNet(await run.parameters()), { prefix, epoch, preprocessing });
     for (const [name, content] of written) await writeWhole(files, name, content);
   };
   return {
     onStart({ network, normalization, updates }, run) {
-      const { image } = normalization;
-      model = { symbol: stating(network.symbol, normalization, network), meanImage: image && toMeanImage(image) };
+      // What the symbol said before goes, also where there are no words for what is done now.
+      model = { symbol: withPreprocessing(network.symbol, undefined), preprocessing: toPreprocessing(normalization, network) };
       return saveEpoch0 && updates === 0 ? save(0, run) : undefined;
     },
     onEpoch: (record, run) => (record.epoch % frequency === 0 ? save(record.epoch, run) : undefined),

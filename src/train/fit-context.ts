@@ -30,9 +30,21 @@ export function fitContext(options: FitOptions, device: Device): FitContext {
     normalization: normalizationOf(options),
     classWeights: resolveClassWeights(options.classWeights ?? 'none', classCounts(data, train)),
     lossScale: options.mixed ? new LossScale({ device }) : undefined,
-    schedule: typeof learningRate === 'number' ? fixed(learningRate) : learningRate,
+    schedule: scheduleOf(learningRate),
     makeLoader: (input) => new TrainLoader(input, sampler, options.loader, augmenter),
   };
+}
+
+/** A schedule that gives a rate or throws: what is a user's own is held to that before any update. */
+function scheduleOf(learningRate: number | Schedule): Schedule {
+  if (typeof learningRate === 'number') return fixed(learningRate);
+  const checked: Schedule = ({ update, epoch }) => {
+    const rate: unknown = learningRate({ update, epoch });
+    if (typeof rate === 'number' && Number.isFinite(rate) && rate >= 0) return rate;
+    throw new OptionError(`learningRate: expected a number of 0 or more, the schedule gives ${String(rate)} at epoch ${epoch}, update ${update}`);
+  };
+  checked({ update: 1, epoch: 1 });
+  return checked;
 }
 
 function normalizationOf({ data, train, normalization = 'channel' }: FitOptions): Normalization {

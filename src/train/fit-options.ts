@@ -1,6 +1,8 @@
 /** What a run's options mean to `fit`. */
 import type { Device } from '../device/types.ts';
 import { OptionError } from '../errors.ts';
+import type { Checkpoint } from '../formats/mxnet-params.ts';
+import { cutAt } from '../nn/head.ts';
 import type { InitializeOptions } from '../nn/parameters.ts';
 import { featureCache } from './feature-cache.ts';
 import type { FitOptions } from './fit-types.ts';
@@ -11,7 +13,7 @@ import type { RunData } from './run-data.ts';
 import type { OptimizerChoice } from './optimizer.ts';
 import type { ResolvedOptions, Spelling } from './run-options.ts';
 import { asKey, learningRateSchedule } from './run-options.ts';
-import type { PretrainedModel, Stages } from './transfer.ts';
+import type { PretrainedModel, Stages, TransferNetwork } from './transfer.ts';
 import { stagesOf, transferNetwork } from './transfer.ts';
 
 /** Where a run's network comes from, beside its options. */
@@ -40,7 +42,15 @@ export async function networkOf(
   }
   if (model === undefined) return { symbol: buildModel(options, classes.length), unfreezings: [] };
   const network = transferNetwork(model, options, classes, imageShape, spell);
-  return { ...stagesOf(network, options, spell), cut: network.cut, from: network.from };
+  return { ...stagesOf(network, options, spell), cut: network.cut, from: ofTrunk(model.parameters, network) };
+}
+
+/** The values of what is below the cut. What else a file has may bear the new head's names, where it is of such a run itself. */
+function ofTrunk({ arguments: learnt, auxiliary }: Checkpoint, { symbol, cut }: TransferNetwork): Checkpoint {
+  const trunk = cutAt(symbol, cut);
+  const only = <T>(map: ReadonlyMap<string, T>, names: readonly string[]): Map<string, T> =>
+    new Map(names.flatMap((name) => (map.has(name) ? [[name, map.get(name)!] as const] : [])));
+  return { arguments: only(learnt, trunk.listParameters(['data'])), auxiliary: only(auxiliary, trunk.listAuxiliaryStates()) };
 }
 
 /** @throws OptionError where a mean image is of another size, or the weights say nothing of what they want */

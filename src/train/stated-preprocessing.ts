@@ -25,14 +25,19 @@ export function fromPreprocessing({ mean, deviation, meanImage }: Preprocessing)
   return { mean, deviation, window: 0, ...(meanImage && { image: fromMeanImage(meanImage) }) };
 }
 
+type Images = Pick<Network, 'imageShape' | 'features'>;
+
+/** For a model's file to say; undefined for a local mean, which no such file has words for, and for features. */
+export function toPreprocessing({ mean, deviation, window, image }: Normalization, { imageShape, features }: Images): Preprocessing | undefined {
+  if (window > 0 || features) return undefined;
+  const [height, width] = imageShape;
+  return { mean: image ? mean.map(() => 0) : mean, deviation, size: [height, width], ...(image && { meanImage: toMeanImage(image) }) };
+}
+
 /**
  * A network with the normalisation that it was trained on as attributes of its input, in place of what they said; with nothing there
- * for a local mean, which no model's file has words for, and for features. A mean image, being no attribute, is a file beside.
+ * where there are no words for it. A mean image, being no attribute, is a file beside.
  */
-export function stating(
-  symbol: ModelSymbol, { mean, deviation, window, image }: Normalization, { imageShape, features }: Pick<Network, 'imageShape' | 'features'>,
-): ModelSymbol {
-  const [height, width] = imageShape;
-  const stated = window > 0 || features ? undefined : { mean: image ? mean.map(() => 0) : mean, deviation, size: [height, width] as const };
-  return withPreprocessing(symbol, stated);
+export function stating(symbol: ModelSymbol, normalization: Normalization, images: Images): ModelSymbol {
+  return withPreprocessing(symbol, toPreprocessing(normalization, images));
 }

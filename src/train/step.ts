@@ -76,7 +76,7 @@ export class TrainStep {
       samples: Tensor, labels: Tensor, weights: Tensor, draws: Tensor, count: Tensor, epoch: Tensor, rate: Tensor, settings?: Tensor,
     ): Tensor[] => {
       const keys = { seed: seedTensor, epoch, draws };
-      const augmented = (images: Tensor): Tensor => (augmenter && settings ? augmenter.apply(images, settings, keys, normalization.mean) : images);
+      const augmented = (images: Tensor): Tensor => (augmenter && settings ? augmenter.apply(images, settings, keys, normalization) : images);
       const random = { seed: seedTensor, step: count, ids: draws };
       const x = features ? samples : preprocess(augmented(samples.cast('float32')), normalization);
       const logits = network.logits.apply(network.variables.all, { data: x }, { training: true, random });

@@ -7,8 +7,7 @@ import type { BatchNormDefaults } from '../formats/mxnet-symbol.ts';
 import { blocksOf } from '../nn/blocks.ts';
 import { addHead, cutAt, parseHead } from '../nn/head.ts';
 import type { LayerChoice } from '../nn/learning.ts';
-import { freeze, scaleLearningRates, unfreeze, upTo } from '../nn/learning.ts';
-import type { ParameterArrays } from '../nn/parameters.ts';
+import { freeze, ownVariables, scaleLearningRates, unfreeze, upTo } from '../nn/learning.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
 import { outputName } from '../nn/symbol-graph.ts';
 import type { Normalization } from './preprocess.ts';
@@ -88,11 +87,6 @@ export interface TransferNetwork {
   readonly cut: string;
 }
 
-/** The network that a run begins with, and values for all but its head. */
-export interface NewNetwork extends TransferNetwork {
-  readonly from: ParameterArrays;
-}
-
 type TransferOptions = Pick<ResolvedOptions, 'cut' | 'head' | 'layerDecay' | 'freeze' | 'unfreeze' | 'batchNorm' | 'weights'>;
 
 /**
@@ -102,7 +96,7 @@ type TransferOptions = Pick<ResolvedOptions, 'cut' | 'head' | 'layerDecay' | 'fr
 export function transferNetwork(
   { symbol, parameters }: Pick<PretrainedModel, 'symbol' | 'parameters'>, options: TransferOptions,
   classes: readonly string[], [height, width, channels]: readonly [number, number, number], spell: Spelling = asKey,
-): NewNetwork {
+): TransferNetwork {
   const trunk = options.cut === undefined ? beforeClassifier(symbol, spell) : cutAt(symbol, options.cut);
   const head = parseHead(options.head ?? String(classes.length));
   const last = head[head.length - 1];
@@ -116,17 +110,7 @@ export function transferNetwork(
   }
   const cut = trunk.entries[0].node.name;
   const whole = addHead(trunk, head, { data: [1, channels, height, width] });
-  return { symbol: decayed(whole, trunk, options.layerDecay ?? 1), cut, from: parametersOf(trunk, parameters) };
-}
-
-/** The trunk's parameters alone: where the weights are an earlier run's, their head has the new one's names. */
-function parametersOf(trunk: ModelSymbol, parameters: ParameterArrays): ParameterArrays {
-  const pick = (from: ParameterArrays['arguments'], names: readonly string[]): ParameterArrays['arguments'] =>
-    new Map(names.map((name) => [name, from.get(name)!]));
-  return {
-    arguments: pick(parameters.arguments, trunk.listParameters(['data'])),
-    auxiliary: pick(parameters.auxiliary, trunk.listAuxiliaryStates()),
-  };
+  return { symbol: decayed(whole, trunk, options.layerDecay ?? 1), cut };
 }
 
 /** Up to what the last fully connected layer reads. */
@@ -168,21 +152,18 @@ export function stagesOf({ symbol, cut }: TransferNetwork, options: TransferOpti
   const unfreezings = (options.unfreeze?.split(',') ?? []).map((part): Unfreezing => {
     const match = /^\s*(.+)@(\d+)\s*$/.exec(part);
     if (match === null) throw new OptionError(`${spell('unfreeze')} "${part}": expected a layer and an epoch, as in mixed3@5`);
-    stage = unfreeze(stage, match[1] === 'all' ? trunk : fromBlockOf(symbol, match[1]), { statistics });
+    stage = unfreeze(stage, match[1] === 'all' ? trunk : fromBlockOf(symbol, match[1], `${spell('unfreeze')} "${part}"`), { statistics });
     return { epoch: Number(match[2]), symbol: stage };
   });
   return { symbol: frozen, unfreezings };
 }
 
-/** The block that a layer is in, and all after it. */
-function fromBlockOf(symbol: ModelSymbol, layer: string): LayerChoice {
-  const node = symbol.node(layer);
-  // A variable is in the block of the layer that it belongs to.
-  const wanted = node.op === 'null' ? symbol.nodes.find((one) => one.inputs.some((input) => input.node === node))?.name : node.name;
+/** The block that a layer is in, or the layer of a parameter, and all after it. @throws OptionError for what is in none */
+function fromBlockOf(symbol: ModelSymbol, layer: string, where: string): LayerChoice {
+  const wanted = symbol.node(layer);
   const blocks = blocksOf(symbol);
-  if (!blocks.some((block) => block.some(({ name }) => name === wanted))) {
-    throw new OptionError(`"${layer}" is in no block of the network that could be unfrozen`);
-  }
-  const names = new Set(blocks.slice(blocks.findIndex((block) => block.some(({ name }) => name === wanted))).flat().map(({ name }) => name));
+  const at = blocks.findIndex((block) => block.some((one) => one.name === wanted.name || ownVariables(one).includes(wanted)));
+  if (at < 0) throw new OptionError(`${where}: "${layer}" is an input of the network: expected a layer, or a parameter of one`);
+  const names = new Set(blocks.slice(at).flat().map(({ name }) => name));
   return ({ op, name }) => op !== 'null' && names.has(name);
 }

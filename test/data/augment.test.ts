@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { augment } from '../../src/data/augment.ts';
-import type { Augmentation, ImageShape } from '../../src/data/augment.ts';
+import type { Augmentation, ImageShape, MeanLevels, TracedTransform } from '../../src/data/augment.ts';
 import { parseAugmentations } from '../../src/data/augment-text.ts';
 import { Augmenter } from '../../src/data/augmenter.ts';
 import type { Drawn } from '../../src/data/augmenter.ts';
@@ -31,14 +31,16 @@ setDefaultDevice(devices[0]);
 const pixelsOf = (ids: readonly number[]): Float32Array =>
   Float32Array.from(ids.flatMap((id) => Array.from({ length: size }, (_, k) => (k * 37 + id * 11) % 256)));
 
-async function run(list: readonly Augmentation[], drawn: Partial<Drawn> & { draws: Int32Array }, mean = [0, 0, 0], seed = 3): Promise<Float32Array[]> {
+async function run(
+  list: readonly Augmentation[], drawn: Partial<Drawn> & { draws: Int32Array }, mean: readonly number[] | MeanLevels = [0, 0, 0], seed = 3,
+): Promise<Float32Array[]> {
   const n = drawn.draws.length;
   const whole: Drawn = { epoch: 0, labels: new Int32Array(n), ...drawn };
   const augmenter = new Augmenter(list, { classes, shape, seed });
   const keys = { seed: tensor(seed, [], 'int32'), epoch: tensor(whole.epoch, [], 'int32'), draws: wrap(whole.draws, [n], 'int32') };
   const x = wrap(pixelsOf([...whole.draws]), [n, ...shape], 'float32');
   const settings = wrap(augmenter.settings(whole), [n, augmenter.columns], 'float32');
-  const y = await augmenter.apply(x, settings, keys, mean).data() as Float32Array;
+  const y = await augmenter.apply(x, settings, keys, 'mean' in mean ? mean : { mean }).data() as Float32Array;
   return Array.from({ length: n }, (_, k) => y.slice(k * size, (k + 1) * size));
 }
 
@@ -190,6 +192,32 @@ test('contrast about the mean, illumination in grey levels, mirroring', async ()
   mirrored.forEach((v, i) => assert.is(v, pixelsOf([3])[(Math.floor(i / 24) * 8 + 7 - (Math.floor(i / 3) % 8)) * 3 + (i % 3)]));
 });
 
+test('contrast about the pixels of a mean image, where that is what is taken off', async () => {
+  const before = pixelsOf([...range(6)]);
+  const image = { shape, data: Float32Array.from({ length: size }, (_, i) => 60 + (i * 7) % 120) };
+  const images = await run(record({ maxRandomContrast: 0.5 }), { draws: range(6) }, { mean: [0, 0, 0], image });
+  const factors = images.map((x, k) => {
+    const far = image.data.findIndex((m, i) => Math.abs(m - before[k * size + i]) > 50);
+    const factor = (x[far] - image.data[far]) / (before[k * size + far] - image.data[far]);
+    x.forEach((v, i) => {
+      const want = (before[k * size + i] - image.data[i]) * factor + image.data[i];
+      assert.ok(Math.abs(v - want) < 2e-2, `image ${k}, element ${i}: ${v}, expected ${want}`);
+    });
+    return factor;
+  });
+  assert.ok(Math.max(...factors) - Math.min(...factors) > 0.1, `${factors}`);
+  let mean: readonly number[] = [];
+  const look: TracedTransform = (x, context) => {
+    mean = context.mean;
+    return x;
+  };
+  await run([augment({ tensor: look })], { draws: ids(0) }, { mean: [0, 0, 0], image });
+  mean.forEach((m, c) => {
+    const own = image.data.filter((_, i) => i % 3 === c);
+    assert.ok(Math.abs(m - own.reduce((a, b) => a + b) / own.length) < 1e-9);
+  });
+});
+
 test('lightness and saturation move by whole grey levels within their bounds, grey stays grey', async () => {
   const augmenter = new Augmenter(record({ randomH: 3, randomL: 20, randomS: 7 }), { classes, shape, seed: 5 });
   const settings = augmenter.settings({ epoch: 0, labels: new Int32Array(50), draws: range(50) });
@@ -258,6 +286,8 @@ for (const [text, says] of [
   ['noise=2,noise=3', /'noise' is there twice/], ['noise=1.2.3', /a number was expected/], ['', /'' is no augmentation/],
   ['flips:2', /probability: expected a number from 0 to 1, got 2/], ['scale=1.2-0.8', /maxRandomScale: expected a number of minRandomScale 1.2/],
   ['rotate=1.5', /maxRotateAngle: expected an integer/], ['aspect=1', /maxAspectRatio/], ['crop=0', /minCropSize/],
+  ['noise=1-3', /'noise=1-3': noise takes one value, as in noise=3; scale and crop take a range/],
+  ['flips,rotate=5-15', /'rotate=5-15': rotate takes one value/], ['fill=999', /fillValue: expected a grey level from 0 to 255, got 999/],
 ] as const) {
   test(`the text '${text}' is refused`, () => {
     throws(() => parseAugmentations(text), OptionError, says);
@@ -275,7 +305,7 @@ test('what cannot be an augmentation is refused', () => {
   const shrinks = fit([augment({ name: 'shrink', tensor: (x) => x.slice([0, 0, 0, 0], [-1, 2, 2, -1]) })]);
   const keys = { seed: 0, epoch: 0, draws: tensor([0], [1], 'int32') };
   const images = wrap(pixelsOf([0]), [1, ...shape], 'float32');
-  throws(() => shrinks.apply(images, tensor([1], [1, 1]), keys, [0, 0, 0]), OptionError, /shrink.*the form should stay/);
+  throws(() => shrinks.apply(images, tensor([1], [1, 1]), keys, { mean: [0, 0, 0] }), OptionError, /shrink.*the form should stay/);
 });
 
 test.run();

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { EachEpoch, Epoch } from '../../src/data/each-epoch.ts';
+import type { EachEpoch } from '../../src/data/each-epoch.ts';
 import { Sampler } from '../../src/data/sampler.ts';
 import type { SamplerOptions } from '../../src/data/sampler.ts';
 import { DataError, OptionError } from '../../src/errors.ts';
@@ -112,21 +112,36 @@ test('eachEpoch draws dataset indices from the pool', () => {
   assert.equal(epochs[1].sort(), [20, 202, 202, 202]);
   assert.equal(seen, [1, 2], 'asked once an epoch');
   const drawing = (indices: number[], batch = 1) => new Sampler(labels, [1, 2], { batch, eachEpoch: () => ({ indices }) });
-  throws(() => drawing([3]).next(), DataError, /index 3 at 0 of epoch 1, which is not in the training part/);
-  // what would become sample 0 or 2 if it were made an integer
-  for (const [i, wrong] of [undefined, NaN, 1.5, -1].entries()) {
-    throws(() => drawing([1, 2, 1, 2].with(i, wrong as number)).next(), DataError, new RegExp(`index ${wrong} at ${i} of epoch 1`));
-  }
-  const giving = (what: unknown) => new Sampler(labels, [1, 2], { batch: 1, eachEpoch: () => what as Epoch });
-  throws(() => giving(undefined).next(), DataError, /eachEpoch gave nothing in epoch 1; { indices, transforms\? } was expected/);
-  throws(() => giving(Promise.resolve({ indices: [1] })).next(), DataError, /eachEpoch gave a promise/);
-  throws(() => giving({}).next(), DataError, /eachEpoch gave no indices/);
-  const asksFor = (which: number) => new Sampler(labels, all, { batch: 1, classes, eachEpoch: (pool) => ({ indices: pool.of(which) }) });
-  throws(() => asksFor(7).next(), DataError, /no class 7; there are 0 to 1 \(healthy, infected\)/);
-  throws(() => drawing([1], 3).next(), DataError, /fill no batch of 3/);
+  throws(() => drawing([3]).next(), DataError, /index 3 in epoch 1, which is not in the training part/);
+  throws(() => drawing([1], 3).next(), DataError, /^epoch 1 has 1 samples, which fill no batch of 3/);
   throws(() => new Sampler(labels, all, { batch: 1, kind: 'none', eachEpoch: () => ({ indices: all }) }), OptionError, /does not go with/);
   const asks = new Sampler(labels, all, { batch: 1, classes, eachEpoch: (pool) => ({ indices: pool.of('infeccted') }) });
   throws(() => asks.next(), DataError, /no class 'infeccted'.*mean 'infected'/);
+});
+
+test('what is no epoch is refused, with the epoch, the position and the value', () => {
+  const next = (drawn: unknown): unknown => new Sampler(labels, all, { batch: 1, eachEpoch: () => drawn as ReturnType<EachEpoch> }).next();
+  for (const value of [undefined, NaN, 1.5, '3', null]) {
+    throws(() => next({ indices: [4, value] }), DataError, new RegExp(`gave ${String(value)} in epoch 1 at position 1, where a dataset index`));
+  }
+  throws(() => next({ indices: [4, 5, 300] }), DataError, /index 300 in epoch 1, .* \(position 2\)/);
+  throws(() => next(undefined), DataError, /epoch 1: expected \{ indices \} with dataset indices, got undefined/);
+  throws(() => next(null), DataError, /got null/);
+  throws(() => next([1, 2]), DataError, /got array/);
+  throws(() => next({ indices: 7 }), DataError, /got 7/);
+  throws(() => next(Promise.resolve({ indices: all })), DataError, /got a Promise, which is not waited for/);
+});
+
+test('a pool knows its classes, by name and by number', () => {
+  const asks = (which: string | number, names?: readonly string[]): unknown =>
+    new Sampler(labels, all, { batch: 1, classes: names, eachEpoch: (pool) => ({ indices: pool.of(which) }) }).next();
+  for (const which of [7, -1, 0.5, NaN]) {
+    throws(() => asks(which, classes), DataError, new RegExp(`no class '${which}'; there are healthy, infected`));
+    throws(() => asks(which), DataError, new RegExp(`no class '${which}'; there are 0, 1`));
+  }
+  asks(1);
+  const none = new Sampler(labels, [1, 2], { batch: 1, classes, eachEpoch: (pool) => ({ indices: [1, ...pool.of(1)] }) });
+  assert.equal([...none.next().indices], [1], 'a class of which this part has none');
 });
 
 test('eachEpoch says what becomes of each sample, also of those that are carried over and resumed', () => {

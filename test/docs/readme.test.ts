@@ -86,13 +86,16 @@ function writeKerasModel(path: string): void {
 test('the example of pretrained models loads a file, cuts it and exports it', async () => {
   writeKerasModel(join(folder, 'weights/inception-v3'));
   const more = `
-console.log(JSON.stringify({ sha256, outputs: trunk.listOutputs(), onnx: onnx.length, mean: preprocessing?.mean, warnings: warnings.length }));`;
+console.log(JSON.stringify({
+  sha256, outputs: trunk.listOutputs(), onnx: onnx.length, file: file.length, mean: preprocessing?.mean, warnings: warnings.length,
+}));`;
   const said = JSON.parse(run(exampleOf('Pretrained models'), folder, more)) as Record<string, unknown>;
   assert.match(said.sha256 as string, /^[0-9a-f]{64}$/);
   assert.equal(said.outputs, ['mixed5_output']);
   assert.equal(said.mean, [127.5, 127.5, 127.5]);
   assert.is(said.warnings, 1, 'that the preprocessing is assumed');
   assert.ok((said.onnx as number) > 1000);
+  assert.ok((said.file as number) > 1000);
 });
 
 test('its command that trains from weights does', async () => {

@@ -1,19 +1,20 @@
 /** One door for every format: what a path stands for, what travels with a model, what is refused and how. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { DataError, FormatError } from '../../src/errors.ts';
+import { DataError, FormatError, OptionError } from '../../src/errors.ts';
 import { checkpointFiles } from '../../src/formats/mxnet-checkpoint.ts';
 import { loadModel } from '../../src/formats/load-model.ts';
 import type { LoadedModel } from '../../src/formats/load-model.ts';
 import type { ModelFiles } from '../../src/formats/model-files.ts';
 import type { Checkpoint } from '../../src/formats/mxnet-params.ts';
 import { writeParams } from '../../src/formats/mxnet-params.ts';
+import type { Preprocessing } from '../../src/formats/preprocessing.ts';
 import { lessMeanColour, toMinusOneToOne, withPreprocessing } from '../../src/formats/preprocessing.ts';
 import { writeSafetensorsModel } from '../../src/formats/safetensors-model.ts';
-import { inceptionBNSmall } from '../../src/models/index.ts';
+import { inceptionBNSmall, inceptionV3 } from '../../src/models/index.ts';
 import type { HostArray } from '../../src/nn/host-array.ts';
-import { arraysToMXNet, fullyConnected, initialize, internals, sameNetwork } from '../../src/nn/index.ts';
-import { rejects } from '../support/errors.ts';
+import { arraysToMXNet, fullyConnected, initialize, internals, sameNetwork, variable } from '../../src/nn/index.ts';
+import { rejects, throws } from '../support/errors.ts';
 import { paramsFile } from '../support/mxnet.ts';
 import { shared } from '../support/shared.ts';
 import { skip } from '../support/skip.ts';
@@ -66,11 +67,11 @@ test('an MXNet checkpoint by its prefix, its symbol or its parameters; the last 
 });
 
 const [r, g, b] = toMinusOneToOne.mean;
-const savers: readonly [string, (symbol: typeof network, image?: HostArray) => Promise<LoadedModel>][] = [
-  ['an MXNet checkpoint', (symbol, image) =>
-    loadModel('net', { files: inMemory(checkpointFiles(symbol, parameters, { prefix: 'net', epoch: 1, meanImage: image })) })],
-  ['a safetensors file', (symbol, image) =>
-    loadModel('net.safetensors', { files: inMemory([['net.safetensors', writeSafetensorsModel(symbol, parameters, { meanImage: image })]]) })],
+const savers: readonly [string, (symbol: typeof network, preprocessing?: Preprocessing) => Promise<LoadedModel>][] = [
+  ['an MXNet checkpoint', (symbol, preprocessing) =>
+    loadModel('net', { files: inMemory(checkpointFiles(symbol, parameters, { prefix: 'net', epoch: 1, preprocessing })) })],
+  ['a safetensors file', (symbol, preprocessing) =>
+    loadModel('net.safetensors', { files: inMemory([['net.safetensors', writeSafetensorsModel(symbol, parameters, { preprocessing })]]) })],
 ];
 for (const [title, through] of savers) {
   test(`${title} comes back bit for bit, and its preprocessing with it`, async () => {
@@ -81,7 +82,14 @@ for (const [title, through] of savers) {
     const scaled = await through(withPreprocessing(network, { ...toMinusOneToOne, size: [28, 30] }));
     assert.equal(scaled.preprocessing, { mean: [r, g, b], deviation: [127.5, 127.5, 127.5], size: [28, 30] });
     assert.equal((await through(withPreprocessing(network, lessMeanColour))).preprocessing, lessMeanColour);
-    assert.equal((await through(network, meanImage)).preprocessing, { mean: [0, 0, 0], deviation: [1, 1, 1], meanImage });
+    // What a model was loaded with is what is written, whatever its symbol says.
+    for (const preprocessing of [lessMeanColour, { ...toMinusOneToOne, size: [28, 30] as const }, { mean: [0, 0, 0], deviation: [1, 1, 1], meanImage }]) {
+      const first = await through(network, preprocessing);
+      assert.equal(first.preprocessing, preprocessing);
+      assert.equal((await through(withPreprocessing(network, lessMeanColour), first.preprocessing)).preprocessing, preprocessing);
+    }
+    const nameless = fullyConnected(variable('pixels'), { numHidden: 2, name: 'fc' });
+    await rejects(async () => through(nameless, lessMeanColour), OptionError, /preprocessing stands with the input data; the network has pixels/);
   });
 }
 
@@ -91,6 +99,13 @@ test('preprocessing stays with a network that is cut and extended', async () => 
   const values = arraysToMXNet(initialize(extended, { data: [1, 3, 28, 28] }, { seed: 1, from: parameters }));
   const files = inMemory(checkpointFiles(extended, values, { prefix: 'new', epoch: 1 }));
   assert.equal((await loadModel('new', { files })).preprocessing, lessMeanColour);
+});
+
+test("a file of PyTorch's names has no words for preprocessing but what it is read with", async () => {
+  const symbol = inceptionV3({ variant: 'torchvision', classes: 2 });
+  const none: Checkpoint = { arguments: new Map([['fc1_weight', { shape: [2, 2048], dtype: 'float32', data: new Float32Array(4096) }]]), auxiliary: new Map() };
+  throws(() => writeSafetensorsModel(symbol, none, { names: 'pytorch', preprocessing: lessMeanColour }), OptionError, /no words for preprocessing/);
+  throws(() => writeSafetensorsModel(symbol, none, { names: 'pytorch', preprocessing: { ...toMinusOneToOne, size: [299, 299] } }), OptionError, /has no value/);
 });
 
 test('the mean image beside a checkpoint is its own; another is named by an option', async () => {

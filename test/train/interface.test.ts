@@ -248,6 +248,18 @@ test('weight decay follows the schedule too: at a rate that has fallen to almost
   run.dispose();
 });
 
+test('a schedule that gives no rate is refused before that update', async () => {
+  for (const bad of [NaN, Infinity, -0.1, '0.1', undefined]) {
+    await rejects(() => fit(options({ learningRate: () => bad as number })), OptionError,
+      new RegExp(`learningRate: .* gives ${String(bad)} at epoch 1, update 1$`));
+  }
+  const losses: number[] = [];
+  await rejects(() => fit(options({
+    learningRate: ({ update }) => (update === 3 ? NaN : 0.01), callbacks: { onBatch: ({ updates }) => void losses.push(updates) },
+  })), OptionError, /gives NaN at epoch 1, update 3$/);
+  assert.equal(losses, [1, 2], 'no update was taken by it');
+});
+
 test('gradients are clipped', async () => {
   const before = await fit(options({ epochs: 1, optimizer: { kind: 'sgd', momentum: 0, clipGradient: 1e-6 }, learningRate: 1 }));
   const start = (await snapshotOf(1))!;

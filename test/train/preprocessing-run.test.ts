@@ -57,7 +57,8 @@ const models: readonly { readonly name: string; readonly preprocessing: Preproce
     write(path) {
       writeAll(checkpointFiles(network, parametersFor(1), { prefix: 'net', epoch: 3 }), path);
       // As MXNet's own archives name it.
-      writeFileSync(join(path, 'mean_40.nd'), checkpointFiles(network, parametersFor(1), { prefix: 'net', epoch: 3, meanImage }).get('net-mean.nd')!);
+      const preprocessing = { mean: [0, 0, 0], deviation: [1, 1, 1], meanImage };
+      writeFileSync(join(path, 'mean_40.nd'), checkpointFiles(network, parametersFor(1), { prefix: 'net', epoch: 3, preprocessing }).get('net-mean.nd')!);
       return join(path, 'net-0003.params');
     },
   },

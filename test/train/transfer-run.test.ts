@@ -147,28 +147,6 @@ test('a run that unfreezes, interrupted anywhere, goes on to the same bits', asy
   }
 });
 
-test("a run that begins from a run's weights has a new head, whatever its layers are called", async () => {
-  const { options, model } = await resolveRun(base);
-  const classes = ['healthy', 'infected'];
-  const { symbol, from } = transferNetwork(model!, options, classes, [40, 40, 3]);
-  // as the first run leaves it: trunk and head under the names that a second one has too
-  const heads = symbol.listParameters(['data']).filter((name) => name.startsWith('head_'));
-  assert.equal(heads, ['head_fc1_weight', 'head_fc1_bias', 'head_fc2_weight', 'head_fc2_bias']);
-  const value = { shape: [1], dtype: 'float32' as const, data: Float32Array.of(1) };
-  const trained = { ...from, arguments: new Map([...from.arguments, ...heads.map((name) => [name, value] as const)]) };
-  const again = transferNetwork({ symbol, parameters: trained }, options, classes, [40, 40, 3]);
-  assert.equal([...again.from.arguments.keys()].filter((name) => name.startsWith('head')), []);
-  assert.equal([...again.from.arguments.keys()].sort(), [...from.arguments.keys()].sort(), 'all of the trunk');
-});
-
-test('a variable is unfrozen with the block that it belongs to', async () => {
-  const { options, model } = await resolveRun(base);
-  const network = transferNetwork(model!, options, ['healthy', 'infected'], [40, 40, 3]);
-  const learning = (unfreeze: string): string => writeSymbol(stagesOf(network, { ...options, unfreeze }).unfreezings[0].symbol);
-  assert.is(learning('conv_2_weight@2'), learning('conv_2@2'));
-  assert.is.not(learning('conv_2_weight@2'), writeSymbol(stagesOf(network, options).symbol));
-});
-
 test('rates fall by block, from the head to the image', async () => {
   const { options, model } = await resolveRun({ ...base, layerDecay: 0.5 });
   const network = transferNetwork(model!, options, ['healthy', 'infected'], [40, 40, 3]);
@@ -196,6 +174,32 @@ test("a batch norm of 2015 that states nothing is read as the option has it, and
   const asThen = await resolveRun({ ...base, weights: old, batchNormDefaults: '2015' });
   assert.is(epsilon(asThen), 1e-10);
   assert.not.match(asThen.model!.warnings.join(), /2015/);
+});
+
+test('a run from the checkpoint of such a run begins with its trunk and a head of its own', async () => {
+  const first = await train('first', { epochs: 1 });
+  const checkpoint = join(first.directory, 'narrow-0001.params');
+  const [initial, learnt] = ['narrow-0000.params', 'narrow-0001.params'].map((file) => params(first.directory, file));
+  for (const [name, cut] of [['same', base.cut], ['other', 'ch_concat_3a_chconcat']] as const) {
+    const second = await train(`second-${name}`, { weights: checkpoint, cut, epochs: 1 });
+    const begun = params(second.directory, 'narrow-0000.params');
+    assert.equal(begun.get('arg:conv_2_weight'), learnt.get('arg:conv_2_weight'));
+    assert.not.equal(begun.get('arg:head_fc2_weight'), learnt.get('arg:head_fc2_weight'), name);
+    assert.equal(begun.get('arg:head_fc2_weight'), initial.get('arg:head_fc2_weight'), 'of the same seed, as new as the first');
+  }
+});
+
+test('to unfreeze from a parameter on is to unfreeze from its layer on', async () => {
+  const { options, model } = await resolveRun(base);
+  const network = transferNetwork(model!, options, ['healthy', 'infected'], [40, 40, 3]);
+  const later = (unfreeze: string) => stagesOf(network, { ...options, unfreeze }).unfreezings[0].symbol;
+  const symbol = later('conv_3b_1x1_weight@2');
+  assert.is(trainingAttributes(symbol, 'conv_3b_1x1_weight').frozen, false);
+  assert.is(trainingAttributes(symbol, 'conv_3a_1x1_weight').frozen, true);
+  assert.is(writeSymbol(symbol), writeSymbol(later('conv_3b_1x1@2')));
+  assert.is(writeSymbol(later('bn_3b_1x1_moving_mean@2')), writeSymbol(symbol));
+  throws(() => later('data@2'), OptionError, /unfreeze "data@2": "data" is an input of the network: expected a layer/);
+  throws(() => later('softmax_label@2'), OptionError, /"softmax_label" is an input/);
 });
 
 test('what does not go together is refused', async () => {
