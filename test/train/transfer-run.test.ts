@@ -11,7 +11,7 @@ import { joinCheckpoint, readParams, readSymbol, writeParams, writeSymbol } from
 import { inceptionBN } from '../../src/models/index.ts';
 import { arraysToMXNet, initialize, trainingAttributes } from '../../src/nn/index.ts';
 import { withPreprocessing } from '../../src/formats/preprocessing.ts';
-import { dryRun, evaluateRun, predictRun, trainRun } from '../../src/train/index.ts';
+import { checkRun, dryRun, evaluateRun, predictRun, trainRun } from '../../src/train/index.ts';
 import type { RunOptions, TrainRunResult } from '../../src/train/index.ts';
 import { resolveRun, stagesOf, transferNetwork } from '../../src/train/transfer.ts';
 import { rejects, throws } from '../support/errors.ts';
@@ -178,6 +178,17 @@ test('what does not go together is refused', async () => {
     FormatError, /1 parameters of the network are not there: conv_2_weight/);
   await rejects(() => train('wide', { unfreeze: 'all@1' }), OptionError, /expected epochs from 2 on/);
   assert.not.ok(existsSync(join(folder, 'wide')));
+});
+
+test('a typo in the layers or the head is refused before an image is prepared', async () => {
+  const hooks = { onData: () => assert.unreachable('images are prepared') };
+  const typos: [RunOptions, RegExp][] = [
+    [{ cut: 'ch_concat_3b_chcnocat' }, /no layer "ch_concat_3b_chcnocat"/], [{ head: '8,relu,3' }, /ends in 3, where there are 2 classes/],
+    [{ freeze: 'conv_9' }, /no layer "conv_9"/], [{ unfreeze: 'conv_9@2' }, /no layer "conv_9"/], [{ unfreeze: 'all@1' }, /epochs from 2 on/],
+  ];
+  // A seed that no other test has images of.
+  for (const [more, message] of typos) await rejects(() => trainRun({ options: { ...base, seed: 77, ...more }, hooks }), OptionError, message);
+  await rejects(() => checkRun({ options: { ...base, seed: 77, cut: 'conv_9' }, hooks }), OptionError, /no layer "conv_9"/);
 });
 
 test.after(() => rmSync(folder, { recursive: true, force: true }));
