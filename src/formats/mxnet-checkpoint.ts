@@ -15,12 +15,15 @@ interface Place {
   readonly prefix: string;
   /** Stated by the name of a `.params` file. */
   readonly epoch?: number;
+  /** The symbol, where its name is not the usual one. */
+  readonly symbol?: string;
 }
 
 function placeOf(path: string): Place {
   const { folder, name } = splitPath(path);
   const params = /^(.*)-(\d{4,})\.params$/.exec(name);
   if (params !== null) return { folder, prefix: params[1], epoch: Number(params[2]) };
+  if (name.endsWith('.json') && !name.endsWith('-symbol.json')) return { folder, prefix: name.slice(0, -'.json'.length), symbol: path };
   return { folder, prefix: name.replace(/-symbol\.json$/, '') };
 }
 
@@ -42,7 +45,7 @@ export async function loadCheckpoint(path: string, files: ModelFiles, options: L
   const place = placeOf(path);
   const warnings: string[] = [];
   const names = (await files.list(place.folder)) ?? [];
-  const symbolPath = place.folder + symbolFile(place.prefix);
+  const symbolPath = place.symbol ?? place.folder + symbolFile(place.prefix);
   const text = new TextDecoder().decode(await files.read(symbolPath));
   const symbol = readSymbol(text, {
     file: symbolPath, batchNorm: options.batchNorm, warn: (message) => warnings.push(message),
