@@ -76,7 +76,7 @@ test("a symbol of MXNet's that is called otherwise is known by its nodes", async
   await rejects(() => loadModel('keras.json', { files: alone }), FormatError, /keras\.json.*modelTopology/);
 });
 
-for (const name of ['save_000800', 'symbol_alexnet-cpp', 'symbol_inception-bn-cpp', 'symbol_mlp-cpp']) {
+for (const name of ['save_000800', 'symbol_inception-bn-cpp', 'symbol_mlp-cpp']) {
   const file = shared('formats', 'mxnet', `${name}.json`);
   if (file === undefined) skip(`MXNet's ${name}.json`, 'no formats/mxnet in the shared folder (FOVEA_SHARED)');
   else {
