@@ -7,7 +7,7 @@ import type { ModelFiles } from './model-files.ts';
 import { isCheckpoint, loadCheckpoint } from './mxnet-checkpoint.ts';
 import type { Checkpoint } from './mxnet-params.ts';
 import type { BatchNormDefaults } from './mxnet-symbol.ts';
-import type { Preprocessing } from './preprocessing.ts';
+import type { Preprocessing, SpellPreprocessing } from './preprocessing.ts';
 import { loadSafetensorsModel } from './safetensors-model.ts';
 
 /** A network, its parameters, and what it wants done to images. */
@@ -30,6 +30,8 @@ export interface LoadModelOptions {
   readonly batchNorm?: BatchNormDefaults;
   /** In place of what the file says, or what is assumed for its kind. */
   readonly preprocessing?: Preprocessing;
+  /** How warnings write the options by which it can be said otherwise; default `option meanImage`. */
+  readonly spell?: SpellPreprocessing;
   /** How files are reached; default Node's file system. */
   readonly files?: ModelFiles;
 }

@@ -8,7 +8,8 @@ import { checkpointNames, joinCheckpoint, readParams, splitCheckpoint, writePara
 import type { Checkpoint } from './mxnet-params.ts';
 import { readSymbol, writeSymbol } from './mxnet-symbol.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
-import { preprocessingOf } from './preprocessing.ts';
+import { asOption, atSize, preprocessingOf } from './preprocessing.ts';
+import type { SpellPreprocessing } from './preprocessing.ts';
 
 interface Place {
   readonly folder: string;
@@ -53,9 +54,10 @@ export async function loadCheckpoint(path: string, files: ModelFiles, options: L
   const epoch = options.epoch ?? place.epoch ?? lastEpoch(place, names);
   const paramsPath = place.folder + checkpointNames(place.prefix, epoch).params;
   const parameters = splitCheckpoint(readParams(await files.read(paramsPath), { file: paramsPath }), { file: paramsPath });
-  const mean = options.meanImage ?? besides(place, names, warnings);
+  const mean = options.meanImage ?? (options.preprocessing ? undefined : besides(place, names, warnings, options.spell ?? asOption));
   const meanImage = mean === undefined ? undefined : readMeanImage(await files.read(mean), mean);
-  return { symbol, parameters, preprocessing: options.preprocessing ?? preprocessingOf(symbol, meanImage), warnings };
+  const own = preprocessingOf(symbol, meanImage);
+  return { symbol, parameters, preprocessing: atSize(options.preprocessing, own?.size) ?? own, warnings };
 }
 
 function lastEpoch({ folder, prefix }: Place, names: readonly string[]): number {
@@ -68,13 +70,19 @@ function lastEpoch({ folder, prefix }: Place, names: readonly string[]): number 
 }
 
 /** The mean image beside a checkpoint: its own (`PREFIX-mean.nd`), else the folder's only `mean*.nd`, as in MXNet's archives. */
-function besides({ folder, prefix }: Place, names: readonly string[], warnings: string[]): string | undefined {
+function besides({ folder, prefix }: Place, names: readonly string[], warnings: string[], spell: SpellPreprocessing): string | undefined {
+  const found = meanImageBeside(prefix, names);
+  if (found === undefined) return undefined;
+  if (found !== meanImageName(prefix)) warnings.push(`${folder}${found}, beside the checkpoint, is taken for its mean image; ${spell('meanImage')} names another`);
+  return folder + found;
+}
+
+/** The name of the mean image among those of a checkpoint's folder; undefined for none, or for several that may be it. */
+export function meanImageBeside(prefix: string, names: readonly string[]): string | undefined {
   const own = meanImageName(prefix);
-  if (names.includes(own)) return folder + own;
+  if (names.includes(own)) return own;
   const found = names.filter((name) => /^mean.*\.nd$/.test(name));
-  if (found.length !== 1) return undefined;
-  warnings.push(`${folder}${found[0]}, beside the checkpoint, is taken for its mean image; option meanImage names another`);
-  return folder + found[0];
+  return found.length === 1 ? found[0] : undefined;
 }
 
 /** The file of a checkpoint's own mean image, beside its parameters. */

@@ -53,7 +53,8 @@ export function normalizationOf(
   if (normalize !== 'model') return normalize;
   const found = model?.normalization;
   if (found === undefined) {
-    throw new OptionError(`the weights do not say what they want done to images: ${spell('normalize')} channel or local has to`);
+    throw new OptionError(`the weights do not say what they want done to images: ${spell('preprocess')}, ${spell('meanImage')}, or `
+      + `${spell('normalize')} channel or local has to`);
   }
   if (found.image && (found.image.shape[0] !== size || found.image.shape[1] !== size)) {
     const [height, width] = found.image.shape;
