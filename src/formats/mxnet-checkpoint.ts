@@ -73,7 +73,9 @@ function lastEpoch({ folder, prefix }: Place, names: readonly string[]): number 
 function besides({ folder, prefix }: Place, names: readonly string[], warnings: string[], spell: SpellPreprocessing): string | undefined {
   const found = meanImageBeside(prefix, names);
   if (found === undefined) return undefined;
-  if (found !== meanImageName(prefix)) warnings.push(`${folder}${found}, beside the checkpoint, is taken for its mean image; ${spell('meanImage')} names another`);
+  if (found !== meanImageName(prefix)) {
+    warnings.push(`${folder}${found}, beside the checkpoint, is taken for its mean image; ${spell('meanImage')} names another`);
+  }
   return folder + found;
 }
 
