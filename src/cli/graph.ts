@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import { loadCodec } from '../data/decode.ts';
 import type { Shape } from '../device/types.ts';
 import { OptionError } from '../errors.ts';
-import { loadModel } from '../formats/load-model.ts';
+import { isSymbol, loadModel } from '../formats/load-model.ts';
+import { nodeFiles as modelFiles } from '../formats/model-files.ts';
 import type { Checkpoint } from '../formats/mxnet-params.ts';
 import { readSymbol } from '../formats/mxnet-symbol.ts';
 import { preprocessingOf } from '../formats/preprocessing.ts';
@@ -16,7 +17,7 @@ import { nodeFiles, readText } from '../train/files.ts';
 import { decodeConfig } from '../train/run-config.ts';
 import { RunDirectory } from '../train/run-directory.ts';
 import type { Context } from './context.ts';
-import { outputFile } from './output-file.ts';
+import { outputFile, refusePresent } from './output-file.ts';
 
 /** Networks by name, with the side of the images that they were made for. */
 const zoo: Readonly<Record<string, { readonly size: number; build(): ModelSymbol }>> = {
@@ -35,6 +36,7 @@ export function addGraph(program: Command, context: Context): void {
     .option('--out <name>', 'of the files, without an ending (default: the name of the model, in this folder)')
     .option('--shape <list>', 'of an input without its batch, channels first, as in 3,224,224 (default: what the model was made for)')
     .option('--png', 'write a PNG too')
+    .option('--force', 'replace files that are there')
     .addHelpText('after', `
 Examples:
   $ fovea graph inception-bn
@@ -64,7 +66,9 @@ async function graph(model: string, given: Record<string, unknown>, { terminal }
   if (parameters !== undefined) checkShapes(model, symbol, shapes, parameters);
   const summary = summaryText(symbol, shapes);
   const base = (await outputFile(given.out)) ?? name;
-  const { fs } = await nodeFiles();
+  const files = await nodeFiles();
+  const { fs } = files;
+  if (given.force !== true) await refusePresent(files, ['dot', 'svg', ...(given.png ? ['png'] : [])].map((ending) => `${base}.${ending}`));
   const dot = toDot(symbol, { title: name, inputs: shapes });
   await fs.writeFile(`${base}.dot`, dot);
   const svg = await dotToSvg(dot);
@@ -111,7 +115,7 @@ async function find(model: string, asked: Shape | undefined): Promise<Found> {
   }
   const name = path.basename(model).replace(/(-symbol\.json|-\d{4,}\.params|\.json|\.safetensors)$/, '');
   // A symbol is drawn without its parameters.
-  if (model.endsWith('-symbol.json')) {
+  if (model.endsWith('-symbol.json') || (model.endsWith('.json') && await isSymbol(model, modelFiles))) {
     const warnings: string[] = [];
     const symbol = readSymbol(await readText(await nodeFiles(), model), { file: model, warn: (warning) => warnings.push(warning) });
     return { name, symbol, warnings, shape: asked ?? sideOf(preprocessingOf(symbol)?.size) };

@@ -10,6 +10,7 @@ import { formatList } from '../formats/record-list.ts';
 import { nodeFiles, readText, writeWhole } from '../train/files.ts';
 import type { Files } from '../train/files.ts';
 import type { Context } from './context.ts';
+import { refusePresent } from './output-file.ts';
 import { Progress } from './terminal.ts';
 
 export function addIm2rec(program: Command, context: Context): void {
@@ -96,12 +97,6 @@ async function findLists({ fs, path }: Files, prefix: string): Promise<string[]>
     file.startsWith(name) && /^(_\d+)?(_train|_val|_test)?\.lst$/.test(file.slice(name.length)));
   if (found.length === 0) throw new DataError(`${prefix}.lst: no such file: make it with fovea im2rec --list ${prefix} FOLDER`);
   return found.sort().map((file) => path.join(folder, file));
-}
-
-async function refusePresent({ fs }: Files, files: readonly string[]): Promise<void> {
-  for (const file of files) {
-    if (await fs.stat(file).catch(() => undefined)) throw new OptionError(`${file} is there already: --force replaces it`);
-  }
 }
 
 function listOptions(given: Record<string, unknown>): ListOptions {

@@ -31,7 +31,12 @@ export const described: Readonly<Record<OptionName, Described>> = {
     flags: '--weights <model>',
     about: "begin from a pretrained model: a path or an https address of MXNet's, Keras' (model.json) or safetensors files",
   },
-  sha256: { flags: '--sha256 <hash>', about: 'what the file of the weights must hash to' },
+  sha256: { flags: '--sha256 <hash>', about: 'what the weights must hash to: all files of the model together, or an MXNet .params file alone' },
+  preprocess: {
+    flags: '--preprocess <how>',
+    about: "what weights want that do not say: minus1to1, or grey levels of a mean and a deviation, '123.68,116.779,103.939/58,57,57' (or 1)",
+  },
+  meanImage: { flags: '--mean-image <file>', about: 'the mean image (.nd) that the weights want taken off, in place of the one beside them' },
   cut: { flags: '--cut <layer>', about: 'where the new head goes on (default: before the last fully connected layer)' },
   head: {
     flags: '--head <layers>',
@@ -100,7 +105,8 @@ export const groups: Readonly<Record<string, readonly OptionName[]>> = {
     'normalize', 'seed', 'mixed',
   ],
   'Pretrained weights:': [
-    'weights', 'sha256', 'cut', 'head', 'freeze', 'unfreeze', 'layerDecay', 'batchNorm', 'batchNormDefaults', 'cacheFeatures',
+    'weights', 'sha256', 'preprocess', 'meanImage', 'cut', 'head', 'freeze', 'unfreeze', 'layerDecay', 'batchNorm', 'batchNormDefaults',
+    'cacheFeatures',
   ],
   'Machine:': ['device', 'threads', 'workers', 'recompute'],
 };

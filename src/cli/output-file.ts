@@ -1,6 +1,7 @@
 import { fileReason } from '../data/decode.ts';
 import { OptionError } from '../errors.ts';
 import { nodeFiles } from '../train/files.ts';
+import type { Files } from '../train/files.ts';
 
 /**
  * The file after --out, seen to be one that can be written: it is written last, after all the work.
@@ -24,4 +25,11 @@ export async function outputFile(given: unknown): Promise<string | undefined> {
   const present = await fs.stat(file).catch(() => undefined);
   if (present?.isDirectory()) throw new OptionError(`--out ${file}: is a folder, not a file`);
   return file;
+}
+
+/** @throws OptionError for a file that is there: `--force` replaces it */
+export async function refusePresent({ fs }: Files, files: readonly string[]): Promise<void> {
+  for (const file of files) {
+    if (await fs.stat(file).catch(() => undefined)) throw new OptionError(`${file} is there already: --force replaces it`);
+  }
 }

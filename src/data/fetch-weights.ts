@@ -1,6 +1,7 @@
 /** Files of weights by path or https address: fetched once, kept in the cache, known by their SHA-256. Node only. */
 import type * as Fs from 'node:fs/promises';
 import { DataError, OptionError } from '../errors.ts';
+import { meanImageBeside } from '../formats/mxnet-checkpoint.ts';
 import { defaultCacheDir } from './cache.ts';
 import { fileReason } from './decode.ts';
 import { NotServed, checkAddress, download } from './download.ts';
@@ -20,10 +21,13 @@ export interface FetchOptions extends DownloadOptions {
 export interface FetchedFile {
   readonly path: string;
   /**
-   * In hexadecimal, what a run records: of the file's bytes; where a `model.json` names shards, of its bytes and theirs, one after
-   * another in the manifest's order (`cat model.json group1-shard* | sha256sum`).
+   * In hexadecimal, what a run records: of all files that the model is made of, one after another. Of a `model.json`, these are itself
+   * and its shards in the manifest's order (`cat model.json group1-shard* | sha256sum`); of an MXNet checkpoint, parameters, symbol, and
+   * the mean image beside them where there is one (`cat x-0039.params x-symbol.json x-mean.nd | sha256sum`).
    */
   readonly sha256: string;
+  /** What the hash that was asked for turned out to be of: the whole model, or a checkpoint's `.params` alone. */
+  readonly matched?: 'model' | 'parameters';
 }
 
 /** What is known of a file in the cache. */
@@ -50,8 +54,9 @@ export async function fetchWeights(address: string, options: FetchOptions = {}):
   const wanted = sha256?.toLowerCase();
   let model = await fetchModel(address, options, false);
   // What is cached may be older than what the hash is of.
-  if (wanted !== undefined && model.sha256 !== wanted && !model.fresh) model = await fetchModel(address, options, true);
-  if (wanted === undefined || model.sha256 === wanted) return { path: model.path, sha256: model.sha256 };
+  if (!model.fresh && await isOther(model, wanted)) model = await fetchModel(address, options, true);
+  const held = await holdTo(model, wanted);
+  if (held !== undefined) return held;
   await model.forget();
   throw new DataError(`${address}: its SHA-256 is ${model.sha256}, expected ${wanted}; it was not kept`);
 }
@@ -59,19 +64,34 @@ export async function fetchWeights(address: string, options: FetchOptions = {}):
 async function local(path: string, sha256: string | undefined): Promise<FetchedFile> {
   const file = await resolveLocal(path);
   const own = await hash(await partsOf(file));
-  if (sha256 !== undefined && own !== sha256.toLowerCase()) throw new DataError(`${path}: its SHA-256 is ${own}, expected ${sha256.toLowerCase()}`);
-  return { path: file, sha256: own };
+  const held = await holdTo({ path: file, sha256: own }, sha256?.toLowerCase());
+  if (held === undefined) throw new DataError(`${path}: its SHA-256 is ${own}, expected ${sha256!.toLowerCase()}`);
+  return held;
 }
 
-/** A file as it is; the prefix of an MXNet checkpoint is its last `.params`. */
+/** The file, and what the hash wanted is of; undefined where it is of neither the model nor its parameters alone. */
+async function holdTo({ path, sha256 }: FetchedFile, wanted: string | undefined): Promise<FetchedFile | undefined> {
+  if (wanted === undefined) return { path, sha256 };
+  if (sha256 === wanted) return { path, sha256, matched: 'model' };
+  // The hash that people have of a checkpoint is that of its .params.
+  return path.endsWith('.params') && await hash([path]) === wanted ? { path, sha256, matched: 'parameters' } : undefined;
+}
+
+async function isOther(file: FetchedFile, wanted: string | undefined): Promise<boolean> {
+  return await holdTo(file, wanted) === undefined;
+}
+
+/** A file as it is; the prefix of an MXNet checkpoint, or its `PREFIX-symbol.json`, is its last `.params`. */
 async function resolveLocal(path: string): Promise<string> {
   const fs = await importNode<typeof Fs>('node:fs/promises', 'reading weights');
   const { dirname, basename, join } = await importNode<typeof import('node:path')>('node:path', 'reading weights');
   const info = await fs.stat(path).catch(() => undefined);
-  if (info?.isFile()) return path;
-  const prefix = `${basename(path)}-`;
+  const isSymbol = path.endsWith('-symbol.json');
+  if (info?.isFile() && !isSymbol) return path;
+  const prefix = `${basename(path).replace(/-symbol\.json$/, '')}-`;
   const names = await fs.readdir(dirname(path)).catch(() => []);
   const epochs = names.filter((name) => name.startsWith(prefix) && /^\d{4,}\.params$/.test(name.slice(prefix.length)));
+  if (epochs.length === 0 && info?.isFile()) return path;
   if (epochs.length === 0) throw new DataError(`${path}: ${info === undefined ? 'no such file' : 'is a folder, not a file'}`);
   const epoch = (name: string): number => parseInt(name.slice(prefix.length), 10);
   return join(dirname(path), epochs.reduce((a, b) => (epoch(b) > epoch(a) ? b : a)));
@@ -168,7 +188,13 @@ async function shardsOf(path: string): Promise<string[]> {
 
 /** The files that the hash of weights is of. */
 async function partsOf(path: string): Promise<string[]> {
-  const { dirname, join } = await importNode<typeof import('node:path')>('node:path', 'reading weights');
+  const { basename, dirname, join } = await importNode<typeof import('node:path')>('node:path', 'reading weights');
+  const params = /^(.*)-\d{4,}\.params$/.exec(basename(path));
+  if (params !== null) {
+    const fs = await importNode<typeof Fs>('node:fs/promises', 'reading weights');
+    const mean = meanImageBeside(params[1], await fs.readdir(dirname(path)));
+    return [path, ...[`${params[1]}-symbol.json`, ...(mean === undefined ? [] : [mean])].map((name) => join(dirname(path), name))];
+  }
   return [path, ...(await shardsOf(path)).map((name) => join(dirname(path), name))];
 }
 

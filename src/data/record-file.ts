@@ -34,6 +34,8 @@ export class RecordFile {
   readonly offsets: readonly number[];
   /** Stretches that are no record, where the file was read through. At least one record was lost with each. */
   readonly damage: readonly Damage[];
+  /** Entries of the `.idx` that lead beyond the end: the file was cut short. */
+  readonly lost: readonly IndexEntry[];
   /** The `.idx`, where there is one. */
   readonly index: string | undefined;
   readonly #fs: typeof Fs;
@@ -42,12 +44,15 @@ export class RecordFile {
   readonly #ends = new Map<number, number>();
   #closed = false;
 
-  private constructor(fs: typeof Fs, fd: number, path: string, entries: readonly IndexEntry[], damage: readonly Damage[], index?: string) {
+  private constructor(
+    fs: typeof Fs, fd: number, path: string, entries: readonly IndexEntry[], damage: readonly Damage[], index?: string, lost: readonly IndexEntry[] = [],
+  ) {
     this.path = path;
     this.keys = entries.map(({ key }) => key);
     this.offsets = entries.map(({ offset }) => offset);
     this.damage = damage;
     this.index = index;
+    this.lost = lost;
     this.#fs = fs;
     this.#fd = fd;
     const sorted = [...this.offsets, fs.fstatSync(fd).size].sort((a, b) => a - b);
@@ -56,7 +61,7 @@ export class RecordFile {
 
   /**
    * @throws DataError where the file cannot be read or holds no record; FormatError with file and line for an index that is none,
-   *   or that leads beyond the end
+   *   or of which every entry leads beyond the end
    */
   static async open(path: string, options: OpenRecordsOptions = {}): Promise<RecordFile> {
     const fs = await importNode<typeof Fs>('node:fs', what);
@@ -66,10 +71,13 @@ export class RecordFile {
       const { size } = fs.fstatSync(fd);
       if (fs.existsSync(index)) {
         const entries = parseIndex(fs.readFileSync(index, 'utf8'), { file: index });
-        const beyond = entries.find(({ offset }) => offset >= size);
-        if (beyond !== undefined) throw new FormatError(`${index}: key ${beyond.key}: offset ${beyond.offset} is beyond the ${size} bytes of ${path}`);
         if (entries.length === 0) throw new DataError(`${index}: names no record`);
-        return new RecordFile(fs, fd, path, entries, [], index);
+        const within = entries.filter(({ offset }) => offset < size);
+        const lost = entries.filter(({ offset }) => offset >= size);
+        if (within.length === 0) {
+          throw new FormatError(`${index}: key ${lost[0].key}: offset ${lost[0].offset} is beyond the ${size} bytes of ${path}, and so are all others`);
+        }
+        return new RecordFile(fs, fd, path, within, [], index, lost);
       }
       const entries: IndexEntry[] = [];
       const damage: Damage[] = [];
@@ -127,7 +135,7 @@ export class RecordFile {
   /** The same records, through a handle of their own. @throws DataError where the file is gone */
   reopen(): RecordFile {
     const entries = this.keys.map((key, i) => ({ key, offset: this.offsets[i] }));
-    return new RecordFile(this.#fs, openFile(this.#fs, this.path), this.path, entries, this.damage, this.index);
+    return new RecordFile(this.#fs, openFile(this.#fs, this.path), this.path, entries, this.damage, this.index, this.lost);
   }
 
   close(): void {

@@ -40,6 +40,7 @@ export async function openRecords(path: string, options: FolderOptions & OpenRec
     const name = basename(path);
     const rejected: Rejected[] = file.damage.map(({ offset, bytes, reason }) =>
       ({ file: `${name}, byte ${offset}`, reason: `${bytes} bytes are no record: ${reason}` }));
+    for (const { key, offset } of file.lost) rejected.push({ file: `${name}/${key}`, reason: `byte ${offset} is beyond the end: the file was cut short` });
     const { table, records } = readHeaders(file, name, rejected);
     const rule = await rowRule(table, options);
     const samples: Packed[] = [];

@@ -14,8 +14,7 @@ import type { LoadedModel, LoadModelOptions } from './load-model.ts';
 import { splitPath } from './model-files.ts';
 import type { ModelFiles } from './model-files.ts';
 import type { Checkpoint } from './mxnet-params.ts';
-import type { Preprocessing } from './preprocessing.ts';
-import { toMinusOneToOne } from './preprocessing.ts';
+import { asOption, atSize, toMinusOneToOne } from './preprocessing.ts';
 
 /** A network out of Keras' topology. */
 export interface KerasNetwork {
@@ -252,11 +251,13 @@ export async function loadKerasModel(path: string, files: ModelFiles, options: L
   const network = symbolOfKeras(model.topology, { file: path });
   const parameters = parametersOfKeras(network, model, { file: path });
   const warnings: string[] = [];
-  let { preprocessing } = options;
+  const shape = Object.values(network.inputs)[0];
+  const size = shape?.length === 4 ? [shape[2], shape[3]] as const : undefined;
+  let preprocessing = atSize(options.preprocessing, size);
   if (preprocessing === undefined && blocks.every((name) => network.classes.has(name))) {
-    const shape = Object.values(network.inputs)[0];
-    preprocessing = { ...toMinusOneToOne, ...(shape === undefined ? {} : { size: [shape[2], shape[3]] as const }) } satisfies Preprocessing;
-    warnings.push(`${path} says nothing of preprocessing; taken is that of Keras' Inception v3, x / 127.5 - 1; option preprocessing says otherwise`);
+    preprocessing = atSize(toMinusOneToOne, size);
+    warnings.push(`${path} says nothing of preprocessing; taken is that of Keras' Inception v3, x / 127.5 - 1; `
+      + `${(options.spell ?? asOption)('preprocessing')} says otherwise`);
   }
   return { symbol: network.symbol, parameters, inputs: network.inputs, preprocessing, warnings };
 }

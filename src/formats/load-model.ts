@@ -8,7 +8,7 @@ import type { ModelFiles } from './model-files.ts';
 import { isCheckpoint, loadCheckpoint } from './mxnet-checkpoint.ts';
 import type { Checkpoint } from './mxnet-params.ts';
 import type { BatchNormDefaults } from './mxnet-symbol.ts';
-import type { Preprocessing } from './preprocessing.ts';
+import type { Preprocessing, SpellPreprocessing } from './preprocessing.ts';
 import { loadSafetensorsModel } from './safetensors-model.ts';
 
 /** A network, its parameters, and what it wants done to images. */
@@ -33,6 +33,8 @@ export interface LoadModelOptions {
   readonly batchNorm?: BatchNormDefaults;
   /** In place of what the file says, or what is assumed for its kind. */
   readonly preprocessing?: Preprocessing;
+  /** How warnings write the options by which it can be said otherwise; default `option meanImage`. */
+  readonly spell?: SpellPreprocessing;
   /** How files are reached; default Node's file system. */
   readonly files?: ModelFiles;
 }
@@ -50,8 +52,21 @@ function quoted(path: string): string {
   return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
+/** Whether a JSON file is a symbol of MXNet's, whatever it is called: it has `nodes`, Keras' has a topology. */
+export async function isSymbol(path: string, files: ModelFiles): Promise<boolean> {
+  try {
+    const value = JSON.parse(new TextDecoder().decode(await files.read(path))) as { readonly nodes?: unknown } | null;
+    return Array.isArray(value?.nodes);
+  } catch (error) {
+    // What is no JSON is told by the reader of Keras' files, with field and byte.
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
+}
+
 /**
- * The model at a path: an MXNet checkpoint (`PREFIX`, `PREFIX-symbol.json` or `PREFIX-0039.params`), a layers model of TensorFlow.js
+ * The model at a path: an MXNet checkpoint (`PREFIX`, `PREFIX-symbol.json`, a symbol of
+ * another name, `PREFIX.json`, or `PREFIX-0039.params`), a layers model of TensorFlow.js
  * (`model.json`, its shards beside it), or a safetensors file (Fovea's own, or PyTorch's Inception v3).
  *
  * @throws DataError where there is no such file, FormatError where it is not what its format says
@@ -62,7 +77,9 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
   const foreign = conversions.find(([pattern]) => pattern.test(name));
   if (foreign !== undefined) throw new FormatError(`${path}: ${foreign[1]} are not read; convert with: ${foreign[2](path, path.replace(/\.[^.]*$/, ''))}`);
   if (name.endsWith('.safetensors')) return loadSafetensorsModel(path, files, options);
-  if (name === 'model.json' || (name.endsWith('.json') && !name.endsWith('-symbol.json'))) return loadKerasModel(path, files, options);
+  if (name.endsWith('.json') && !name.endsWith('-symbol.json')) {
+    return await isSymbol(path, files) ? loadCheckpoint(path, files, options) : loadKerasModel(path, files, options);
+  }
   if (await isCheckpoint(path, files)) return loadCheckpoint(path, files, options);
   throw new DataError(`${path}: no model that is known by its name: expected an MXNet checkpoint ` +
     `(${name}-symbol.json), a model.json or a .safetensors file`);

@@ -8,20 +8,23 @@ import { checkpointNames, joinCheckpoint, readParams, splitCheckpoint, writePara
 import type { Checkpoint } from './mxnet-params.ts';
 import { readSymbol, writeSymbol } from './mxnet-symbol.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
-import type { Preprocessing } from './preprocessing.ts';
-import { preprocessingOf, withPreprocessing } from './preprocessing.ts';
+import { asOption, atSize, preprocessingOf, withPreprocessing } from './preprocessing.ts';
+import type { Preprocessing, SpellPreprocessing } from './preprocessing.ts';
 
 interface Place {
   readonly folder: string;
   readonly prefix: string;
   /** Stated by the name of a `.params` file. */
   readonly epoch?: number;
+  /** The symbol, where its name is not the usual one. */
+  readonly symbol?: string;
 }
 
 function placeOf(path: string): Place {
   const { folder, name } = splitPath(path);
   const params = /^(.*)-(\d{4,})\.params$/.exec(name);
   if (params !== null) return { folder, prefix: params[1], epoch: Number(params[2]) };
+  if (name.endsWith('.json') && !name.endsWith('-symbol.json')) return { folder, prefix: name.slice(0, -'.json'.length), symbol: path };
   return { folder, prefix: name.replace(/-symbol\.json$/, '') };
 }
 
@@ -43,7 +46,7 @@ export async function loadCheckpoint(path: string, files: ModelFiles, options: L
   const place = placeOf(path);
   const warnings: string[] = [];
   const names = (await files.list(place.folder)) ?? [];
-  const symbolPath = place.folder + symbolFile(place.prefix);
+  const symbolPath = place.symbol ?? place.folder + symbolFile(place.prefix);
   const text = new TextDecoder().decode(await files.read(symbolPath));
   const symbol = readSymbol(text, {
     file: symbolPath, batchNorm: options.batchNorm, warn: (message) => warnings.push(message),
@@ -51,9 +54,10 @@ export async function loadCheckpoint(path: string, files: ModelFiles, options: L
   const epoch = options.epoch ?? place.epoch ?? lastEpoch(place, names);
   const paramsPath = place.folder + checkpointNames(place.prefix, epoch).params;
   const parameters = splitCheckpoint(readParams(await files.read(paramsPath), { file: paramsPath }), { file: paramsPath });
-  const mean = options.meanImage ?? besides(place, names, warnings);
+  const mean = options.meanImage ?? (options.preprocessing ? undefined : besides(place, names, warnings, options.spell ?? asOption));
   const meanImage = mean === undefined ? undefined : readMeanImage(await files.read(mean), mean);
-  return { symbol, parameters, preprocessing: options.preprocessing ?? preprocessingOf(symbol, meanImage), warnings };
+  const own = preprocessingOf(symbol, meanImage);
+  return { symbol, parameters, preprocessing: atSize(options.preprocessing, own?.size) ?? own, warnings };
 }
 
 function lastEpoch({ folder, prefix }: Place, names: readonly string[]): number {
@@ -66,13 +70,21 @@ function lastEpoch({ folder, prefix }: Place, names: readonly string[]): number 
 }
 
 /** The mean image beside a checkpoint: its own (`PREFIX-mean.nd`), else the folder's only `mean*.nd`, as in MXNet's archives. */
-function besides({ folder, prefix }: Place, names: readonly string[], warnings: string[]): string | undefined {
+function besides({ folder, prefix }: Place, names: readonly string[], warnings: string[], spell: SpellPreprocessing): string | undefined {
+  const found = meanImageBeside(prefix, names);
+  if (found === undefined) return undefined;
+  if (found !== meanImageName(prefix)) {
+    warnings.push(`${folder}${found}, beside the checkpoint, is taken for its mean image; ${spell('meanImage')} names another`);
+  }
+  return folder + found;
+}
+
+/** The name of the mean image among those of a checkpoint's folder; undefined for none, or for several that may be it. */
+export function meanImageBeside(prefix: string, names: readonly string[]): string | undefined {
   const own = meanImageName(prefix);
-  if (names.includes(own)) return folder + own;
+  if (names.includes(own)) return own;
   const found = names.filter((name) => /^mean.*\.nd$/.test(name));
-  if (found.length !== 1) return undefined;
-  warnings.push(`${folder}${found[0]}, beside the checkpoint, is taken for its mean image; option meanImage names another`);
-  return folder + found[0];
+  return found.length === 1 ? found[0] : undefined;
 }
 
 /** The file of a checkpoint's own mean image, beside its parameters. */

@@ -20,6 +20,15 @@ export interface Preprocessing {
 /** [0, 255] to [-1, 1], as the Inceptions of Keras, of TensorFlow and (by `transform_input`) of torchvision take images. */
 export const toMinusOneToOne: Preprocessing = { mean: [127.5, 127.5, 127.5], deviation: [127.5, 127.5, 127.5] };
 
+/** How a warning writes the option by which preprocessing can be said otherwise. */
+export type SpellPreprocessing = (option: 'preprocessing' | 'meanImage') => string;
+export const asOption: SpellPreprocessing = (option) => `option ${option}`;
+
+/** Preprocessing that was given in place of a model's own, at the model's size where none was given with it. */
+export function atSize(given: Preprocessing | undefined, size: Preprocessing['size']): Preprocessing | undefined {
+  return given && { ...(size && { size }), ...given };
+}
+
 /** The mean of ImageNet's colours alone, as MXNet's example scripts of 2016 subtract it. */
 export const lessMeanColour: Preprocessing = { mean: [123.68, 116.779, 103.939], deviation: [1, 1, 1] };
 

@@ -15,7 +15,7 @@ import type { Checkpoint } from './mxnet-params.ts';
 import { joinCheckpoint, splitCheckpoint } from './mxnet-params.ts';
 import { readSymbol, writeSymbol } from './mxnet-symbol.ts';
 import type { Preprocessing } from './preprocessing.ts';
-import { preprocessingOf, toMinusOneToOne, withPreprocessing } from './preprocessing.ts';
+import { asOption, atSize, preprocessingOf, toMinusOneToOne, withPreprocessing } from './preprocessing.ts';
 import { readSafetensors, writeSafetensors } from './safetensors.ts';
 import type { SafetensorsFile } from './safetensors.ts';
 import { isBesideInference, torchInceptionV3 } from './torch-names.ts';
@@ -40,7 +40,8 @@ function ownModel({ tensors, metadata }: SafetensorsFile, path: string, options:
   const symbol = readSymbol(metadata.get('symbol')!, { file: `${path}: __metadata__.symbol` });
   const meanImage = tensors.get(meanName);
   const arrays = new Map([...tensors].filter(([name]) => name !== meanName).map(([name, array]) => [name, toFloat32(array)]));
-  const preprocessing = options.preprocessing ?? preprocessingOf(symbol, meanImage);
+  const own = preprocessingOf(symbol, meanImage);
+  const preprocessing = atSize(options.preprocessing, own?.size) ?? own;
   return { symbol, parameters: splitCheckpoint(arrays, { file: path }), preprocessing, warnings };
 }
 
@@ -61,11 +62,15 @@ function torchModel({ tensors }: SafetensorsFile, path: string, options: LoadMod
   if (classes < 1) throw new FormatError(`${path}: tensor "fc.weight": expected [classes, 2048]`);
   const symbol = inceptionV3({ variant: 'torchvision', classes });
   checkShapes(symbol, parameters, path);
-  if (options.preprocessing !== undefined) return { symbol, parameters, preprocessing: options.preprocessing, warnings: [] };
+  const given = atSize(options.preprocessing, [299, 299]);
+  if (given !== undefined) return { symbol, parameters, preprocessing: given, warnings: [] };
+  const spell = options.spell ?? asOption;
   return {
     symbol, parameters, preprocessing: { ...toMinusOneToOne, size: [299, 299] },
     warnings: [
-      `${path} says nothing of preprocessing; taken is what torchvision's and timm's own weights want, x / 127.5 - 1; option preprocessing says otherwise`],
+      `${path} says nothing of preprocessing; taken is what torchvision's and timm's own weights want, x / 127.5 - 1; `
+        + `${spell('preprocessing')} says otherwise`,
+    ],
   };
 }
 

@@ -3,7 +3,7 @@ import type { Device } from '../device/types.ts';
 import type { StepCheck } from '../testing/check-step.ts';
 import { encodeEvidence } from '../testing/evidence.ts';
 import { checkFit } from './fit.ts';
-import { fitOptionsOf } from './fit-options.ts';
+import { checkNetwork, fitOptionsOf } from './fit-options.ts';
 import { openResumed } from './resumed.ts';
 import type { RunData } from './run-data.ts';
 import { openData } from './run-data.ts';
@@ -61,8 +61,10 @@ export async function checkRun(request: CheckRunOptions): Promise<CheckRunResult
   let data: RunData | undefined;
   try {
     second = against === undefined ? undefined : await openRunDevice({ device: against }, log);
-    data = await openData(options, { onProgress: hooks.onData, signal, toTrain: true });
-    const found = await checkFit(await fitOptionsOf(options, data, device, { resumed, model, spell }), { against: second, onStep: hooks.onStep, signal });
+    const source = { resumed, model, spell, warn: (line: string) => log(`warning: ${line}`) };
+    data = await openData(options, { onProgress: hooks.onData, signal, toTrain: true, onListed: (classes) => checkNetwork(options, classes, source) });
+    const fitOptions = await fitOptionsOf(options, data, device, source);
+    const found = await checkFit(fitOptions, { against: second, onStep: hooks.onStep, signal });
     const { batch, size } = options;
     if (found.evidence === undefined) return { ...found, batch, size };
     const first = found.departures.find(({ kind }) => kind === 'result')!;

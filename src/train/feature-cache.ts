@@ -4,6 +4,7 @@
  */
 import type * as FsPromises from 'node:fs/promises';
 import { defaultCacheDir } from '../data/cache.ts';
+import { fileReason } from '../data/decode.ts';
 import { importNode } from '../data/node.ts';
 import { isUserAttribute } from '../nn/attributes.ts';
 import { bytesOf } from '../nn/host-array.ts';
@@ -14,12 +15,17 @@ const formatNumber = 1;
 /** Bytes of the digest that a file ends in. */
 const digestBytes = 8;
 
-/** @param folder default: `features` in the folder of caches (`FOVEA_CACHE`) */
-export async function featureCache(folder?: string): Promise<FeatureStore> {
+/**
+ * A folder that cannot be written costs time, not the run: `warn` is told once, with folder and reason, and nothing more is kept.
+ *
+ * @param folder default: `features` in the folder of caches (`FOVEA_CACHE`)
+ */
+export async function featureCache(folder?: string, warn: (line: string) => void = console.warn): Promise<FeatureStore> {
   const fs = await importNode<typeof FsPromises>('node:fs/promises', 'a cache of features');
   const { createHash } = await importNode<typeof import('node:crypto')>('node:crypto', 'a cache of features');
   const { join, dirname } = await importNode<typeof import('node:path')>('node:path', 'a cache of features');
   const base = folder ?? join(await defaultCacheDir(), 'features');
+  let writable = true;
   const sha256 = (bytes: Uint8Array | string): Buffer => createHash('sha256').update(bytes).digest();
 
   const keyOf = ({ trunk, parameters, ...rest }: FeatureOrigin): string => {
@@ -47,12 +53,19 @@ export async function featureCache(folder?: string): Promise<FeatureStore> {
           return new Float32Array(numbers.buffer);
         },
         async put(pixels, features) {
+          if (!writable) return;
           const file = fileOf(pixels);
           const numbers = new Uint8Array(features.buffer, features.byteOffset, bytes);
           const temporary = `${file}.${process.pid}-${temporaries++}.tmp`;
-          await fs.mkdir(dirname(file), { recursive: true });
-          await fs.writeFile(temporary, Buffer.concat([numbers, sha256(numbers).subarray(0, digestBytes)]));
-          await fs.rename(temporary, file);
+          try {
+            await fs.mkdir(dirname(file), { recursive: true });
+            await fs.writeFile(temporary, Buffer.concat([numbers, sha256(numbers).subarray(0, digestBytes)]));
+            await fs.rename(temporary, file);
+          } catch (cause) {
+            await fs.rm(temporary, { force: true }).catch(() => {});
+            if (writable) warn(`${base}: ${fileReason(cause).replace('to read it', 'to write there')}: features are not kept for other runs`);
+            writable = false;
+          }
         },
       });
     },

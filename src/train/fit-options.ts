@@ -13,6 +13,7 @@ import type { RunData } from './run-data.ts';
 import type { OptimizerChoice } from './optimizer.ts';
 import type { ResolvedOptions, Spelling } from './run-options.ts';
 import { asKey, learningRateSchedule } from './run-options.ts';
+import { stageAt } from './stage.ts';
 import type { PretrainedModel, Stages, TransferNetwork } from './transfer.ts';
 import { stagesOf, transferNetwork } from './transfer.ts';
 
@@ -22,6 +23,8 @@ export interface RunSource {
   /** Where `options.weights` says so, and the run is a new one. */
   readonly model?: PretrainedModel;
   readonly spell?: Spelling;
+  /** Told what goes wrong without stopping the run. */
+  readonly warn?: (line: string) => void;
 }
 
 /** The network of a run with its first values. */
@@ -60,13 +63,25 @@ export function normalizationOf(
   if (normalize !== 'model') return normalize;
   const found = model?.normalization;
   if (found === undefined) {
-    throw new OptionError(`the weights do not say what they want done to images: ${spell('normalize')} channel or local has to`);
+    throw new OptionError(`the weights do not say what they want done to images: ${spell('preprocess')}, ${spell('meanImage')}, or `
+      + `${spell('normalize')} channel or local has to`);
   }
   if (found.image && (found.image.shape[0] !== size || found.image.shape[1] !== size)) {
     const [height, width] = found.image.shape;
     throw new OptionError(`the weights' mean image has ${height} x ${width} pixels: ${spell('size')} ${size} does not go with it`);
   }
   return found;
+}
+
+/**
+ * Refuses what `fitOptionsOf` would, before an image is decoded: the network, its head and its stages follow from the classes alone.
+ *
+ * @throws OptionError, FormatError
+ */
+export async function checkNetwork(options: ResolvedOptions, classes: readonly string[], source: RunSource): Promise<void> {
+  const { size } = options;
+  stageAt(await networkOf(options, classes, [size, size, 3], source), 1);
+  if (source.resumed === undefined) normalizationOf(options, source);
 }
 
 /** The optimizer that options ask for. */
@@ -90,6 +105,6 @@ export async function fitOptionsOf(
     normalization: resumed ? await resumed.directory.readNormalization(resumed.config.normalization) : normalizationOf(options, source),
     seed: options.seed, device, loader: { workers: options.workers },
     recompute: options.recompute === 'on', mixed: options.mixed, resume: resumed?.snapshot,
-    cacheFeatures: options.cacheFeatures !== 'off', featureStore: options.weights === undefined ? undefined : await featureCache(),
+    cacheFeatures: options.cacheFeatures !== 'off', featureStore: options.weights === undefined ? undefined : await featureCache(undefined, source.warn),
   };
 }

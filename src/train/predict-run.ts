@@ -145,6 +145,10 @@ async function findImages(paths: readonly string[]): Promise<{ files: Source[]; 
           const name = `${path}/${key}`;
           files.push({ name, read: async () => imageOf(records, i, name) });
         });
+        for (const { key, offset } of records.lost) {
+          const name = `${path}/${key}`;
+          files.push({ name, read: () => Promise.reject(new DataError(`${name}: byte ${offset} is beyond the end: the file was cut short`)) });
+        }
       } else take(path);
     }
     if (files.length === 0) throw new DataError(`${paths.join(', ')}: no JPEG or PNG files`);

@@ -28,6 +28,8 @@ export interface OpenDataHooks {
   readonly signal?: AbortSignal;
   /** Refuses, before an image is decoded, data from which nothing can be learnt. */
   readonly toTrain?: boolean;
+  /** Called with the classes before an image is rendered or decoded: the place to refuse what does not go with them. */
+  readonly onListed?: (classes: readonly string[]) => Promise<void>;
   /** Divides nothing: all is in the test part, be it one patient's photographs. */
   readonly whole?: boolean;
   /** Of a network that is to judge photographs: labels that are among them are read as these, whichever are there. */
@@ -42,6 +44,8 @@ export function requireTwoClasses(data: Labelled, split: Split): void {
   throw new DataError(`all ${split.train.length} images of the training part are of class ${only} `
     + `(classes: ${data.classes.join(', ')}): there is nothing to tell apart`);
 }
+
+const phantomClasses: readonly string[] = ['healthy', 'infected'];
 
 function cohortOptions({ seed, patients, prevalence, blur, labelNoise }: ResolvedOptions) {
   return { seed, patients, prevalence, blur, labelNoise };
@@ -79,7 +83,7 @@ export async function listData(options: ResolvedOptions): Promise<DataListing> {
   }
   const eyes = phantomCohort(cohortOptions(options));
   const labelled: Labelled = {
-    length: eyes.length, classes: ['healthy', 'infected'], labels: Int32Array.from(eyes, (eye) => eye.label),
+    length: eyes.length, classes: phantomClasses, labels: Int32Array.from(eyes, (eye) => eye.label),
     ids: eyes.map((eye) => eye.id), patients: eyes.map((eye) => eye.patient),
   };
   const split = splitData(labelled, options);
@@ -92,6 +96,7 @@ export async function openData(options: ResolvedOptions, hooks: OpenDataHooks = 
   const divide = (data: Labelled): Split => (hooks.whole ? undivided(data) : splitData(data, options));
   const { size } = options;
   if (options.data === phantomData) {
+    await hooks.onListed?.(phantomClasses);
     const dataset = await phantomDataset({ ...cohortOptions(options), size, onProgress, signal });
     const split = divide(dataset);
     if (toTrain) requireTwoClasses(dataset, split);
@@ -100,6 +105,7 @@ export async function openData(options: ResolvedOptions, hooks: OpenDataHooks = 
   const listing = await list(options, hooks.classes);
   const listed = divide(listing);
   if (toTrain) requireTwoClasses(listing, listed);
+  await hooks.onListed?.(listing.classes);
   const dataset = await cacheImages(listing, { size, onProgress, signal });
   const split = divide(dataset);
   if (toTrain) requireTwoClasses(dataset, split);

@@ -9,6 +9,7 @@ import { parseHead } from '../nn/head.ts';
 import { expression } from '../optim/schedules.ts';
 import { optimizerNames } from './optimizer.ts';
 import { normalizations } from './preprocess.ts';
+import { parsePreprocessing } from './stated-preprocessing.ts';
 
 /** What `--data` says for the embedded default. */
 export const phantomData = 'phantom';
@@ -73,6 +74,15 @@ const head = v.pipe(text(), v.rawCheck(({ dataset, addIssue }) => {
   }
 }));
 
+const preprocess = v.pipe(text(), v.rawCheck(({ dataset, addIssue }) => {
+  if (!dataset.typed) return;
+  try {
+    parsePreprocessing(dataset.value);
+  } catch (error) {
+    addIssue({ message: (error as Error).message });
+  }
+}));
+
 const flag = v.pipe(
   v.unknown(), v.transform((x) => (x === 'true' ? true : x === 'false' ? false : x)), v.boolean('expected true or false'),
 );
@@ -104,6 +114,8 @@ const shape = {
   labelNoise: share(),
   weights: text(),
   sha256: v.pipe(text(), v.regex(/^[0-9a-f]{64}$/i, 'expected 64 hexadecimal digits')),
+  preprocess,
+  meanImage: text(),
   cut: text(),
   head,
   freeze: text(),
@@ -158,7 +170,7 @@ const folderOnly: readonly OptionName[] = [
 ];
 /** Of a network that begins from weights. */
 const transferOnly: readonly OptionName[] = [
-  'sha256', 'cut', 'head', 'freeze', 'unfreeze', 'layerDecay', 'batchNorm', 'batchNormDefaults', 'cacheFeatures',
+  'sha256', 'preprocess', 'meanImage', 'cut', 'head', 'freeze', 'unfreeze', 'layerDecay', 'batchNorm', 'batchNormDefaults', 'cacheFeatures',
 ];
 const phantomOnly: readonly OptionName[] = ['patients', 'prevalence', 'blur', 'labelNoise'];
 
@@ -255,6 +267,13 @@ function transferDefaults(given: RunOptions, spell: Spelling) {
   }
   const other = (['model', 'width'] as const).find((name) => given[name] !== undefined);
   if (other !== undefined) throw new OptionError(`${spell(other)} does not go with ${spell('weights')}: the network is that of the weights`);
+  if (given.preprocess !== undefined && given.meanImage !== undefined) {
+    throw new OptionError(`give either ${spell('preprocess')} or ${spell('meanImage')}`);
+  }
+  const said = (['preprocess', 'meanImage'] as const).find((name) => given[name] !== undefined);
+  if (said !== undefined && (given.normalize ?? 'model') !== 'model') {
+    throw new OptionError(`${spell(said)} is of what the weights want: it does not go with ${spell('normalize')} ${given.normalize}`);
+  }
   const whole = (given.freeze ?? 'trunk') === 'trunk' && given.unfreeze === undefined;
   return {
     freeze: 'trunk', layerDecay: 1, batchNorm: 'frozen', batchNormDefaults: 'mxnet-1.9', cacheFeatures: 'on', normalize: 'model', lr: cosine(0.01),

@@ -1,6 +1,7 @@
 /** A normalisation as the files of a model state it, so that it travels with the model, and back. */
+import { OptionError } from '../errors.ts';
 import type { Preprocessing } from '../formats/preprocessing.ts';
-import { withPreprocessing } from '../formats/preprocessing.ts';
+import { toMinusOneToOne, withPreprocessing } from '../formats/preprocessing.ts';
 import type { HostArray } from '../nn/host-array.ts';
 import { permuteAxes } from '../nn/host-array.ts';
 import type { ModelSymbol } from '../nn/symbol.ts';
@@ -40,4 +41,17 @@ export function toPreprocessing({ mean, deviation, window, image }: Normalizatio
  */
 export function stating(symbol: ModelSymbol, normalization: Normalization, images: Images): ModelSymbol {
   return withPreprocessing(symbol, toPreprocessing(normalization, images));
+}
+
+/**
+ * Preprocessing in words: `minus1to1`, or a mean in units of a byte, red, green, blue, and a deviation after a slash (1 where there is none).
+ *
+ * @throws OptionError for what is neither
+ */
+export function parsePreprocessing(text: string): Preprocessing {
+  if (text === 'minus1to1') return toMinusOneToOne;
+  const [mean, deviation = [1, 1, 1], ...more] = text.split('/').map((part) => part.split(',').map((x) => (x.trim() === '' ? NaN : Number(x))));
+  const isTriple = (numbers: readonly number[]): boolean => numbers.length === 3 && numbers.every(Number.isFinite);
+  if (more.length === 0 && isTriple(mean) && isTriple(deviation) && deviation.every((d) => d > 0)) return { mean, deviation };
+  throw new OptionError('expected minus1to1, or a mean of grey levels and a deviation above 0, red, green, blue, as in 124,116,104/58,57,57');
 }

@@ -11,7 +11,7 @@ import { fingerprintOf, requireSameFingerprint } from './fingerprint.ts';
 import { fit } from './fit.ts';
 import type { BatchReport, FitResult, FitState } from './fit-types.ts';
 import type { RunSource } from './fit-options.ts';
-import { fitOptionsOf } from './fit-options.ts';
+import { checkNetwork, fitOptionsOf } from './fit-options.ts';
 import type { EpochRecord } from './history.ts';
 import type { ConstantMetrics, Metrics } from './metrics.ts';
 import { constantMetrics } from './metrics.ts';
@@ -90,7 +90,7 @@ function computing(options: ResolvedOptions): Record<string, string> {
   ] as const;
   const own = Object.fromEntries(names.map((name) => [`option.${name}`, String(options[name] ?? '')]));
   const transferNames = options.weights === undefined ? []
-    : ['sha256', 'cut', 'head', 'freeze', 'unfreeze', 'layerDecay', 'batchNorm'] as const;
+    : ['sha256', 'cut', 'head', 'freeze', 'unfreeze', 'layerDecay', 'batchNorm', 'batchNormDefaults', 'preprocess', 'meanImage'] as const;
   const transfer = Object.fromEntries(transferNames.map((name) => [`option.${name}`, String(options[name] ?? '')]));
   return { ...own, ...transfer, ...(options.mixed && { 'option.mixed': 'true' }) };
 }
@@ -110,10 +110,11 @@ export async function trainRun(request: TrainRunOptions): Promise<TrainRunResult
   const device = await openRunDevice(options, log);
   let data: RunData | undefined;
   try {
-    data = await openData(options, { onProgress: hooks.onData, signal, toTrain: true });
+    const source = { resumed, model, spell, warn: (line: string) => log(`warning: ${line}`) };
+    data = await openData(options, { onProgress: hooks.onData, signal, toTrain: true, onListed: (classes) => checkNetwork(options, classes, source) });
     for (const warning of data.warnings) log(`warning: ${warning}`);
     if (data.rejected.length > 0) log(`warning: ${describeRejected(data.rejected)}`);
-    return await new TrainingRun(request, options, device, data, { resumed, model, spell }).run();
+    return await new TrainingRun(request, options, device, data, source).run();
   } finally {
     data?.dataset.close();
     closeRunDevice(device);

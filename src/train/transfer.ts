@@ -2,8 +2,10 @@
 import { fetchWeights } from '../data/fetch-weights.ts';
 import { FormatError, OptionError } from '../errors.ts';
 import { loadModel } from '../formats/load-model.ts';
+import { nodeFiles } from '../formats/model-files.ts';
+import { readMeanImage } from '../formats/mxnet-checkpoint.ts';
 import type { Checkpoint } from '../formats/mxnet-params.ts';
-import type { BatchNormDefaults } from '../formats/mxnet-symbol.ts';
+import type { Preprocessing } from '../formats/preprocessing.ts';
 import { blocksOf } from '../nn/blocks.ts';
 import { addHead, cutAt, parseHead } from '../nn/head.ts';
 import type { LayerChoice } from '../nn/learning.ts';
@@ -14,7 +16,7 @@ import type { Normalization } from './preprocess.ts';
 import type { ResolvedOptions, RunOptions, Spelling } from './run-options.ts';
 import { asKey, resolveOptions } from './run-options.ts';
 import type { Unfreezing } from './stage.ts';
-import { fromPreprocessing } from './stated-preprocessing.ts';
+import { fromPreprocessing, parsePreprocessing } from './stated-preprocessing.ts';
 
 /** Weights as they were loaded. */
 export interface PretrainedModel {
@@ -22,7 +24,7 @@ export interface PretrainedModel {
   readonly name: string;
   readonly symbol: ModelSymbol;
   readonly parameters: Checkpoint;
-  /** In hexadecimal, of the file. */
+  /** In hexadecimal, of all its files; see `fetchWeights`. */
   readonly sha256: string;
   /** What the weights want done to images; undefined where nobody says. */
   readonly normalization?: Normalization;
@@ -36,27 +38,38 @@ export interface LoadHooks {
   readonly onFetch?: (received: number, total?: number) => void;
 }
 
-export interface LoadOptions extends LoadHooks {
-  /** In hexadecimal, of the file. */
-  readonly sha256?: string;
-  /** How batch norms of MXNet's old files are read that do not state what they mean. */
-  readonly batchNormDefaults?: BatchNormDefaults;
-}
+type SourceOptions = Pick<RunOptions, 'sha256' | 'preprocess' | 'meanImage' | 'batchNormDefaults'>;
 
 /** @throws DataError, FormatError naming the file; OptionError where `sha256` is no hash */
-export async function loadPretrained(address: string, options: LoadOptions = {}): Promise<PretrainedModel> {
-  const fetched = await fetchWeights(address, { sha256: options.sha256, onProgress: options.onFetch });
-  const { symbol, parameters, preprocessing, warnings } = await loadModel(fetched.path, { batchNorm: options.batchNormDefaults });
+export async function loadPretrained(
+  address: string, { sha256, batchNormDefaults, ...said }: SourceOptions = {}, hooks: LoadHooks = {}, spell: Spelling = asKey,
+): Promise<PretrainedModel> {
+  const given = await givenPreprocessing(said);
+  const fetched = await fetchWeights(address, { sha256, onProgress: hooks.onFetch });
+  const { symbol, parameters, preprocessing, warnings } = await loadModel(fetched.path, {
+    batchNorm: batchNormDefaults, preprocessing: given, spell: (option) => spell(option === 'preprocessing' ? 'preprocess' : option),
+  });
+  const alone = fetched.matched === 'parameters'
+    ? [`${spell('sha256')} is that of ${fetched.path} alone; with symbol and mean image it is ${fetched.sha256}, which is recorded`] : [];
   return {
-    name: nameOf(address), symbol, parameters, sha256: fetched.sha256, warnings,
+    name: nameOf(address), symbol, parameters, sha256: fetched.sha256, warnings: [...alone, ...warnings],
     normalization: preprocessing && fromPreprocessing(preprocessing),
     size: preprocessing?.size?.[0] ?? preprocessing?.meanImage?.shape[1],
   };
 }
 
+/** What options say in place of the weights. */
+async function givenPreprocessing({ preprocess, meanImage }: SourceOptions): Promise<Preprocessing | undefined> {
+  if (preprocess !== undefined) return parsePreprocessing(preprocess);
+  if (meanImage === undefined) return undefined;
+  return { mean: [0, 0, 0], deviation: [1, 1, 1], meanImage: readMeanImage(await nodeFiles.read(meanImage), meanImage) };
+}
+
 /** `Inception_BN` of `.../Inception_BN-0039.params`; a `model.json` is called by its folder. */
-function nameOf(address: string): string {
-  const parts = address.split(/[/\\]/).filter((part) => part !== '');
+export function nameOf(address: string): string {
+  // What follows the path of an address is no name: `?download=true`.
+  const path = /^[a-z][a-z0-9+.-]+:\/\//i.test(address) ? decodeURIComponent(new URL(address).pathname) : address;
+  const parts = path.split(/[/\\]/).filter((part) => part !== '');
   const file = parts.at(-1) ?? '';
   const stem = (file === 'model.json' ? parts.at(-2) ?? 'model' : file).replace(/(-symbol\.json|-\d{4,}\.params|\.json|\.safetensors)$/, '');
   return stem.replace(/[^\w.-]/g, '_') || 'model';
@@ -76,7 +89,7 @@ export interface ResolvedRun {
 export async function resolveRun(given: RunOptions, spell?: Spelling, hooks: LoadHooks = {}): Promise<ResolvedRun> {
   const options = await resolveOptions(given, spell);
   if (options.weights === undefined) return { options };
-  const model = await loadPretrained(options.weights, { ...hooks, sha256: options.sha256, batchNormDefaults: options.batchNormDefaults });
+  const model = await loadPretrained(options.weights, options, hooks, spell);
   return { options: { ...options, size: given.size ?? model.size ?? options.size, sha256: model.sha256 }, model };
 }
 

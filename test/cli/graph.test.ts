@@ -102,6 +102,26 @@ test('what was assumed of a file is said', async () => {
   assert.match(err, /^warning: .*old-symbol\.json: 1 batch norm \("bn"\) of a file of before MXNet 0\.9/);
 });
 
+test('a symbol file by another name than -symbol.json', async () => {
+  const file = join(folder, 'other.json');
+  writeFileSync(file, writeSymbol(chain('data', fullyConnected({ name: 'fc1', numHidden: 8 }), softmaxOutput({ name: 'softmax' }))));
+  const { code, out, err } = await graph(file, '--shape', '784', '--out', join(folder, 'other'));
+  assert.is(code, 0, err);
+  assert.match(out, /^other, data \[784\]/);
+});
+
+test('files that are there are replaced by --force alone', async () => {
+  const base = join(folder, 'kept');
+  writeFileSync(`${base}.svg`, 'mine');
+  const refused = await graph('inception-bn-small', '--out', base);
+  assert.is(refused.code, 2);
+  assert.match(refused.err, /kept\.svg is there already: --force replaces it/);
+  assert.is(readFileSync(`${base}.svg`, 'utf8'), 'mine');
+  assert.not.ok(existsSync(`${base}.dot`));
+  assert.is((await graph('inception-bn-small', '--out', base, '--force')).code, 0);
+  assert.match(readFileSync(`${base}.svg`, 'utf8'), /^<svg|^<\?xml/);
+});
+
 test('what cannot be drawn is one line', async () => {
   const nowhere = await graph(join(folder, 'nothing-symbol.json'));
   assert.is(nowhere.code, 1);

@@ -1,6 +1,6 @@
 /** Weights from a server on this machine that cuts, stalls, changes its mind and lies. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -64,7 +64,8 @@ test('a file is fetched once, and known by its hash', async () => {
     assert.ok(got.path.endsWith('net.safetensors'));
     assert.ok(readFileSync(got.path).equals(body));
     assert.equal(seen[seen.length - 1], [body.length, body.length]);
-    assert.equal(await fetchWeights(`${base}/a/net.safetensors?token=1`, { cacheDir, sha256: sha(body).toUpperCase() }), { path: got.path, sha256: sha(body) });
+    assert.equal(await fetchWeights(`${base}/a/net.safetensors?token=1`, { cacheDir, sha256: sha(body).toUpperCase() }),
+      { path: got.path, sha256: sha(body), matched: 'model' });
     assert.is(requests.length, 1);
     // Bytes that rotted on the disk are fetched again.
     writeFileSync(got.path, body.subarray(1));
@@ -157,7 +158,7 @@ test('what belongs to a file comes with it: shards, a symbol', async () => {
     await fetchWeights(`${base}/m/model.json`, { cacheDir, sha256: got.sha256 });
     assert.is(requests.length, 3);
     const params = await fetchWeights(`${base}/x-0039.params`, { cacheDir });
-    assert.is(params.sha256, sha(body));
+    assert.is(params.sha256, sha(body, json), 'of the symbol too');
     assert.ok(existsSync(join(dirname(params.path), 'x-symbol.json')));
     // On this machine a folder of the same gives the same hash.
     assert.equal(await fetchWeights(got.path), { path: got.path, sha256: got.sha256 });
@@ -188,6 +189,27 @@ test('a mean image comes with a checkpoint where there is one, and is asked for 
   delete files['/y-symbol.json'];
   await served([byName], async (base) => {
     await rejects(() => fetchWeights(`${base}/y-0001.params`, { cacheDir: fresh() }), DataError, /y-symbol\.json: the server answers 404/);
+  });
+});
+
+test("a checkpoint's hash is of parameters, symbol and mean image; that of the parameters alone is taken, and told apart", async () => {
+  const [symbol, mean] = [body.subarray(9), body.subarray(5)];
+  const files: Record<string, Buffer> = { '/y-0001.params': body, '/y-symbol.json': symbol, '/y-mean.nd': mean };
+  const byName: Handler = (request, response) => answers(files[request.url!])(request, response);
+  await served([byName], async (base) => {
+    const whole = sha(body, symbol, mean);
+    const address = `${base}/y-0001.params`;
+    const cacheDir = fresh();
+    const got = await fetchWeights(address, { cacheDir, sha256: whole });
+    assert.equal(got, { path: got.path, sha256: whole, matched: 'model' });
+    const beside = dirname(got.path);
+    for (const path of [address, got.path, join(beside, 'y'), join(beside, 'y-symbol.json')]) {
+      assert.equal(await fetchWeights(path, { cacheDir, sha256: sha(body) }), { path: got.path, sha256: whole, matched: 'parameters' }, path);
+      await rejects(() => fetchWeights(path, { cacheDir: fresh(), sha256: sha(symbol) }), DataError, new RegExp(`SHA-256 is ${whole}, expected`));
+    }
+    // A mean image as MXNet's archives name it counts as well, for it is read.
+    renameSync(join(beside, 'y-mean.nd'), join(beside, 'mean_224.nd'));
+    assert.is((await fetchWeights(got.path)).sha256, whole);
   });
 });
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
@@ -132,6 +132,19 @@ test('images go through the cache as those of a folder do; one that is damaged t
   assert.is(rendered, 0, 'the second time nothing is decoded');
 });
 
+test('a file that was cut short beside its index: what is beyond its end is told as lost', async () => {
+  const path = await write('cut.rec', [[0], [1], [0], [1]]);
+  const { offsets } = await open(path);
+  truncateSync(path, offsets[2] + 40);
+  const listing = await openRecords(path);
+  assert.equal(listing.ids, ['cut.rec/100', 'cut.rec/101']);
+  assert.equal(listing.rejected.map(({ file }) => file), ['cut.rec/103', 'cut.rec/102']);
+  assert.match(listing.rejected[0].reason, /byte \d+ is beyond the end: the file was cut short/);
+  const file = await RecordFile.open(path);
+  assert.equal(file.lost, [{ key: 103, offset: offsets[3] }]);
+  file.close();
+});
+
 test('labels: of one column, of an expression, of one of several', async () => {
   const path = await write('labels.rec', [[0, 3], [1, 0], [2, 1], [0, 4]]);
   const first = await openRecords(path);
@@ -161,8 +174,8 @@ test('files that are none: the file, and what is wrong with it', async () => {
   writeFileSync(join(root, 'text.rec'), 'this is text');
   await rejects(() => RecordFile.open(join(root, 'text.rec')), DataError, /text\.rec: holds no record; byte 0: no magic number/);
   const path = await write('beyond.rec', [[0], [1]]);
-  writeFileSync(join(root, 'beyond.idx'), '0\t0\n1\t99996\n');
-  await rejects(() => RecordFile.open(path), FormatError, /beyond\.idx: key 1: offset 99996 is beyond the \d+ bytes/);
+  writeFileSync(join(root, 'beyond.idx'), '0\t99992\n1\t99996\n');
+  await rejects(() => RecordFile.open(path), FormatError, /beyond\.idx: key 0: offset 99992 is beyond the \d+ bytes.*all others/);
   writeFileSync(join(root, 'beyond.idx'), '0\t0\n1\t16\n');
   const wrong = await openRecords(path).catch((error: unknown) => error as Error);
   assert.instance(wrong, DataError);

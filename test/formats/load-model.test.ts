@@ -66,6 +66,26 @@ test('an MXNet checkpoint by its prefix, its symbol or its parameters; the last 
   await rejects(() => loadModel('folder/nest', { files }), DataError, /folder\/nest: no model.*nest-symbol\.json/);
 });
 
+test("a symbol of MXNet's that is called otherwise is known by its nodes", async () => {
+  const stored = checkpointFiles(network, parameters, { prefix: 'net', epoch: 2 });
+  const files = inMemory([...stored].map(([name, bytes]) => [name.replace('net-symbol', 'net'), bytes]));
+  const got = await loadModel('net.json', { files });
+  assert.ok(sameNetwork(got.symbol, network));
+  same(got.parameters, parameters);
+  const alone = inMemory([['net.json', stored.get('net-symbol.json')!], ['keras.json', new TextEncoder().encode('{"modelTopology": 3}')]]);
+  await rejects(() => loadModel('net.json', { files: alone }), DataError, /net-%04d\.params: no such file; the symbol's parameters belong there/);
+  await rejects(() => loadModel('keras.json', { files: alone }), FormatError, /keras\.json.*modelTopology/);
+});
+
+for (const name of ['save_000800', 'symbol_inception-bn-cpp', 'symbol_mlp-cpp']) {
+  const file = shared('formats', 'mxnet', `${name}.json`);
+  if (file === undefined) skip(`MXNet's ${name}.json`, 'no formats/mxnet in the shared folder (FOVEA_SHARED)');
+  else {
+    test(`MXNet's ${name}.json is read as a symbol, whose parameters are missed`, () =>
+      rejects(() => loadModel(file), DataError, new RegExp(`${name}-%04d\\.params: no such file`)));
+  }
+}
+
 const [r, g, b] = toMinusOneToOne.mean;
 const savers: readonly [string, (symbol: typeof network, preprocessing?: Preprocessing) => Promise<LoadedModel>][] = [
   ['an MXNet checkpoint', (symbol, preprocessing) =>

@@ -95,6 +95,32 @@ if (onnxruntimeAbsent !== undefined) {
   }
 }
 
+/** The name of the free axis, as ONNX's files have it: a field of its own, one byte long. */
+const statesFree = (model: Uint8Array): boolean => Buffer.from(model).includes(Buffer.from([0x12, 1, 0x4e]));
+
+test('a batch that a layer has built in is fixed, and refused where it is to be free', () => {
+  const export_ = (codes: number[], freeBatch?: boolean): Uint8Array => {
+    const symbol = chain('data', reshape({ shape: codes, name: 'flat' }), fullyConnected({ numHidden: 3, name: 'fc' }));
+    const inputs = { data: [4, 3, 2, 2] };
+    return exportOnnx(symbol, parametersOf(symbol, inputs), { inputs, freeBatch });
+  };
+  assert.ok(statesFree(export_([0, -1])));
+  assert.ok(statesFree(export_([-1, 12], true)), 'what is left is the batch, whatever it is');
+  assert.not.ok(statesFree(export_([0, -1], false)));
+  for (const codes of [[4, 12], [-3, 4], [2, -1]]) {
+    assert.not.ok(statesFree(export_(codes)), String(codes));
+    throws(() => export_(codes, true), OptionError, /^freeBatch: .*(flat|fc).*the model is one of the batch given$/);
+  }
+});
+
+test('inputs that are missing or no shapes are asked for by name', () => {
+  const symbol = chain('data', fullyConnected({ numHidden: 3, name: 'fc' }));
+  const parameters = parametersOf(symbol, { data: [2, 5] });
+  throws(() => exportOnnx(symbol, parameters, {} as never), OptionError, /^inputs: expected the shapes of data, as in \{ data: \[1, 3, 224, 224\] \}/);
+  throws(() => exportOnnx(symbol, parameters, { inputs: {} }), OptionError, /neither inputs nor parameters have "data": inputs has shapes/);
+  throws(() => exportOnnx(symbol, parameters, { inputs: { data: 5 } as never }), OptionError, /inputs\.data: expected lengths of axes.*got 5/);
+});
+
 test('what cannot be exported is refused by the layer\'s name', () => {
   const none: Checkpoint = { arguments: new Map(), auxiliary: new Map() };
   throws(() => exportOnnx(of('Cast', { dtype: 'int32' })(data), none, { inputs: matrix }), OptionError, /layer "layer" \(Cast\): dtype int32 is not exported/);

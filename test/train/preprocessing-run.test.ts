@@ -1,12 +1,12 @@
 // time limit: 240 s
 /** What a model wants done to images goes with it: through training, its checkpoints, a resume, prediction, and into a next run. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { OptionError } from '../../src/errors.ts';
+import { DataError, OptionError } from '../../src/errors.ts';
 import { device, tensor } from '../../src/index.ts';
 import {
   checkpointFiles, lessMeanColour, loadModel, readParams, toMinusOneToOne, withPreprocessing, writeSafetensorsModel,
@@ -14,9 +14,11 @@ import {
 import type { Preprocessing } from '../../src/formats/index.ts';
 import { inceptionBN } from '../../src/models/index.ts';
 import { arraysToMXNet, createVariables, initialize } from '../../src/nn/index.ts';
-import { predictRun, trainRun } from '../../src/train/index.ts';
+import { evaluateRun, predictRun, trainRun } from '../../src/train/index.ts';
 import type { RunOptions } from '../../src/train/index.ts';
-import { rejects } from '../support/errors.ts';
+import { asFlag, parseOptions } from '../../src/train/run-options.ts';
+import { resolveRun } from '../../src/train/transfer.ts';
+import { rejects, throws } from '../support/errors.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fovea-preprocessing-'));
 process.env.FOVEA_CACHE = join(folder, 'cache');
@@ -155,6 +157,63 @@ test('a mean image of another size is refused, before an image is read', async (
   const weights = models[0].write(join(folder, 'size', 'weights'));
   await rejects(() => trainRun({ options: { ...options, size: 48, weights }, out: join(folder, 'size', 'run') }), OptionError,
     /the weights' mean image has 40 x 40 pixels: size 48 does not go with it/);
+});
+
+test('weights that do not say what they want are told so by options, which the run keeps', async () => {
+  const path = join(folder, 'silent');
+  writeAll(checkpointFiles(network, parametersFor(1), { prefix: 'net', epoch: 3 }), path);
+  const image = join(folder, 'elsewhere.nd');
+  const ofMean: Preprocessing = { mean: [0, 0, 0], deviation: [1, 1, 1], meanImage };
+  writeFileSync(image, checkpointFiles(network, parametersFor(1), { prefix: 'net', epoch: 3, preprocessing: ofMean }).get('net-mean.nd')!);
+  const silent: RunOptions = {
+    data: 'phantom', patients: 16, size: side, epochs: 2, batch: 4, device: 'cpu', threads: 2, seed: 5, weights: join(path, 'net'),
+    cut: 'ch_concat_3b_chconcat', head: '2', lr: 0.001,
+  };
+  await rejects(() => trainRun({ options: silent }), OptionError, /do not say what they want.*preprocess, meanImage, or normalize channel/);
+  const cases: [RunOptions, Preprocessing][] = [
+    [{ preprocess: '123.68,116.779,103.939' }, lessMeanColour], [{ preprocess: 'minus1to1' }, toMinusOneToOne],
+    [{ preprocess: '123.675,116.28,103.53/58.395,57.12,57.375' }, { mean: [123.675, 116.28, 103.53], deviation: [58.395, 57.12, 57.375] }],
+  ];
+  for (const [more, { mean, deviation }] of cases) {
+    const { options, model } = await resolveRun({ ...silent, ...more });
+    assert.equal(model!.normalization, { mean, deviation, window: 0 });
+    assert.is(options.preprocess, more.preprocess);
+  }
+  for (const [k, more] of [{ preprocess: '123.68,116.779,103.939/2,2,2' }, { meanImage: image }].entries()) {
+    const stop = new AbortController();
+    const { directory, config } = await trainRun({
+      options: { ...silent, ...more }, out: join(folder, 'told', String(k)), signal: stop.signal, hooks: { onEpoch: () => stop.abort() },
+    });
+    assert.equal(config.normalization, more.meanImage === undefined
+      ? { mean: lessMeanColour.mean, deviation: [2, 2, 2], window: 0 } : { mean: [0, 0, 0], deviation: [1, 1, 1], window: 0, image: 'net-mean.nd' });
+    assert.is(config.options.preprocess ?? config.options.meanImage, Object.values(more)[0]);
+    // Weights and mean image are not needed to go on, to judge or to predict.
+    const away = `${image}.away`;
+    renameSync(image, away);
+    const whole = await trainRun({ resume: directory });
+    assert.equal(whole.config.normalization, config.normalization);
+    const judged = await evaluateRun({ run: directory });
+    assert.equal(judged.metrics.auc.value, whole.parts.test!.metrics.auc.value);
+    assert.is((await predictRun({ run: directory, paths: [photograph] })).unreadable, 0);
+    renameSync(away, image);
+  }
+});
+
+test('nonsense of preprocessing is refused, and warnings write the options as the command line does', async () => {
+  const weights = join(folder, 'silent', 'net');
+  for (const text of ['', 'minus1', '1,2', '1,2,3,4', '1,2,x', '1,2,3/0,1,1', '1,2,3/4', '1,2,3/4,5,6/7', '1,,3'])
+    throws(() => parseOptions({ weights, preprocess: text }, asFlag), OptionError, /^--preprocess: expected/);
+  const refused = (given: RunOptions, message: RegExp): Promise<void> => rejects(() => resolveRun(given, asFlag), OptionError, message);
+  await refused({ preprocess: 'minus1to1' }, /--preprocess is of a network that begins from weights/);
+  await refused({ weights, preprocess: 'minus1to1', meanImage: 'x.nd' }, /either --preprocess or --mean-image/);
+  await refused({ weights, meanImage: 'x.nd', normalize: 'local' }, /--mean-image is of what the weights want.*--normalize local/);
+  await rejects(() => resolveRun({ weights, meanImage: join(folder, 'none.nd') }), DataError, /none\.nd: no such file/);
+  const path = models[0].write(join(folder, 'warned'));
+  const { model } = await resolveRun({ weights: path }, asFlag);
+  assert.match(model!.warnings.join(), /taken for its mean image; --mean-image names another/);
+  const told = await resolveRun({ weights: path, preprocess: 'minus1to1' }, asFlag);
+  assert.equal(told.model!.warnings, []);
+  assert.is(told.model!.normalization!.image, undefined);
 });
 
 test.after(() => {

@@ -1,5 +1,6 @@
 // time limit: 240 s
 /** Runs that begin from weights: what they leave, and that they go on as if nothing had been. */
+import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,9 +13,9 @@ import { inceptionBN } from '../../src/models/index.ts';
 import { arraysToMXNet, initialize, trainingAttributes } from '../../src/nn/index.ts';
 import { attributesOf } from '../../src/nn/symbol-graph.ts';
 import { withPreprocessing } from '../../src/formats/preprocessing.ts';
-import { dryRun, evaluateRun, predictRun, trainRun } from '../../src/train/index.ts';
+import { checkRun, dryRun, evaluateRun, predictRun, trainRun } from '../../src/train/index.ts';
 import type { RunOptions, TrainRunResult } from '../../src/train/index.ts';
-import { resolveRun, stagesOf, transferNetwork } from '../../src/train/transfer.ts';
+import { nameOf, resolveRun, stagesOf, transferNetwork } from '../../src/train/transfer.ts';
 import type { ResolvedRun } from '../../src/train/transfer.ts';
 import { rejects, throws } from '../support/errors.ts';
 
@@ -219,6 +220,32 @@ test('what does not go together is refused', async () => {
     FormatError, /1 parameters of the network are not there: conv_2_weight/);
   await rejects(() => train('wide', { unfreeze: 'all@1' }), OptionError, /expected epochs from 2 on/);
   assert.not.ok(existsSync(join(folder, 'wide')));
+});
+
+test('a typo in the layers or the head is refused before an image is prepared', async () => {
+  const hooks = { onData: () => assert.unreachable('images are prepared') };
+  const typos: [RunOptions, RegExp][] = [
+    [{ cut: 'ch_concat_3b_chcnocat' }, /no layer "ch_concat_3b_chcnocat"/], [{ head: '8,relu,3' }, /ends in 3, where there are 2 classes/],
+    [{ freeze: 'conv_9' }, /no layer "conv_9"/], [{ unfreeze: 'conv_9@2' }, /no layer "conv_9"/], [{ unfreeze: 'all@1' }, /epochs from 2 on/],
+  ];
+  // A seed that no other test has images of.
+  for (const [more, message] of typos) await rejects(() => trainRun({ options: { ...base, seed: 77, ...more }, hooks }), OptionError, message);
+  await rejects(() => checkRun({ options: { ...base, seed: 77, cut: 'conv_9' }, hooks }), OptionError, /no layer "conv_9"/);
+});
+
+test("a hash of the parameters alone is taken, and said to be that; what is recorded is the model's", async () => {
+  const alone = createHash('sha256').update(readFileSync(weights)).digest('hex');
+  const whole = createHash('sha256').update(readFileSync(weights)).update(readFileSync(`${prefix}-symbol.json`)).digest('hex');
+  const { options, model } = await resolveRun({ ...base, sha256: alone });
+  assert.is(options.sha256, whole);
+  assert.match(model!.warnings.join('\n'), new RegExp(`sha256 is that of .*narrow-0003\\.params alone; with symbol and mean image it is ${whole}`));
+  assert.not.match((await resolveRun({ ...base, sha256: whole })).model!.warnings.join('\n'), /alone/);
+});
+
+test('a run is called by the path of an address, not by what follows it', () => {
+  assert.is(nameOf('https://example.org/a/m.safetensors?download=true#x'), 'm');
+  assert.is(nameOf('https://example.org/v3/model.json?x=/y.json'), 'v3');
+  assert.is(nameOf('folder/net-0039.params'), 'net');
 });
 
 test.after(() => rmSync(folder, { recursive: true, force: true }));

@@ -104,6 +104,20 @@ test('features are those of a batch of the same size, and the store gives back w
   }
 });
 
+test('a folder that cannot be written is told of once, and the run goes on without', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fovea-features-'));
+  try {
+    const file = join(folder, 'features');
+    writeFileSync(file, 'no folder');
+    const warnings: string[] = [];
+    const store = await featureCache(file, (line) => warnings.push(line));
+    assert.equal(await trained(frozen, { featureStore: store }), await trained(frozen));
+    assert.equal(warnings, [`${file}: is not a folder: features are not kept for other runs`]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
 test('nothing is cached where something is drawn before it, or nothing is frozen', async () => {
   const callbacks = { onFeatures: () => assert.unreachable() };
   await trained(frozen, { augment: 'flips', epochs: 1, callbacks });

@@ -1,6 +1,6 @@
 /** A Symbol and its parameters as an ONNX model, for inference elsewhere. */
 import type { Shape } from '../../device/types.ts';
-import { OptionError } from '../../errors.ts';
+import { FoveaError, OptionError } from '../../errors.ts';
 import { bytesOf, toFloat32 } from '../../nn/host-array.ts';
 import type { HostArray } from '../../nn/host-array.ts';
 import { inLayer } from '../../nn/infer.ts';
@@ -18,7 +18,10 @@ import type { OnnxNode, OnnxTensor } from './proto.ts';
 export interface OnnxOptions {
   /** Shapes of the inputs in MXNet's axes, `{ data: [1, 3, 224, 224] }`. */
   readonly inputs: Readonly<Record<string, Shape>>;
-  /** Leaves the length of the inputs' and outputs' first axis free, as `N`. Default true. */
+  /**
+   * Leaves the length of the inputs' first axis free, as `N`, and that of the outputs that go with it. Default: where the graph is the same
+   * for another batch; a layer that has the batch's length built in (a reshape to a stated length, say) makes the model one of the batch given.
+   */
   readonly freeBatch?: boolean;
   /** Kept in the model's metadata, under `mean`, `deviation` and `size`; the graph itself takes what is preprocessed already. */
   readonly preprocessing?: Preprocessing;
@@ -83,10 +86,90 @@ class GraphBuilder {
  * symbol's (NCHW).
  *
  * @param parameters in MXNet's axes, as `loadModel` and `arraysToMXNet` give them
- * @throws OptionError, by the layer's name, for an operator that has no counterpart, and where a parameter has no value
+ * @throws OptionError for inputs that are missing; by the layer's name for an operator that has no counterpart, where a parameter has no
+ *   value, and where `freeBatch` is asked for and a layer has the batch built in
  */
 export function exportOnnx(symbol: ModelSymbol, parameters: Checkpoint, options: OnnxOptions): Uint8Array {
-  const { inputs, freeBatch = true, preprocessing, name = 'fovea' } = options;
+  const { inputs, preprocessing, name = 'fovea' } = options;
+  checkInputs(symbol, parameters, inputs);
+  const { graph, values, shapes, needed } = translate(symbol, parameters, inputs);
+  const free = options.freeBatch === false ? undefined : freeAxes(symbol, parameters, inputs, { graph, shapes });
+  if (options.freeBatch && typeof free === 'string') throw new OptionError(`freeBatch: ${free}: the model is one of the batch given`);
+  const isFree = typeof free === 'object';
+  const described = (entry: SymbolEntry, first: boolean): { name: string; shape: (number | string)[] } => ({
+    name: values.get(entry.node)![entry.index],
+    shape: shapes.internals.get(entry.node)![entry.index].map((d, i) => (isFree && first && i === 0 ? 'N' : d)),
+  });
+  const used = new Set([...graph.nodes.flatMap((node) => node.inputs), ...symbol.entries.map((e) => values.get(e.node)![e.index])]);
+  return writeOnnxModel({
+    name,
+    nodes: graph.nodes,
+    // A gamma that is taken as 1 has no part in it.
+    initializers: graph.initializers.filter((tensor) => used.has(tensor.name)),
+    inputs: symbol.nodes.filter((n) => n.op === 'null' && n.name in inputs && needed.has(n)).map((node) => described({ node, index: 0 }, true)),
+    outputs: symbol.entries.map((entry, i) => described(entry, typeof free === 'object' && free.outputs[i])),
+  }, preprocessing === undefined ? {} : {
+    mean: formatAttribute(preprocessing.mean), deviation: formatAttribute(preprocessing.deviation),
+    ...(preprocessing.size === undefined ? {} : { size: formatAttribute(preprocessing.size) }),
+  });
+}
+
+type Inputs = OnnxOptions['inputs'];
+
+/** @throws OptionError naming what lacks a shape, or has none that is one */
+function checkInputs(symbol: ModelSymbol, { arguments: given, auxiliary }: Checkpoint, inputs: Inputs | undefined): void {
+  const needed = neededIn(symbol);
+  const open = symbol.nodes.filter((n) => n.op === 'null' && needed.has(n) && !given.has(n.name) && !auxiliary.has(n.name)).map((n) => n.name);
+  const example = `as in { ${open[0] ?? 'data'}: [1, 3, 224, 224] }`;
+  if (typeof inputs !== 'object' || inputs === null) throw new OptionError(`inputs: expected the shapes of ${open.join(', ')}, ${example}`);
+  const missing = open.filter((name) => !(name in inputs));
+  if (missing.length > 5) throw new OptionError(`neither inputs nor parameters have ${missing.length} values: ${missing.slice(0, 5).join(', ')}, ...`);
+  if (missing.length > 0) throw new OptionError(`neither inputs nor parameters have "${missing.join('", "')}": inputs has shapes, ${example}`);
+  for (const [name, shape] of Object.entries(inputs)) {
+    if (Array.isArray(shape) && shape.every((d) => Number.isInteger(d) && d > 0)) continue;
+    throw new OptionError(`inputs.${name}: expected lengths of axes, as in [1, 3, 224, 224], got ${JSON.stringify(shape)}`);
+  }
+}
+
+interface Translated {
+  readonly graph: GraphBuilder;
+  readonly values: ReadonlyMap<SymbolNode, readonly string[]>;
+  readonly shapes: ReturnType<ModelSymbol['inferShape']>;
+  readonly needed: ReadonlySet<SymbolNode>;
+}
+
+/**
+ * Whether a graph holds for any batch: whether it comes out the same for one more. Then, of which outputs the first axis is the batch; else
+ * why it does not.
+ */
+function freeAxes(
+  symbol: ModelSymbol, parameters: Checkpoint, inputs: Inputs, { graph, shapes }: Pick<Translated, 'graph' | 'shapes'>,
+): { readonly outputs: readonly boolean[] } | string {
+  const batches = [...new Set(Object.values(inputs).map(([n]) => n))];
+  if (batches.length !== 1) return `the inputs' first axes have other lengths, ${batches.join(', ')}`;
+  let other: Translated;
+  try {
+    other = translate(symbol, parameters, Object.fromEntries(Object.entries(inputs).map(([name, [n, ...rest]]) => [name, [n + 1, ...rest]])));
+  } catch (error) {
+    if (!(error instanceof FoveaError)) throw error;
+    return error.message;
+  }
+  const constants = (one: GraphBuilder): string[] => one.initializers.filter((t) => t.name.startsWith('constant/'))
+    .map(({ name, bytes }) => `${name} ${bytes.join()}`);
+  const [mine, others] = [new Set(constants(graph)), new Set(constants(other.graph))];
+  const differs = graph.nodes.find((node, i) => JSON.stringify(node) !== JSON.stringify(other.graph.nodes[i])
+    || node.inputs.some((name) => [...mine].some((text) => text.startsWith(`${name} `) && !others.has(text))));
+  if (differs !== undefined) return `layer "${differs.name}" has a batch of ${batches[0]} built in`;
+  const outputs: boolean[] = [];
+  for (const [i, { node, index }] of symbol.entries.entries()) {
+    const [a, b] = [shapes, other.shapes].map((s) => s.internals.get(node)![index]);
+    outputs.push(a[0] === batches[0] && b[0] === batches[0] + 1);
+    if (a.some((d, axis) => d !== b[axis] && !(outputs[i] && axis === 0))) return `output "${symbol.listOutputs()[i]}" has its batch elsewhere`;
+  }
+  return { outputs };
+}
+
+function translate(symbol: ModelSymbol, parameters: Checkpoint, inputs: Inputs): Translated {
   const shapes = symbol.inferShape(inputs);
   const shapeOf = (entry: SymbolEntry): Shape => shapes.internals.get(entry.node)![entry.index];
   const graph = new GraphBuilder();
@@ -128,21 +211,7 @@ export function exportOnnx(symbol: ModelSymbol, parameters: Checkpoint, options:
       return output;
     }));
   });
-  const free = (shape: Shape): (number | string)[] => shape.map((d, i) => (freeBatch && i === 0 ? 'N' : d));
-  const described = (entry: SymbolEntry): { name: string; shape: (number | string)[] } =>
-    ({ name: values.get(entry.node)![entry.index], shape: free(shapeOf(entry)) });
-  const used = new Set([...graph.nodes.flatMap((node) => node.inputs), ...symbol.entries.map((e) => values.get(e.node)![e.index])]);
-  return writeOnnxModel({
-    name,
-    nodes: graph.nodes,
-    // A gamma that is taken as 1 has no part in it.
-    initializers: graph.initializers.filter((tensor) => used.has(tensor.name)),
-    inputs: symbol.nodes.filter((n) => n.op === 'null' && n.name in inputs && needed.has(n)).map((node) => described({ node, index: 0 })),
-    outputs: symbol.entries.map(described),
-  }, preprocessing === undefined ? {} : {
-    mean: formatAttribute(preprocessing.mean), deviation: formatAttribute(preprocessing.deviation),
-    ...(preprocessing.size === undefined ? {} : { size: formatAttribute(preprocessing.size) }),
-  });
+  return { graph, values, shapes, needed };
 }
 
 /** What the outputs depend on in inference: labels have no part in it. */
