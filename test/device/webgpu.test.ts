@@ -194,7 +194,7 @@ test('a buffer for which there was no memory is told of when it is bound, as suc
 });
 
 test('an executable that is disposed rejects, and does not throw', async () => {
-  const [a, b] = [place('float32', [4]), place('float32', [4])];
+  const [a, b] = [place('a', [4], 'float32'), place('b', [4], 'float32')];
   const program = await device.build([placed(copyLaunch(a, b))]);
   await program.run();
   program.dispose();
