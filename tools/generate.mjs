@@ -129,7 +129,8 @@ export function sourceHashes(from = root) {
 function generateSources() {
   const hashes = Object.entries(sourceHashes());
   const text = '\n' + hashes.map(([name, hash]) => `export const ${name}: string = '${hash}';\n`).join('');
-  return { name: 'sources.ts', from: 'shaders, kernels/cuda, src/ops, src/graph, src/tensor, src/random and src/device', hash: hashOf([text]), text: () => text };
+  const from = 'shaders, kernels/cuda, src/ops, src/graph, src/tensor, src/random and src/device';
+  return { name: 'sources.ts', from, hash: hashOf([text]), text: () => text };
 }
 
 /**
