@@ -3,11 +3,12 @@
 // (workgroup z), whose partial results a second launch adds in order.
 // Threads lie along columns (r, s, c); a workgroup is 8 threads, each computing 4 * ${KV} filters x ${CV} columns of ${W} channels,
 // ${P} pixels a step: ${P} * (${KV} + ${CV}) vector loads feed ${P} * ${KV} * ${CV} * 4 * ${W} multiply-adds.
-// Grid: ceil(columns / (8 * ${CV})), ceil(filters / (4 * ${KV})), runs. V: x is read as vec4f, or f32; YVEC: dy is
+// Grid, folded (unfold.wgsl): ceil(columns / (8 * ${CV})), ceil(filters / (4 * ${KV})), runs. V: x is read as vec4f, or f32; YVEC: dy is
 // read as vec4f. TEX, YTEX: through textures. YT, XT and WT are the types in which dy, x and dw are stored.
 // Source: split-K wgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_wgrad), partials reduced in a fixed order.
 
 //#include conv_uniforms
+//#include unfold
 //#include texel
 //#if ${YTEX}
 @group(0) @binding(1) var dy: texture_2d<f32>;
@@ -26,9 +27,10 @@ fn loadX(i: u32) -> ${V} { return ${V}(x[i]); }
 @group(0) @binding(3) var<storage, read_write> dw: array<${WT}>;
 
 @compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let perTap = u.channels / ${W}u;
   let columns = u.kernelH * u.kernelW * perTap;
+  let group = unfold(id, groups, (columns + 8u * ${CV}u - 1u) / (8u * ${CV}u), (u.rows - u.firstRow + u.runRows - 1u) / u.runRows);
   let firstColumn = group.x * (8u * ${CV}u) + lane;
   let k0 = group.y * (4u * ${KV}u);
   let xStride = u.xStride / ${W}u;

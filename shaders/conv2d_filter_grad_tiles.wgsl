@@ -2,10 +2,11 @@
 // For hardware adapters; tiles as in conv2d_forward_tiles.wgsl, ROWS filters x COLUMNS columns (r, s, c), the sum over the pixels of a run of
 // rows of y (workgroup z), whose partial results a second launch adds in order. YVEC, VEC: dy, x are read as vec4.
 // YT, XT and WT are the types in which dy, x and dw are stored.
-// Grid: ceil(columns / COLUMNS), ceil(filters / ROWS), runs.
+// Grid, folded (unfold.wgsl): ceil(columns / COLUMNS), ceil(filters / ROWS), runs.
 // Source: split-K wgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_wgrad), partials reduced in a fixed order.
 
 //#include conv_uniforms
+//#include unfold
 //#include tile
 @group(0) @binding(1) var<storage, read> dy: array<${YT}>;
 @group(0) @binding(2) var<storage, read> x: array<${XT}>;
@@ -22,11 +23,13 @@ fn put(group: vec3u, row: u32, column: u32, value: f32) {
 
 @compute @workgroup_size(${THREADS})
 //#if ${MATRIX}
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) owner: u32) {
+fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_id) owner: u32) {
 //#else
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let owner = lane;
 //#end
+  let group = unfold(id, groups, (u.kernelH * u.kernelW * u.channels + COLUMNS - 1u) / COLUMNS, (u.rows - u.firstRow + u.runRows - 1u) / u.runRows);
   // This thread loads four filters of some pixels' dy, and four columns of some pixels' x.
   //#for l ${LA}
   let stepA$l = (lane + $lu * THREADS) / ROW_VECTORS;

@@ -3,12 +3,13 @@
 // For adapters that compute on the CPU: implicit GEMM without workgroup memory, whose barriers are slow there. A workgroup is 8
 // threads, the SIMD width; a thread computes ${TM} pixels x ${NV} * 4 channels in registers, taking four input channels a step:
 // (${TM} + 4 * ${NV}) vector loads feed ${TM} * ${NV} * 16 multiply-adds. Threads lie along pixels.
-// Grid: ceil(pixels / (8 * ${TM})), ceil(filters / (4 * ${NV})).
+// Grid, folded (unfold.wgsl): ceil(pixels / (8 * ${TM})), ceil(filters / (4 * ${NV})).
 // V: x and w are read as vec4f (input channels, strides and offsets divisible by 4) or else element by element. TEX: through textures,
 // which llvmpipe reads eight times as fast as buffers. XT, WT and YT are the types in which x, w and y are stored.
 // Source: register-tiled implicit GEMM as in CUTLASS' analytic iterators (github.com/NVIDIA/cutlass, conv/), without the staging.
 
 //#include conv_uniforms
+//#include unfold
 //#if ${TEX}
 //#include texel
 @group(0) @binding(1) var x: texture_2d<f32>;
@@ -25,7 +26,8 @@ fn loadW(i: u32) -> ${V} { return ${V}(w[i]); }
 @group(0) @binding(4) var<storage, read_write> y: array<${YT}>;
 
 @compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let group = unfold(id, groups, (u.pixels + 8u * ${TM}u - 1u) / (8u * ${TM}u), 1u);
   let first = group.x * (8u * ${TM}u) + lane;
   let k0 = group.y * (4u * ${NV}u);
   // Sizes in units of what one load takes.

@@ -4,10 +4,11 @@
 // the sum staged in workgroup memory. With VEC the sum runs over taps, then channels, loads being vec4; without, over the
 // flattened (r, s, c), so that few channels (an image's three) still fill the panels.
 // XT, WT and YT are the types in which x, w and y are stored; float16 where the GPU multiplies matrices (MATRIX).
-// Grid: ceil(pixels / ROWS), ceil(filters / COLUMNS).
+// Grid, folded (unfold.wgsl): ceil(pixels / ROWS), ceil(filters / COLUMNS).
 // Source: implicit GEMM as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_fprop); tile sizes as in meganeura's WGSL kernels.
 
 //#include conv_uniforms
+//#include unfold
 //#include tile
 @group(0) @binding(1) var<storage, read> x: array<${XT}>;
 @group(0) @binding(2) var<storage, read> w: array<${WT}>;
@@ -24,11 +25,13 @@ fn put(group: vec3u, row: u32, column: u32, value: f32) {
 
 @compute @workgroup_size(${THREADS})
 //#if ${MATRIX}
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) owner: u32) {
+fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_id) owner: u32) {
 //#else
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let owner = lane;
 //#end
+  let group = unfold(id, groups, (u.pixels + ROWS - 1u) / ROWS, 1u);
   let taps = u.kernelH * u.kernelW;
   // What this thread loads: four terms of some pixels and of some filters.
   //#for l ${LA}

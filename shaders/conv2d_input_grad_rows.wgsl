@@ -2,12 +2,13 @@
 // For adapters that compute on the CPU; see conv2d_forward_rows.wgsl. Pixels of x whose positions agree modulo the strides meet the
 // same taps, so each such class is a dense product of its own (workgroup z): a strided gradient multiplies no zeros.
 // A workgroup is 8 threads along pixels; a thread computes ${TM} pixels x ${NV} * 4 channels, taking ${W} filters a step.
-// Grid: ceil(pixels of the largest class / (8 * ${TM})), ceil(channels / (4 * ${NV})), strideH * strideW.
+// Grid, folded (unfold.wgsl): ceil(pixels of the largest class / (8 * ${TM})), ceil(channels / (4 * ${NV})), strideH * strideW.
 // VEC: dy and w are read as vec4 (filters, channels, strides, offsets divisible by 4) or else element by element; TEX: through textures.
 // YT, WT and XT are the types in which dy, w and dx are stored.
 // Source: strided dgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_dgrad with StrideSupport::kStrided).
 
 //#include conv_uniforms
+//#include unfold
 //#if ${TEX}
 //#include texel
 @group(0) @binding(1) var dy: texture_2d<f32>;
@@ -23,7 +24,8 @@ fn loadW(i: u32) -> ${V} { return ${V}(w[i]); }
 @group(0) @binding(3) var<storage, read_write> dx: array<${XT}>;
 
 @compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let group = unfold(id, groups, (u.pixels + 8u * ${TM}u - 1u) / (8u * ${TM}u), u.strideH * u.strideW);
   let classY = group.z / u.strideW;
   let classX = group.z % u.strideW;
   let first = group.x * (8u * ${TM}u) + lane;

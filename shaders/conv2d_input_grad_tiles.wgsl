@@ -2,10 +2,11 @@
 // For hardware adapters; tiles as in conv2d_forward_tiles.wgsl, ROWS pixels x COLUMNS channels, the sum over taps, then filters. Pixels
 // are taken by parity class (workgroup z), see conv2d_input_grad_rows.wgsl.
 // YT, WT and XT are the types in which dy, w and dx are stored.
-// Grid: ceil(pixels of the largest class / ROWS), ceil(channels / COLUMNS), strideH * strideW.
+// Grid, folded (unfold.wgsl): ceil(pixels of the largest class / ROWS), ceil(channels / COLUMNS), strideH * strideW.
 // Source: strided dgrad as in CUTLASS (github.com/NVIDIA/cutlass, conv2d_dgrad with StrideSupport::kStrided).
 
 //#include conv_uniforms
+//#include unfold
 //#include tile
 @group(0) @binding(1) var<storage, read> dy: array<${YT}>;
 @group(0) @binding(2) var<storage, read> w: array<${WT}>;
@@ -22,11 +23,13 @@ fn put(group: vec3u, row: u32, column: u32, value: f32) {
 
 @compute @workgroup_size(${THREADS})
 //#if ${MATRIX}
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) owner: u32) {
+fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_id) owner: u32) {
 //#else
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let owner = lane;
 //#end
+  let group = unfold(id, groups, (u.pixels + ROWS - 1u) / ROWS, u.strideH * u.strideW);
   let classY = group.z / u.strideW;
   let classX = group.z % u.strideW;
   // This thread loads four filters of some pixels' dy, and four channels of some filters.

@@ -115,7 +115,9 @@ export function sourceHashes(from = root) {
   // One device's lowerings are nothing to the others.
   const lowerings = (device) => {
     const others = ['cpu', 'webgpu', 'cuda'].filter((other) => other !== device).map((other) => `src/ops/${other}/`);
-    return hashOfFiles(shared.filter((file) => !others.some((other) => file.startsWith(other))));
+    // Copies and launches are a device's own, and in WebGPU the filling in of kernels' texts.
+    const own = ['copy', 'launch', 'shader'].map((name) => `src/device/${device}/${name}.ts`).filter((file) => existsSync(join(from, file)));
+    return hashOfFiles([...shared.filter((file) => !others.some((other) => file.startsWith(other))), ...own]);
   };
   return {
     shaders: hashOfFiles(below('shaders', '.wgsl')),
@@ -127,7 +129,8 @@ export function sourceHashes(from = root) {
 function generateSources() {
   const hashes = Object.entries(sourceHashes());
   const text = '\n' + hashes.map(([name, hash]) => `export const ${name}: string = '${hash}';\n`).join('');
-  return { name: 'sources.ts', from: 'shaders, kernels/cuda, src/ops, src/graph and src/tensor', hash: hashOf([text]), text: () => text };
+  const from = 'shaders, kernels/cuda, src/ops, src/graph, src/tensor, src/random and src/device';
+  return { name: 'sources.ts', from, hash: hashOf([text]), text: () => text };
 }
 
 /**

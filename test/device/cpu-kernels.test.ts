@@ -179,6 +179,18 @@ test('a filter of more taps than the table of rows holds is refused', async () =
   }
 });
 
+test('a strided gradient of more channels than a group of rows has scratch for is refused', async () => {
+  const [{ devices: [device] }] = devices;
+  const types = [[1, 2, 2, 4], [4, 1, 1, 45_000]].map((shape): TensorType => ({ shape, dtype: 'float32' }));
+  const data = types.map(({ shape }) => new Float32Array(sizeOf(shape)));
+  try {
+    await run(device, getOp('conv2dInputGrad'), types, { ...window(2, same(0)), inputShape: [1, 4, 4, 45_000] }, data, false);
+    assert.unreachable('it was run');
+  } catch (error) {
+    assert.match((error as Error).message, 'conv2dInputGrad: 45000 channels, the cpu device takes at most 8192');
+  }
+});
+
 test.after(() => {
   for (const build of devices) for (const device of build.devices) device.dispose();
 });

@@ -211,6 +211,37 @@ test('a disposed device refuses work, and a pending run is rejected', async () =
   throws(() => other.allocate(4, 'x'), DeviceError, /used after dispose/);
 });
 
+for (const workers of [true, false]) {
+  test(`all that waits behind a run is rejected when the device is disposed${workers ? '' : ', without workers too'}`, async () => {
+    const other = await cpu({ threads: 1, relaxedSimd: false, workers });
+    // Without workers a run goes on in slices of 20 ms, so it must be longer.
+    const n = workers ? 4 : 40_000;
+    const [a, b] = [place(other, [n]), place(other, [n])];
+    other.write(a.buffer, 0, new Float32Array(n).fill(1));
+    const program = await other.build(Array.from({ length: 20_000 }, () => placed(copyLaunch(a, b))));
+    const waiting = {
+      run: program.run(), read: other.read(a.buffer, 0, 16), 'second run': program.run(), profile: program.profile(), synchronize: other.synchronize(),
+    };
+    const runs = other.counters.runs;
+    other.dispose();
+    const settled = await Promise.allSettled(Object.values(waiting));
+    settled.forEach((s, i) => {
+      assert.is(s.status, 'rejected', Object.keys(waiting)[i]);
+      const { reason } = s as PromiseRejectedResult;
+      assert.instance(reason, DeviceError);
+      assert.match((reason as Error).message, /disposed/);
+    });
+    assert.is(other.counters.runs, runs, 'no run that waited was begun');
+  });
+}
+
+test('an executable that is disposed rejects, and does not throw', async () => {
+  const a = place(device, [4]);
+  const program = await device.build([placed(copyLaunch(a, place(device, [4])))]);
+  program.dispose();
+  for (const promise of [program.run(), program.profile()]) await rejects(() => promise, DeviceError, /after dispose\(\)/);
+});
+
 test('says how much memory was asked for and is in use', () => {
   throws(() => device.allocate(5 * 2 ** 30, 'slab'), OutOfMemoryError, /5120\.0 MiB asked for "slab", [\d.]+ MiB in use of 4095\.\d MiB/);
 });

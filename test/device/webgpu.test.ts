@@ -5,7 +5,7 @@ import { findAdapter } from '../../src/device/webgpu/adapter.ts';
 import { copyLaunch, webgpu } from '../../src/device/webgpu/index.ts';
 import { shaderSource } from '../../src/device/webgpu/shader.ts';
 import { f32, linearGrid, read, write } from '../../src/device/webgpu/launch.ts';
-import { OutOfMemoryError } from '../../src/errors.ts';
+import { DeviceError, OutOfMemoryError } from '../../src/errors.ts';
 import { rejects } from '../support/errors.ts';
 import { openWebgpu, suiteUnless } from '../support/webgpu.ts';
 
@@ -191,6 +191,17 @@ test('a buffer for which there was no memory is told of when it is bound, as suc
   const [from, to] = [value('small'), value('large')];
   await rejects(() => own.build([placed(copyLaunch(from, to))]), OutOfMemoryError, /is out of memory with \d+ bytes in use: nothing left/);
   own.dispose();
+});
+
+test('an executable that is disposed rejects, and does not throw', async () => {
+  const [a, b] = [place('a', [4], 'float32'), place('b', [4], 'float32')];
+  const program = await device.build([placed(copyLaunch(a, b))]);
+  await program.run();
+  program.dispose();
+  // Called here, not by `rejects`: what throws at once would fail the test.
+  const [run, profile] = [program.run(), program.profile()];
+  await rejects(() => run, DeviceError, /^run\(\) of an executable that was disposed/);
+  await rejects(() => profile, DeviceError, /^profile\(\) of an executable that was disposed/);
 });
 
 test('memory counts go up and down, and a disposed buffer is refused by name', () => {

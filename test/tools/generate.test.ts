@@ -33,6 +33,9 @@ const files: readonly (readonly [string, readonly (keyof Hashes)[]])[] = [
   ['src/tensor/grad.ts', all],
   ['src/random/philox.ts', all],
   ['src/device/half.ts', all],
+  ['src/device/cpu/copy.ts', ['cpuLowerings']],
+  ...['copy', 'launch', 'shader'].map((name) => [`src/device/webgpu/${name}.ts`, ['webgpuLowerings']] as const),
+  ...['copy', 'launch'].map((name) => [`src/device/cuda/${name}.ts`, ['cudaLowerings']] as const),
   ['src/device/webgpu/tuner.ts', []],
 ];
 

@@ -9,6 +9,9 @@ const hardware = (...ops: string[]) => kernels('webgpu', ...ops);
 /** Minimal filtering in all directions and with both kinds of kernels. */
 const passes: FaultTest = { file: 'test/device/webgpu-winograd.test.ts', runner: 'webgpu' };
 
+/** Grids of products that are too long for an adapter. */
+const grids: FaultTest = { file: 'test/device/webgpu-grids.test.ts', runner: 'webgpu' };
+
 /** Values exchanged within subgroups, on an adapter that has these. */
 const subgroups: FaultTest = { file: 'test/device/webgpu-tuning.test.ts', ops: ['conv2d'], runner: 'webgpu', needs: 'within subgroups' };
 
@@ -98,6 +101,15 @@ export const wgslFaults: readonly Fault[] = [
     name: 'wgsl-filter-grad-tiles-end', what: 'a run goes on into the next', file: 'shaders/conv2d_filter_grad_tiles.wgsl',
     find: 'u.firstRow + (group.z + 1u) * u.runRows, u.rows)',
     replace: 'u.firstRow + (group.z + 1u) * u.runRows + 1u, u.rows)', test: hardware('conv2dFilterGrad'),
+  },
+  // grids of products that are cut
+  {
+    name: 'wgsl-unfold-cut', what: 'every cut of a grid computes the tiles of the first', file: 'shaders/unfold.wgsl',
+    find: 'id.xy + cut * ahead', replace: 'id.xy + 0u * ahead', test: grids,
+  },
+  {
+    name: 'wgsl-unfold-planes', what: 'cuts are counted as planes', file: 'shaders/unfold.wgsl',
+    find: 'id.z % planes);', replace: 'id.z);', test: grids,
   },
   // products that are staged in workgroup memory, and textures
   {

@@ -180,11 +180,13 @@ class CpuDevice implements Device {
     this.#queue = undefined;
   }
 
-  /** Like `#submit`, with a promise of the result. */
+  /** Like `#submit`, with a promise of the result; what still waits when the device is lost or disposed of is rejected. */
   #submitAsync<T>(work: () => T | Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#submit(() => {
         try {
+          if (this.#disposed) throw new DeviceError(`${this.name}: disposed while work was pending`);
+          if (this.#lost) throw this.#lost;
           const result = work();
           if (result instanceof Promise) return result.then(resolve, reject);
           resolve(result);
@@ -232,7 +234,6 @@ class CpuDevice implements Device {
     this.#check();
     const address = this.#range(this.#own(buffer, 'read'), byteOffset, bytes, 'read');
     return this.#submitAsync(() => {
-      if (this.#lost) throw this.#lost;
       const result = new Uint8Array(bytes);
       result.set(this.#bytes.subarray(address, address + bytes));
       return result;
@@ -303,7 +304,6 @@ class CpuDevice implements Device {
     this.#check();
     const count = executable.launches.length;
     return this.#submitAsync(async () => {
-      if (this.#lost) throw this.#lost;
       this.counters.runs++;
       this.counters.launches += count;
       if (count === 0) return;
@@ -335,7 +335,6 @@ class CpuDevice implements Device {
   async synchronize(): Promise<void> {
     this.#check();
     await this.#submitAsync(() => {});
-    if (this.#lost) throw this.#lost;
   }
 
   get disposed(): boolean {
@@ -373,9 +372,9 @@ class CpuExecutable implements Executable {
   }
 
   /** Resolves when the launches are done. */
-  run(): Promise<void> {
+  async run(): Promise<void> {
     this.#usable();
-    return this.#device.execute(this);
+    await this.#device.execute(this);
   }
 
   async profile(): Promise<{ label: string; node: string; ms: number }[]> {

@@ -75,9 +75,9 @@ export class WebgpuExecutable implements Executable {
     return this.#segments?.ends ?? [this.#launches.length];
   }
 
-  run(): Promise<void> {
-    if (this.#disposed) throw new DeviceError('run() of an executable that was disposed');
-    return this.#host.inOrder(() => this.#run());
+  async run(): Promise<void> {
+    this.#usable('run');
+    await this.#host.inOrder(() => this.#run());
   }
 
   async #run(): Promise<void> {
@@ -171,7 +171,8 @@ export class WebgpuExecutable implements Executable {
     });
   }
 
-  profile(): Promise<{ label: string; node: string; ms: number }[]> {
+  async profile(): Promise<{ label: string; node: string; ms: number }[]> {
+    this.#usable('profile');
     return this.#host.inOrder(async () => {
       this.#host.check();
       const rows = this.#host.timestamps ? await this.#profileByTimestamps() : await this.#profileBySubmits();
@@ -238,6 +239,10 @@ export class WebgpuExecutable implements Executable {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#release();
+  }
+
+  #usable(method: string): void {
+    if (this.#disposed) throw new DeviceError(`${method}() of an executable that was disposed`);
   }
 }
 

@@ -8,7 +8,10 @@ export const BINDING_ALIGNMENT = 256;
 /** Threads of a workgroup of the element-by-element kernels. */
 export const WORKGROUP = 64;
 
-/** Workgroups along one axis are limited to 65,535; a power of two keeps the division cheap. */
+/** Workgroups that a grid takes along each of its axes. */
+export const MAX_GRID = 65535;
+
+/** Where an axis is cut for that; a power of two keeps the division cheap. */
 const MAX_GRID_X = 32768;
 
 /** First byte and length of the range of its buffer that is bound for a value. */
@@ -30,6 +33,16 @@ export function linearGrid(threads: number, size = WORKGROUP): [number, number, 
   const groups = Math.max(1, Math.ceil(threads / size));
   if (groups <= MAX_GRID_X) return [groups, 1, 1];
   return [MAX_GRID_X, Math.ceil(groups / MAX_GRID_X), 1];
+}
+
+/**
+ * The grid of a product of `x` by `y` tiles in each of `planes`. An axis that is too long for a grid is cut, and the cuts lie along z beyond
+ * the planes, for shaders/unfold.wgsl; both would be too long only for results that no adapter binds.
+ */
+export function foldedGrid(x: number, y: number, planes: number): [number, number, number] {
+  if (x > MAX_GRID) return [MAX_GRID_X, y, planes * Math.ceil(x / MAX_GRID_X)];
+  if (y > MAX_GRID) return [x, MAX_GRID_X, planes * Math.ceil(y / MAX_GRID_X)];
+  return [x, y, planes];
 }
 
 export function sameMemory(a: Placed, b: Placed): boolean {

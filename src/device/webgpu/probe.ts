@@ -4,7 +4,7 @@
  * and `fovea devices` says why.
  */
 import type { GpuFeatures } from '../types.ts';
-import { BufferUsage } from './constants.ts';
+import { BufferUsage, MAP_MODE_READ } from './constants.ts';
 import { scoped } from './scopes.ts';
 import { shaderSource } from './shader.ts';
 
@@ -13,9 +13,6 @@ export const PROBED_FEATURES = ['subgroups', 'chromium-experimental-subgroup-mat
 
 /** A matrix product of a few instructions that takes longer than this hangs. */
 const PATIENCE_MS = 10_000;
-
-/** What is said of a shader that hangs: nothing more is asked of its device then. */
-const NO_ANSWER = `no answer in ${PATIENCE_MS / 1000} seconds`;
 
 /** Bytes of workgroup memory that the largest tiles of tile_matrices.wgsl take. */
 const WORKGROUP_BYTES = 28672;
@@ -46,11 +43,16 @@ type AdapterInfo = GPUAdapterInfo & {
  * @param patience milliseconds after which a shader counts as hung
  */
 export async function probe(device: GPUDevice, info: GPUAdapterInfo, patience = PATIENCE_MS): Promise<Probed> {
-  const ask: Ask = (shader, replace, size) => run(device, shader, replace, size, patience);
+  let hung = false;
+  const ask: Ask = async (shader, replace, size) => {
+    const answer = await run(device, shader, replace, size, patience);
+    hung ||= answer.hung === true;
+    return answer;
+  };
   const subgroup = await subgroupOf(device, info, ask);
   const matrices = typeof subgroup === 'string' ? 'they need subgroups' : await matricesOf(device, info, subgroup, ask);
   // Dawn waits for the queue when it destroys a device: one that hangs is left alone.
-  if (![subgroup, matrices].some((found) => typeof found === 'string' && found.includes(NO_ANSWER))) device.destroy();
+  if (!hung) device.destroy();
   if (typeof subgroup === 'string') return { features: {}, words: [`no subgroups: ${subgroup}`, `no matrix units: ${String(matrices)}`] };
   const found = `subgroups of ${subgroup}`;
   if (typeof matrices === 'string') return { features: { subgroup }, words: [found, `no matrix units: ${matrices}`] };
@@ -58,8 +60,16 @@ export async function probe(device: GPUDevice, info: GPUAdapterInfo, patience = 
   return { features: { subgroup, matrices: { M, N, K } }, words: [found, `matrix units of ${M}x${N}x${K}`] };
 }
 
-/** Runs one workgroup of a shader that fills a buffer of so many bytes: these, or what went wrong. */
-type Ask = (shader: string, replace: Record<string, number>, size: number) => Promise<ArrayBuffer | string>;
+/** What became of a shader: the bytes that it wrote, or what went wrong. */
+type Answer = { readonly bytes: ArrayBuffer; readonly failure?: undefined; readonly hung?: undefined } | Failure;
+/** Nothing more is asked of a device on which a shader hung. */
+interface Failure {
+  readonly failure: string;
+  readonly hung?: boolean;
+}
+
+/** Runs one workgroup of a shader that fills a buffer of so many bytes. */
+type Ask = (shader: string, replace: Record<string, number>, size: number) => Promise<Answer>;
 
 /** Threads of a subgroup, or why kernels cannot use it. */
 async function subgroupOf(
@@ -69,8 +79,8 @@ async function subgroupOf(
   if (least === undefined || least !== most) return `their sizes are from ${least} to ${most}`;
   const threads = 2 * most;
   const out = await ask('probe_subgroups', { THREADS: threads }, 16 * threads);
-  if (typeof out === 'string') return out;
-  const words = new Uint32Array(out);
+  if (out.failure !== undefined) return out.failure;
+  const words = new Uint32Array(out.bytes);
   for (let lane = 0; lane < threads; lane++) {
     const place = lane % most;
     const expected = [place, most, lane - place + (place + 1) % most];
@@ -92,35 +102,35 @@ async function matricesOf(device: GPUDevice, info: AdapterInfo, subgroup: number
   const list = all.map((c) => `${c.componentType} to ${c.resultComponentType} ${c.M}x${c.N}x${c.K}`).join(', ');
   let why = `none of float16 with sums in float32 among ${list || 'none at all'}`;
   for (const config of suitable) {
-    const failure = await matrixFailure(config, subgroup, ask);
-    if (failure === undefined) return config;
-    why = `${config.M}x${config.N}x${config.K}: ${failure}`;
-    if (failure === NO_ANSWER) break;
+    const failed = await matrixFailure(config, subgroup, ask);
+    if (failed === undefined) return config;
+    why = `${config.M}x${config.N}x${config.K}: ${failed.failure}`;
+    if (failed.hung) break;
   }
   return why;
 }
 
-async function matrixFailure({ M, N, K }: MatrixConfig, subgroup: number, ask: Ask): Promise<string | undefined> {
+async function matrixFailure({ M, N, K }: MatrixConfig, subgroup: number, ask: Ask): Promise<Failure | undefined> {
   const subgroups = 2;
   const out = await ask('probe_matrices', { M, N, K, THREADS: subgroups * subgroup }, 4 * subgroups * M * N);
-  if (typeof out === 'string') return out;
-  const got = new Float32Array(out);
+  if (out.failure !== undefined) return out;
+  const got = new Float32Array(out.bytes);
   for (let i = 0; i < got.length; i++) {
     const [m, n] = [Math.floor(i / N) % M, i % N];
     let expected = 0;
     for (let k = 0; k < K; k++) expected += 2 * ((k * M + m) % 7 - 3) * ((k * N + n) % 5 - 2);
-    if (got[i] !== expected) return `the product is wrong: ${got[i]}, expected ${expected}`;
+    if (got[i] !== expected) return { failure: `the product is wrong: ${got[i]}, expected ${expected}` };
   }
   return undefined;
 }
 
 async function run(
   device: GPUDevice, shader: string, replace: Record<string, number>, size: number, patience: number,
-): Promise<ArrayBuffer | string> {
+): Promise<Answer> {
   const made: GPUBuffer[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(NO_ANSWER)), patience);
+  const late = new Promise<Failure>((resolve) => {
+    timer = setTimeout(() => resolve({ failure: `no answer in ${patience / 1000} seconds`, hung: true }), patience);
   });
   try {
     const buffer = device.createBuffer({ label: shader, size, usage: BufferUsage.STORAGE | BufferUsage.COPY_SRC });
@@ -140,11 +150,11 @@ async function run(
       encoder.copyBufferToBuffer(buffer, 0, staging, 0, size);
       device.queue.submit([encoder.finish()]);
     })]);
-    if (error !== undefined) return firstLine(error);
-    await Promise.race([late, staging.mapAsync(1)]);
-    return staging.getMappedRange().slice(0);
+    if (error !== undefined) return typeof error === 'string' ? { failure: firstLine(error) } : error;
+    const mapped = await Promise.race([late, staging.mapAsync(MAP_MODE_READ)]);
+    return mapped ?? { bytes: staging.getMappedRange().slice(0) };
   } catch (error) {
-    return firstLine((error as Error).message);
+    return { failure: firstLine((error as Error).message) };
   } finally {
     clearTimeout(timer);
     for (const buffer of made) buffer.destroy();
