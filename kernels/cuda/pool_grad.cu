@@ -27,8 +27,8 @@ KERNEL(pool_grad, 256)(Span<const YT> dy,
   const Lanes<float, WIDTH> own = loadLanes<WIDTH, true>(x, static_cast<i64>(pixel) * xStride + c);
 #endif
   Lanes<float, WIDTH> sum = spread<WIDTH>(0.0f);
-  for (i32 oy = firstY; oy < endY; oy++) {
-    for (i32 ox = firstX; ox < endX; ox++) {
+  _Pragma("unroll 1") for (i32 oy = firstY; oy < endY; oy++) {
+    _Pragma("unroll 1") for (i32 ox = firstX; ox < endX; ox++) {
       const i64 o = static_cast<i64>(n * p.outH + oy) * p.outW + ox;
       const Lanes<float, WIDTH> g = loadLanes<WIDTH, true>(dy, o * dyStride + c);
 #if MAX
@@ -54,8 +54,8 @@ KERNEL(pool_grad, 256)(Span<const YT> dy,
       const Lanes<i32, WIDTH> found = loadLanes<WIDTH, true>(index, o * outStride + c);
       UNROLL for (i32 lane = 0; lane < WIDTH; lane++) sum[lane] += found[lane] == place ? g[lane] : 0.0f;
 #else
-      const float divisor = divisorOf(p, windowAt(p, oy, ox));
-      UNROLL for (i32 lane = 0; lane < WIDTH; lane++) sum[lane] += g[lane] / divisor;
+      const float share = shareOf(p, windowAt(p, oy, ox));
+      UNROLL for (i32 lane = 0; lane < WIDTH; lane++) sum[lane] = fmaf(g[lane], share, sum[lane]);
 #endif
     }
   }

@@ -26,3 +26,18 @@ DEVICE Window windowAt(const Pooling &p, i32 oy, i32 ox) {
 DEVICE float divisorOf(const Pooling &p, const Window &w) {
   return static_cast<float>(p.countPadding != 0 ? w.places : (w.bottom - w.top) * (w.right - w.left));
 }
+
+/**
+ * 1 / divisor, rounded but for the last bit: what the GPU has, and a step of Newton's. Division itself calls a function for numbers too
+ * small to be counts, for which registers would be saved in memory.
+ */
+DEVICE float shareOf(const Pooling &p, const Window &w) {
+  const float divisor = divisorOf(p, w);
+#ifdef FOVEA_HOST
+  return 1.0f / divisor;
+#else
+  float r;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(divisor));
+  return fmaf(r, fmaf(-divisor, r, 1.0f), r);
+#endif
+}

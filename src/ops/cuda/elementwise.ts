@@ -11,7 +11,7 @@ import { unaryExpressions } from '../unary-expressions.ts';
 const MAX_AXES = 8;
 const MAX_PARAMETERS = 4;
 
-/** Threads from which on each takes several vectors: fewer would leave processors idle. */
+/** Vectors from which on a thread takes two: fewer would leave processors idle. */
 const MANY = 1 << 20;
 
 /** A value with the stride of each axis of the launch's shape, and how many elements beyond its first it starts. */
@@ -51,7 +51,7 @@ export function stridedLaunches(shape: readonly number[], out: Strided, operands
   const width = vector ? 4 : 1;
   const total = sizeOf(shape) / width;
   if (total === 0) return [];
-  const items = total >= MANY ? 4 : 1;
+  const items = total >= MANY ? 2 : 1;
   const define: Record<string, string | number> = {
     EXPRESSION: options.expression,
     PARAMETERS: parameters.map(([name], i) => `const float ${name} = parameters.v[${i}];`).join(' '),
