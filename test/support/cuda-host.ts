@@ -135,14 +135,16 @@ export async function cudaHost(): Promise<{ koffi: Koffi; libcuda: string; compi
   return { koffi, libcuda: await buildDriver(version.stdout), ...await hostCompiler(version.stdout) };
 }
 
-/**
- * Opens the device. Throws DeviceError or MissingPackageError where it cannot be had here.
- *
- * @param options also `capability`, 80 for 8.0 by default
- */
-export async function openCudaHost(options: CudaOptions & { readonly capability?: number } = {}): Promise<CudaDeviceInfo> {
+export interface CudaHostOptions extends Omit<CudaOptions, 'libcuda' | 'compile'> {
+  /** 80 (the default) for compute capability 8.0. */
+  readonly capability?: number;
+  /** Told of each kernel that is asked for; gives the text that is compiled. */
+  readonly edit?: (kernel: string, source: string) => string;
+}
+
+/** Opens the device. Throws DeviceError or MissingPackageError where it cannot be had here. */
+export async function openCudaHost({ capability = 80, edit = (_kernel, source) => source, ...rest }: CudaHostOptions = {}): Promise<CudaDeviceInfo> {
   const { koffi, libcuda, compile } = await cudaHost();
-  const { capability = 80, ...rest } = options;
   koffi.load(libcuda).func('fovea_host_capability', 'void', ['int'])(capability);
-  return cuda({ ...rest, libcuda, compile });
+  return cuda({ ...rest, libcuda, compile: (kernel, source, ...more) => compile(kernel, edit(kernel, source), ...more) });
 }

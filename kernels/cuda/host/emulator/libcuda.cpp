@@ -33,16 +33,8 @@ int failed(Result result, const std::string &why) {
   return result;
 }
 
-/** Whether all these bytes are of one allocation. */
-bool within(u64 address, u64 bytes) {
-  auto next = allocations.upper_bound(address);
-  if (next == allocations.begin()) return false;
-  const auto &[start, size] = *--next;
-  return address + bytes <= start + size;
-}
-
 int checkRange(const char *call, u64 address, u64 bytes) {
-  if (within(address, bytes)) return success;
+  if (isAllocated(address, bytes)) return success;
   return failed(invalidValue, std::string(call) + ": " + std::to_string(bytes) + " bytes that are not of one allocation");
 }
 
@@ -83,7 +75,7 @@ int runNode(const Node &node) {
   for (unsigned s = 0; s < kernel.spans; s++) {
     u64 span[2];
     std::memcpy(span, arguments + kernel.spanOffsets[s], 16);
-    if (span[1] != 0 && !within(span[0], span[1])) {
+    if (span[1] != 0 && !isAllocated(span[0], span[1])) {
       return failed(kernelFailed, name + ": the " + std::to_string(span[1]) + " bytes of argument " + std::to_string(kernel.spanParameters[s]) +
                                     " are not of one allocation, or freed");
     }
@@ -118,6 +110,13 @@ void *openImage(const void *image, u64 length) {
 }
 
 }  // namespace
+
+bool fovea::isAllocated(u64 address, u64 bytes) {
+  auto next = allocations.upper_bound(address);
+  if (next == allocations.begin()) return false;
+  const auto &[start, size] = *--next;
+  return address + bytes <= start + size;
+}
 
 /** Of compute capability 8.0 unless told otherwise: 90 for 9.0. */
 extern "C" __attribute__((visibility("default"))) void fovea_host_capability(int value) { capability = value; }
@@ -291,6 +290,20 @@ API cuGraphLaunch(Graph *graph, u64) {
 }
 API cuGraphExecDestroy(Graph *graph) { return delete graph, success; }
 API cuGraphDestroy(Graph *graph) { return delete graph, success; }
+
+API cuTensorMapEncodeTiled(void *map, int type, unsigned rank, u64 address, const u64 *lengths, const u64 *strides, const unsigned *box,
+                           const unsigned *elementStrides, int interleave, int swizzle, int, int) {
+  const std::string wrong =
+    encodeMap(map, {type, rank, address, lengths, strides, box, nullptr, nullptr, 0, 0, elementStrides, interleave, swizzle});
+  return wrong.empty() ? success : failed(invalidValue, wrong);
+}
+API cuTensorMapEncodeIm2col(void *map, int type, unsigned rank, u64 address, const u64 *lengths, const u64 *strides, const int *lower,
+                            const int *upper, unsigned channels, unsigned pixels, const unsigned *elementStrides, int interleave, int swizzle,
+                            int, int) {
+  const std::string wrong =
+    encodeMap(map, {type, rank, address, lengths, strides, nullptr, lower, upper, channels, pixels, elementStrides, interleave, swizzle});
+  return wrong.empty() ? success : failed(invalidValue, wrong);
+}
 
 API cuGetErrorName(int result, const char **name) {
   switch (result) {
