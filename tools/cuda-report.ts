@@ -1,10 +1,13 @@
 /**
  * What every CUDA kernel takes of a GPU, in each set of macros that lowerings ask for, compiled by the product's own NVRTC path for sm_80 and
- * sm_90a: docs/cuda-resources.json and .md. There need be no GPU. Some 3,000 modules: ten to thirty minutes.
+ * sm_90a: docs/cuda-resources.json and .md. There need be no GPU. Some 3,000 modules: ten to thirty minutes
+ * the first time.
  *
  *   npx tsx tools/cuda-report.ts [--kernels gemm,copy]
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { importKoffi } from '../src/device/cuda/bindings.ts';
 import { architectureFor, nvrtcOptions } from '../src/device/cuda/compile.ts';
@@ -39,8 +42,20 @@ export interface Report {
   readonly network: readonly (Variant & Resources & { readonly architecture: string; readonly occupancy: number })[];
 }
 
+const cache = fileURLToPath(new URL('../.cache/cuda-resources', import.meta.url));
 const folder = fileURLToPath(new URL('../docs/', import.meta.url));
 export const reportFile = `${folder}cuda-resources.json`;
+
+/** What was found before for the same texts, so that a change of one kernel does not cost all. */
+async function kept(texts: readonly string[], find: () => Promise<Resources>): Promise<Resources> {
+  const hash = createHash('sha256');
+  for (const text of texts) hash.update(`${text.length}\n${text}`);
+  const file = join(cache, `${hash.digest('hex').slice(0, 32)}.json`);
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as Resources;
+  const found = await find();
+  writeFileSync(file, JSON.stringify(found));
+  return found;
+}
 
 /** Compiles variants and says what each takes. Rejects with NVRTC's words. */
 export async function measure(variants: readonly Variant[], done: (count: number) => void = () => undefined):
@@ -48,15 +63,18 @@ Promise<{ compiler: string; measured: (Variant & Resources & { architecture: str
   const library = findNvrtc(undefined).find(({ major }) => major >= 12);
   if (library === undefined) throw new Error('no NVRTC: pip install --target .cache/cuda nvidia-cuda-nvrtc');
   const info = nvrtcInfo(await importKoffi(), library.path);
+  mkdirSync(cache, { recursive: true });
   const pool = new NvrtcPool(library.path);
   let count = 0;
   try {
     const measured = await Promise.all(variants.map(async (variant) => {
       const { kernel, define, capability, block, shared } = variant;
       const architecture = architectureFor(capability, info);
-      const cubin = await pool.compile({ name: `${kernel}.cu`, ...kernelSource(cudaSources, kernel, define), options: nvrtcOptions(architecture) });
+      const { source, headers } = kernelSource(cudaSources, kernel, define);
+      const options = nvrtcOptions(architecture);
+      const resources = await kept([info.version, ...options, source, ...Object.entries(headers).flat()], async () =>
+        resourcesOf(await pool.compile({ name: `${kernel}.cu`, source, headers, options }), kernel, capability));
       done(++count);
-      const resources = resourcesOf(cubin, kernel, capability);
       return { ...variant, ...resources, shared: resources.shared + shared, architecture, occupancy: occupancy(resources, block, shared, capability) };
     }));
     return { compiler: `NVRTC ${info.version}`, measured };
@@ -86,6 +104,7 @@ function rowsOf(measured: Report['network']): ReportRow[] {
 const words = (define: Variant['define']): string => Object.entries(define).map(([name, value]) => `${name}=${value}`).join(' ');
 
 function page({ compiler, rows, network }: Report): string {
+  const line = (...cells: (string | number)[]): string => `| ${cells.join(' | ')} |\n`;
   const percent = (part: number): string => `${Math.round(part * 100)} %`;
   const spilling = rows.flatMap(({ kernel, architecture, withLocal }) =>
     withLocal.map(({ define, local }) => `- \`${kernel}\` for ${architecture}, ${local} bytes: \`${words(define)}\`\n`));
@@ -98,7 +117,7 @@ shared memory and threads.
 
 | kernel | for | variants | registers | shared, most | local, most | occupancy, least |
 |---|---|---|---|---|---|---|
-${rows.map((r) => `| ${r.kernel} | ${r.architecture} | ${r.variants} | ${r.registers.join(' to ')} | ${r.shared} | ${r.local} | ${percent(r.leastOccupancy)} |\n`).join('')}
+${rows.map((r) => line(r.kernel, r.architecture, r.variants, r.registers.join(' to '), r.shared, r.local, percent(r.leastOccupancy))).join('')}
 ## With local memory
 
 ${spilling.join('') || 'None.\n'}
@@ -106,7 +125,7 @@ ${spilling.join('') || 'None.\n'}
 
 | kernel | for | registers | shared | local | occupancy | macros |
 |---|---|---|---|---|---|---|
-${shown.map((v) => `| ${v.kernel} | ${v.architecture} | ${v.registers} | ${v.shared} | ${v.local} | ${percent(v.occupancy)} | ${words(v.define)} |\n`).join('')}`;
+${shown.map((v) => line(v.kernel, v.architecture, v.registers, v.shared, v.local, percent(v.occupancy), words(v.define))).join('')}`;
 }
 
 async function main(): Promise<void> {

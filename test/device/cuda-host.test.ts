@@ -31,38 +31,57 @@ async function trial(statements: string, more: Partial<HostLaunch> = {}): Promis
 
 /** Statements, and what is said of them. */
 const faults: Readonly<Record<string, readonly [statements: string, says: RegExp, more?: Partial<HostLaunch>]>> = {
-  'an index behind the end': ['y[t] = x[t + 1];', /block \(0, 0, 0\), thread 255, trial.cu:\d+: index 256 of argument 0, which has 256 elements of 4 bytes/],
+  'an index behind the end':
+    ['y[t] = x[t + 1];', /block \(0, 0, 0\), thread 255, trial.cu:\d+: index 256 of argument 0, which has 256 elements of 4 bytes/],
   'a negative index': ['y[t - 1] = 0.0f;', /thread 0, .*index -1 of argument 1/],
-  'a vector over the end': ['if (t == 0) y.store(254, make_float4(0, 0, 0, 0));', /index 254 of argument 1, .*the vector that begins there ends behind it/],
-  'a vector that is not aligned': ['y[t] = x.load<float4>(t % 250).x;', /index \d+ of argument 0 is not aligned to the 16 bytes of a vector/],
+  'a vector over the end':
+    ['if (t == 0) y.store(254, make_float4(0, 0, 0, 0));', /index 254 of argument 1, .*the vector that begins there ends behind it/],
+  'a vector that is not aligned':
+    ['y[t] = x.load<float4>(t % 250).x;', /index \d+ of argument 0 is not aligned to the 16 bytes of a vector/],
   'an index behind shared memory': ['panel[t + 1] = 0.0f;', /index 256 of panel, which has 256 elements/],
-  'a part of shared memory that is larger than the whole': ['panel.part<Half>(200, 113)[0] = halfOf(1.0f);', /a part of panel, which has 256 elements/],
-  'an index behind dynamic shared memory': ['DYNAMIC_SHARED(float, own); own[t] = 0.0f;', /index 255 of own, which has 255 elements/, { shared: 1020 }],
-  'a missing barrier': ['panel[t] = x[t]; y[t] = panel[255 - t];', /a race in shared panel: it (reads what thread \d+ wrote|writes what thread \d+ read) in line \d+/],
+  'a part of shared memory that is larger than the whole':
+    ['panel.part<Half>(200, 113)[0] = halfOf(1.0f);', /a part of panel, which has 256 elements/],
+  'an index behind dynamic shared memory':
+    ['DYNAMIC_SHARED(float, own); own[t] = 0.0f;', /index 255 of own, which has 255 elements/, { shared: 1020 }],
+  'a missing barrier': [
+    'panel[t] = x[t]; y[t] = panel[255 - t];',
+    /a race in shared panel: it (reads what thread \d+ wrote|writes what thread \d+ read) in line \d+/,
+  ],
   'a missing barrier before what was read is overwritten':
-    ['panel[t] = x[t]; __syncthreads(); y[t] = panel[255 - t]; panel[t] = 0.0f;', /a race in shared panel: it (writes what thread \d+ read|reads what thread \d+ wrote)/],
+    ['panel[t] = x[t]; __syncthreads(); y[t] = panel[255 - t]; panel[t] = 0.0f;',
+    /a race in shared panel: it (writes what thread \d+ read|reads what thread \d+ wrote)/],
   'lanes that rely on lockstep': ['panel[t] = x[t]; y[t] = panel[t ^ 1];', /a race in shared panel/],
-  'a shuffle taken for a barrier': ['panel[t] = x[t]; float v = __shfl_sync(~0u, 1.0f, 0); y[t] = v * panel[t ^ 1];', /a race in shared panel/],
+  'a shuffle taken for a barrier':
+    ['panel[t] = x[t]; float v = __shfl_sync(~0u, 1.0f, 0); y[t] = v * panel[t ^ 1];', /a race in shared panel/],
   'two threads that write one place': ['panel[t / 2] = x[t];', /a race in shared panel: it writes what thread \d+ wrote/],
-  'a thread that ends ahead of a barrier': ['if (t == 7) return; __syncthreads();', /deadlock: threads 0 to 6, 8 to 255 wait at __syncthreads in trial.cu:\d+; threads 7 ended/],
+  'a thread that ends ahead of a barrier':
+    ['if (t == 7) return; __syncthreads();', /deadlock: threads 0 to 6, 8 to 255 wait at __syncthreads in trial.cu:\d+; threads 7 ended/],
   'a barrier in a branch': ['if (t < 32) __syncthreads();', /deadlock: threads 0 to 31 wait at __syncthreads .*threads 32 to 255 ended/],
   'barriers of two branches': ['if (t < 128) __syncthreads();\nelse __syncthreads();', /thread \d+ waits at another/],
-  'a shuffle without some of its lanes': ['if (t % 32 < 16) y[t] = __shfl_sync(~0u, x[t], 0);', /deadlock: threads 0 to 15.* wait at __shfl_sync/],
-  'a shuffle from a lane that takes no part': ['if (t % 32 < 16) y[t] = __shfl_sync(0xffffu, x[t], 20);', /takes from lane 20, which gives nothing/],
+  'a shuffle without some of its lanes':
+    ['if (t % 32 < 16) y[t] = __shfl_sync(~0u, x[t], 0);', /deadlock: threads 0 to 15.* wait at __shfl_sync/],
+  'a shuffle from a lane that takes no part':
+    ['if (t % 32 < 16) y[t] = __shfl_sync(0xffffu, x[t], 20);', /takes from lane 20, which gives nothing/],
   'a lane that is not in its own mask': ['__syncwarp(1u);', /in which its own lane \d+ is not/],
-  'a copy that is not waited for': ['copyAsync<4>(panel, t, x, t); commitCopies(); y[t] = panel[t];', /reads what thread \d+ copies to shared panel by cp.async .* not waited for/],
+  'a copy that is not waited for': [
+    'copyAsync<4>(panel, t, x, t); commitCopies(); y[t] = panel[t];',
+    /reads what thread \d+ copies to shared panel in line \d+, which is not waited for/,
+  ],
   'a copy that is waited for too weakly':
-    ['copyAsync<4>(panel, t, x, t); commitCopies(); waitCopies<1>(); __syncthreads(); y[t] = panel[255 - t];', /has not waited for/],
+    ['copyAsync<4>(panel, t, x, t); commitCopies(); waitCopies<1>(); __syncthreads(); y[t] = panel[255 - t];', /not waited for/],
   'a copy that others read without a barrier':
-    ['copyAsync<4>(panel, t, x, t); commitCopies(); waitCopies<0>(); y[t] = panel[255 - t];', /(a race in shared panel|has not waited for)/],
-  'a copy into what others read': ['panel[t] = 0.0f; __syncthreads(); y[t] = panel[255 - t]; copyAsync<4>(panel, t, x, t);', /a race in shared panel|not waited for/],
+    ['copyAsync<4>(panel, t, x, t); commitCopies(); waitCopies<0>(); y[t] = panel[255 - t];', /(a race in shared panel|not waited for)/],
+  'a copy into what others read':
+    ['panel[t] = 0.0f; __syncthreads(); y[t] = panel[255 - t]; copyAsync<4>(panel, t, x, t);', /a race in shared panel|not waited for/],
   'a copy from behind the end': ['copyAsync<4>(panel, t, x, t + 1);', /cp.async of 4 bytes from index 256 of argument 0/],
   'a copy that is not aligned': ['copyAsync<16>(panel, t * 4 % 256, x, 1);', /not aligned to 16 bytes/],
   'a product without some of a warp\'s lanes':
     ['u32 a[4] = {}, b[2] = {}; float s[4] = {}; if (t != 3) multiplyAdd16x8x16<Half>(s, a, b); y[t] = s[0];', /deadlock: .*wait at mma.sync/],
-  'a row of ldmatrix that is not aligned': ['u32 m[1]; loadMatrices(halves, t % 8 * 8 + 1, m); y[t] = m[0];', /index \d+ of halves is not aligned to the 16 bytes/],
+  'a row of ldmatrix that is not aligned':
+    ['u32 m[1]; loadMatrices(halves, t % 8 * 8 + 1, m); y[t] = m[0];', /index \d+ of halves is not aligned to the 16 bytes/],
   'more threads than the kernel is bounded to': ['y[0] = 0.0f;', /a block of 257 threads, bounded to 256/, { block: 257 }],
-  'more shared memory than is allowed': ['y[0] = 0.0f;', /65536 bytes of dynamic shared memory, of which 49152 are allowed/, { shared: 65536 }],
+  'more shared memory than is allowed':
+    ['y[0] = 0.0f;', /65536 bytes of dynamic shared memory, of which 49152 are allowed/, { shared: 65536 }],
   'more static shared memory than there is': ['SHARED(float4, vast, 3000); vast.store(t, make_float4(0, 0, 0, 0));', /bytes with vast/],
   'too few arguments': ['y[0] = 0.0f;', /takes 36 bytes of arguments, not 32/, { args: [x, x] }],
 };
@@ -91,7 +110,7 @@ test('what is right is not reported', async () => {
 });
 
 test('copies: groups are waited for in their order, what is not read is zero', async () => {
-  const y = await trial('copyAsync<4>(panel, t, x, t); commitCopies(); if (t < 128) copyAsync<4>(halves, 2 * t, Span<const Half>{(const Half *)x.data, x.bytes}, 2 * t); '
+  const y = await trial('SHARED(float, late, 128); copyAsync<4>(panel, t, x, t); commitCopies(); if (t < 128) copyAsync<4>(late, t, x, t); '
     + 'commitCopies(); waitCopies<1>(); __syncthreads(); y[t] = panel[255 - t];');
   assert.equal([...y], [...x].reverse());
   const part = await trial('if (t < 64) copyAsync<16>(panel, 4 * t, x, 4 * t, t % 5 * 4); commitCopies(); waitCopies<0>(); __syncthreads(); y[t] = panel[t];');

@@ -125,14 +125,26 @@ for (const [name, samples] of Object.entries(large)) {
 
 /** Faults in the loop of Hopper's rung, and what is said of each. */
 const faults: Readonly<Record<string, readonly [from: string, to: string, says: RegExp]>> = {
-  'a producer that waits for the wrong phase': ['ring.parity ^ 1u)', 'ring.parity)', /deadlock: threads 0 wait at an mbarrier of parity 0 in .*threads 128 to 383 wait at an mbarrier of parity 0/],
-  'consumers that wait for the wrong phase': ['await(place.full(ring.stage), ring.parity);', 'await(place.full(ring.stage), ring.parity ^ 1u);', /deadlock|which is not waited for|a race in/],
+  'a producer that waits for the wrong phase': [
+    'ring.parity ^ 1u)', 'ring.parity)',
+    /deadlock: threads 0 wait at an mbarrier of parity 0 in .*threads 128 to 383 wait at an mbarrier of parity 0/,
+  ],
+  'consumers that wait for the wrong phase': [
+    'await(place.full(ring.stage), ring.parity);', 'await(place.full(ring.stage), ring.parity ^ 1u);',
+    /deadlock|which is not waited for|a race in/,
+  ],
   'consumers that do not wait': ['await(place.full(ring.stage), ring.parity);', '', /not waited for|a race in shared memory/],
-  'a producer that does not wait': ['await(place.empty(ring.stage), ring.parity ^ 1u);', '', /not waited for|a race in shared memory|more arrivals/],
-  'panels that are given back while they are read': ['waitProducts<1>();', 'waitProducts<4>();', /memory of an operand.* not waited for|not waited for|a race in/],
-  'a phase that expects too few bytes': ['arriveExpecting(place.full(ring.stage), PANEL_BYTES)', 'arriveExpecting(place.full(ring.stage), PANEL_BYTES / 2)', /deadlock|not waited for|a race in shared memory/],
+  'a producer that does not wait':
+    ['await(place.empty(ring.stage), ring.parity ^ 1u);', '', /not waited for|a race in shared memory|more arrivals/],
+  'panels that are given back while they are read':
+    ['waitProducts<1>();', 'waitProducts<4>();', /memory of an operand.* not waited for|not waited for|a race in/],
+  'a phase that expects too few bytes': [
+    'arriveExpecting(place.full(ring.stage), PANEL_BYTES)', 'arriveExpecting(place.full(ring.stage), PANEL_BYTES / 2)',
+    /deadlock|not waited for|a race in shared memory/,
+  ],
   'barriers that the copy engine is not told of': ['publishBarriers();', '', /tells an mbarrier that was not published/],
-  'a barrier for fewer arrivals': ['initBarrier(place.empty(s), 8);', 'initBarrier(place.empty(s), 7);', /more arrivals|not waited for|a race in/],
+  'a barrier for fewer arrivals':
+    ['initBarrier(place.empty(s), 8);', 'initBarrier(place.empty(s), 7);', /more arrivals|not waited for|a race in/],
   'a barrier for more arrivals': ['initBarrier(place.empty(s), 8);', 'initBarrier(place.empty(s), 9);', /deadlock/],
   'products without a fence': ['beginProducts();', '', /a product without wgmma.fence/],
   'products that are never waited for': ['waitProducts<0>();', '', /products under way|NaN|ended/],
@@ -142,7 +154,8 @@ const product = readFileSync(new URL('../../kernels/cuda/lib/hopper_product.cuh'
 for (const [name, [from, to, says]] of Object.entries(faults)) {
   test(`reported on Hopper's rung: ${name}`, async () => {
     assert.ok(product.includes(from), `hopper_product.cuh has no ${from}`);
-    const device = await openCudaHost({ ...hopper, edit: (_kernel, source) => source.replace('#include "lib/hopper_product.cuh"', () => product.replace(from, to).replace('#pragma once', '')) });
+    const faulty = product.replace(from, to).replace('#pragma once', '');
+    const device = await openCudaHost({ ...hopper, edit: (_kernel, source) => source.replace('#include "lib/hopper_product.cuh"', () => faulty) });
     const inputs = half([200, 1040], [120, 1040]);
     const values = inputs.map((input, i) => placed(Float32Array.from({ length: sizeOf(input.shape) }, (_, j) => (i + j) % 5), input, 'plain'));
     const [y] = apply(getOp('matmul'), values, noTransposes);

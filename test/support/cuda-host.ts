@@ -105,7 +105,8 @@ export async function hostCompiler(version: string): Promise<{ compile: Compile;
   const compiled = { count: 0, ms: 0 };
   const precompiled = join(folder, `all-${hashOf(version, all, ...forKernels)}`);
   // What all kernels include is read once. g++ looks for NAME.h.gch where NAME.h is included.
-  await kept(`${precompiled}.h`, async (temporary) => writeFileSync(temporary, ['fovea', 'mma', 'async_copy'].map((name) => `#include "lib/${name}.cuh"\n`).join('')));
+  const includes = ['fovea', 'mma', 'async_copy'].map((name) => `#include "lib/${name}.cuh"\n`).join('');
+  await kept(`${precompiled}.h`, async (temporary) => writeFileSync(temporary, includes));
   await kept(`${precompiled}.h.gch`, async (temporary) => {
     const said = await gxx([...forKernels, '-x', 'c++-header', `${precompiled}.h`, '-o', temporary]);
     if (said !== undefined) throw new Error(said);
