@@ -38,7 +38,7 @@ export interface ReportRow {
 export interface Report {
   readonly compiler: string;
   readonly rows: readonly ReportRow[];
-  /** Of those that a network's shapes ask for: macros, registers, shared bytes, local bytes, occupancy. */
+  /** Of those that a network's shapes ask for: macros, registers, static and dynamic shared bytes, local bytes, occupancy. */
   readonly network: readonly (Variant & Resources & { readonly architecture: string; readonly occupancy: number })[];
 }
 
@@ -68,14 +68,14 @@ Promise<{ compiler: string; measured: (Variant & Resources & { architecture: str
   let count = 0;
   try {
     const measured = await Promise.all(variants.map(async (variant) => {
-      const { kernel, define, capability, block, shared } = variant;
+      const { kernel, define, capability, block, dynamic } = variant;
       const architecture = architectureFor(capability, info);
       const { source, headers } = kernelSource(cudaSources, kernel, define);
       const options = nvrtcOptions(architecture);
       const resources = await kept([info.version, ...options, source, ...Object.entries(headers).flat()], async () =>
         resourcesOf(await pool.compile({ name: `${kernel}.cu`, source, headers, options }), kernel, capability));
       done(++count);
-      return { ...variant, ...resources, shared: resources.shared + shared, architecture, occupancy: occupancy(resources, block, shared, capability) };
+      return { ...variant, ...resources, architecture, occupancy: occupancy(resources, block, dynamic, capability) };
     }));
     return { compiler: `NVRTC ${info.version}`, measured };
   } finally {
@@ -94,7 +94,7 @@ function rowsOf(measured: Report['network']): ReportRow[] {
     return {
       kernel: group[0].kernel, architecture: group[0].architecture, variants: group.length,
       registers: [Math.min(...registers), Math.max(...registers)] as const,
-      shared: Math.max(...group.map((one) => one.shared)), local: Math.max(...group.map((one) => one.local)),
+      shared: Math.max(...group.map((one) => one.shared + one.dynamic)), local: Math.max(...group.map((one) => one.local)),
       leastOccupancy: Math.min(...group.map((one) => one.occupancy)),
       withLocal: group.filter(({ local }) => local > 0).map(({ define, local }) => ({ define, local })),
     };
@@ -125,7 +125,7 @@ ${spilling.join('') || 'None.\n'}
 
 | kernel | for | registers | shared | local | occupancy | macros |
 |---|---|---|---|---|---|---|
-${shown.map((v) => line(v.kernel, v.architecture, v.registers, v.shared, v.local, percent(v.occupancy), words(v.define))).join('')}`;
+${shown.map((v) => line(v.kernel, v.architecture, v.registers, v.shared + v.dynamic, v.local, percent(v.occupancy), words(v.define))).join('')}`;
 }
 
 async function main(): Promise<void> {

@@ -21,7 +21,7 @@ export interface Variant {
   readonly capability: number;
   readonly block: number;
   /** Most bytes of dynamic shared memory of a launch. */
-  readonly shared: number;
+  readonly dynamic: number;
   /** Whether a network's shapes ask for it. */
   readonly network: boolean;
 }
@@ -49,7 +49,7 @@ class Variants {
     const key = `${capability} ${kernel} ${JSON.stringify(define)}`;
     const before = this.all.get(key);
     this.all.set(key, {
-      kernel, define, capability, block, shared: Math.max(shared, before?.shared ?? 0), network: network || (before?.network ?? false),
+      kernel, define, capability, block, dynamic: Math.max(shared, before?.dynamic ?? 0), network: network || (before?.network ?? false),
     });
   }
 }

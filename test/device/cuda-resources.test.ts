@@ -78,7 +78,7 @@ if (reason !== undefined) {
     for (const [i, now] of measured.entries()) {
       const then = tried[i];
       const what = `${now.kernel} ${JSON.stringify(now.define)} for ${now.architecture}: docs/cuda-resources.json is to be written again`;
-      assert.is(now.shared, then.shared, what);
+      assert.equal([now.shared, now.occupancy > 0], [then.shared, true], what);
       if (isHot(now.kernel)) assert.is(now.local, 0, what);
       // Other versions of the compiler choose other registers.
       if (compiler === report.compiler) assert.equal([now.registers, now.local], [then.registers, then.local], what);

@@ -22,7 +22,7 @@ function hasFma(): boolean {
   return process.arch === 'x64' && existsSync('/proc/cpuinfo') && / fma /.test(readFileSync('/proc/cpuinfo', 'utf8'));
 }
 
-const common = ['-std=c++20', '-fPIC', '-DFOVEA_HOST', `-I${kernels}`, '-ffp-contract=off', '-fno-gnu-unique', '-fvisibility=hidden'];
+const common = ['-std=c++20', '-fPIC', '-DFOVEA_HOST', '-ffp-contract=off', '-fno-gnu-unique', '-fvisibility=hidden'];
 /**
  * For kernels, which are many and small, so that most of the suite's time is the compiler's: with the header precompiled and without the C++
  * library one takes 0.15 to 0.25 s (0.5 s otherwise), with -O0 hardly less.
@@ -44,7 +44,7 @@ const hashOf = (...parts: string[]): string => {
 /** Runs g++; resolves with what it said where it failed. */
 function gxx(args: readonly string[]): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
-    const child = spawn('g++', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn('g++', [`-I${kernels}`, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
     child.on('error', reject);

@@ -1,5 +1,5 @@
 // The host's twins of lib/hopper.cuh: barriers that count bytes, the copy engine and products of warpgroups, by the emulator
-// (emulator/hopper.cpp). Addresses in shared memory are counted from its beginning.
+// (emulator/mbarrier.cpp, copy_engine.cpp, group_product.cpp). Addresses in shared memory are counted from its beginning.
 #pragma once
 
 struct alignas(64) TensorMap { u8 opaque[128]; };

@@ -119,7 +119,7 @@ void touchBytes(const void *at, unsigned bytes, Access access, bool pending, con
 /** What was pending has come. */
 void landed(const void *at, unsigned bytes);
 
-// hopper.cpp
+// mbarrier.cpp, copy_engine.cpp
 void beginHopper();
 HopperMachine hopperMachine();
 /** Has one of the copies that are under way come; false where there is none. */
