@@ -23,6 +23,7 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { clock, renderTable } from '../src/cli/terminal.ts';
 import { cudaFaults } from './faults/cuda.ts';
+import { cudaProductFaults } from './faults/cuda-products.ts';
 import type { Fault, FaultTest } from './faults/fault.ts';
 import { commandOf, environmentOf, withFault } from './faults/fault.ts';
 import type { Result } from './faults/record.ts';
@@ -137,7 +138,7 @@ interface Options {
 }
 
 async function main(words: readonly string[], { jobs, list, out, rest }: Options): Promise<number> {
-  const all = [...wasmFaults, ...wgslFaults, ...cudaFaults];
+  const all = [...wasmFaults, ...wgslFaults, ...cudaFaults, ...cudaProductFaults];
   const named = all.filter(({ name, file }) => words.length === 0 || words.some((word) => name.includes(word) || file.includes(word)));
   if (named.length === 0) {
     console.error(`no fault has ${words.join(' or ')} in its name or file; --list shows all`);

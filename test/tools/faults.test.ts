@@ -13,6 +13,7 @@ import '../../src/fovea.ts';
 import { registeredOps } from '../../src/graph/op.ts';
 import { samplesOf } from '../../src/testing/check-op.ts';
 import { cudaFaults } from '../../tools/faults/cuda.ts';
+import { cudaProductFaults } from '../../tools/faults/cuda-products.ts';
 import { commandOf, withFault } from '../../tools/faults/fault.ts';
 import type { Fault } from '../../tools/faults/fault.ts';
 import type { Result } from '../../tools/faults/record.ts';
@@ -24,7 +25,7 @@ import { wgslFaults } from '../../tools/faults/wgsl.ts';
 import { throws } from '../support/errors.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const faults = [...wasmFaults, ...wgslFaults, ...cudaFaults];
+const faults = [...wasmFaults, ...wgslFaults, ...cudaFaults, ...cudaProductFaults];
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 
 /** Without comments and spaces: what a compiler sees. WGSL's `//#if` and the like are carried out before it. */
