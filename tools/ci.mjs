@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { spawn, spawnSync } from 'node:child_process';
+import { ensureNvrtc } from './cuda-compiler.mjs';
 import { setUp } from './setup.mjs';
 import { unpackDriver } from './webgpu-driver.mjs';
 
@@ -78,6 +79,8 @@ async function main() {
     await setUp({ lavapipe: true });
     // Where the system has Mesa the unpacked packages would stay untried.
     if (process.env.FOVEA_NO_DOWNLOAD !== '1' && process.platform === 'linux') unpackDriver();
+    const problem = ensureNvrtc();
+    if (problem !== undefined) console.log(`NVRTC: none: ${problem}`);
   } catch (error) {
     return fail('set-up', error.message);
   }

@@ -350,5 +350,17 @@ test('lists the devices', async () => {
   assert.match(out, /^yes  cpu \(\d+ threads?, /m);
 });
 
+test('and with --verbose what was found of each and what was refused', async () => {
+  process.env.FOVEA_LIBCUDA = '/nowhere/libcuda.so.1';
+  try {
+    const { code, out } = await fovea('devices', '--verbose');
+    assert.is(code, 0);
+    assert.match(out, /^yes {2}cpu [^\n]*\n {7}relaxedSimd: /m);
+    assert.match(out, /^no {3}cuda: [^\n]*\n {7}NVIDIA kernel module: /m);
+  } finally {
+    delete process.env.FOVEA_LIBCUDA;
+  }
+});
+
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 test.run();

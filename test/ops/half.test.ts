@@ -3,7 +3,7 @@
  * Every op that may store halves, on every device that has some: its samples with the device's half in place of float32, in all operands
  * and in some, results stored either way, under the rule of src/testing/tolerance.ts. The suite proper holds them to float32.
  *
- * FOVEA_HALF_RUNNERS chooses devices (default `webgpu,webgpu:lavapipe,cuda`), FOVEA_OPS ops by name.
+ * FOVEA_HALF_RUNNERS chooses devices (default `webgpu,webgpu:lavapipe`; half-cuda.test.ts has CUDA), FOVEA_OPS ops by name.
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -24,7 +24,7 @@ import { runners } from '../support/runners.ts';
 import { skip } from '../support/skip.ts';
 import { openWebgpu } from '../support/webgpu.ts';
 
-const { present, absent } = await runners(process.env.FOVEA_HALF_RUNNERS ?? 'webgpu,webgpu:lavapipe,cuda');
+const { present, absent } = await runners(process.env.FOVEA_HALF_RUNNERS ?? 'webgpu,webgpu:lavapipe');
 const chosen = process.env.FOVEA_OPS?.split(',');
 const ops = registeredOps().filter((op) => op.half !== undefined && (chosen?.includes(op.name) ?? true));
 const elementwise = new Set([...Object.keys(unaryExpressions), ...Object.keys(binaryExpressions)]);

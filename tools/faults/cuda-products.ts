@@ -1,13 +1,12 @@
-/** Faults for CUDA's products and convolutions. They are seen by the op suite on the host build (`cuda-host`). */
+/** Faults for CUDA's products and convolutions, which are run in software. */
 import type { Fault } from './fault.ts';
-import { suite } from './fault.ts';
 
-/** All of a fault but its test, which is the op suite for one op. */
-type ProductFault = Omit<Fault, 'test'> & { readonly op: string };
+/** All of a fault but its test: the op suite for one op, or on a rung that a device does not take by itself, the test of rungs. */
+type ProductFault = Omit<Fault, 'test'> & { readonly op: string; readonly rung?: 'hopper' };
 
 const lib = (name: string): string => `kernels/cuda/lib/${name}.cuh`;
 
-const faults: readonly ProductFault[] = [
+const list: readonly ProductFault[] = [
   {
     name: 'cuda-walk-carry', what: 'channels carry no tap', file: lib('sources'),
     find: 'mid += aheadMid + carry;', replace: 'mid += aheadMid;', op: 'conv2d',
@@ -62,6 +61,45 @@ const faults: readonly ProductFault[] = [
     name: 'cuda-depthwise-filter-last', what: 'the last pixel of each row is left out', file: 'kernels/cuda/depthwise_filter_grad.cu',
     find: 'q < d.outW; q++', replace: 'q + 1 < d.outW; q++', op: 'depthwiseConv2dFilterGrad',
   },
+  {
+    name: 'cuda-gemm-batch', what: 'the left matrices of a batch are all the first', file: 'kernels/cuda/gemm.cu',
+    find: 'static_cast<i64>(batch) * p.leftBatch', replace: '0', op: 'matmul',
+  },
+  {
+    name: 'cuda-depthwise-pad', what: 'the padding above is taken on the left', file: 'kernels/cuda/depthwise.cu',
+    find: 'd.strideW - d.padLeft', replace: 'd.strideW - d.padTop', op: 'depthwiseConv2d',
+  },
+  {
+    name: 'cuda-depthwise-filter-run', what: 'a run takes the next one\'s first row too', file: 'kernels/cuda/depthwise_filter_grad.cu',
+    find: '(part + 1) * run : lines', replace: '(part + 1) * run + 1 : lines', op: 'depthwiseConv2dFilterGrad',
+  },
+  {
+    name: 'cuda-gemm-hopper-panel', what: 'the right panel is taken a panel further', file: 'kernels/cuda/gemm_hopper.cu',
+    find: 'right, turn * STEPS', replace: 'right, (turn + 1) * STEPS', op: 'matmul', rung: 'hopper',
+  },
+  {
+    name: 'cuda-conv-hopper-tap', what: 'taps of a row are taken for those of a column', file: 'kernels/cuda/conv_hopper.cu',
+    find: 'static_cast<u16>(s * c.dilationW), static_cast<u16>(r * c.dilationH)',
+    replace: 'static_cast<u16>(r * c.dilationW), static_cast<u16>(s * c.dilationH)', op: 'conv2d', rung: 'hopper',
+  },
+  {
+    name: 'cuda-hopper-release', what: 'panels are given back while they are read', file: lib('hopper_product'),
+    find: 'waitProducts<1>();', replace: 'waitProducts<4>();', op: 'matmul', rung: 'hopper',
+  },
+  {
+    name: 'cuda-hopper-swizzle', what: 'eights of rows lie too near', file: lib('hopper_layout'),
+    find: '(1024 >> 4)', replace: '(512 >> 4)', op: 'matmul', rung: 'hopper',
+  },
+  {
+    name: 'cuda-hopper-row', what: 'the second half of a tile has the first one\'s rows', file: lib('hopper_product'),
+    find: '(threadIdx.x / 128 - 1) * (ROWS / 2) + i / 2', replace: 'i / 2', op: 'conv2d', rung: 'hopper',
+  },
 ];
 
-export const cudaProductFaults: readonly Fault[] = faults.map(({ op, ...fault }) => ({ ...fault, test: suite('cuda-host', op) }));
+export const cudaProductFaults: readonly Fault[] = list.map(({ op, rung, ...fault }) => ({
+  ...fault,
+  test: {
+    file: rung === undefined ? 'test/ops/suite.test.ts' : 'test/device/cuda-rungs.test.ts',
+    ops: [op], runner: 'cuda-host', needs: rung === undefined ? 'all ops on cuda-host' : 'on Hopper\'s rung',
+  },
+}));

@@ -15,6 +15,23 @@ enum Access : int { reading, writing };
 /** What the lanes of a warp do together; `lanes` has a pointer for each that takes part, else null. */
 typedef void Together(void *const lanes[32]);
 
+/** Of Hopper's rung (lib/hopper.cuh). Addresses are in shared memory. */
+struct HopperMachine {
+  unsigned (*addressOf)(const void *shared);
+  void (*initBarrier)(unsigned barrier, unsigned arrivals, Place place);
+  void (*publishBarriers)();
+  /** With `bytes` the phase ends only when so many have come besides. */
+  void (*arrive)(unsigned barrier, unsigned bytes, Place place);
+  void (*await)(unsigned barrier, unsigned parity, Place place);
+  /** Asks the copy engine for a box at the coordinates `at`, or with `tap` for windows. */
+  void (*copy)(unsigned to, const void *map, int rank, const int *at, const unsigned short *tap, unsigned barrier, Place place);
+  void (*beginProducts)();
+  /** sum[16][4] (+)= left right, 64 x 16 by 16 x 128, of four warps together; there when it is waited for. */
+  void (*product)(float *sum, unsigned long long left, unsigned long long right, bool add, bool bfloat16, Place place);
+  void (*commitProducts)();
+  void (*waitProducts)(int pending, Place place);
+};
+
 struct Machine {
   /** Of the thread that runs now. */
   Dim3 thread, block, blockSize, gridSize;
@@ -38,6 +55,7 @@ struct Machine {
   Together *syncWarp, *shuffle, *vote;
   Together *halfProduct, *bfloat16Product, *tf32Product;
   Together *loadMatrices;
+  HopperMachine hopper;
 };
 
 /** One lane's part of a shuffle: words to give, the lane to take from, and what was taken. */

@@ -1,5 +1,5 @@
-// Hopper's own instructions (sm_90a): barriers that count bytes, copies by the copy engine (TMA) and products of a warpgroup (wgmma). No twin for
-// the host: their layouts are tested as arithmetic (lib/hopper_layout.cuh), and no more.
+// Hopper's own instructions (sm_90a): barriers that count bytes, copies by the copy engine (TMA) and products of a warpgroup (wgmma). The
+// host's twins model layouts, swizzle, phases and what is under way (host/hopper.h).
 // Source: PTX ISA, "mbarrier", "cp.async.bulk.tensor", "Asynchronous Warpgroup Level Matrix Instructions"; the order of fences as in CUTLASS's
 // sm90 pipelines.
 #pragma once
@@ -7,8 +7,8 @@
 #include "lib/hopper_layout.cuh"
 
 #ifdef FOVEA_HOST
-#error "Hopper's rung runs on Hopper alone"
-#endif
+#include "host/hopper.h"
+#else
 
 /** What the driver makes of a launch's TensorMap (device/types.ts); a kernel takes it as `TENSOR_MAP name`. */
 struct alignas(64) TensorMap { u8 opaque[128]; };
@@ -108,3 +108,5 @@ template <> struct GroupProduct<Half> {
 template <class Type> DEVICE void multiplyAdd64x128x16(float (&sum)[16][4], u64 left, u64 right, i32 add) {
   GroupProduct<Type>::add(sum, left, right, add);
 }
+
+#endif

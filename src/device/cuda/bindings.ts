@@ -137,7 +137,7 @@ export class Bindings {
     return made;
   }
 
-  /** @throws DeviceError naming the first function that the library lacks; those for Hopper's copy engine are looked for when they are used */
+  /** @throws DeviceError naming the first function that the library lacks; Hopper's copy engine's are looked for when they are used */
   requireAll(): void {
     for (const call of Object.keys(signatures) as CudaCall[]) if (!call.startsWith('cuTensorMap')) this.#function(call);
   }
@@ -195,7 +195,7 @@ export class Bindings {
   }
 }
 
-/** Memory outside of JavaScript's heap, at an address that stays and is a multiple of 64: for structures that hold pointers to one another. */
+/** Memory outside of JavaScript's heap at an address that stays, a multiple of 64: for structures that hold pointers to one another. */
 export class NativeBlock {
   readonly address: bigint;
   readonly view: DataView;

@@ -33,7 +33,7 @@ export function architectureFor(capability: number, { version, architectures }: 
   return best === 90 ? 'sm_90a' : `sm_${best}`;
 }
 
-/** What NVRTC is told. Results must not depend on it beyond the architecture: multiply-adds contract everywhere, nothing is `fast`. */
+/** What NVRTC is told: multiply-adds contract, as by default, and nothing is `fast`. */
 export const nvrtcOptions = (architecture: string): string[] => [`--gpu-architecture=${architecture}`, '--std=c++20'];
 
 export interface NvrtcCompilerOptions {

@@ -26,8 +26,8 @@ export async function describeCuda(): Promise<DeviceReport[]> {
       const own = [...details];
       try {
         const gpu = inspectGpu(bindings, driver, index);
-        own.push(`driver: CUDA ${gpu.driver}`, `GPU: ${gpu.name}, compute capability ${capabilityWords(gpu)}, ${gpu.multiprocessors} multiprocessors, `
-          + `${(gpu.bytes / 2 ** 30).toFixed(1)} GiB`);
+        own.push(`driver: CUDA ${gpu.driver}`, `GPU: ${gpu.name}, compute capability ${capabilityWords(gpu)}, `
+          + `${gpu.multiprocessors} multiprocessors, ${(gpu.bytes / 2 ** 30).toFixed(1)} GiB`);
         assertUsable(bindings, gpu);
         const { library, refused } = chooseNvrtc(findNvrtc(undefined), parseInt(gpu.driver, 10));
         own.push(`NVRTC: ${library.path} (${library.source})`, ...refused.map((why) => `NVRTC refused: ${why}`));

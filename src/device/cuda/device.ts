@@ -115,7 +115,10 @@ export class CudaDevice implements Device {
       block: new LaunchBlock(cuda),
       counters: this.counters,
       addressOf: ({ buffer }: Placed | Scratch) => this.#address(buffer),
-      released: (executable) => this.#executables.delete(executable),
+      released: (executable) => {
+        this.#executables.delete(executable);
+        cuda.attempt('cuCtxSetCurrent', [this.#context]);
+      },
     };
   }
 

@@ -18,7 +18,7 @@ export interface ExecutableHost {
   /** Launch one by one, waiting for each, so that a failure has a name. */
   readonly checkLaunches: boolean;
   addressOf(value: Placed | Scratch): bigint;
-  /** Forgets an executable that was disposed of. */
+  /** Forgets an executable that is being disposed of, and makes the device's context the thread's. */
   released(executable: CudaExecutable): void;
 }
 
@@ -43,7 +43,8 @@ export async function buildExecutable(host: ExecutableHost, launches: readonly P
 }
 
 /** @returns a graph that can be launched */
-function makeGraph({ cuda, kernels, block, addressOf }: ExecutableHost, launches: readonly PlacedLaunch[], made: readonly Kernel[]): bigint {
+function makeGraph(host: ExecutableHost, launches: readonly PlacedLaunch[], made: readonly Kernel[]): bigint {
+  const { cuda, kernels, block, addressOf } = host;
   const graph = cuda.handle('cuGraphCreate', [0]);
   try {
     const before = new BigUint64Array(1);
@@ -55,7 +56,8 @@ function makeGraph({ cuda, kernels, block, addressOf }: ExecutableHost, launches
       cuda.call('cuGraphAddKernelNode_v2', [node, graph, i === 0 ? null : before, i === 0 ? 0 : 1, block.node], about);
       before[0] = node[0];
     });
-    return cuda.handle('cuGraphInstantiateWithFlags', [graph, 0], `${launches.length} launches, the first ${describeLaunch(launches[0])}`);
+    const about = `${launches.length} launches, the first ${describeLaunch(launches[0])}`;
+    return cuda.handle('cuGraphInstantiateWithFlags', [graph, 0], about);
   } finally {
     cuda.attempt('cuGraphDestroy', [graph]);
   }

@@ -63,7 +63,8 @@ export function startDriver(cuda: Bindings): { version: number; count: number } 
 /** @throws OptionError for an index that the driver does not have */
 export function inspectGpu(cuda: Bindings, { version, count }: { version: number; count: number }, index: number): GpuInfo {
   if (!Number.isInteger(index) || index < 0 || index >= count) {
-    throw new OptionError(`there is no cuda:${index}: the driver lists ${count === 1 ? 'one GPU, cuda:0' : `${count} GPUs, cuda:0 to cuda:${count - 1}`}`);
+    const there = count === 1 ? 'one GPU, cuda:0' : `${count} GPUs, cuda:0 to cuda:${count - 1}`;
+    throw new OptionError(`there is no cuda:${index}: the driver lists ${there}`);
   }
   const about = `cuda:${index}`;
   const device = cuda.int('cuDeviceGet', [index], about);

@@ -67,7 +67,9 @@ export async function cuda(options: CudaOptions = {}): Promise<CudaDeviceInfo> {
 
 async function open(options: CudaOptions): Promise<CudaDeviceInfo> {
   const { rung, tf32 = false } = options;
-  if (rung !== undefined && !rungs.includes(rung)) throw new OptionError(`rung is ${JSON.stringify(rung)}; expected one of ${rungs.join(', ')}`);
+  if (rung !== undefined && !rungs.includes(rung)) {
+    throw new OptionError(`rung is ${JSON.stringify(rung)}; expected one of ${rungs.join(', ')}`);
+  }
   const bindings = await loadDriver(options.libcuda);
   const driver = startDriver(bindings);
   const gpu = inspectGpu(bindings, driver, options.index ?? 0);

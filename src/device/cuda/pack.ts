@@ -61,7 +61,8 @@ export function packArguments(view: DataView, args: readonly CudaArg[], places: 
       const { start, bytes } = spanOf(arg.address);
       const { buffer } = arg.address;
       if (!(start >= 0 && start + bytes <= buffer.bytes)) {
-        throw new DeviceError(`argument ${i} of ${about}: bytes ${start} to ${start + bytes} of buffer "${buffer.label}", which has ${buffer.bytes}`);
+        const range = `bytes ${start} to ${start + bytes} of buffer "${buffer.label}"`;
+        throw new DeviceError(`argument ${i} of ${about}: ${range}, which has ${buffer.bytes}`);
       }
       view.setBigUint64(at, places.addressOf(arg.address) + BigInt(start), true);
       view.setBigUint64(at + 8, BigInt(bytes), true);

@@ -30,6 +30,7 @@ export function encodeTensorMap(cuda: Bindings, map: TensorMap, base: bigint, ta
     cuda.call('cuTensorMapEncodeTiled', [...head, Uint32Array.from(box), elementStrides, ...MODES], about);
   } else {
     const { lower, upper, channels, pixels } = windows!;
-    cuda.call('cuTensorMapEncodeIm2col', [...head, Int32Array.from(lower), Int32Array.from(upper), channels, pixels, elementStrides, ...MODES], about);
+    const corners = [Int32Array.from(lower), Int32Array.from(upper)];
+    cuda.call('cuTensorMapEncodeIm2col', [...head, ...corners, channels, pixels, elementStrides, ...MODES], about);
   }
 }

@@ -109,11 +109,16 @@ static void runBlock() {
     thread.state = State::ready;
     thread.copies.clear();
     thread.group = 0;
+    thread.products.clear();
+    thread.sums.clear();
+    thread.productGroup = 0;
+    thread.productsBegun = false;
     thread.barrier = -1;
     thread.mask = 0;
   }
   beginBarriers();
   beginShared();
+  beginHopper();
   int ended = 0;
   while (ended < count && running.error.empty()) {
     bool any = false;
@@ -126,8 +131,12 @@ static void runBlock() {
       run(t);
       if (running.threads[t].state == State::ended) ended++;
     }
-    if (any || !running.error.empty() || ended == count) continue;
+    // Copies come as late as they can.
+    if (any || !running.error.empty() || ended == count || landCopy()) continue;
     running.error = "kernel " + std::string(running.launch.kernel->name) + ", block " + text(running.machine.block) + ": deadlock: " + whoWaits();
+  }
+  if (running.error.empty() && !underWay().empty()) {
+    running.error = "kernel " + std::string(running.launch.kernel->name) + ", block " + text(running.machine.block) + ": " + underWay();
   }
   // Of a block that was given up, threads are left in the middle.
   for (int t = 0; t < count; t++) if (running.threads[t].fiber != nullptr) running.fibers.give(running.threads[t].fiber);
@@ -181,6 +190,7 @@ void beginMachine() {
   m.bfloat16Product = bfloat16Product;
   m.tf32Product = tf32Product;
   m.loadMatrices = loadMatrices;
+  m.hopper = hopperMachine();
 }
 
 std::string runLaunch(const Launch &launch) {

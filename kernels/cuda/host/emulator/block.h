@@ -19,6 +19,21 @@ struct AsyncCopy {
   int length, group;
 };
 
+/** A product of a warpgroup that was asked for and is not waited for yet. */
+struct GroupProduct {
+  float *sum;
+  std::uint64_t left, right;
+  bool add, bfloat16;
+  int group;
+};
+
+/** Sums of a thread while products that add to them are under way: whoever looks at the registers then finds NaN. */
+struct SumsUnderWay {
+  float *at;
+  float value[64];
+  int products;
+};
+
 struct Thread {
   Fiber *fiber;
   State state;
@@ -30,6 +45,10 @@ struct Thread {
   void *mine;
   std::vector<AsyncCopy> copies;
   int group;
+  std::vector<GroupProduct> products;
+  std::vector<SumsUnderWay> sums;
+  int productGroup;
+  bool productsBegun;
 };
 
 struct Barrier {
@@ -91,6 +110,40 @@ void touchShared(const void *at, unsigned bytes, Access access, const char *name
 void copyAsync(void *to, const void *from, int bytes, int sourceBytes, const char *name, Place place);
 void commitCopies();
 void waitCopies(int pending, Place place);
+
+/** The beginning of the block's shared memory, whose bytes are `sharedUsed`; addresses of Hopper's rung count from it. */
+unsigned char *sharedMemory();
+unsigned sharedUsed();
+/** As an access by the current thread, with `pending` one that is under way from then on. */
+void touchBytes(const void *at, unsigned bytes, Access access, bool pending, const char *name, Place place);
+/** What was pending has come. */
+void landed(const void *at, unsigned bytes);
+
+// mbarrier.cpp, copy_engine.cpp
+void beginHopper();
+HopperMachine hopperMachine();
+/** Has one of the copies that are under way come; false where there is none. */
+bool landCopy();
+/** Why the block may not end yet, or the empty string. */
+std::string underWay();
+/** What the driver writes into a map of the copy engine; returns what is wrong with it, or the empty string. */
+struct MapRequest {
+  int type;
+  unsigned rank;
+  std::uint64_t address;
+  const std::uint64_t *lengths, *strides;
+  /** Of a box; null for windows. */
+  const unsigned *box;
+  const int *lower, *upper;
+  unsigned channels, pixels;
+  const unsigned *elementStrides;
+  int interleave, swizzle;
+};
+std::string encodeMap(void *map, const MapRequest &request);
+
+// libcuda.cpp
+/** Whether all these bytes are of one allocation. */
+bool isAllocated(std::uint64_t address, std::uint64_t bytes);
 
 // barrier.cpp
 void beginBarriers();

@@ -2,13 +2,15 @@
 #include <sys/mman.h>
 #include <cstdint>
 #include <new>
-#ifndef __x86_64__
+#if defined(__x86_64__) && !defined(FOVEA_UCONTEXT)
+#define FOVEA_SWITCH
+#else
 #include <ucontext.h>
 #endif
 
 namespace fovea {
 
-#ifdef __x86_64__
+#ifdef FOVEA_SWITCH
 
 // Keeps the registers that a callee keeps on the stack, and the stack's top in *from (rdi); takes up what was left at `to` (rsi).
 extern "C" void foveaSwitch(void **from, void *to);
@@ -77,7 +79,7 @@ Fiber *Fibers::take(void (*start)()) {
   }
   Fiber *fiber = free_.back();
   free_.pop_back();
-#ifndef __x86_64__
+#ifndef FOVEA_SWITCH
   delete static_cast<ucontext_t *>(fiber->left);
 #endif
   fiber->left = prepared(fiber->memory, start);

@@ -1,27 +1,11 @@
 // Tensor cores: products of fragments by the lanes' layouts of the PTX ISA, and ldmatrix.
-#include <cmath>
 #include <cstring>
 #include "block.h"
-
-typedef int i32;
-typedef unsigned int u32;
-typedef long long i64;
-typedef unsigned long long u64;
-typedef unsigned char u8;
-typedef unsigned short u16;
-struct alignas(2) Half { u16 bits; };
-struct alignas(2) Bfloat16 { u16 bits; };
-#include "../arithmetic.h"
+#include "halves.h"
 
 namespace fovea {
 
 namespace {
-
-/** What tensor cores do with a sum: they cut it off. */
-float truncated(double sum) {
-  const float rounded = static_cast<float>(sum);
-  return std::fabs(static_cast<double>(rounded)) > std::fabs(sum) && std::isfinite(sum) ? std::nextafterf(rounded, 0.0f) : rounded;
-}
 
 /**
  * sum += A B, 16 x K by K x 8, a lane's fragments as in lib/mma.cuh. Products are exact; of each `Step` of them with what was summed

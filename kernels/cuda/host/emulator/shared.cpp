@@ -8,7 +8,8 @@ namespace fovea {
 
 namespace {
 
-constexpr unsigned dynamicAlignment = 1024, space = maxShared + dynamicAlignment;
+/** Where dynamic shared memory begins: no more aligned than CUDA says. */
+constexpr unsigned dynamicStart = 128, space = maxShared + dynamicStart;
 
 /** An access: who, when, and which of the two bytes. All zero: none. */
 struct Stamp {
@@ -24,7 +25,7 @@ struct Cell { Stamp write, read, otherRead; };
 struct Array { const void *key; const char *name; unsigned first, bytes; };
 
 struct Shared {
-  alignas(dynamicAlignment) unsigned char memory[space];
+  alignas(1024) unsigned char memory[space];
   Cell cells[space / 2];
   std::vector<Array> arrays;
   unsigned used;
@@ -53,7 +54,7 @@ void touchCell(Cell &cell, const Stamp &stamp, Access access, const char *name, 
   const Stamp &write = cell.write;
   if (write.bytes & stamp.bytes) {
     if (write.pending && write.count > running.base) {
-      fail(place, "it %s what thread %d copies to shared %s by cp.async in line %d, which it has not waited for",
+      fail(place, "it %s what thread %d copies to shared %s in line %d, which is not waited for",
            access == reading ? "reads" : "writes", write.thread, name, write.line);
     }
     if (!before(write)) race(write, "wrote", access == reading ? "reads" : "writes", name, place);
@@ -84,26 +85,38 @@ void touch(const void *at, unsigned bytes, Access access, bool pending, const ch
 void beginShared() {
   if (shared == nullptr) shared = std::make_unique<Shared>();
   shared->arrays.clear();
-  std::memset(shared->memory, 0xff, running.launch.dynamicBytes);
-  shared->used = running.launch.dynamicBytes;
+  std::memset(shared->memory + dynamicStart, 0xff, running.launch.dynamicBytes);
+  shared->used = dynamicStart + running.launch.dynamicBytes;
 }
 
 void *dynamicShared(unsigned *bytes) {
   *bytes = running.launch.dynamicBytes;
-  return shared->memory;
+  return shared->memory + dynamicStart;
 }
 
 void *sharedArray(const void *key, const char *name, unsigned bytes) {
   for (const Array &array : shared->arrays) if (array.key == key) return shared->memory + array.first;
   const unsigned first = (shared->used + 15) / 16 * 16;
-  const unsigned statically = first + bytes - running.launch.dynamicBytes;
-  if (statically > maxStaticShared || first + bytes > maxShared) {
-    fail({"shared memory", 0}, "%u bytes with %s, of these %u static; a block has %u and %u", first + bytes, name, statically, maxShared, maxStaticShared);
+  const unsigned statically = first + bytes - running.launch.dynamicBytes - dynamicStart;
+  if (statically > maxStaticShared || first + bytes - dynamicStart > maxShared) {
+    fail({"shared memory", 0}, "%u bytes with %s, of these %u static; a block has %u and %u", first + bytes - dynamicStart, name, statically, maxShared, maxStaticShared);
   }
   std::memset(shared->memory + first, 0xff, bytes);
   shared->arrays.push_back({key, name, first, bytes});
   shared->used = first + bytes;
   return shared->memory + first;
+}
+
+unsigned char *sharedMemory() { return shared->memory; }
+unsigned sharedUsed() { return shared->used; }
+
+void touchBytes(const void *at, unsigned bytes, Access access, bool pending, const char *name, Place place) {
+  touch(at, bytes, access, pending, name, place);
+}
+
+void landed(const void *at, unsigned bytes) {
+  const unsigned first = static_cast<unsigned>(static_cast<const unsigned char *>(at) - shared->memory);
+  for (unsigned i = first / 2; i < (first + bytes) / 2; i++) shared->cells[i].write.pending = false;
 }
 
 void touchShared(const void *at, unsigned bytes, Access access, const char *name, Place place) { touch(at, bytes, access, false, name, place); }

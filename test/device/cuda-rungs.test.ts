@@ -1,0 +1,171 @@
+// time limit: 600 s
+/**
+ * Each rung of the ladder by which CUDA computes products (src/ops/cuda/tiles.ts, hopper.ts), run in software: plain arithmetic, copies under
+ * way, tensor cores in TF32 and float16, Hopper's copy engine and warpgroups. The suite has what a device takes by itself.
+ *
+ * FOVEA_OPS chooses ops by name, and leaves out the faults of the loop.
+ */
+import { readFileSync } from 'node:fs';
+import * as assert from 'uvu/assert';
+import type { Sample } from '../../src/graph/op.ts';
+import { getOp } from '../../src/fovea.ts';
+import { DeviceError, MissingPackageError } from '../../src/errors.ts';
+import { evaluate } from '../../src/graph/evaluate.ts';
+import { apply } from '../../src/tensor/tensor.ts';
+import { checkForward, halfSamples, samplesOf } from '../../src/testing/check-op.ts';
+import { placed, sampleValues } from '../../src/testing/inputs.ts';
+import type { LayoutName } from '../../src/testing/inputs.ts';
+import type { DType, Device } from '../../src/device/types.ts';
+import { sizeOf } from '../../src/device/types.ts';
+import { openCudaHost } from '../support/cuda-host.ts';
+import type { CudaHostOptions } from '../support/cuda-host.ts';
+import { suiteUnless } from '../support/webgpu.ts';
+
+let reason: string | undefined;
+try {
+  (await openCudaHost()).dispose();
+} catch (error) {
+  if (!(error instanceof DeviceError || error instanceof MissingPackageError)) throw error;
+  reason = error.message;
+}
+const test = suiteUnless(reason, 'rungs of products in software');
+
+const chosen = process.env.FOVEA_OPS?.split(',');
+const isChosen = (name: string): boolean => chosen?.includes(name) ?? true;
+const products = ['matmul', 'conv2d', 'conv2dStats', 'conv2dInputGrad', 'conv2dFilterGrad'].filter(isChosen);
+const some: readonly LayoutName[] = ['plain', 'odd'];
+
+/** Opens a device, and gives besides the kernels that it was asked for. */
+async function open(options: CudaHostOptions): Promise<{ device: Device; asked: Set<string> }> {
+  const asked = new Set<string>();
+  const device = await openCudaHost({ ...options, edit: (kernel, source) => (asked.add(`${kernel}\n${source}`), source) });
+  return { device, asked };
+}
+
+async function pass(device: Device, name: string, samples: readonly Sample[], layouts = some): Promise<void> {
+  const report = await checkForward(getOp(name), device, layouts, samples);
+  assert.is(report.failures.length, 0, report.failures.slice(0, 5).join('\n'));
+  assert.ok(report.checks > 0, 'nothing was compared');
+}
+
+for (const [rung, macro] of [['simt', 'ASYNC 0'], ['async', 'ASYNC 1']] as const) {
+  for (const name of products) {
+    test(`${name} on the rung ${rung}`, async () => {
+      const { device, asked } = await open({ rung });
+      await pass(device, name, samplesOf(getOp(name)));
+      assert.ok([...asked].some((text) => text.includes(`#define ${macro}\n`)), `no kernel has ${macro}`);
+      assert.not([...asked].some((text) => text.includes('#define MATH 1\n') || text.includes('#define MATH 2\n')), 'a kernel for tensor cores');
+      device.dispose();
+    });
+  }
+}
+
+/** The same with values that TF32 has, so that products are exact and the rule for float32 holds. */
+function exact(sample: Sample, name: string): Sample {
+  const word = new Uint32Array(1), number = new Float32Array(word.buffer);
+  const cut = (v: number): number => {
+    number[0] = v;
+    word[0] &= 0xffffe000;
+    return number[0];
+  };
+  return { ...sample, inputs: sample.inputs.map((t, i) => (t.dtype === 'float32' ? { ...t, values: Array.from(sampleValues(t, name, i), cut) } : t)) };
+}
+
+for (const name of products) {
+  test(`${name} in TF32`, async () => {
+    const { device, asked } = await open({ tf32: true });
+    await pass(device, name, samplesOf(getOp(name)).map((sample) => exact(sample, name)));
+    assert.ok([...asked].some((text) => text.includes('#define MATH 1\n')), 'no kernel computes in TF32');
+    device.dispose();
+  });
+}
+
+test('TF32 rounds float32 to the nearest, ties away from zero', async () => {
+  const { device } = await open({ tf32: true });
+  // 1 + 2^-11 is a tie, which goes to 1 + 2^-10; what is below goes to 1.
+  const values = [1 + 2 ** -11, 1 + 2 ** -11 - 2 ** -23, -1 - 2 ** -11, 1 + 3 * 2 ** -11];
+  const a = Float32Array.from({ length: 64 * 64 }, (_, i) => (i % 65 === 0 ? values[i / 65 % 4] : 0));
+  const b = Float32Array.from({ length: 64 * 64 }, (_, i) => (i % 65 === 0 ? 1 : 0));
+  const input = { shape: [64, 64], dtype: 'float32' as const };
+  const [y] = apply(getOp('matmul'), [placed(a, input, 'plain'), placed(b, input, 'plain')], { transposeA: false, transposeB: false });
+  const [got] = await evaluate([y.value], device);
+  const rounded = [1 + 2 ** -10, 1, -1 - 2 ** -10, 1 + 2 * 2 ** -10];
+  assert.equal([...got].filter((_, i) => i % 65 === 0), Array.from({ length: 64 }, (_, i) => rounded[i % 4]));
+  device.dispose();
+});
+
+const half = (...shapes: number[][]): Sample['inputs'] => shapes.map((shape) => ({ shape, dtype: 'float16' as DType }));
+const noTransposes = { transposeA: false, transposeB: true };
+const conv = (stride: number, padding: number[], dilation: number) =>
+  ({ stride: [stride, stride], padding, dilation: [dilation, dilation], activation: 'relu' });
+
+/** Tiles whole and cut, rings that turn over several times, blocks with several tiles; windows at all borders. */
+const large: Readonly<Record<string, Sample[]>> = {
+  matmul: [
+    { inputs: half([300, 1040], [264, 1040]), attrs: noTransposes },
+    { inputs: half([1030, 72], [2056, 72]), attrs: noTransposes, note: 'more tiles than multiprocessors' },
+    { inputs: half([8, 8], [8, 8]), attrs: noTransposes },
+  ],
+  conv2d: [
+    { inputs: half([2, 13, 11, 72], [136, 3, 3, 72]), attrs: conv(1, [1, 1, 1, 1], 1) },
+    { inputs: half([3, 9, 10, 136], [40, 2, 3, 136]), attrs: conv(1, [0, 2, 3, 1], 2) },
+    { inputs: half([2, 20, 17, 256], [128, 1, 1, 256]), attrs: conv(1, [0, 0, 0, 0], 1) },
+    { inputs: [...half([1, 12, 12, 64], [64, 1, 7, 64]), { shape: [64], dtype: 'float32' }], attrs: conv(1, [0, 0, 3, 3], 1) },
+  ],
+};
+
+const hopper = { capability: 90, rung: 'hopper' } as const;
+for (const [name, samples] of Object.entries(large).filter(([name]) => isChosen(name))) {
+  test(`${name} in float16 on Hopper's rung`, async () => {
+    const { device, asked } = await open(hopper);
+    await pass(device, name, samples, ['plain']);
+    await pass(device, name, halfSamples(getOp(name)), ['plain']);
+    for (const kernel of name === 'matmul' ? ['gemm_hopper'] : ['gemm_hopper', 'conv_hopper']) {
+      assert.ok([...asked].some((text) => text.startsWith(`${kernel}\n`)), `${kernel} was not asked for`);
+    }
+    device.dispose();
+  });
+}
+
+/** Faults in the loop of Hopper's rung, and what is said of each. */
+const faults: Readonly<Record<string, readonly [from: string, to: string, says: RegExp]>> = {
+  'a producer that waits for the wrong phase': [
+    'ring.parity ^ 1u)', 'ring.parity)',
+    /deadlock: threads 0 wait at an mbarrier of parity 0 in .*threads 128 to 383 wait at an mbarrier of parity 0/,
+  ],
+  'consumers that wait for the wrong phase': [
+    'await(place.full(ring.stage), ring.parity);', 'await(place.full(ring.stage), ring.parity ^ 1u);',
+    /deadlock|which is not waited for|a race in/,
+  ],
+  'consumers that do not wait': ['await(place.full(ring.stage), ring.parity);', '', /not waited for|a race in shared memory/],
+  'a producer that does not wait':
+    ['await(place.empty(ring.stage), ring.parity ^ 1u);', '', /not waited for|a race in shared memory|more arrivals/],
+  'panels that are given back while they are read':
+    ['waitProducts<1>();', 'waitProducts<4>();', /memory of an operand.* not waited for|not waited for|a race in/],
+  'a phase that expects too few bytes': [
+    'arriveExpecting(place.full(ring.stage), PANEL_BYTES)', 'arriveExpecting(place.full(ring.stage), PANEL_BYTES / 2)',
+    /deadlock|not waited for|a race in shared memory/,
+  ],
+  'barriers that the copy engine is not told of': ['publishBarriers();', '', /tells an mbarrier that was not published/],
+  'a barrier for fewer arrivals':
+    ['initBarrier(place.empty(s), 8);', 'initBarrier(place.empty(s), 7);', /more arrivals|not waited for|a race in/],
+  'a barrier for more arrivals': ['initBarrier(place.empty(s), 8);', 'initBarrier(place.empty(s), 9);', /deadlock/],
+  'products without a fence': ['beginProducts();', '', /a product without wgmma.fence/],
+  'products that are never waited for': ['waitProducts<0>();', '', /products under way|NaN|ended/],
+  'panels that are not aligned to the swizzle': ['(shared + 1023u) & ~1023u', '(shared + 127u) & ~127u', /no multiple of 1024/],
+};
+const product = readFileSync(new URL('../../kernels/cuda/lib/hopper_product.cuh', import.meta.url), 'utf8');
+for (const [name, [from, to, says]] of Object.entries(chosen === undefined ? faults : {})) {
+  test(`reported on Hopper's rung: ${name}`, async () => {
+    assert.ok(product.includes(from), `hopper_product.cuh has no ${from}`);
+    const faulty = product.replace(from, to).replace('#pragma once', '');
+    const device = await openCudaHost({ ...hopper, edit: (_kernel, source) => source.replace('#include "lib/hopper_product.cuh"', () => faulty) });
+    const inputs = half([200, 1040], [120, 1040]);
+    const values = inputs.map((input, i) => placed(Float32Array.from({ length: sizeOf(input.shape) }, (_, j) => (i + j) % 5), input, 'plain'));
+    const [y] = apply(getOp('matmul'), values, noTransposes);
+    const told = await evaluate([y.value], device).then(([data]) => (data.some(Number.isNaN) ? 'NaN' : 'nothing'), (error: Error) => error.message);
+    assert.match(told, says);
+    device.dispose();
+  });
+}
+test.run();

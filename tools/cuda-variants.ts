@@ -1,0 +1,122 @@
+/** Every kernel of CUDA with every set of macros that lowerings ask for: for the ops' samples in all placements, and for the networks' shapes. */
+import { copyLaunch } from '../src/device/copy.ts';
+import type { CudaLaunch, DType, DeviceBuffer, GpuFeatures, Launch, Placed, PlacedLaunch, TensorType } from '../src/device/types.ts';
+import { bytesPerElement, sizeOf } from '../src/device/types.ts';
+import { kernelProblems } from '../src/benchmark/problems.ts';
+import { getOp } from '../src/fovea.ts';
+import { evaluate } from '../src/graph/evaluate.ts';
+import { takesHalf } from '../src/graph/half.ts';
+import { hostArray } from '../src/graph/leaves.ts';
+import type { Op, Sample } from '../src/graph/op.ts';
+import { registeredOps } from '../src/graph/op.ts';
+import { apply } from '../src/tensor/tensor.ts';
+import { halfSamples, samplesOf } from '../src/testing/check-op.ts';
+import { layouts, placed, requested } from '../src/testing/inputs.ts';
+import { planningDevice } from '../test/support/planning-device.ts';
+
+export interface Variant {
+  readonly kernel: string;
+  readonly define: Readonly<Record<string, string | number>>;
+  /** Of the GPU that asks for it: 80 or 90. */
+  readonly capability: number;
+  readonly block: number;
+  /** Most bytes of dynamic shared memory of a launch. */
+  readonly dynamic: number;
+  /** Whether a network's shapes ask for it. */
+  readonly network: boolean;
+}
+
+/** A GPU, and what limits the kernels that products take on it. */
+const gpu = (capability: number, limits: Partial<GpuFeatures['cuda']> = {}): GpuFeatures => ({
+  hardware: true, subgroup: 32, cuda: { capability, multiprocessors: 132, sharedBytes: capability === 90 ? 232448 : 166912, ...limits },
+});
+
+/** Ampere's first and Hopper, and each rung of products. */
+const gpus = [
+  gpu(80), gpu(90), gpu(80, { rung: 'simt' }), gpu(80, { rung: 'async' }), gpu(80, { rung: 'tensor', tf32: true }), gpu(90, { rung: 'tensor' }),
+  gpu(90, { rung: 'hopper', tf32: true }),
+];
+const capabilities = [80, 90];
+
+/** As the record files and the paper train: a batch that GPUs are given. */
+const BATCH = 32;
+
+class Variants {
+  readonly all = new Map<string, Variant>();
+
+  keep(launch: Launch, capability: number, network: boolean): void {
+    const { kernel, define = {}, block, shared = 0 } = launch as CudaLaunch;
+    const key = `${capability} ${kernel} ${JSON.stringify(define)}`;
+    const before = this.all.get(key);
+    this.all.set(key, {
+      kernel, define, capability, block, dynamic: Math.max(shared, before?.dynamic ?? 0), network: network || (before?.network ?? false),
+    });
+  }
+}
+
+function keepCopies(variants: Variants, buffer: DeviceBuffer): void {
+  for (const dtype of ['float32', 'float16', 'bfloat16', 'uint8'] as DType[]) {
+    for (const channels of [3, 4]) {
+      const value = { buffer, offset: 0, rows: 1, channels, stride: channels, shape: [1, channels], dtype };
+      for (const capability of capabilities) variants.keep(copyLaunch('cuda', value, value), capability, false);
+    }
+  }
+}
+
+async function keepSamples(variants: Variants, features: GpuFeatures, ops: readonly Op[], only: readonly number[]): Promise<void> {
+  const planning = planningDevice(2 ** 36, 'cuda');
+  const device = {
+    ...planning, features, build: (launches: readonly PlacedLaunch[]) => {
+      for (const { launch } of launches) for (const capability of only) variants.keep(launch, capability, false);
+      return planning.build(launches);
+    },
+  };
+  for (const op of ops) {
+    for (const { inputs, outputs } of Object.values(layouts)) {
+      const asked = [...samplesOf(op), ...halfSamples(op), ...halfSamples(op, 'bfloat16')].flatMap((sample: Sample) => {
+        const values = sample.inputs.map((input, j) => placed(hostArray(input.dtype, sizeOf(input.shape)), input, inputs[j % inputs.length]));
+        return apply(op, values, sample.attrs).map((t, j) => requested(t, outputs[j % outputs.length]).tensor.value);
+      });
+      await evaluate(asked, device);
+    }
+  }
+}
+
+const whole = (type: TensorType): Placed => {
+  const channels = type.shape.at(-1) ?? 1, total = sizeOf(type.shape);
+  const buffer = { bytes: total * bytesPerElement[type.dtype], label: 'x', dispose: () => undefined };
+  return { ...type, buffer, offset: 0, rows: channels === 0 ? 0 : total / channels, channels, stride: channels };
+};
+
+/** Launches of an op at shapes of a network, placed as a plan places most: one after another. */
+function keepProblem(variants: Variants, op: Op, inputs: readonly TensorType[], attrs: Sample['attrs'], features: GpuFeatures): void {
+  const lowering = op.kernels?.cuda;
+  if (lowering === undefined) return;
+  const outputs = op.infer(inputs, attrs);
+  const bytes = lowering.scratch?.(inputs, outputs, attrs, features) ?? [];
+  const scratch = bytes.map((size) => ({ buffer: { bytes: size, label: 'scratch', dispose: () => undefined }, byteOffset: 0, bytes: size }));
+  for (const launch of lowering.launches({ attrs, inputs: inputs.map(whole), outputs: outputs.map(whole), scratch, features })) {
+    variants.keep(launch, features.cuda!.capability, true);
+  }
+}
+
+/** For compute capability 8.0 and 9.0. */
+export async function collectVariants(): Promise<Variant[]> {
+  const variants = new Variants();
+  const ops = registeredOps().filter((op) => op.kernels?.cuda !== undefined);
+  keepCopies(variants, planningDevice().allocate(64, 'x'));
+  for (const [i, features] of gpus.entries()) {
+    // The GPU matters to products alone.
+    await keepSamples(variants, features, ops.filter((op) => op.precision === 'matrix'), [features.cuda!.capability]);
+    if (i === 0) await keepSamples(variants, features, ops.filter((op) => op.precision !== 'matrix'), capabilities);
+    for (const { op: name, inputs, attrs } of kernelProblems(BATCH)) {
+      const op = getOp(name);
+      keepProblem(variants, op, inputs, attrs, features);
+      for (const dtype of ['bfloat16', 'float16'] as const) {
+        const halves = inputs.map((t, j): TensorType => (t.dtype === 'float32' && takesHalf(op, j) ? { ...t, dtype } : t));
+        if (halves.some((t) => t.dtype === dtype)) keepProblem(variants, op, halves, attrs, features);
+      }
+    }
+  }
+  return [...variants.all.values()];
+}
