@@ -2,6 +2,7 @@
 import { copyLaunch } from '../src/device/copy.ts';
 import type { CudaLaunch, DType, DeviceBuffer, GpuFeatures, Launch, Placed, PlacedLaunch, TensorType } from '../src/device/types.ts';
 import { bytesPerElement, sizeOf } from '../src/device/types.ts';
+import { gpuProbes } from '../src/benchmark/probes.ts';
 import { kernelProblems } from '../src/benchmark/problems.ts';
 import { getOp } from '../src/fovea.ts';
 import { evaluate } from '../src/graph/evaluate.ts';
@@ -63,6 +64,14 @@ function keepCopies(variants: Variants, buffer: DeviceBuffer): void {
   }
 }
 
+/** The benchmark's own. */
+function keepProbes(variants: Variants): void {
+  const value = whole({ shape: [1, 4096], dtype: 'float32' });
+  const { stream, multiplyAdd } = gpuProbes.cuda;
+  const launches = [[1, 0], [0, 1], [1, 1]].map(([reads, writes]) => stream(value, value, 1024, reads, writes));
+  for (const launch of [...launches, multiplyAdd(value, 1, 1024)]) for (const capability of capabilities) variants.keep(launch, capability, false);
+}
+
 async function keepSamples(variants: Variants, features: GpuFeatures, ops: readonly Op[], only: readonly number[]): Promise<void> {
   const planning = planningDevice(2 ** 36, 'cuda');
   const device = {
@@ -105,6 +114,7 @@ export async function collectVariants(): Promise<Variant[]> {
   const variants = new Variants();
   const ops = registeredOps().filter((op) => op.kernels?.cuda !== undefined);
   keepCopies(variants, planningDevice().allocate(64, 'x'));
+  keepProbes(variants);
   for (const [i, features] of gpus.entries()) {
     // The GPU matters to products alone.
     await keepSamples(variants, features, ops.filter((op) => op.precision === 'matrix'), [features.cuda!.capability]);

@@ -187,7 +187,8 @@ interface GpuProbes {
   multiplyAdd(out: Placed, rounds: number, threads: number): Launch;
 }
 
-const gpuProbes: Readonly<Record<Exclude<Device['kind'], 'cpu'>, GpuProbes>> = {
+/** The kernels that measure a GPU's limits. */
+export const gpuProbes: Readonly<Record<Exclude<Device['kind'], 'cpu'>, GpuProbes>> = {
   webgpu: {
     stream: (from, to, vectors, reads, writes): WebgpuLaunch => ({
       shader: 'probe_stream', replace: { READ: reads, WRITE: writes }, uniforms: [vectors], bindings: [read(from), write(to)],
