@@ -85,3 +85,6 @@ export async function openTargets({ devices, threads, relaxed, log }: TargetOpti
   }
   return targets;
 }
+
+export const isSoftware = (device: Device): boolean => (device as { software?: boolean }).software === true;
+export const isGpu = (device: Device): boolean => device.kind !== 'cpu' && !isSoftware(device);
