@@ -8,7 +8,7 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
   process.on(name, () => {
     if (controller.signal.aborted) process.exit(exitCodes.interrupted);
     controller.abort();
-    process.stderr.write('\nfinishing the step and saving; once more stops at once\n');
+    process.stderr.write('\nfinishing what is under way; once more stops at once\n');
   });
 }
 // A reader that goes away (`| head`) is no error of ours, and no reason to drop a run: the command goes on unheard.

@@ -40,15 +40,22 @@ export function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 }
 
-/** One bar at a time, on a terminal; silent elsewhere. */
+/** Milliseconds between lines about one thing where nobody watches: a log says that the work goes on. */
+const LINE_EVERY = 60_000;
+
+/** One bar at a time, on a terminal; elsewhere a line now and then. */
 export class Progress {
   readonly #terminal: Terminal;
+  readonly #every: number;
   #bar: import('cli-progress').SingleBar | undefined;
   #what: string | undefined;
   #begun = { at: 0, done: 0 };
+  #line = 0;
 
-  constructor(terminal: Terminal) {
+  /** @param every milliseconds between lines where nobody watches */
+  constructor(terminal: Terminal, every = LINE_EVERY) {
     this.#terminal = terminal;
+    this.#every = every;
   }
 
   /**
@@ -57,11 +64,21 @@ export class Progress {
    * @param note default: how many a second since the bar began, and the time left at that rate
    */
   async show(what: string, done: number, total: number, note?: string): Promise<void> {
-    if (!this.#terminal.watched) return;
-    if (this.#what !== what) {
+    const now = performance.now();
+    const begins = this.#what !== what;
+    if (begins) {
       this.clear();
       this.#what = what;
-      this.#begun = { at: performance.now(), done };
+      this.#begun = { at: now, done };
+      this.#line = now;
+    }
+    if (!this.#terminal.watched) {
+      if (now - this.#line < this.#every || done >= total) return;
+      this.#line = now;
+      this.#terminal.err(`${what}: ${done}/${total}${note ?? this.#estimate(done, total)}\n`);
+      return;
+    }
+    if (begins) {
       const { default: bars } = await importPackage<{ default: typeof import('cli-progress') }>('cli-progress', 'a progress bar');
       if (this.#what !== what) return;
       this.#bar = new bars.SingleBar({

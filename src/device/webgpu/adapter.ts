@@ -66,20 +66,6 @@ async function dawnInstance(backend: string | undefined): Promise<GPU> {
   return gpu;
 }
 
-/** Dawn complains on stderr where it finds no Vulkan, so on Linux it is not asked for hardware then. */
-async function hasVulkan(): Promise<boolean> {
-  if (process.platform !== 'linux') return true;
-  const { constants } = await import('node:os');
-  // As in driver.ts: loading a library that is no addon fails after it was found.
-  const keep = 0x1000;
-  try {
-    process.dlopen({ exports: {} }, 'libvulkan.so.1', constants.dlopen.RTLD_NOW | keep);
-  } catch (error) {
-    return (error as Error).message.includes('did not self-register');
-  }
-  return true;
-}
-
 async function dawnVersion(): Promise<string> {
   try {
     const { createRequire } = await import('node:module');
@@ -175,10 +161,11 @@ async function inNode(tried: Attempt[], wanted: string | undefined, hardwareOnly
       failure = (error as Error).message;
     }
   }
-  const vulkan = wantsLlvmpipe || await hasVulkan();
-  if (!vulkan) tried.push('no Vulkan loader (libvulkan.so.1)');
-  if (!vulkan && hardwareOnly) return undefined;
-  if (!wantsLlvmpipe && vulkan) {
+  const { missingVulkan } = await import('./vulkan.ts');
+  const missing = wantsLlvmpipe ? undefined : await missingVulkan();
+  if (missing !== undefined) tried.push(missing);
+  if (missing !== undefined && hardwareOnly) return undefined;
+  if (!wantsLlvmpipe && missing === undefined) {
     const gpu = await dawnInstance(undefined);
     for (const adapter of await adaptersOf(gpu)) {
       const about = describe(adapter);
