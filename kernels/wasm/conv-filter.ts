@@ -7,6 +7,7 @@
  * units (tap, 8 channels) by a run of k. Splits write partial sums, which `sumPartials` adds in order; their number follows from
  * shapes. With few channels (a first layer) a unit is 8 elements of the flattened (r, s, c), gathered row by row.
  */
+import { gatherWindows } from './lib/gather';
 import { NR, TILE_BYTES, productOfColumns, sumRow, sumTiles } from './lib/gemm';
 import { addr, copyRun, int, min32, zeroRun } from './lib/simd';
 
@@ -114,44 +115,6 @@ function packTap(args: usize, i: i32, j: i32, c0: i32, units: i32, first: i32, d
   }
 }
 
-/** Gathers what `depth` output pixels see, (r, s, c) in order, to rows of `rowBytes` bytes. */
-function gatherRows(args: usize, to: usize, rowBytes: usize, first: i32, depth: i32): void {
-  const outH = int(args, OUT_H), outW = int(args, OUT_W), inH = int(args, IN_H), inW = int(args, IN_W);
-  const r = int(args, R), s = int(args, S), dh = int(args, DILATION_H), dw = int(args, DILATION_W);
-  const xStride = addr(args, X_STRIDE);
-  const channelBytes = (<usize>int(args, C)) << 2;
-  const joined = dw == 1 && xStride == channelBytes;
-  const lineBytes = (<usize>s) * channelBytes;
-  const x = addr(args, X);
-  for (let row = 0; row < depth; row++) {
-    const m = first + row;
-    const image = m / (outH * outW);
-    const pixel = m - image * (outH * outW);
-    const oh = pixel / outW;
-    const h0 = oh * int(args, STRIDE_H) - int(args, TOP);
-    const w0 = (pixel - oh * outW) * int(args, STRIDE_W) - int(args, LEFT);
-    let q = to + (<usize>row) * rowBytes;
-    for (let i = 0, h = h0; i < r; i++, h += dh) {
-      if (<u32>h >= <u32>inH) {
-        zeroRun(q, lineBytes);
-        q += lineBytes;
-        continue;
-      }
-      const line = x + (<usize>(image * inH + h)) * (<usize>inW) * xStride;
-      if (joined && w0 >= 0 && w0 + s <= inW) {
-        copyRun(q, line + (<usize>w0) * xStride, lineBytes);
-        q += lineBytes;
-        continue;
-      }
-      for (let j = 0, w = w0; j < s; j++, w += dw) {
-        if (<u32>w < <u32>inW) copyRun(q, line + (<usize>w) * xStride, channelBytes);
-        else zeroRun(q, channelBytes);
-        q += channelBytes;
-      }
-    }
-  }
-}
-
 export function convFilterGrad(args: usize, tile: i32, scratch: usize): void {
   const unitTiles = int(args, UNIT_TILES), kTiles = int(args, K_TILES);
   const split = tile / (unitTiles * kTiles);
@@ -185,7 +148,7 @@ export function convFilterGrad(args: usize, tile: i32, scratch: usize): void {
   for (let row = firstRow; row < lastRow; row += DEPTH) {
     const depth = min32(DEPTH, lastRow - row);
     packRows4(dy + (<usize>row) * dyStride, dyStride, depth, width, packedDy);
-    if (gathered) gatherRows(args, packedX, rowBytes, row, depth);
+    if (gathered) gatherWindows(addr(args, X), args + ((<usize>OUT_H) << 2), packedX, rowBytes, row, depth);
     else {
       for (let u = firstUnit; u < firstUnit + units;) {
         const tap = u / unitsPerTap;

@@ -13,6 +13,7 @@
  * Statistics: for every tile of rows and every channel the mean and the sum of squared deviations, combined by `batchMoments`
  * (norm.ts) in tile order.
  */
+import { gatherWindows } from './lib/gather';
 import { MR, NR, RUN_BYTES, rowsTimesPanel } from './lib/gemm';
 import { tileMoments } from './lib/moments';
 import { addr, copyRun, int, min32, zeroRun } from './lib/simd';
@@ -112,44 +113,6 @@ function fillTable(args: usize, table: usize, zeros: usize, firstRow: i32, rows:
   }
 }
 
-/** Copies what `rows` output pixels see, (r, s, c) in order, to rows of `rowBytes` bytes. */
-function gather(args: usize, to: usize, rowBytes: usize, firstRow: i32, rows: i32): void {
-  const outH = int(args, OUT_H), outW = int(args, OUT_W), inH = int(args, IN_H), inW = int(args, IN_W);
-  const r = int(args, R), s = int(args, S), dh = int(args, DILATION_H), dw = int(args, DILATION_W);
-  const xStride = addr(args, X_STRIDE);
-  const channelBytes = (<usize>int(args, IN_C)) << 2;
-  const x = addr(args, X);
-  const joined = dw == 1 && xStride == channelBytes;
-  const lineBytes = (<usize>s) * channelBytes;
-  for (let row = 0; row < rows; row++) {
-    const m = firstRow + row;
-    const image = m / (outH * outW);
-    const pixel = m - image * (outH * outW);
-    const oh = pixel / outW;
-    const h0 = oh * int(args, STRIDE_H) - int(args, TOP);
-    const w0 = (pixel - oh * outW) * int(args, STRIDE_W) - int(args, LEFT);
-    let q = to + (<usize>row) * rowBytes;
-    for (let i = 0, h = h0; i < r; i++, h += dh) {
-      if (<u32>h >= <u32>inH) {
-        zeroRun(q, lineBytes);
-        q += lineBytes;
-        continue;
-      }
-      const line = x + (<usize>(image * inH + h)) * (<usize>inW) * xStride;
-      if (joined && w0 >= 0 && w0 + s <= inW) {
-        copyRun(q, line + (<usize>w0) * xStride, lineBytes);
-        q += lineBytes;
-        continue;
-      }
-      for (let j = 0, w = w0; j < s; j++, w += dw) {
-        if (<u32>w < <u32>inW) copyRun(q, line + (<usize>w) * xStride, channelBytes);
-        else zeroRun(q, channelBytes);
-        q += channelBytes;
-      }
-    }
-  }
-}
-
 export function convForward(args: usize, tile: i32, scratch: usize): void {
   const columnTiles = int(args, COLUMN_TILES);
   const rowTile = tile / columnTiles;
@@ -168,7 +131,7 @@ export function convForward(args: usize, tile: i32, scratch: usize): void {
   if (int(args, GATHER)) {
     const gathered = table + TABLE_BYTES;
     const rowBytes = (<usize>(taps * c)) << 2;
-    gather(args, gathered, rowBytes, firstRow, rows);
+    gatherWindows(addr(args, X), args + ((<usize>OUT_H) << 2), gathered, rowBytes, firstRow, rows);
     const groups = (rows + MR - 1) / MR;
     for (let g = 0; g < groups; g++) {
       const entry = table + (<usize>g) * RUN_BYTES;
