@@ -75,7 +75,8 @@ export const maxPool2dIndicesOp: DifferentiableOp<PoolAttrs> = defineOp<PoolAttr
     return [{ shape, dtype: 'float32' }, { shape, dtype: 'uint8' }];
   },
   reference([x]: readonly HostTensor[], attrs, outputs) {
-    const [y] = maxPool2dOp.reference!([x], attrs, outputs);
+    // As float32: a maximum that is rounded for its storage equals no element.
+    const [y] = maxPool2dOp.reference!([x], attrs, [{ ...outputs[0], dtype: 'float32' }]);
     const index = new Float64Array(y.length);
     forEachWindow(x.shape, outputs[0].shape, attrs, (o, inputs) => {
       const first = inputs.find((i) => x.data[i] === y[o]);
