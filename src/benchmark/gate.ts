@@ -26,7 +26,8 @@ const PAUSE_MS = 2;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-interface Burst {
+/** A burst of multiply-adds, that can be measured again and again. */
+export interface Burst {
   /** Multiply-adds a millisecond, of no particular unit. */
   speed(): Promise<number>;
   dispose(): void;
@@ -60,7 +61,11 @@ async function burst(threads: number, relaxed: boolean): Promise<Burst> {
 
 /** A gate for contests on `threads` threads of the cpu. */
 export async function coreGate(threads: number, relaxed: boolean): Promise<Gate> {
-  const [one, all] = [await burst(1, relaxed), await burst(threads, relaxed)];
+  return gateOf(await burst(1, relaxed), await burst(threads, relaxed), threads);
+}
+
+/** A gate by bursts on one thread and on all. */
+export async function gateOf(one: Burst, all: Burst, threads: number): Promise<Gate> {
   let single = 0;
   for (let i = 0; i < FIRST_LOOKS; i++) single = Math.max(single, await one.speed());
   const look = async (): Promise<boolean> => {

@@ -1,14 +1,13 @@
 // time limit: 180 s
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checkOf, outputTypes } from '../../src/benchmark/check.ts';
 import { contest, runsWithin, timed } from '../../src/benchmark/contest.ts';
-import type { Gate } from '../../src/benchmark/gate.ts';
-import { coreGate } from '../../src/benchmark/gate.ts';
+import type { Burst, Gate } from '../../src/benchmark/gate.ts';
+import { coreGate, gateOf } from '../../src/benchmark/gate.ts';
 import { kernelContestant } from '../../src/benchmark/kernel.ts';
 import { kernelProblems } from '../../src/benchmark/problems.ts';
 import { readReport } from '../../src/benchmark/report-file.ts';
@@ -21,7 +20,6 @@ import { runProgram } from '../../src/cli/program.ts';
 import { cpu } from '../../src/device/cpu/index.ts';
 import type { DeviceBuffer } from '../../src/device/types.ts';
 import { getOp } from '../../src/fovea.ts';
-import { skip } from '../support/skip.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fovea-bench-'));
 
@@ -120,35 +118,42 @@ test('with a gate, runs count where all cores were there before and after them; 
   const steady = (): Contestant => ({ name: 'a', dispose: () => undefined, result: async () => [[1]],
     run: async (times) => new Array<number>(times).fill(0.1) });
   const run = async (gate: Gate) => (await contest([steady()], { one: () => undefined }, { runs: 10, warmUps: 1, limit: 60, gate }))[0];
-  const gateOf = (opens: (turn: number) => boolean, free: (turn: number) => boolean): Gate => {
+  const scripted = (opens: (turn: number) => boolean, free: (turn: number) => boolean): Gate => {
     let turn = 0;
     return { opens: async () => opens(turn), free: async () => free(turn++), dispose: () => undefined };
   };
-  const always = await run(gateOf(() => true, () => true));
+  const always = await run(scripted(() => true, () => true));
   assert.equal([always.milliseconds.length, always.disturbed, always.shared], [10, undefined, undefined]);
   // gone by the end of every other turn of five
-  const half = await run(gateOf(() => true, (turn) => turn % 2 === 1));
+  const half = await run(scripted(() => true, (turn) => turn % 2 === 1));
   assert.equal([half.milliseconds.length, half.disturbed?.length, half.shared], [10, 10, undefined]);
-  const never = await run(gateOf(() => false, () => true));
+  const never = await run(scripted(() => false, () => true));
   assert.equal([never.milliseconds.length, never.disturbed, never.shared], [50, undefined, true]);
   assert.match(kernelNotes([rowOf(never)])[0], /all runs count/);
   assert.equal(kernelNotes([rowOf(half)]), []);
 });
 
-test('the gate sees a process that takes a core', async () => {
-  const threads = 2;
-  if (availableParallelism() < threads) return skip('the gate', 'this machine has one core');
-  const gate = await coreGate(threads, true);
-  const others = Array.from({ length: 2 * availableParallelism() }, () => spawn(process.execPath, ['-e', 'for (;;);']));
-  try {
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    const seen: boolean[] = [];
-    for (let i = 0; i < 50; i++) seen.push(await gate.free());
-    assert.ok(seen.filter(Boolean).length < 10, `free in ${seen.filter(Boolean).length} of 50 looks, though no core was`);
-  } finally {
-    for (const other of others) other.kill('SIGKILL');
-    gate.dispose();
-  }
+test('the gate is free where all threads are as fast as so many single ones', async () => {
+  let [alone, together, disposed] = [10, 19, 0];
+  const burst = (speed: () => number): Burst => ({ speed: async () => speed(), dispose: () => void disposed++ });
+  const gate = await gateOf(burst(() => alone), burst(() => together), 2);
+  assert.is(await gate.free(), true);
+  together = 12; // two threads of one core
+  assert.is(await gate.free(), false);
+  assert.is(await gate.opens(), false);
+  setTimeout(() => (together = 19), 20);
+  assert.is(await gate.opens(), true, 'waits for it');
+  // another process on both: the one thread's best is remembered
+  [alone, together] = [5, 10];
+  assert.is(await gate.free(), false);
+  gate.dispose();
+  assert.is(disposed, 2);
+});
+
+test('the gate measures this machine', async () => {
+  const gate = await coreGate(2, true);
+  for (let i = 0; i < 3; i++) assert.type(await gate.free(), 'boolean');
+  gate.dispose();
 });
 
 test('a method of its own states its FLOP, and less than direct convolution', async () => {
