@@ -2,7 +2,7 @@
 import type { AdapterKind, LowerContext, Lowering, Placed, Scratch, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { adapterKind, isVectorizable, sizeOf } from '../../device/types.ts';
 import { copyLaunch } from '../../device/webgpu/copy.ts';
-import { boundOffset, images, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, foldedGrid, images, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { convUniforms } from './conv.ts';
 import { tiledProduct } from './matrices.ts';
@@ -123,7 +123,7 @@ function rowsLaunches({ inputs: [x, dy], outputs: [out], scratch, attrs }: Lower
         replace,
         uniforms: runUniforms({ x: from, dy: grads, dw, result }, attrs, { rows, perRun, first, last, image }),
         bindings: [loadY(grads), loadX(from), write(result)],
-        grid: [Math.ceil(columns / (8 * CV)), Math.ceil(filters / (4 * KV)), last - first],
+        grid: foldedGrid(Math.ceil(columns / (8 * CV)), Math.ceil(filters / (4 * KV)), last - first),
         label: 'conv2dFilterGrad',
       },
     ];

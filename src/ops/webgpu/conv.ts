@@ -1,7 +1,7 @@
 /** Lowerings of convolution and its input gradient; the kernels' tile sizes are chosen here. */
 import type { GpuFeatures, Lowering, Placed, Scratch, Shape, TensorType, WebgpuLaunch } from '../../device/types.ts';
 import { adapterKind, isVectorizable, sizeOf } from '../../device/types.ts';
-import { boundOffset, images, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
+import { boundOffset, foldedGrid, images, loadOf, read, storageType, texture, TEXTURE_BYTES, write } from '../../device/webgpu/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { takesMatrices, tiledProduct } from './matrices.ts';
 import { inScratch, padChannels, padded, paddedBytes, paddedImages, padsChannels } from './pad-channels.ts';
@@ -89,7 +89,7 @@ function forwardLaunches(
       replace: { TM, NV, TEX: load === texture ? 1 : 0, W: vector ? 4 : 1, M: vector ? 'mat4x4f' : 'vec4f', ...typesOf(from, by) },
       uniforms: uniforms(from, by, to),
       bindings: [load(from), load(by), ...rest(to)],
-      grid: [Math.ceil(pixelsOf(to) / (LANES * TM)), Math.ceil(filters / (4 * NV)), 1],
+      grid: foldedGrid(Math.ceil(pixelsOf(to) / (LANES * TM)), Math.ceil(filters / (4 * NV)), 1),
       label: 'conv2d',
     };
   };
@@ -185,7 +185,7 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
         replace: { TM, NV, W: vector ? 4 : 1, VEC, TEX: load === texture ? 1 : 0, ...types },
         uniforms: uniforms(from, to),
         bindings: [load(from), load(w), write(to)],
-        grid: [Math.ceil(pixelsIn(to) / (LANES * TM)), Math.ceil(channels / (4 * NV)), strideH * strideW],
+        grid: foldedGrid(Math.ceil(pixelsIn(to) / (LANES * TM)), Math.ceil(channels / (4 * NV)), strideH * strideW),
         label: 'conv2dInputGrad',
       };
     };

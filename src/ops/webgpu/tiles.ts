@@ -1,5 +1,6 @@
 /** Tiles that the hardware kernels of convolution and matrix products (shaders/tile.wgsl) may compute, and the default among them. */
 import type { GpuFeatures, WebgpuLaunch } from '../../device/types.ts';
+import { foldedGrid, MAX_GRID } from '../../device/webgpu/launch.ts';
 
 /** Results along rows and columns, of a workgroup and of a thread, and steps of the sum that are staged at a time. */
 interface Tile {
@@ -75,9 +76,12 @@ export function chooseAmong<T extends Size>(e: Extent, choices: readonly T[], ke
   const variant = (t: T): { name: string; grid: [number, number, number]; replace: Record<string, string | number> } => {
     const along = [Math.ceil(e.rows / t.rows), Math.ceil(e.columns / t.columns)];
     const [x, y] = e.rowsAlong === 'y' ? along.reverse() : along;
-    return { ...kernelOf(t), grid: [x, y, e.count] };
+    return { ...kernelOf(t), grid: foldedGrid(x, y, e.count) };
   };
-  const variants = [first, ...choices.filter((t) => t !== first)].map(variant);
+  const all = [first, ...choices.filter((t) => t !== first)].map(variant);
+  const possible = all.filter(({ grid }) => grid.every((n) => n <= MAX_GRID));
+  // Where there is none, the device says so when it builds the default.
+  const variants = possible.length > 0 ? possible : [all[0]];
   const { grid, replace } = variants[0];
   return { grid, replace, variants, tuning: [e.rows, e.columns, e.depth, e.count].map(powerOfTwo).join(',') };
 }
