@@ -1,8 +1,8 @@
 // Keeps what package.json says of the package's parts in step with the sources:
 //
 //   exports   `.` for src/index.ts and `./PART` for each public src/PART/index.ts
-//   browser   files that only Node can run (they import Node's modules at once; the rest reaches them by dynamic
-//             import), and the modules that only Node has: bundlers for browsers leave them out
+//   browser   files that only Node can run (they import Node's modules at once, or say "Node only; reach it by dynamic import"; the
+//             rest reaches them by dynamic import), and the modules that only Node has: bundlers for browsers leave them out
 //
 //   node tools/exports.mjs           say what differs; exit code 1 if anything does
 //   node tools/exports.mjs --write   bring package.json up to date
@@ -54,7 +54,9 @@ export function wanted() {
     const values = names(/^(?:import|export)\s+(?!type\b)[^;]*?from\s+'([^']+)'/gm);
     const isNodeOnly = (name) => name.startsWith('node:') || NODE_ONLY.includes(name);
     if (file.startsWith('cli/')) continue;
-    if (values.some(isNodeOnly)) browser[`./dist/${file.replace(/\.ts$/, '.js')}`] = false;
+    const [opening = ''] = /^\/\*\*[^]*?\*\//.exec(text) ?? [];
+    const saysSo = /Node only;\s[*\s]*reach it by dynamic import/.test(opening);
+    if (values.some(isNodeOnly) || saysSo) browser[`./dist/${file.replace(/\.ts$/, '.js')}`] = false;
   }
   for (const name of NODE_ONLY) browser[name] = false;
   return { exports, browser };

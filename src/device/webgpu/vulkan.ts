@@ -1,4 +1,4 @@
-/** Whether this machine has Vulkan: its loader, and a driver's manifest where the loader looks for one. Node.js alone. */
+/** Whether this machine has Vulkan: its loader, and a driver manifest where the loader looks for one. Node only; reach it by dynamic import. */
 
 /** What is missing, in words, or undefined where nothing is. Dawn complains on stderr where it finds no driver, so it is not asked then. */
 export async function missingVulkan(): Promise<string | undefined> {
