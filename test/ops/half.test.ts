@@ -17,35 +17,23 @@ import { evaluate } from '../../src/graph/evaluate.ts';
 import type { Op, Sample } from '../../src/graph/op.ts';
 import { registeredOps } from '../../src/graph/op.ts';
 import { checkForward, halfSamples } from '../../src/testing/check-op.ts';
-import type { LayoutName } from '../../src/testing/inputs.ts';
-import { binaryExpressions } from '../../src/ops/binary-expressions.ts';
-import { unaryExpressions } from '../../src/ops/unary-expressions.ts';
 import { runners } from '../support/runners.ts';
 import { skip } from '../support/skip.ts';
 import { openWebgpu } from '../support/webgpu.ts';
+import { halfLayouts, isElementwise, isMixtureTried } from './support/halves.ts';
 
 const { present, absent } = await runners(process.env.FOVEA_HALF_RUNNERS ?? 'webgpu,webgpu:lavapipe');
 const chosen = process.env.FOVEA_OPS?.split(',');
 const ops = registeredOps().filter((op) => op.half !== undefined && (chosen?.includes(op.name) ?? true));
-const elementwise = new Set([...Object.keys(unaryExpressions), ...Object.keys(binaryExpressions)]);
-
-/** Ops that share one kernel, and those whose kernels take long to compile, are tried in fewer placements. */
-function layoutsOf(op: Op): readonly LayoutName[] | undefined {
-  if (elementwise.has(op.name)) return ['plain', 'mixed, first input odd'];
-  return op.precision === 'matrix' ? ['plain', 'odd', 'mixed, outputs odd'] : undefined;
-}
-
-/** Of the elementwise ops, which share one kernel, these show its ways of loading and storing. */
-const mixtures = ['abs', 'add'];
-
 /**
  * Whether a software adapter, which takes long to compile, has to try the sample. Of the elementwise ops most are tried with float16 alone,
  * not in mixtures with float32. Of matrix ops: the rows kernels take seconds, the longer the more columns a thread computes; four columns show
  * each way of loading and storing, but for the few samples whose results are float32, which need eight. The suite in float32 has more,
  * and so have the kernels for hardware below.
  */
-function isTried(op: Op, { inputs, attrs }: Sample): boolean {
-  if (elementwise.has(op.name)) return attrs.store === undefined || mixtures.includes(op.name);
+function isTried(op: Op, sample: Sample): boolean {
+  const { inputs, attrs } = sample;
+  if (isElementwise(op)) return isMixtureTried(op, sample);
   if (op.precision !== 'matrix') return true;
   const [{ shape }] = op.infer(inputs, attrs);
   const columns = op.name === 'conv2dFilterGrad' ? Math.max(shape[0], shape[3]) : shape[shape.length - 1];
@@ -56,7 +44,7 @@ function tryAll(name: string, device: Device, tried: readonly Op[], isSample: (o
   const samplesOf = (op: Op): Sample[] => halfSamples(op, device.half).filter((sample) => isSample(op, sample));
   for (const op of tried) {
     test(`${op.name} on ${name}: ${device.half}`, async () => {
-      const report = await checkForward(op, device, layoutsOf(op), samplesOf(op));
+      const report = await checkForward(op, device, halfLayouts(op), samplesOf(op));
       assert.is(report.failures.length, 0, `${report.failures.length}: ${report.failures.slice(0, 5).join('\n')}`);
       assert.ok(report.checks > 0, 'nothing was compared');
     });
