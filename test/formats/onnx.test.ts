@@ -5,6 +5,7 @@ import { OptionError } from '../../src/errors.ts';
 import type { Checkpoint } from '../../src/formats/mxnet-params.ts';
 import { exportOnnx } from '../../src/formats/onnx/export.ts';
 import { translationOf } from '../../src/formats/onnx/operators.ts';
+import type { Preprocessing } from '../../src/formats/preprocessing.ts';
 import { inceptionBN, inceptionV3 } from '../../src/models/index.ts';
 import type { HostArray } from '../../src/nn/host-array.ts';
 import {
@@ -119,6 +120,18 @@ test('inputs that are missing or no shapes are asked for by name', () => {
   throws(() => exportOnnx(symbol, parameters, {} as never), OptionError, /^inputs: expected the shapes of data, as in \{ data: \[1, 3, 224, 224\] \}/);
   throws(() => exportOnnx(symbol, parameters, { inputs: {} }), OptionError, /neither inputs nor parameters have "data": inputs has shapes/);
   throws(() => exportOnnx(symbol, parameters, { inputs: { data: 5 } as never }), OptionError, /inputs\.data: expected lengths of axes.*got 5/);
+});
+
+test('what is to be done to images stands in the metadata; of a mean image, that there is one', () => {
+  const symbol = chain('data', pooling({ name: 'pool', poolType: 'avg', globalPool: true }));
+  const text = (preprocessing: Preprocessing): string =>
+    Buffer.from(exportOnnx(symbol, { arguments: new Map(), auxiliary: new Map() }, { inputs: { data: [1, 3, 4, 5] }, preprocessing })).toString('latin1');
+  const plain = text({ mean: [1, 2, 3], deviation: [4, 4, 4], size: [4, 5] });
+  for (const words of ['mean', '(1, 2, 3)', 'deviation', '(4, 4, 4)', 'size', '(4, 5)']) assert.ok(plain.includes(words), words);
+  const meanImage = { shape: [3, 4, 5], dtype: 'float32' as const, data: new Float32Array(60) };
+  const whole = text({ mean: [0, 0, 0], deviation: [1, 1, 1], meanImage });
+  assert.ok(whole.includes('mean_image') && whole.includes('(3, 4, 5)'));
+  assert.not(whole.includes('(0, 0, 0)'), 'a mean of zeros, which it is not');
 });
 
 test('what cannot be exported is refused by the layer\'s name', () => {

@@ -23,7 +23,10 @@ export interface OnnxOptions {
    * for another batch; a layer that has the batch's length built in (a reshape to a stated length, say) makes the model one of the batch given.
    */
   readonly freeBatch?: boolean;
-  /** Kept in the model's metadata, under `mean`, `deviation` and `size`; the graph itself takes what is preprocessed already. */
+  /**
+   * Kept in the model's metadata, under `mean`, `deviation` and `size`; the graph itself takes what is preprocessed already. A mean image is not
+   * in the file: `mean_image` has its shape in place of `mean`; `checkpointFiles` writes it.
+   */
   readonly preprocessing?: Preprocessing;
   /** The graph's name; default `fovea`. */
   readonly name?: string;
@@ -108,10 +111,15 @@ export function exportOnnx(symbol: ModelSymbol, parameters: Checkpoint, options:
     initializers: graph.initializers.filter((tensor) => used.has(tensor.name)),
     inputs: symbol.nodes.filter((n) => n.op === 'null' && n.name in inputs && needed.has(n)).map((node) => described({ node, index: 0 }, true)),
     outputs: symbol.entries.map((entry, i) => described(entry, typeof free === 'object' && free.outputs[i])),
-  }, preprocessing === undefined ? {} : {
-    mean: formatAttribute(preprocessing.mean), deviation: formatAttribute(preprocessing.deviation),
-    ...(preprocessing.size === undefined ? {} : { size: formatAttribute(preprocessing.size) }),
-  });
+  }, preprocessing === undefined ? {} : metadataOf(preprocessing));
+}
+
+function metadataOf({ mean, deviation, size, meanImage }: Preprocessing): Record<string, string> {
+  return {
+    ...(meanImage === undefined ? { mean: formatAttribute(mean) } : { mean_image: formatAttribute(meanImage.shape) }),
+    deviation: formatAttribute(deviation),
+    ...(size === undefined ? {} : { size: formatAttribute(size) }),
+  };
 }
 
 type Inputs = OnnxOptions['inputs'];
