@@ -1,10 +1,12 @@
 /** Exported models, run by onnxruntime: every operator and whole Inceptions give what they give here. */
+import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { OptionError } from '../../src/errors.ts';
 import type { Checkpoint } from '../../src/formats/mxnet-params.ts';
 import { exportOnnx } from '../../src/formats/onnx/export.ts';
 import { translationOf } from '../../src/formats/onnx/operators.ts';
+import type { Preprocessing } from '../../src/formats/preprocessing.ts';
 import { inceptionBN, inceptionV3 } from '../../src/models/index.ts';
 import type { HostArray } from '../../src/nn/host-array.ts';
 import {
@@ -64,6 +66,33 @@ test('every operator is exported, and every one is tried here', () => {
     assert.type(translationOf(own), 'function');
     assert.ok(tried.has(own), `${own} is not tried`);
   }
+});
+
+test('what is to be done to images goes into the metadata, a mean image bit for bit', () => {
+  const symbol = chain('data', convolution({ kernel: [3, 3], numFilter: 2, name: 'conv' }));
+  const inputs = { data: [1, 3, 80, 60] };
+  const metadata = (preprocessing?: Preprocessing): Record<string, string> => {
+    const reader = new BinaryReader(exportOnnx(symbol, parametersOf(symbol, inputs), { inputs, preprocessing }));
+    const out: Record<string, string> = {};
+    while (reader.pos < reader.len) {
+      const [field, type] = reader.tag();
+      if (field !== 14) {
+        reader.skip(type, field);
+        continue;
+      }
+      const entry = new BinaryReader(reader.bytes());
+      const texts: string[] = [];
+      while (entry.pos < entry.len) texts[entry.tag()[0]] = entry.string();
+      out[texts[1]] = texts[2];
+    }
+    return out;
+  };
+  assert.equal(metadata(), {});
+  assert.equal(metadata({ mean: [1, 2, 3], deviation: [4, 5, 6.5], size: [80, 60] }), { mean: '(1, 2, 3)', deviation: '(4, 5, 6.5)', size: '(80, 60)' });
+  const meanImage: HostArray = { shape: [3, 80, 60], dtype: 'float32', data: Float32Array.from({ length: 3 * 80 * 60 }, (_, i) => 100 + i / 7) };
+  const { mean_image: text, ...others } = metadata({ mean: [0, 0, 0], deviation: [1, 1, 1], meanImage });
+  assert.equal(others, { mean: '(0, 0, 0)', deviation: '(1, 1, 1)', mean_image_shape: '(3, 80, 60)' });
+  assert.ok(Buffer.from(meanImage.data.buffer).equals(Buffer.from(text, 'base64')));
 });
 
 if (onnxruntimeAbsent !== undefined) {

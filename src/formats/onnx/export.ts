@@ -23,7 +23,10 @@ export interface OnnxOptions {
    * for another batch; a layer that has the batch's length built in (a reshape to a stated length, say) makes the model one of the batch given.
    */
   readonly freeBatch?: boolean;
-  /** Kept in the model's metadata, under `mean`, `deviation` and `size`; the graph itself takes what is preprocessed already. */
+  /**
+   * Kept in the model's metadata, under `mean`, `deviation` and `size`, a mean image under `mean_image` (little-endian float32 in base64) and
+   * `mean_image_shape` (channels, height, width); the graph itself takes what is preprocessed already.
+   */
   readonly preprocessing?: Preprocessing;
   /** The graph's name; default `fovea`. */
   readonly name?: string;
@@ -108,10 +111,21 @@ export function exportOnnx(symbol: ModelSymbol, parameters: Checkpoint, options:
     initializers: graph.initializers.filter((tensor) => used.has(tensor.name)),
     inputs: symbol.nodes.filter((n) => n.op === 'null' && n.name in inputs && needed.has(n)).map((node) => described({ node, index: 0 }, true)),
     outputs: symbol.entries.map((entry, i) => described(entry, typeof free === 'object' && free.outputs[i])),
-  }, preprocessing === undefined ? {} : {
-    mean: formatAttribute(preprocessing.mean), deviation: formatAttribute(preprocessing.deviation),
-    ...(preprocessing.size === undefined ? {} : { size: formatAttribute(preprocessing.size) }),
-  });
+  }, preprocessing === undefined ? {} : metadataOf(preprocessing));
+}
+
+function metadataOf({ mean, deviation, size, meanImage }: Preprocessing): Record<string, string> {
+  return {
+    mean: formatAttribute(mean), deviation: formatAttribute(deviation), ...(size && { size: formatAttribute(size) }),
+    ...(meanImage && { mean_image: base64(bytesOf(toFloat32(meanImage))), mean_image_shape: formatAttribute(meanImage.shape) }),
+  };
+}
+
+/** By the function that browsers have too, in pieces that are no longer than arguments may be. */
+function base64(bytes: Uint8Array): string {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return btoa(text);
 }
 
 type Inputs = OnnxOptions['inputs'];
