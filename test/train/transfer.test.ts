@@ -144,6 +144,27 @@ test('samples drawn by a hook, other data to judge by and predictions in a strea
   assert.equal(await run(true), await run(false));
 });
 
+test('predictions keep no features of images that are none of the run', async () => {
+  const other = spots(40, 16, 8);
+  let reads = 0;
+  const counted = { ...other, readInto: (...at: Parameters<typeof other.readInto>) => (reads++, other.readInto(...at)) };
+  const everything = Array.from({ length: 80 }, (_, i) => 79 - i);
+  const predicted = async (cacheFeatures: boolean): Promise<readonly number[][]> => {
+    const result = await fit(options(frozen, { cacheFeatures, epochs: 1 }));
+    const both: number[][] = [];
+    for (const _ of [1, 2]) {
+      reads = 0;
+      both.push([...await result.predict(counted, everything)]);
+      assert.is(reads, 80);
+    }
+    result.dispose();
+    return both;
+  };
+  const [first, again] = await predicted(true);
+  assert.equal(again, first);
+  assert.equal(first, (await predicted(false))[0]);
+});
+
 test('an epoch on features costs milliseconds', async () => {
   const result = await fit(options(frozen, { epochs: 6 }));
   const [, ...later] = result.history.map(({ seconds }) => seconds);
