@@ -88,13 +88,17 @@ async function resolveLocal(path: string): Promise<string> {
   const info = await fs.stat(path).catch(() => undefined);
   const isSymbol = path.endsWith('-symbol.json');
   if (info?.isFile() && !isSymbol) return path;
-  const prefix = `${basename(path).replace(/-symbol\.json$/, '')}-`;
-  const names = await fs.readdir(dirname(path)).catch(() => []);
-  const epochs = names.filter((name) => name.startsWith(prefix) && /^\d{4,}\.params$/.test(name.slice(prefix.length)));
-  if (epochs.length === 0 && info?.isFile()) return path;
-  if (epochs.length === 0) throw new DataError(`${path}: ${info === undefined ? 'no such file' : 'is a folder, not a file'}`);
-  const epoch = (name: string): number => parseInt(name.slice(prefix.length), 10);
-  return join(dirname(path), epochs.reduce((a, b) => (epoch(b) > epoch(a) ? b : a)));
+  const last = lastParams(basename(path).replace(/-symbol\.json$/, ''), await fs.readdir(dirname(path)).catch(() => []));
+  if (last !== undefined) return join(dirname(path), last);
+  if (info?.isFile()) return path;
+  throw new DataError(`${path}: ${info === undefined ? 'no such file' : 'is a folder, not a file'}`);
+}
+
+/** The `.params` of the last epoch among the names of a folder. */
+function lastParams(prefix: string, names: readonly string[]): string | undefined {
+  const epochs = names.filter((name) => name.startsWith(`${prefix}-`) && /^\d{4,}\.params$/.test(name.slice(prefix.length + 1)));
+  const epoch = (name: string): number => parseInt(name.slice(prefix.length + 1), 10);
+  return epochs.length === 0 ? undefined : epochs.reduce((a, b) => (epoch(b) > epoch(a) ? b : a));
 }
 
 interface FetchedModel extends FetchedFile {
@@ -175,25 +179,39 @@ async function companionsOf(path: string): Promise<Companion[]> {
 
 /** The shards that a `model.json` names. What is no model.json has none: whoever reads it says so. */
 async function shardsOf(path: string): Promise<string[]> {
-  if (!path.endsWith('.json') || path.endsWith('-symbol.json')) return [];
+  const { weightsManifest } = await jsonOf(path) as { weightsManifest?: { paths?: unknown[] }[] };
+  if (!Array.isArray(weightsManifest)) return [];
+  const names = weightsManifest.flatMap((group) => group?.paths ?? []);
+  return names.filter((n): n is string => typeof n === 'string' && /^[^/\\]+$/.test(n) && n !== '..' && n !== '.');
+}
+
+/** What a JSON file that is no `-symbol.json` holds; nothing where it is none. */
+async function jsonOf(path: string): Promise<object> {
+  if (!path.endsWith('.json') || path.endsWith('-symbol.json')) return {};
   const { readFile } = await importNode<typeof Fs>('node:fs/promises', 'reading weights');
   try {
-    const { weightsManifest } = JSON.parse(await readFile(path, 'utf8')) as { weightsManifest?: { paths?: unknown[] }[] };
-    const names = (weightsManifest ?? []).flatMap((group) => group.paths ?? []);
-    return names.filter((n): n is string => typeof n === 'string' && /^[^/\\]+$/.test(n) && n !== '..' && n !== '.');
+    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
+    return typeof value === 'object' && value !== null ? value : {};
   } catch {
-    return [];
+    return {};
   }
 }
 
 /** The files that the hash of weights is of. */
 async function partsOf(path: string): Promise<string[]> {
+  const fs = await importNode<typeof Fs>('node:fs/promises', 'reading weights');
   const { basename, dirname, join } = await importNode<typeof import('node:path')>('node:path', 'reading weights');
+  const checkpoint = async (prefix: string, own: (names: readonly string[]) => readonly string[]): Promise<string[]> => {
+    const names = await fs.readdir(dirname(path));
+    const mean = meanImageBeside(prefix, names);
+    return [...own(names), ...(mean === undefined ? [] : [mean])].map((name) => join(dirname(path), name));
+  };
   const params = /^(.*)-\d{4,}\.params$/.exec(basename(path));
-  if (params !== null) {
-    const fs = await importNode<typeof Fs>('node:fs/promises', 'reading weights');
-    const mean = meanImageBeside(params[1], await fs.readdir(dirname(path)));
-    return [path, ...[`${params[1]}-symbol.json`, ...(mean === undefined ? [] : [mean])].map((name) => join(dirname(path), name))];
+  if (params !== null) return checkpoint(params[1], () => [basename(path), `${params[1]}-symbol.json`]);
+  if (Array.isArray((await jsonOf(path) as { nodes?: unknown }).nodes)) {
+    // A symbol of MXNet's of another name, and the parameters that are read with it.
+    const prefix = basename(path, '.json');
+    return checkpoint(prefix, (names) => [lastParams(prefix, names), basename(path)].filter((name) => name !== undefined));
   }
   return [path, ...(await shardsOf(path)).map((name) => join(dirname(path), name))];
 }

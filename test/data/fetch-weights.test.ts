@@ -75,6 +75,20 @@ test('a file is fetched once, and known by its hash', async () => {
   });
 });
 
+test('the hash of a symbol that is called otherwise is of its last parameters too', async () => {
+  const symbol = join(mkdtempSync(join(folder, 'symbol-')), 'net.json');
+  const put = (name: string, content: string): void => writeFileSync(join(dirname(symbol), name), content);
+  put('net.json', '{"nodes": []}');
+  assert.is((await fetchWeights(symbol)).sha256, sha(Buffer.from('{"nodes": []}')));
+  put('net-0002.params', 'two');
+  put('net-0010.params', 'ten');
+  assert.equal(await fetchWeights(symbol), { path: symbol, sha256: sha(Buffer.from('ten{"nodes": []}')) });
+  put('net-mean.nd', 'mean');
+  assert.is((await fetchWeights(symbol)).sha256, sha(Buffer.from('ten{"nodes": []}mean')));
+  put('net-0010.params', 'other');
+  await rejects(() => fetchWeights(symbol, { sha256: sha(Buffer.from('ten{"nodes": []}mean')) }), DataError, /net\.json: its SHA-256 is/);
+});
+
 test('a connection that is cut is gone on with where it was', async () => {
   await served([answers(body, { cutAfter: 70_000 }), answers(body, { cutAfter: 50_000 }), answers(body)], async (base, requests) => {
     const got = await fetchWeights(`${base}/net.params.bin`, { cacheDir: fresh() });
