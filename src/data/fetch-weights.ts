@@ -53,12 +53,14 @@ export async function fetchWeights(address: string, options: FetchOptions = {}):
   checkAddress(address);
   const wanted = sha256?.toLowerCase();
   let model = await fetchModel(address, options, false);
+  const cached = model.fresh ? undefined : model.sha256;
   // What is cached may be older than what the hash is of.
-  if (!model.fresh && await isOther(model, wanted)) model = await fetchModel(address, options, true);
+  if (cached !== undefined && await isOther(model, wanted)) model = await fetchModel(address, options, true);
   const held = await holdTo(model, wanted);
   if (held !== undefined) return held;
-  await model.forget();
-  throw new DataError(`${address}: its SHA-256 is ${model.sha256}, expected ${wanted}; it was not kept`);
+  // What was in the cache and still is what the server has stays there: it may be the hash that is wrong.
+  if (model.sha256 !== cached) await model.forget();
+  throw new DataError(`${address}: its SHA-256 is ${model.sha256}, expected ${wanted}${model.sha256 === cached ? '' : '; it was not kept'}`);
 }
 
 async function local(path: string, sha256: string | undefined): Promise<FetchedFile> {
@@ -126,7 +128,10 @@ async function fetchModel(address: string, options: FetchOptions, anew: boolean)
     const note = (sha256?: string): Promise<void> => fs.writeFile(noteFile, JSON.stringify({ address: from, sha256 } satisfies CachedNote));
     made.push(path, noteFile);
     if (!anew && await isWhole(fs, path, from)) return;
-    if (process.env.FOVEA_NO_DOWNLOAD === '1') throw new DataError(`${from}: not in the cache (${folder}), and FOVEA_NO_DOWNLOAD=1 forbids to fetch it`);
+    if (process.env.FOVEA_NO_DOWNLOAD === '1') {
+      const why = anew ? `what is in the cache (${folder}) has another SHA-256` : `not in the cache (${folder})`;
+      throw new DataError(`${from}: ${why}, and FOVEA_NO_DOWNLOAD=1 forbids to fetch it`);
+    }
     fresh = true;
     const onProgress = options.onProgress;
     let last = 0;

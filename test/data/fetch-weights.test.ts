@@ -147,6 +147,30 @@ test('a wrong hash: both are named, and nothing is kept', async () => {
   });
 });
 
+test('a wrong hash takes nothing from the cache that the server still has', async () => {
+  const cacheDir = fresh();
+  await served([answers(body)], async (base, requests) => {
+    const { path } = await fetchWeights(`${base}/net.bin`, { cacheDir });
+    const wrong = sha(Buffer.from('other'));
+    await rejects(() => fetchWeights(`${base}/net.bin`, { cacheDir, sha256: wrong }), DataError, new RegExp(`${sha(body)}, expected ${wrong}$`));
+    assert.is(requests.length, 2);
+    assert.is((await fetchWeights(`${base}/net.bin`, { cacheDir, sha256: sha(body) })).path, path);
+    assert.is(requests.length, 2, 'it is there');
+    process.env.FOVEA_NO_DOWNLOAD = '1';
+    try {
+      await rejects(() => fetchWeights(`${base}/net.bin`, { cacheDir, sha256: wrong }), DataError, /what is in the cache .* has another SHA-256, and FOVEA_NO/);
+    } finally {
+      delete process.env.FOVEA_NO_DOWNLOAD;
+    }
+  });
+});
+
+test('what is no address is refused as that', async () => {
+  for (const address of ['https://', 'https://exa mple/x']) {
+    await rejects(() => fetchWeights(address, { cacheDir: fresh() }), DataError, new RegExp(`^${address}: expected an https address`));
+  }
+});
+
 test('a hash of a newer file than the cached one: fetched again', async () => {
   const cacheDir = fresh();
   const newer = Buffer.from('newer');
