@@ -93,7 +93,7 @@ async function resolveLocal(path: string): Promise<string> {
   const last = lastParams(basename(path).replace(/-symbol\.json$/, ''), await fs.readdir(dirname(path)).catch(() => []));
   if (last !== undefined) return join(dirname(path), last);
   if (info?.isFile()) return path;
-  throw new DataError(`${path}: ${info === undefined ? 'no such file' : 'is a folder, not a file'}`);
+  throw new DataError(`${path}: ${info === undefined ? 'no such file' : 'is a folder; expected a file in it, or the prefix of an MXNet checkpoint'}`);
 }
 
 /** The `.params` of the last epoch among the names of a folder. */
