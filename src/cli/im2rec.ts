@@ -76,11 +76,12 @@ async function pack(files: Files, prefix: string, root: string, options: PackOpt
   const progress = new Progress(terminal);
   try {
     for (const [i, file] of lists.entries()) {
-      const { records, rejected } = await packImages({ text: await readText(files, file), file }, root, outs[i], {
+      const { records, rejected, labelsLeft } = await packImages({ text: await readText(files, file), file }, root, outs[i], {
         ...options, signal, onProgress: (done, total) => void progress.show(outs[i], done, total),
       });
       progress.clear();
       if (rejected.length > 0) terminal.err(`warning: ${file}: ${describeRejected(rejected)}\n`);
+      if (labelsLeft) terminal.err(`warning: ${file}: lines have several labels, of which the first is stored: --pack-label stores all\n`);
       terminal.out(`${outs[i]}: ${records} records\n`);
     }
   } finally {

@@ -132,6 +132,7 @@ function interrupt(error: unknown, what: string): never {
  * @throws DataError for any other address, also one that a server passes on to
  */
 export function checkAddress(address: string, asked = address): void {
+  if (!URL.canParse(address)) throw new DataError(`${asked}: expected an https address, as in https://example.org/net-0039.params`);
   const { protocol, hostname } = new URL(address);
   if (protocol === 'https:' || (protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname))) return;
   throw new DataError(`${asked}: ${address === asked ? '' : `passed on to ${address}, `}expected an https address`);

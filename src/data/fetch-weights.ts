@@ -53,12 +53,14 @@ export async function fetchWeights(address: string, options: FetchOptions = {}):
   checkAddress(address);
   const wanted = sha256?.toLowerCase();
   let model = await fetchModel(address, options, false);
+  const cached = model.fresh ? undefined : model.sha256;
   // What is cached may be older than what the hash is of.
-  if (!model.fresh && await isOther(model, wanted)) model = await fetchModel(address, options, true);
+  if (cached !== undefined && await isOther(model, wanted)) model = await fetchModel(address, options, true);
   const held = await holdTo(model, wanted);
   if (held !== undefined) return held;
-  await model.forget();
-  throw new DataError(`${address}: its SHA-256 is ${model.sha256}, expected ${wanted}; it was not kept`);
+  // What was in the cache and still is what the server has stays there: it may be the hash that is wrong.
+  if (model.sha256 !== cached) await model.forget();
+  throw new DataError(`${address}: its SHA-256 is ${model.sha256}, expected ${wanted}${model.sha256 === cached ? '' : '; it was not kept'}`);
 }
 
 async function local(path: string, sha256: string | undefined): Promise<FetchedFile> {
@@ -88,13 +90,17 @@ async function resolveLocal(path: string): Promise<string> {
   const info = await fs.stat(path).catch(() => undefined);
   const isSymbol = path.endsWith('-symbol.json');
   if (info?.isFile() && !isSymbol) return path;
-  const prefix = `${basename(path).replace(/-symbol\.json$/, '')}-`;
-  const names = await fs.readdir(dirname(path)).catch(() => []);
-  const epochs = names.filter((name) => name.startsWith(prefix) && /^\d{4,}\.params$/.test(name.slice(prefix.length)));
-  if (epochs.length === 0 && info?.isFile()) return path;
-  if (epochs.length === 0) throw new DataError(`${path}: ${info === undefined ? 'no such file' : 'is a folder, not a file'}`);
-  const epoch = (name: string): number => parseInt(name.slice(prefix.length), 10);
-  return join(dirname(path), epochs.reduce((a, b) => (epoch(b) > epoch(a) ? b : a)));
+  const last = lastParams(basename(path).replace(/-symbol\.json$/, ''), await fs.readdir(dirname(path)).catch(() => []));
+  if (last !== undefined) return join(dirname(path), last);
+  if (info?.isFile()) return path;
+  throw new DataError(`${path}: ${info === undefined ? 'no such file' : 'is a folder; expected a file in it, or the prefix of an MXNet checkpoint'}`);
+}
+
+/** The `.params` of the last epoch among the names of a folder. */
+function lastParams(prefix: string, names: readonly string[]): string | undefined {
+  const epochs = names.filter((name) => name.startsWith(`${prefix}-`) && /^\d{4,}\.params$/.test(name.slice(prefix.length + 1)));
+  const epoch = (name: string): number => parseInt(name.slice(prefix.length + 1), 10);
+  return epochs.length === 0 ? undefined : epochs.reduce((a, b) => (epoch(b) > epoch(a) ? b : a));
 }
 
 interface FetchedModel extends FetchedFile {
@@ -122,7 +128,10 @@ async function fetchModel(address: string, options: FetchOptions, anew: boolean)
     const note = (sha256?: string): Promise<void> => fs.writeFile(noteFile, JSON.stringify({ address: from, sha256 } satisfies CachedNote));
     made.push(path, noteFile);
     if (!anew && await isWhole(fs, path, from)) return;
-    if (process.env.FOVEA_NO_DOWNLOAD === '1') throw new DataError(`${from}: not in the cache (${folder}), and FOVEA_NO_DOWNLOAD=1 forbids to fetch it`);
+    if (process.env.FOVEA_NO_DOWNLOAD === '1') {
+      const why = anew ? `what is in the cache (${folder}) has another SHA-256` : `not in the cache (${folder})`;
+      throw new DataError(`${from}: ${why}, and FOVEA_NO_DOWNLOAD=1 forbids to fetch it`);
+    }
     fresh = true;
     const onProgress = options.onProgress;
     let last = 0;
@@ -175,25 +184,39 @@ async function companionsOf(path: string): Promise<Companion[]> {
 
 /** The shards that a `model.json` names. What is no model.json has none: whoever reads it says so. */
 async function shardsOf(path: string): Promise<string[]> {
-  if (!path.endsWith('.json') || path.endsWith('-symbol.json')) return [];
+  const { weightsManifest } = await jsonOf(path) as { weightsManifest?: { paths?: unknown[] }[] };
+  if (!Array.isArray(weightsManifest)) return [];
+  const names = weightsManifest.flatMap((group) => group?.paths ?? []);
+  return names.filter((n): n is string => typeof n === 'string' && /^[^/\\]+$/.test(n) && n !== '..' && n !== '.');
+}
+
+/** What a JSON file that is no `-symbol.json` holds; nothing where it is none. */
+async function jsonOf(path: string): Promise<object> {
+  if (!path.endsWith('.json') || path.endsWith('-symbol.json')) return {};
   const { readFile } = await importNode<typeof Fs>('node:fs/promises', 'reading weights');
   try {
-    const { weightsManifest } = JSON.parse(await readFile(path, 'utf8')) as { weightsManifest?: { paths?: unknown[] }[] };
-    const names = (weightsManifest ?? []).flatMap((group) => group.paths ?? []);
-    return names.filter((n): n is string => typeof n === 'string' && /^[^/\\]+$/.test(n) && n !== '..' && n !== '.');
+    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
+    return typeof value === 'object' && value !== null ? value : {};
   } catch {
-    return [];
+    return {};
   }
 }
 
 /** The files that the hash of weights is of. */
 async function partsOf(path: string): Promise<string[]> {
+  const fs = await importNode<typeof Fs>('node:fs/promises', 'reading weights');
   const { basename, dirname, join } = await importNode<typeof import('node:path')>('node:path', 'reading weights');
+  const checkpoint = async (prefix: string, own: (names: readonly string[]) => readonly string[]): Promise<string[]> => {
+    const names = await fs.readdir(dirname(path));
+    const mean = meanImageBeside(prefix, names);
+    return [...own(names), ...(mean === undefined ? [] : [mean])].map((name) => join(dirname(path), name));
+  };
   const params = /^(.*)-\d{4,}\.params$/.exec(basename(path));
-  if (params !== null) {
-    const fs = await importNode<typeof Fs>('node:fs/promises', 'reading weights');
-    const mean = meanImageBeside(params[1], await fs.readdir(dirname(path)));
-    return [path, ...[`${params[1]}-symbol.json`, ...(mean === undefined ? [] : [mean])].map((name) => join(dirname(path), name))];
+  if (params !== null) return checkpoint(params[1], () => [basename(path), `${params[1]}-symbol.json`]);
+  if (Array.isArray((await jsonOf(path) as { nodes?: unknown }).nodes)) {
+    // A symbol of MXNet's of another name, and the parameters that are read with it.
+    const prefix = basename(path, '.json');
+    return checkpoint(prefix, (names) => [lastParams(prefix, names), basename(path)].filter((name) => name !== undefined));
   }
   return [path, ...(await shardsOf(path)).map((name) => join(dirname(path), name))];
 }

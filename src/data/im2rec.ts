@@ -122,6 +122,8 @@ export interface PackOptions extends EncodeOptions {
 export interface Packed {
   readonly records: number;
   readonly rejected: readonly Rejected[];
+  /** Whether lines had further labels, which were not stored for want of `packLabel`. */
+  readonly labelsLeft: boolean;
 }
 
 /**
@@ -173,5 +175,5 @@ export async function packImages(list: { readonly text: string; readonly file: s
     writer.abandon();
     throw error;
   }
-  return { records: entries.length - rejected.length, rejected };
+  return { records: entries.length - rejected.length, rejected, labelsLeft: !packLabel && entries.some(({ labels }) => labels.length > 1) };
 }

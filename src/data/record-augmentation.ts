@@ -1,6 +1,6 @@
 /**
  * The augmentation of MXNet's ImageRecordIter (image_aug_default.cc, iter_normalize.h), in its order: affine map, padding, crop, hue,
- * lightness and saturation, then contrast, illumination and mirroring.
+ * lightness and saturation, then contrast, illumination and mirroring. A mean image is taken off before mirroring, as there.
  */
 import { OptionError } from '../errors.ts';
 import { getOp } from '../graph/op.ts';
@@ -67,15 +67,21 @@ export function recordAugmentation(options: RecordAugmentationOptions): TracedTr
   const { randomH, randomS, randomL, maxRandomContrast, maxRandomIllumination, fillValue } = settings;
   const recolours = randomH > 0 || randomS > 0 || randomL > 0;
   const relights = maxRandomContrast > 0 || maxRandomIllumination > 0;
+  const mirrors = settings.mirror || settings.randMirror;
   const transform = function record(images: Tensor, { parameters, mean, meanImage }: Parameters<TracedTransform>[1]): Tensor {
     const n = images.shape[0];
     const part = (begin: number, count: number): Tensor => parameters!.slice([0, begin], [n, count]);
     let x = apply1(getOp('warpAffine'), [images, part(0, 6)], { fill: fillValue });
     if (recolours) x = apply1(getOp('shiftHls'), [x, part(6, 3)], {});
-    if (!relights) return x;
+    const turnsMean = mirrors && meanImage !== undefined;
+    if (!relights && !turnsMean) return x;
     const middle = meanImage ?? tensor(Float32Array.from(mean));
     const each = (column: number): Tensor => part(column, 1).reshape([n, 1, 1, 1]);
-    return x.sub(middle).mul(each(9)).add(each(10)).add(middle);
+    // MXNet mirrors last, what the mean image was taken off already: from a mirrored image goes the mirrored mean. The map says which those are.
+    const mirrored = (): Tensor => each(0).mul(each(4)).sub(each(1).mul(each(3))).less(0);
+    const own = turnsMean ? apply1(getOp('where'), [mirrored(), apply1(getOp('flip'), [middle], { axes: [2] }), middle]) : middle;
+    const less = x.sub(own);
+    return (relights ? less.mul(each(9)).add(each(10)) : less).add(middle);
   };
   const draw = (rng: PhiloxStream, shape: ImageShape): number[] => drawOne(settings, rng, shape);
   return Object.assign(transform, { parameters: { count: 11, draw } });

@@ -104,10 +104,13 @@ export function readMeanImage(bytes: Uint8Array, file: string): HostArray {
   const arrays = readParams(bytes, { file });
   const [name, image] = arrays.has('mean_img') ? ['mean_img', arrays.get('mean_img')!] : [...arrays][0] ?? ['', undefined];
   if (image === undefined) throw new FormatError(`${file}: no array, expected mean_img`);
-  if (image.dtype !== 'float32' || image.shape.length !== 3) {
-    throw new FormatError(`${file}: array "${name}": expected float32 [channels, height, width], got ${image.dtype} [${image.shape.join(', ')}]`);
-  }
-  return image;
+  return checkedMeanImage(image, `${file}: array "${name}"`);
+}
+
+/** @throws FormatError, at `where`, for what is no mean image of colours */
+export function checkedMeanImage(image: HostArray, where: string): HostArray {
+  if (image.dtype === 'float32' && image.shape.length === 3 && image.shape[0] === 3) return image;
+  throw new FormatError(`${where}: expected float32 [3, height, width], got ${image.dtype} [${image.shape.join(', ')}]`);
 }
 
 /**

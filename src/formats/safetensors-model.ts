@@ -11,6 +11,7 @@ import type { ModelSymbol } from '../nn/symbol.ts';
 import { sameNetwork } from '../nn/symbol.ts';
 import type { LoadedModel, LoadModelOptions } from './load-model.ts';
 import type { ModelFiles } from './model-files.ts';
+import { checkedMeanImage } from './mxnet-checkpoint.ts';
 import type { Checkpoint } from './mxnet-params.ts';
 import { joinCheckpoint, splitCheckpoint } from './mxnet-params.ts';
 import { readSymbol, writeSymbol } from './mxnet-symbol.ts';
@@ -38,7 +39,8 @@ function ownModel({ tensors, metadata }: SafetensorsFile, path: string, options:
   if (format !== FORMAT) throw new FormatError(`${path}: __metadata__.format: expected "${FORMAT}", got "${format ?? ''}"`);
   const warnings: string[] = [];
   const symbol = readSymbol(metadata.get('symbol')!, { file: `${path}: __metadata__.symbol` });
-  const meanImage = tensors.get(meanName);
+  const mean = tensors.get(meanName);
+  const meanImage = mean && checkedMeanImage(mean, `${path}: tensor "${meanName}"`);
   const arrays = new Map([...tensors].filter(([name]) => name !== meanName).map(([name, array]) => [name, toFloat32(array)]));
   const own = preprocessingOf(symbol, meanImage);
   const preprocessing = atSize(options.preprocessing, own?.size) ?? own;

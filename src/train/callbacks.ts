@@ -4,7 +4,6 @@ import { checkpointFiles } from '../formats/mxnet-checkpoint.ts';
 import type { Preprocessing } from '../formats/preprocessing.ts';
 import { withPreprocessing } from '../formats/preprocessing.ts';
 import { arraysToMXNet } from '../nn/parameters.ts';
-import type { ModelSymbol } from '../nn/symbol.ts';
 import { nodeFiles, writeWhole } from './files.ts';
 import type { BatchReport, EpochStart, FitCallbacks, FitState } from './fit-types.ts';
 import type { EpochRecord } from './history.ts';
@@ -54,26 +53,26 @@ export interface CheckpointOptions {
 }
 
 /**
- * Writes `PREFIX-symbol.json` and `PREFIX-0001.params`, ... as MXNet reads them; the prefix's folder is made. What is done to images
- * stands in the symbol, a mean image in `PREFIX-mean.nd`. Files of those names are replaced, whole or not at all. They hold no state of
- * the optimizer: to go on with a run, keep `run.snapshot()`. Node only.
+ * Writes `PREFIX-symbol.json` and `PREFIX-0001.params`, ... as MXNet reads them; the prefix's folder is made. The symbol is the last
+ * checkpoint's: what is frozen then is frozen in it. What is done to images stands in it too, a mean image in `PREFIX-mean.nd`. Files of
+ * those names are replaced, whole or not at all. They hold no state of the optimizer: to go on with a run, keep `run.snapshot()`. Node only.
  *
  * @throws OptionError for a frequency that is no integer of 1 or more; while training, DataError naming a file that cannot be written
  */
 export function doCheckpoint(prefix: string, { frequency = 1, saveEpoch0 = false }: CheckpointOptions = {}): FitCallbacks {
   checkEvery('doCheckpoint: frequency', frequency);
-  let model: { readonly symbol: ModelSymbol; readonly preprocessing?: Preprocessing };
+  let preprocessing: Preprocessing | undefined;
   const save = async (epoch: number, run: FitState): Promise<void> => {
     const files = await nodeFiles();
     await files.fs.mkdir(files.path.dirname(prefix), { recursive: true });
-    const { symbol, preprocessing } = model;
+    // What the symbol said of images before goes, also where there are no words for what is done now.
+    const symbol = withPreprocessing(run.network.symbol, undefined);
     const written = checkpointFiles(symbol, arraysToMXNet(await run.parameters()), { prefix, epoch, preprocessing });
     for (const [name, content] of written) await writeWhole(files, name, content);
   };
   return {
     onStart({ network, normalization, updates }, run) {
-      // What the symbol said before goes, also where there are no words for what is done now.
-      model = { symbol: withPreprocessing(network.symbol, undefined), preprocessing: toPreprocessing(normalization, network) };
+      preprocessing = toPreprocessing(normalization, network);
       return saveEpoch0 && updates === 0 ? save(0, run) : undefined;
     },
     onEpoch: (record, run) => (record.epoch % frequency === 0 ? save(record.epoch, run) : undefined),

@@ -52,7 +52,7 @@ export interface FeatureHooks {
 const memoryLimit = 2 ** 31;
 
 /** Batches computed between two looks at the signal that keep what they have. */
-const chunk = 8;
+export const chunk = 8;
 
 export interface FeatureSourceOptions {
   readonly network: Network;
@@ -110,9 +110,19 @@ export class FeatureSource {
    * @throws what the signal was aborted with; what was computed by then is kept
    */
   async dataset(data: Dataset, indices: ArrayLike<number>, hooks: FeatureHooks = {}): Promise<Dataset> {
-    let known = this.#known.get(data);
-    if (known === undefined) this.#known.set(data, known = new Map());
-    const rows = known;
+    const known = this.#known.get(data) ?? new Map<number, Float32Array>();
+    this.#known.set(data, known);
+    return this.#complete(data, indices, known, hooks);
+  }
+
+  /** The same for once: what was not known before is forgotten with the dataset. @throws as `dataset` */
+  async passing(data: Dataset, indices: ArrayLike<number>, hooks: FeatureHooks = {}): Promise<Dataset> {
+    const known = this.#known.get(data);
+    const rows = Array.from(indices).flatMap((i) => (known?.has(i) ? [[i, known.get(i)!] as const] : []));
+    return this.#complete(data, indices, new Map(rows), hooks);
+  }
+
+  async #complete(data: Dataset, indices: ArrayLike<number>, rows: Map<number, Float32Array>, hooks: FeatureHooks): Promise<Dataset> {
     const wanted = [...new Set(Array.from(indices))].filter((i) => !rows.has(i));
     const missing = await this.#lookUp(data, wanted, rows);
     let done = wanted.length - missing.length;

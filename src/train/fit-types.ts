@@ -125,6 +125,8 @@ export interface BatchReport extends EpochStart {
 export interface FitState {
   readonly history: readonly EpochRecord[];
   readonly best: EpochRecord | undefined;
+  /** As it is trained at the time: where layers are unfrozen later, another one from then on. */
+  readonly network: Network;
   /** All that `resume` needs. */
   snapshot(): Promise<TrainingSnapshot>;
   /** Parameters and moving statistics, as they lie in memory: all, or those alone that have learnt in the run. */
@@ -132,7 +134,6 @@ export interface FitState {
 }
 
 export interface FitResult extends FitState {
-  readonly network: Network;
   readonly device: Device;
   readonly normalization: Normalization;
   readonly classWeights: readonly number[];

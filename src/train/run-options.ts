@@ -244,12 +244,24 @@ export async function resolveOptions(given: RunOptions, spell: Spelling = asKey)
   } else {
     resolved.momentum ??= 0.9;
   }
+  checkUnfreezing(resolved, spell);
   if (resolved.validation + resolved.test >= 1) {
     throw new OptionError(`${spell('validation')} and ${spell('test')} leave nothing to train on`);
   }
   // Names that are unknown in it are refused now, not in the tenth epoch.
   await learningRateSchedule(resolved, 1);
   return resolved;
+}
+
+/** @throws OptionError for epochs that do not ascend from 2 on, or that never come */
+function checkUnfreezing({ unfreeze, epochs }: ResolvedOptions, spell: Spelling): void {
+  let least = 2;
+  for (const part of unfreeze?.split(',') ?? []) {
+    const epoch = Number(part.slice(part.indexOf('@') + 1));
+    if (epoch < least) throw new OptionError(`${spell('unfreeze')} "${part}": expected epochs from ${least} on, ascending, got ${epoch}`);
+    if (epoch > epochs) throw new OptionError(`${spell('unfreeze')} "${part}": epoch ${epoch} never comes: ${spell('epochs')} is ${epochs}`);
+    least = epoch + 1;
+  }
 }
 
 /**

@@ -16,7 +16,7 @@ import type { Optimizer } from '../optim/optimizer.ts';
 import { judge, predictBatches, predictLogits } from './evaluate.ts';
 import type { JudgeOptions, Judgement, PredictedBatch, PredictOptions } from './evaluate.ts';
 import type { FeatureHooks } from './features.ts';
-import { FeatureSource, fitsInMemory, restOf } from './features.ts';
+import { FeatureSource, chunk, fitsInMemory, restOf } from './features.ts';
 import type { FitOptions } from './fit-types.ts';
 import type { RunMemory } from './fits.ts';
 import { planRun } from './fits.ts';
@@ -127,9 +127,19 @@ export class Stage {
     return this.#loader;
   }
 
-  /** Logits of images, in inference mode. */
+  /** Logits of images, in inference mode. Features of images that are not the run's own are there for some batches at a time. */
   async predict(data: Dataset, indices: ArrayLike<number>, options: PredictOptions): Promise<Float32Array> {
-    return predictLogits(this.evaluationStep, await this.#input(data, indices, options), indices, options);
+    if (this.features === undefined) return predictLogits(this.evaluationStep, data, indices, options);
+    const { classes } = this.evaluationStep;
+    const all = Int32Array.from(indices);
+    const out = new Float32Array(all.length * classes);
+    for (let at = 0; at < all.length; at += chunk * options.batch) {
+      const part = all.subarray(at, at + chunk * options.batch);
+      const features = await this.features.passing(data, part, { signal: options.signal });
+      const onBatch = (done: number): void => options.onBatch?.(at + done, all.length);
+      out.set(await predictLogits(this.evaluationStep, features, part, { ...options, onBatch }), at * classes);
+    }
+    return out;
   }
 
   /** The same batch by batch; no features are kept. */
@@ -141,11 +151,8 @@ export class Stage {
 
   /** Figures of images, in inference mode. */
   async judge(data: Dataset, indices: ArrayLike<number>, options: JudgeOptions): Promise<Judgement> {
-    return judge(this.evaluationStep, await this.#input(data, indices, options), indices, options);
-  }
-
-  async #input(data: Dataset, indices: ArrayLike<number>, { signal }: Pick<PredictOptions, 'signal'>): Promise<Dataset> {
-    return this.features ? this.features.dataset(data, indices, { signal }) : data;
+    const input = this.features ? await this.features.dataset(data, indices, { signal: options.signal }) : data;
+    return judge(this.evaluationStep, input, indices, options);
   }
 
   closeLoader(): void {

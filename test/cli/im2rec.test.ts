@@ -76,6 +76,14 @@ test('files that are there are kept unless --force is given', async () => {
   assert.not.ok(readFileSync(at('eyes_val.rec')).equals(before));
 });
 
+test('labels that are not stored are told of', async () => {
+  writeFileSync(at('several.lst'), readFileSync(at('eyes_val.lst'), 'utf8').replace(/\t(\S+\.png)/g, '\t7\t$1'));
+  const without = await fovea('im2rec', '--pass-through', at('several'), at('photos'));
+  assert.is(without.code, 0, without.err);
+  assert.match(without.err, /several\.lst: lines have several labels, of which the first is stored: --pack-label stores all/);
+  assert.not.match((await fovea('im2rec', '--force', '--pass-through', '--pack-label', at('several'), at('photos'))).err, /labels/);
+});
+
 test('what cannot be is refused by option', async () => {
   const pack = (...args: string[]): string[] => ['im2rec', ...args, at('eyes'), at('photos')];
   await refused(2, pack('--resize', '0'), /--resize: expected an integer from 1 to 16384, got "0"/);

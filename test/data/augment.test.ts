@@ -218,6 +218,25 @@ test('contrast about the pixels of a mean image, where that is what is taken off
   });
 });
 
+test('a mean image is taken off before an image is mirrored, as MXNet does: the mean is mirrored with it', async () => {
+  const image = { shape, data: Float32Array.from({ length: size }, (_, i) => 60 + (i * 7) % 120) };
+  const opposite = (i: number): number => (Math.floor(i / 24) * 8 + 7 - (Math.floor(i / 3) % 8)) * 3 + (i % 3);
+  const taken = async (options: RecordAugmentationOptions, draws: Int32Array): Promise<number[][]> =>
+    (await run(record(options), { draws }, { mean: [0, 0, 0], image })).map((x) => [...x].map((v, i) => v - image.data[i]));
+  const plain = await taken({}, range(20));
+  const close = (got: readonly number[], want: readonly number[]): boolean => got.every((v, i) => Math.abs(v - want[i]) < 1e-2);
+  const mirrored = (x: readonly number[]): number[] => x.map((_, i) => x[opposite(i)]);
+  assert.ok((await taken({ mirror: true }, range(20))).every((x, k) => close(x, mirrored(plain[k]))));
+  const either = (await taken({ randMirror: true }, range(20))).map((x, k) => [close(x, plain[k]), close(x, mirrored(plain[k]))]);
+  assert.ok(either.every(([a, b]) => a !== b) && either.some(([a]) => a) && either.some(([, b]) => b), 'each is one or the other');
+  // With contrast, and turned on its head by the map.
+  const lit = await taken({ mirror: true, maxRandomContrast: 0.5 }, range(20));
+  const contrasted = await taken({ maxRandomContrast: 0.5 }, range(20));
+  assert.ok(lit.every((x, k) => close(x, mirrored(contrasted[k]))));
+  const [turned, both] = [await taken({ rotate: 180 }, ids(3)), await taken({ rotate: 180, mirror: true }, ids(3))];
+  assert.ok(close(both[0], mirrored(turned[0])));
+});
+
 test('lightness and saturation move by whole grey levels within their bounds, grey stays grey', async () => {
   const augmenter = new Augmenter(record({ randomH: 3, randomL: 20, randomS: 7 }), { classes, shape, seed: 5 });
   const settings = augmenter.settings({ epoch: 0, labels: new Int32Array(50), draws: range(50) });

@@ -75,6 +75,20 @@ test('a file is fetched once, and known by its hash', async () => {
   });
 });
 
+test('the hash of a symbol that is called otherwise is of its last parameters too', async () => {
+  const symbol = join(mkdtempSync(join(folder, 'symbol-')), 'net.json');
+  const put = (name: string, content: string): void => writeFileSync(join(dirname(symbol), name), content);
+  put('net.json', '{"nodes": []}');
+  assert.is((await fetchWeights(symbol)).sha256, sha(Buffer.from('{"nodes": []}')));
+  put('net-0002.params', 'two');
+  put('net-0010.params', 'ten');
+  assert.equal(await fetchWeights(symbol), { path: symbol, sha256: sha(Buffer.from('ten{"nodes": []}')) });
+  put('net-mean.nd', 'mean');
+  assert.is((await fetchWeights(symbol)).sha256, sha(Buffer.from('ten{"nodes": []}mean')));
+  put('net-0010.params', 'other');
+  await rejects(() => fetchWeights(symbol, { sha256: sha(Buffer.from('ten{"nodes": []}mean')) }), DataError, /net\.json: its SHA-256 is/);
+});
+
 test('a connection that is cut is gone on with where it was', async () => {
   await served([answers(body, { cutAfter: 70_000 }), answers(body, { cutAfter: 50_000 }), answers(body)], async (base, requests) => {
     const got = await fetchWeights(`${base}/net.params.bin`, { cacheDir: fresh() });
@@ -131,6 +145,30 @@ test('a wrong hash: both are named, and nothing is kept', async () => {
     assert.equal(readdirSync(cacheDir, { recursive: true }).filter((f) => String(f).includes('net.bin')), []);
     await rejects(() => fetchWeights(`${base}/net.bin`, { cacheDir, sha256: 'abc' }), OptionError, /64 hexadecimal digits, got "abc"/);
   });
+});
+
+test('a wrong hash takes nothing from the cache that the server still has', async () => {
+  const cacheDir = fresh();
+  await served([answers(body)], async (base, requests) => {
+    const { path } = await fetchWeights(`${base}/net.bin`, { cacheDir });
+    const wrong = sha(Buffer.from('other'));
+    await rejects(() => fetchWeights(`${base}/net.bin`, { cacheDir, sha256: wrong }), DataError, new RegExp(`${sha(body)}, expected ${wrong}$`));
+    assert.is(requests.length, 2);
+    assert.is((await fetchWeights(`${base}/net.bin`, { cacheDir, sha256: sha(body) })).path, path);
+    assert.is(requests.length, 2, 'it is there');
+    process.env.FOVEA_NO_DOWNLOAD = '1';
+    try {
+      await rejects(() => fetchWeights(`${base}/net.bin`, { cacheDir, sha256: wrong }), DataError, /what is in the cache .* has another SHA-256, and FOVEA_NO/);
+    } finally {
+      delete process.env.FOVEA_NO_DOWNLOAD;
+    }
+  });
+});
+
+test('what is no address is refused as that', async () => {
+  for (const address of ['https://', 'https://exa mple/x']) {
+    await rejects(() => fetchWeights(address, { cacheDir: fresh() }), DataError, new RegExp(`^${address}: expected an https address`));
+  }
 });
 
 test('a hash of a newer file than the cached one: fetched again', async () => {

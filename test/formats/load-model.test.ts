@@ -10,6 +10,7 @@ import type { Checkpoint } from '../../src/formats/mxnet-params.ts';
 import { writeParams } from '../../src/formats/mxnet-params.ts';
 import type { Preprocessing } from '../../src/formats/preprocessing.ts';
 import { lessMeanColour, toMinusOneToOne, withPreprocessing } from '../../src/formats/preprocessing.ts';
+import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { writeSafetensorsModel } from '../../src/formats/safetensors-model.ts';
 import { inceptionBNSmall, inceptionV3 } from '../../src/models/index.ts';
 import type { HostArray } from '../../src/nn/host-array.ts';
@@ -126,6 +127,21 @@ test("a file of PyTorch's names has no words for preprocessing but what it is re
   const none: Checkpoint = { arguments: new Map([['fc1_weight', { shape: [2, 2048], dtype: 'float32', data: new Float32Array(4096) }]]), auxiliary: new Map() };
   throws(() => writeSafetensorsModel(symbol, none, { names: 'pytorch', preprocessing: lessMeanColour }), OptionError, /no words for preprocessing/);
   throws(() => writeSafetensorsModel(symbol, none, { names: 'pytorch', preprocessing: { ...toMinusOneToOne, size: [299, 299] } }), OptionError, /has no value/);
+});
+
+test('what is no mean image of colours is refused with file and array', async () => {
+  const stored = checkpointFiles(network, parameters, { prefix: 'net', epoch: 1 });
+  const bytes = { shape: [3, 2, 2], dtype: 'uint8' as const, data: new Uint8Array(12) };
+  for (const image of [{ ...meanImage, shape: [12] }, { ...meanImage, shape: [1, 4, 3] }, bytes]) {
+    const expected = String.raw`expected float32 \[3, height, width\], got ${image.dtype} \[${image.shape.join(', ')}\]`;
+    const nd = writeParams(new Map([['mean_img', image]]));
+    await rejects(() => loadModel('net', { files: inMemory([...stored, ['net-mean.nd', nd]]) }), FormatError,
+      new RegExp(`^net-mean\\.nd: array "mean_img": ${expected}`));
+    const { tensors, metadata } = readSafetensors(writeSafetensorsModel(network, parameters), { file: 'net' });
+    const bytes = writeSafetensors(new Map([...tensors, ['mean_img', image]]), metadata);
+    await rejects(() => loadModel('net.safetensors', { files: inMemory([['net.safetensors', bytes]]) }), FormatError,
+      new RegExp(`^net\\.safetensors: tensor "mean_img": ${expected}`));
+  }
 });
 
 test('the mean image beside a checkpoint is its own; another is named by an option', async () => {

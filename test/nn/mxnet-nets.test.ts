@@ -76,18 +76,20 @@ async function checkForward(runner: Runner, symbol: ModelSymbol, want: Fixture, 
   const shapes = tensors.map((t) => t.shape);
   const values = await runner.evaluate(tensors);
   const worst = { edge: 0, edgeAt: '', l2: 0, l2At: '' };
+  const common = { source, fixture: title, runner: runner.name };
   names.forEach((name, i) => {
     const digest = want.layers[name];
     const got = toNCHW(values[i], shapes[i]);
     assert.is(got.length, digest.size, name);
     const edge = edgeError(got, digest);
-    // A softmax that is sure of its class: MXNet itself is 8e-7 off the float64 reference in that norm with seed 8, the cpu device 5e-7 to the
-    // other side. Of fixtures made anew its values are compared instead, all of them, as the given ones' are too (2e-6, `checkOutput`).
-    const norm = want.seed !== undefined && name === 'softmax_output' ? 0 : Math.abs(l2(got) - digest.l2) / digest.l2;
+    const norm = Math.abs(l2(got) - digest.l2) / digest.l2;
     if (!(edge <= worst.edge)) Object.assign(worst, { edge, edgeAt: name });
-    if (!(norm <= worst.l2)) Object.assign(worst, { l2: norm, l2At: name });
+    // A softmax that is sure of its class: MXNet itself is 8e-7 off the float64 reference in that norm with seed 8, the cpu device 5e-7 to the
+    // other side. Of fixtures made anew it is held to what a softmax may be off (2e-6), all of whose values `checkOutput` compares too.
+    if (want.seed !== undefined && name === 'softmax_output') {
+      holds({ ...common, measure: 'of the l2 norm of a softmax made anew', error: norm, tolerance: 2e-6 }, `l2 of ${name}`);
+    } else if (!(norm <= worst.l2)) Object.assign(worst, { l2: norm, l2At: name });
   });
-  const common = { source, fixture: title, runner: runner.name };
   holds({ ...common, measure: "of the layer's rms, single values", error: worst.edge, tolerance: 3e-5 }, `first and last values of ${worst.edgeAt}`);
   holds({ ...common, measure: "of the layer's l2 norm", error: worst.l2, tolerance: 1e-6 }, `l2 of ${worst.l2At}`);
 }

@@ -218,7 +218,9 @@ test('what does not go together is refused', async () => {
   const short = new Map([...model!.parameters.arguments].filter(([name]) => name !== 'conv_2_weight'));
   throws(() => transferNetwork({ symbol: model!.symbol, parameters: { ...model!.parameters, arguments: short } }, options, ['a', 'b'], [40, 40, 3]),
     FormatError, /1 parameters of the network are not there: conv_2_weight/);
-  await rejects(() => train('wide', { unfreeze: 'all@1' }), OptionError, /expected epochs from 2 on/);
+  await rejects(() => train('wide', { unfreeze: 'all@1' }), OptionError, /unfreeze "all@1": expected epochs from 2 on, ascending, got 1/);
+  await rejects(() => train('wide', { unfreeze: 'ch_concat_3b_chconcat@3,all@3' }), OptionError, /"all@3": expected epochs from 4 on, ascending, got 3/);
+  await rejects(() => train('wide', { unfreeze: 'all@9' }), OptionError, /unfreeze "all@9": epoch 9 never comes: epochs is 3/);
   assert.not.ok(existsSync(join(folder, 'wide')));
 });
 

@@ -7,13 +7,15 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { device } from '../../src/device/index.ts';
 import { OptionError } from '../../src/errors.ts';
+import { readSymbol } from '../../src/formats/mxnet-symbol.ts';
 import { inceptionBNSmall } from '../../src/models/index.ts';
 import {
   addHead, arraysToMXNet, cutAt, dropout, freeze, fromMXNet, frozenPart, initialize, parseHead, scaleLearningRates, unfreeze, upTo,
 } from '../../src/nn/index.ts';
 import type { ModelSymbol, ParameterArrays } from '../../src/nn/index.ts';
+import { trainingAttributes } from '../../src/nn/symbol.ts';
 import { featureCache } from '../../src/train/feature-cache.ts';
-import { fit } from '../../src/train/index.ts';
+import { doCheckpoint, fit } from '../../src/train/index.ts';
 import type { FitOptions, FitResult, TrainingSnapshot } from '../../src/train/index.ts';
 import { rejects } from '../support/errors.ts';
 import { spots, spotsFit } from '../support/training.ts';
@@ -144,6 +146,27 @@ test('samples drawn by a hook, other data to judge by and predictions in a strea
   assert.equal(await run(true), await run(false));
 });
 
+test('predictions keep no features of images that are none of the run', async () => {
+  const other = spots(40, 16, 8);
+  let reads = 0;
+  const counted = { ...other, readInto: (...at: Parameters<typeof other.readInto>) => (reads++, other.readInto(...at)) };
+  const everything = Array.from({ length: 80 }, (_, i) => 79 - i);
+  const predicted = async (cacheFeatures: boolean): Promise<readonly number[][]> => {
+    const result = await fit(options(frozen, { cacheFeatures, epochs: 1 }));
+    const both: number[][] = [];
+    for (const _ of [1, 2]) {
+      reads = 0;
+      both.push([...await result.predict(counted, everything)]);
+      assert.is(reads, 80);
+    }
+    result.dispose();
+    return both;
+  };
+  const [first, again] = await predicted(true);
+  assert.equal(again, first);
+  assert.equal(first, (await predicted(false))[0]);
+});
+
 test('an epoch on features costs milliseconds', async () => {
   const result = await fit(options(frozen, { epochs: 6 }));
   const [, ...later] = result.history.map(({ seconds }) => seconds);
@@ -169,6 +192,24 @@ test('layers are unfrozen at their epochs', async () => {
   assert.equal([1, 2, 3].map((epoch) => changed('conv_in4a_3x3_weight', epoch)), [false, true, true]);
   assert.equal([1, 2, 3].map((epoch) => changed('bn_in4a_3x3_gamma', epoch)), [false, false, true]);
   assert.equal([1, 2, 3].map((epoch) => changed('conv_1_weight', epoch)), [false, false, true]);
+});
+
+test('a checkpoint has the symbol of its epoch: what is frozen then', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fovea-checkpoint-'));
+  try {
+    const symbols: string[] = [];
+    const file = join(folder, 'net-symbol.json');
+    const read = (): void => void symbols.push(readFileSync(file, 'utf8'));
+    const callbacks = [doCheckpoint(join(folder, 'net'), { saveEpoch0: true }), { onStart: read, onEpoch: read }];
+    (await fit(options(frozen, { unfreezings, callbacks }))).dispose();
+    const frozenIn = symbols.map((text) => {
+      const symbol = readSymbol(text, { file });
+      return ['conv_1_weight', 'conv_in4a_3x3_weight'].map((name) => trainingAttributes(symbol, name).frozen);
+    });
+    assert.equal(frozenIn, [[true, true], [true, true], [true, false], [false, false]]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 test('a state of any epoch goes on to the same bits, on features or not', async () => {

@@ -24,8 +24,8 @@ export interface OnnxOptions {
    */
   readonly freeBatch?: boolean;
   /**
-   * Kept in the model's metadata, under `mean`, `deviation` and `size`; the graph itself takes what is preprocessed already. A mean image is not
-   * in the file: `mean_image` has its shape in place of `mean`; `checkpointFiles` writes it.
+   * Kept in the model's metadata, under `mean`, `deviation` and `size`, a mean image under `mean_image` (little-endian float32 in base64) and
+   * `mean_image_shape` (channels, height, width); the graph itself takes what is preprocessed already.
    */
   readonly preprocessing?: Preprocessing;
   /** The graph's name; default `fovea`. */
@@ -116,10 +116,16 @@ export function exportOnnx(symbol: ModelSymbol, parameters: Checkpoint, options:
 
 function metadataOf({ mean, deviation, size, meanImage }: Preprocessing): Record<string, string> {
   return {
-    ...(meanImage === undefined ? { mean: formatAttribute(mean) } : { mean_image: formatAttribute(meanImage.shape) }),
-    deviation: formatAttribute(deviation),
-    ...(size === undefined ? {} : { size: formatAttribute(size) }),
+    mean: formatAttribute(mean), deviation: formatAttribute(deviation), ...(size && { size: formatAttribute(size) }),
+    ...(meanImage && { mean_image: base64(bytesOf(toFloat32(meanImage))), mean_image_shape: formatAttribute(meanImage.shape) }),
   };
+}
+
+/** By the function that browsers have too, in pieces that are no longer than arguments may be. */
+function base64(bytes: Uint8Array): string {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return btoa(text);
 }
 
 type Inputs = OnnxOptions['inputs'];
