@@ -138,7 +138,7 @@ test('arguments are laid out as a C++ parameter list, in graphs and in single la
   const buffer = device.allocate(4096, 'memory');
   const half: Placed = value(buffer, { rows: 2, channels: 3, stride: 8, offset: 5, dtype: 'float16' });
   const scratch = { buffer, byteOffset: 256, bytes: 512 };
-  const args: CudaArg[] = [-1, { address: half }, { f32: 1.5 }, 0xffffffff, { address: scratch }, 7, 8];
+  const args: CudaArg[] = [-1, { address: half }, { f32: 1.5 }, -0x80000000, { address: scratch }, 7, 8];
   const program = await device.build([launching({ args, grid: [5, 6, 7], block: 96, shared: 60 << 10 })]);
   await program.run();
   await program.profile();
@@ -150,7 +150,7 @@ test('arguments are laid out as a C++ parameter list, in graphs and in single la
   assert.is(words.readInt32LE(0), -1);
   assert.is(words.readBigUInt64LE(16), BigInt(2 * (8 + 3)));
   assert.is(words.readFloatLE(24), 1.5);
-  assert.is(words.readInt32LE(28), -1);
+  assert.is(words.readInt32LE(28), -0x80000000);
   assert.is(words.readBigUInt64LE(32) - words.readBigUInt64LE(8), BigInt(256 - 10));
   assert.is(words.readBigUInt64LE(40), 512n);
   assert.equal([words.readInt32LE(48), words.readInt32LE(52)], [7, 8]);
@@ -191,8 +191,9 @@ test('launches that the GPU would refuse are refused by name', () => on(async (d
     [{ grid: [1, 65536, 1] }, /has a grid of 1 x 65536 x 1/],
     [{ block: 1025 }, /blocks of 1025 threads; the kernel takes 1 to 1024/],
     [{ shared: 232448 }, /1024 \+ 232448 bytes of shared memory; a block has 232448/],
-    [{ args: [0.5] }, /argument 0 of node_1 \(kernel copy\) is 0.5, not a 32-bit integer/],
-    [{ args: [2 ** 32] }, /not a 32-bit integer/],
+    [{ args: [0.5] }, /argument 0 of node_1 \(kernel copy\) is 0.5, not an integer of 32 bits/],
+    [{ args: [2 ** 31] }, /is 2147483648, not an integer of 32 bits/],
+    [{ args: [{ address: value(buffer, { rows: 2 ** 29 }) }] }, /has shape \[536870912,4\], 2147483648 elements; kernels count to 2147483647/],
     [{ args: new Array(1025).fill(1) }, /more than 4096 bytes of arguments/],
     [{ args: [{ address: value(buffer, { offset: 1 }) }] }, /bytes 4 to 68 of buffer "short", which has 64/],
     [{ kernel: 'nowhere' }, /no CUDA kernel "nowhere" for node_1/],
