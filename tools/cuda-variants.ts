@@ -33,13 +33,13 @@ const gpu = (capability: number, limits: Partial<GpuFeatures['cuda']> = {}): Gpu
 });
 
 /** Ampere's first and Hopper, and each rung of products. */
-const gpus = [
+const allGpus = [
   gpu(80), gpu(90), gpu(80, { rung: 'simt' }), gpu(80, { rung: 'async' }), gpu(80, { rung: 'tensor', tf32: true }), gpu(90, { rung: 'tensor' }),
   gpu(90, { rung: 'hopper', tf32: true }),
 ];
-const capabilities = [80, 90];
+const allCapabilities = [80, 90];
 
-/** As the record files and the paper train: a batch that GPUs are given. */
+/** Images of the networks' shapes, as the record files and the paper train. */
 const BATCH = 32;
 
 class Variants {
@@ -55,7 +55,7 @@ class Variants {
   }
 }
 
-function keepCopies(variants: Variants, buffer: DeviceBuffer): void {
+function keepCopies(variants: Variants, buffer: DeviceBuffer, capabilities: readonly number[]): void {
   for (const dtype of ['float32', 'float16', 'bfloat16', 'uint8'] as DType[]) {
     for (const channels of [3, 4]) {
       const value = { buffer, offset: 0, rows: 1, channels, stride: channels, shape: [1, channels], dtype };
@@ -65,7 +65,7 @@ function keepCopies(variants: Variants, buffer: DeviceBuffer): void {
 }
 
 /** The benchmark's own. */
-function keepProbes(variants: Variants): void {
+function keepProbes(variants: Variants, capabilities: readonly number[]): void {
   const value = whole({ shape: [1, 4096], dtype: 'float32' });
   const { stream, multiplyAdd } = gpuProbes.cuda;
   const launches = [[1, 0], [0, 1], [1, 1]].map(([reads, writes]) => stream(value, value, 1024, reads, writes));
@@ -109,17 +109,21 @@ function keepProblem(variants: Variants, op: Op, inputs: readonly TensorType[], 
   }
 }
 
-/** For compute capability 8.0 and 9.0. */
-export async function collectVariants(): Promise<Variant[]> {
+/**
+ * For compute capability 8.0 and 9.0 with every rung, or for what one GPU asks for.
+ * @param batches of the networks' shapes
+ */
+export async function collectVariants(only?: GpuFeatures, batches: readonly number[] = [BATCH]): Promise<Variant[]> {
   const variants = new Variants();
+  const [gpus, capabilities] = only === undefined ? [allGpus, allCapabilities] : [[only], [only.cuda!.capability]];
   const ops = registeredOps().filter((op) => op.kernels?.cuda !== undefined);
-  keepCopies(variants, planningDevice().allocate(64, 'x'));
-  keepProbes(variants);
+  keepCopies(variants, planningDevice().allocate(64, 'x'), capabilities);
+  keepProbes(variants, capabilities);
   for (const [i, features] of gpus.entries()) {
     // The GPU matters to products alone.
     await keepSamples(variants, features, ops.filter((op) => op.precision === 'matrix'), [features.cuda!.capability]);
     if (i === 0) await keepSamples(variants, features, ops.filter((op) => op.precision !== 'matrix'), capabilities);
-    for (const { op: name, inputs, attrs } of kernelProblems(BATCH)) {
+    for (const { op: name, inputs, attrs } of batches.flatMap(kernelProblems)) {
       const op = getOp(name);
       keepProblem(variants, op, inputs, attrs, features);
       for (const dtype of ['bfloat16', 'float16'] as const) {

@@ -3,14 +3,16 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { HostData } from '../../src/device/types.ts';
 import { isHalfType } from '../../src/device/types.ts';
+import { toDeviceData } from '../../src/graph/leaves.ts';
 import { arraysToMXNet } from '../../src/nn/parameters.ts';
 import type { AbsentPeer, Contestant, Peer, PeerOptions, Problem, StepProblem } from '../../src/benchmark/types.ts';
+import { isAsked } from './asked.ts';
 import { convolutionOf } from './convolution.ts';
 import { PeerProcess, lines } from './process.ts';
 
 const engines = [
-  { module: 'mxnet', script: 'mxnet_peer.py', install: 'pip install mxnet==1.9.1 numpy==1.23.5' },
-  { module: 'torch', script: 'torch_peer.py', install: 'pip install torch' },
+  { name: 'MXNet', script: 'mxnet_peer.py', install: 'pip install mxnet==1.9.1 numpy==1.23.5' },
+  { name: 'PyTorch', script: 'torch_peer.py', install: 'pip install torch' },
 ] as const;
 
 /** What a script runs on, and in which name that shows. */
@@ -28,29 +30,35 @@ const kernels = ['matmul', 'conv2d', 'conv2dInputGrad', 'conv2dFilterGrad'];
 
 const gpus: Peer['beside'] = ['webgpu', 'cuda'];
 
-/** PyTorch on NVIDIA's GPUs, by cuDNN. Its steps as CUDA graphs, which begin sooner than eager ones and compute the same. */
-const cuda: readonly Mode[] = [
-  { name: 'cuda', beside: gpus, threads: 1, arguments: ['cuda', 'float32', 'eager'], ops: kernels },
-  ...(['bfloat16', 'tf32', 'float32'] as const).map((precision): Mode => ({
-    name: `cuda, graph${precision === 'float32' ? '' : `, ${precision}`}`, beside: gpus, threads: 1, arguments: ['cuda', precision, 'graph'], ops: ['step'],
-  })),
-];
+/**
+ * PyTorch on NVIDIA's GPUs, by cuDNN: eager; as CUDA graphs, which begin sooner and compute the same; its steps compiled too, which takes
+ * minutes. Kernels by dtype; steps in each precision.
+ */
+const cuda: readonly Mode[] = (['bfloat16', 'tf32', 'float32'] as const).flatMap((precision) => (['eager', 'graph', 'compile'] as const).map((how): Mode => ({
+  name: ['cuda', ...(how === 'eager' ? [] : [how]), ...(precision === 'float32' ? [] : [precision])].join(', '),
+  beside: gpus, threads: 1, arguments: ['cuda', precision, how], ops: precision === 'float32' && how !== 'compile' ? [...kernels, 'step'] : ['step'],
+})));
+
+/** Their names. */
+export const cudaPeerNames: readonly string[] = cuda.map(({ name }) => `PyTorch, ${name}`);
 
 /** Beside the cpu both engines at each number of threads, beside GPUs PyTorch with CUDA, from whichever interpreter has them. */
-export async function pythonPeers({ beside, python, threads }: PeerOptions): Promise<(Peer | AbsentPeer)[]> {
+export async function pythonPeers({ beside, python, threads, only }: PeerOptions): Promise<(Peer | AbsentPeer)[]> {
   const onCpu = threads.map((count): Mode =>
     ({ name: `${count} thread${count === 1 ? '' : 's'}`, beside: ['cpu'], threads: count, arguments: ['cpu', 'float32'] }));
   return [
-    ...(beside.includes('cpu') ? await open(python, engines, '', onCpu) : []),
-    ...(beside.some((kind) => gpus.includes(kind)) ? await open(python, engines.slice(1), ', cuda', cuda) : []),
+    ...(beside.includes('cpu') ? await open(python, engines, '', onCpu, only) : []),
+    ...(beside.some((kind) => gpus.includes(kind)) ? await open(python, engines.slice(1), ', cuda', cuda, only) : []),
   ];
 }
 
 async function open(
-  python: readonly string[], from: readonly (typeof engines)[number][], where: string, modes: readonly Mode[],
+  python: readonly string[], from: readonly (typeof engines)[number][], where: string, all: readonly Mode[], only: PeerOptions['only'],
 ): Promise<(Peer | AbsentPeer)[]> {
   const peers: (Peer | AbsentPeer)[] = [];
-  for (const { module, script, install } of from) {
+  for (const { name, script, install } of from) {
+    const modes = all.filter((mode) => isAsked(`${name}, ${mode.name}`, only));
+    if (modes.length === 0) continue;
     const how = `${install}, then --python PATH of that interpreter`;
     let why = how;
     for (const interpreter of python) {
@@ -67,7 +75,7 @@ async function open(
       why = '';
       break;
     }
-    if (why !== '') peers.push({ name: `${module === 'mxnet' ? 'MXNet' : 'PyTorch'}${where}`, absent: why });
+    if (why !== '') peers.push({ name: `${name}${where}`, absent: why });
   }
   return peers;
 }
@@ -127,10 +135,10 @@ function kernelRequest(problem: Problem & { kind: 'kernel' }, values: readonly H
   const conv = convolutionOf(problem);
   if (conv === undefined && problem.op !== 'matmul') return undefined;
   const { op, inputs, attrs } = problem;
-  return {
-    kind: op, inputs: inputs.map((t, i) => ({ ...encode(values[i], t.shape), half: isHalfType(t.dtype) ? t.dtype : undefined })),
-    ...(conv && { filter: conv.filter, image: conv.image, attributes: attrs }),
-  };
+  // Halves go as such: two products' operands of float32 would be more than a line holds.
+  const encoded = inputs.map(({ shape, dtype }, i) =>
+    (isHalfType(dtype) ? { ...encode(toDeviceData(values[i], dtype), shape), half: dtype } : encode(values[i], shape)));
+  return { kind: op, inputs: encoded, attributes: attrs, ...(conv && { filter: conv.filter, image: conv.image }) };
 }
 
 function stepRequest({ symbol, batch, side, learningRate, momentum, parameters, images, labels }: StepProblem): object {

@@ -1,7 +1,7 @@
 /** What a run was asked for, by the options in its file. */
 import type { BenchmarkOptions } from './options.ts';
 import { defaults } from './options.ts';
-import { plansOf } from './plans.ts';
+import { matches, plansOf } from './plans.ts';
 import { stepName } from './step.ts';
 import type { Report, Row } from './types.ts';
 
@@ -11,7 +11,7 @@ export function wasAsked({ options: given }: Pick<Report, 'options'>): (row: Row
   const { only, filter = '', stepBatch, side, width, shapes, device, threads, recompute } = options;
   const inGroup = (row: Row): boolean => only?.includes(row.group) ?? true;
   const inFilter = ({ group, name, layers }: Row): boolean =>
-    (group === 'step' ? ['step inception-bn'] : [name, ...layers]).some((text) => text.includes(filter));
+    matches(filter, group === 'step' ? ['step inception-bn'] : [name, ...layers]);
   const plans = { ...defaults, ...options, only: (only ?? defaults.only).filter((group) => group !== 'step') };
   // A row of no plan is one that the code has no more: it was asked for.
   const left = new Set(shapes === undefined ? [] : plansOf({ ...plans, shapes: undefined }).map((p) => p.name));

@@ -150,10 +150,11 @@ function ends(shape: Shape, at: (length: number) => number): number[] {
 function termsOf({ op, inputs: [first, second], attrs }: KernelProblem, shape: Shape): Terms {
   if (op === 'matmul') {
     const [, k] = first.shape;
-    const [, n] = second.shape;
+    const [, n] = shape;
+    const [step, across] = attrs.transposeB === true ? [1, k] : [n, 1];
     return (element, visit) => {
       const [row, column] = [Math.floor(element / n), element % n];
-      for (let i = 0; i < k; i++) visit(row * k + i, i * n + column);
+      for (let i = 0; i < k; i++) visit(row * k + i, i * step + column * across);
     };
   }
   const { stride, padding, dilation } = attrs as ConvAttrs;

@@ -21,8 +21,8 @@ const number = (low: number, high: number, whole = true) => {
   );
 };
 
-const words = (isValid: (word: string) => boolean, message: string) => v.pipe(
-  v.unknown(), v.transform((x) => (typeof x === 'string' ? x.split(',').map((w) => w.trim()) : x)),
+const words = (isValid: (word: string) => boolean, message: string, separator = ',') => v.pipe(
+  v.unknown(), v.transform((x) => (typeof x === 'string' ? x.split(separator).map((w) => w.trim()) : x)),
   v.array(v.custom<string>((w) => typeof w === 'string' && isValid(w), message), message), v.minLength(1, message),
 );
 
@@ -47,6 +47,7 @@ const shape = {
   charts: v.pipe(v.string(), v.minLength(1, 'expected the name of a folder')),
   peers: v.boolean(),
   python: words((w) => w !== '', 'expected paths of interpreters, separated by commas'),
+  peer: words((w) => w !== '', 'expected parts of names, separated by semicolons', ';'),
 } as const;
 
 const schema = v.partial(v.strictObject(shape));

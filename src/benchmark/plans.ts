@@ -19,8 +19,11 @@ export interface RowPlan {
 
 const halves: readonly HalfType[] = ['float16', 'bfloat16'];
 
+/** Whether each of a filter's texts, joined by `+`, is part of one of these. */
+export const matches = (filter: string, texts: readonly string[]): boolean => filter.split('+').every((part) => texts.some((text) => text.includes(part)));
+
 export function plansOf({ only, filter = '', batch, stepBatch, side, width, shapes }: BenchmarkOptions): RowPlan[] {
-  const wanted = (p: Pick<Problem, 'name' | 'layers'>): boolean => p.name.includes(filter) || p.layers.some((l) => l.includes(filter));
+  const wanted = (p: Pick<Problem, 'name' | 'layers'>): boolean => matches(filter, [p.name, ...p.layers]);
   const of = (problems: readonly KernelProblem[]): KernelProblem[] => spread(problems.filter((p) => only.includes(p.group) && wanted(p)), shapes);
   const float32 = kernelProblems(batch);
   const kernels = [...of(float32), ...halves.flatMap((dtype) => of(halfProblems(float32, dtype)))];

@@ -10,15 +10,16 @@ const f32 = (shape: Shape, extra: Partial<InputSpec> = {}): InputSpec => ({ shap
 const problem = (group: KernelProblem['group'], op: string, name: string, inputs: readonly InputSpec[], attrs: Attrs, layers: readonly string[] = []) =>
   ({ kind: 'kernel', group, op, name: `${op} ${name}`, inputs, attrs, layers }) satisfies KernelProblem;
 
-const product = ([m, k, n]: readonly number[]): KernelProblem =>
-  problem('gemm', 'matmul', `${m}x${k}x${n}`, [f32([m, k]), f32([k, n])], { transposeA: false, transposeB: false });
+const product = ([m, k, n]: readonly number[], transposeB = false): KernelProblem =>
+  problem('gemm', 'matmul', `${m}x${k}x${n}${transposeB ? ' right transposed' : ''}`, [f32([m, k]), f32(transposeB ? [n, k] : [k, n])],
+    { transposeA: false, transposeB });
 
-export const squareProduct = (side: number): KernelProblem => product([side, side, side]);
+export const squareProduct = (side: number, transposeB = false): KernelProblem => product([side, side, side], transposeB);
 
 /** Square products, and the shapes of a fully connected layer and its gradient. */
 function gemm(): KernelProblem[] {
   const sizes = [[256, 256, 256], [512, 512, 512], [1024, 1024, 1024], [64, 1024, 1000], [3136, 64, 192]];
-  return sizes.map(product);
+  return sizes.map((size) => product(size));
 }
 
 /** Convolution with bias and ReLU, as training has it (bias and batch statistics), and both gradients. */
@@ -133,11 +134,12 @@ export const operandHalf = ({ name }: { readonly name: string }): HalfType | und
 export const LARGE_SIDE = 8192;
 
 /**
- * Products, one of LARGE_SIDE among them, and convolutions as mixed precision has them: operands and, where the op may, results stored as
- * halves, sums in float32.
+ * Products, those of LARGE_SIDE among them, and convolutions as mixed precision has them: operands and, where the op may, results stored as
+ * halves, sums in float32. The large one in two layouts: with the right operand transposed, as a fully connected layer has it, the terms of a sum
+ * lie beside each other in both.
  */
 export function halfProblems(problems: readonly KernelProblem[], dtype: HalfType): KernelProblem[] {
-  return [...problems, squareProduct(LARGE_SIDE)].filter(({ group }) => group === 'gemm' || group === 'conv').map((p) => {
+  return [...problems, squareProduct(LARGE_SIDE), squareProduct(LARGE_SIDE, true)].filter(({ group }) => group === 'gemm' || group === 'conv').map((p) => {
     const { inputs } = getOp(p.op).half!;
     const half = (i: number): boolean => inputs === 'all' || inputs.includes(i);
     return {

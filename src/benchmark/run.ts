@@ -58,7 +58,7 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
     const kinds = [...new Set(targets.map((t) => t.device.kind))];
     if (options.peers && hooks.peers !== undefined) {
       const adapter = targets.find((t) => t.device.kind === 'webgpu')?.adapter;
-      peers = await hooks.peers({ beside: kinds, threads, python: options.python ?? [], adapter, log });
+      peers = await hooks.peers({ beside: kinds, threads, python: options.python ?? [], adapter, only: options.peer, log });
     }
     for (const peer of peers) if ('absent' in peer) log(`${peer.name}: absent (${peer.absent})`);
     const vendor = options.probes ? await vendorPeak(targets, peers, options) : undefined;

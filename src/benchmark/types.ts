@@ -136,6 +136,8 @@ export interface PeerOptions {
   readonly python: readonly string[];
   /** As it was asked for, `webgpu:NAME`, by which the first of our webgpu devices was found; undefined: by the same preference. */
   readonly adapter: string | undefined;
+  /** Parts of the names of those to open, the end of a name where a part ends in `$`; all where absent. */
+  readonly only?: readonly string[] | undefined;
   readonly log: (line: string) => void;
 }
 

@@ -26,7 +26,7 @@ export function addBench(program: Command, context: Context): void {
     .description('Measure kernels and training steps against the limits of the machine, and against other engines where they are installed.')
     .option('--device <names>', 'cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER, separated by commas (default: cpu,webgpu,cuda)')
     .option('--only <groups>', 'some of gemm, conv, pool, norm, softmax, update, step (default: all)')
-    .option('--filter <text>', 'rows whose name or layers have it, as in 4c or conv2dStats')
+    .option('--filter <text>', 'rows whose name or layers have it, as in 4c or conv2dStats; of several joined by +, all')
     .option('--batch <n>', 'images of the kernels (default: 4)')
     .option('--step-batch <n,n>', 'images of the training steps (default: 2,16)')
     .option('--side <pixels>', 'of the images of training steps (default: 224)')
@@ -43,7 +43,8 @@ export function addBench(program: Command, context: Context): void {
     .option('--out <file>', 'JSON with machine, versions, options and raw samples')
     .option('--charts <folder>', 'where charts go, as SVG');
   if (context.benchmarkPeers !== undefined) {
-    bench.option('--no-peers', 'ours alone').option('--python <paths>', 'interpreters that have MXNet or PyTorch, separated by commas');
+    bench.option('--no-peers', 'ours alone').option('--python <paths>', 'interpreters that have MXNet or PyTorch, separated by commas')
+      .option('--peer <texts>', 'other engines whose name has one of these, separated by semicolons; a text that ends in $ is its end');
   }
   bench.addHelpText('after', `
 Examples:

@@ -68,9 +68,11 @@ test('every distinct layer is there in all directions, the first without a gradi
   for (const op of ['conv2d', 'conv2dStats', 'conv2dFilterGrad']) assert.is(count(op), layers.length, op);
   assert.is(count('conv2dInputGrad'), layers.length - first);
   assert.ok(problems.some((p) => p.name === 'matmul 1024x1024x1024'));
-  // the same in float16: products and convolutions, each once, and no goal of float32 counts them
+  // the same in float16: products and convolutions, each once, and no goal of float32 counts them; and the large product in two layouts
   const half = halfProblems(problems, 'float16');
-  assert.is(half.length, 1 + problems.filter((p) => p.group === 'gemm' || p.group === 'conv').length);
+  assert.equal(half.slice(-2).map((p) => [p.name, p.attrs.transposeB]),
+    [['matmul 8192x8192x8192 float16', false], ['matmul 8192x8192x8192 right transposed float16', true]]);
+  assert.is(half.length, 2 + problems.filter((p) => p.group === 'gemm' || p.group === 'conv').length);
   assert.ok(half.every((p) => operandHalf(p) === 'float16') && problems.every((p) => operandHalf(p) === undefined));
   const [bias, image] = [half.find((p) => p.op === 'conv2d')!.inputs[2], half.find((p) => p.op === 'conv2d')!.inputs[0]];
   assert.equal([image.dtype, bias.dtype], ['float16', 'float32']);

@@ -55,12 +55,19 @@ finding('in the toolkit first, then beside the shell\'s Python, the newest of a 
 
 finding('a driver takes NVRTC of its own major version or an earlier one; else the line has the one command', () => {
   const library = (major: number) => ({ path: `/x/libnvrtc.so.${major}`, source: 'CUDA toolkit', major });
-  assert.is(chooseNvrtc([library(13), library(12)], 13).library.major, 13);
-  const older = chooseNvrtc([library(13), library(12)], 12);
+  const any = (): void => undefined;
+  assert.is(chooseNvrtc([library(13), library(12)], 13, any).library.major, 13);
+  const older = chooseNvrtc([library(13), library(12)], 12, any);
   assert.is(older.library.major, 12);
   assert.match(older.refused[0], '/x/libnvrtc.so.13 is of CUDA 13, newer than the driver');
-  throws(() => chooseNvrtc([], 13), MissingPackageError, /^no NVRTC, which compiles the CUDA kernels: pip install nvidia-cuda-nvrtc$/);
-  throws(() => chooseNvrtc([library(13), library(11)], 12), MissingPackageError,
+  // One that does not load, or is too old for the GPU, does not hide the next.
+  const next = chooseNvrtc([library(13), library(12)], 13, ({ major }) => {
+    if (major === 13) throw new DeviceError('it does not load');
+    return 'used';
+  });
+  assert.equal([next.library.major, next.used, next.refused], [12, 'used', ['it does not load']]);
+  throws(() => chooseNvrtc([], 13, any), MissingPackageError, /^no NVRTC, which compiles the CUDA kernels: pip install nvidia-cuda-nvrtc$/);
+  throws(() => chooseNvrtc([library(13), library(11)], 12, any), MissingPackageError,
     /pip install nvidia-cuda-nvrtc-cu12 \(found, and refused: .*13, newer.*; .*11 is of CUDA 11; 12 or later is needed\)$/);
 });
 
@@ -202,6 +209,13 @@ test('devices by name and number; auto takes CUDA first and says why', () => wit
   const [auto, second] = [await device('auto', { log }), await device('cuda:1', { log, tf32: true })];
   assert.equal([auto.name, second.name], ['cuda:0 (Fake GPU 0)', 'cuda:1 (Fake GPU 1)']);
   assert.is(second.fingerprint.tf32, true);
+  await within({ FOVEA_CUDA_RUNG: 'async' }, async () => {
+    const limited = await device('cuda:1', { log });
+    assert.is(limited.fingerprint.rung, 'async');
+    limited.dispose();
+    lines.pop();
+  });
+  await within({ FOVEA_CUDA_RUNG: 'wooden' }, () => rejects(() => device('cuda:1'), OptionError, /rung is "wooden"; expected one of simt/));
   assert.equal(lines, ['cuda:0 (Fake GPU 0)', 'cuda:1 (Fake GPU 1)'].map((name) =>
     `device: ${name} (compute capability 9.0, driver of CUDA 13.0, 1.0 GiB, kernels by NVRTC 13.0 for sm_90a)`));
   assert.is(await device('cuda:1', { tf32: true }), second);
@@ -211,7 +225,35 @@ test('devices by name and number; auto takes CUDA first and says why', () => wit
   second.dispose();
 }));
 
-test('without NVRTC, auto goes on to the next device and says so', () => within({ ...whole(), FOVEA_NVRTC: '/nowhere' }, async () => {
+test('with a driver and no NVRTC that will do, auto goes on to WebGPU and then the CPU; one line has the command', async () => {
+  const [old, broken] = [place('old'), place('broken')];
+  touch(join(old, 'libnvrtc.so.11.2'));
+  touch(join(broken, 'libnvrtc.so.13'));
+  const why: [string, RegExp][] = [
+    [old, /libnvrtc.so.11.2 is of CUDA 11; 12 or later is needed\)/], [broken, /NVRTC at .*libnvrtc.so.13 cannot be used: .*\)/],
+  ];
+  for (const [folder, refused] of why) {
+    await within({ ...whole(), FOVEA_NVRTC: folder }, async () => {
+      driver.reset();
+      const lines: string[] = [];
+      const auto = await device('auto', { threads: 1, log: (line) => void lines.push(line) });
+      assert.is.not(auto.kind, 'cuda');
+      assert.is(lines.length, 1);
+      assert.not.match(lines[0], '\n');
+      assert.match(lines[0], 'no NVRTC, which compiles the CUDA kernels: pip install nvidia-cuda-nvrtc (found, and refused: ');
+      assert.match(lines[0], refused);
+      // Where there is an adapter it was taken; else the line has said after NVRTC why there is none.
+      if (auto.kind === 'cpu') assert.match(lines[0], /pip install nvidia-cuda-nvrtc.*WebGPU/);
+      auto.dispose();
+      assert.is(driver.live().contexts, 0);
+      const [report] = (await describeDevices({ threads: 1 })).filter(({ name }) => name.startsWith('cuda'));
+      assert.not(report.available);
+      assert.match(report.why, 'pip install nvidia-cuda-nvrtc');
+    });
+  }
+});
+
+test('where FOVEA_NVRTC names nothing, auto goes on to the next device and says so', () => within({ ...whole(), FOVEA_NVRTC: '/nowhere' }, async () => {
   driver.reset();
   const lines: string[] = [];
   const auto = await device('auto', { threads: 1, log: (line) => void lines.push(line) });

@@ -138,24 +138,32 @@ test('arguments are laid out as a C++ parameter list, in graphs and in single la
   const buffer = device.allocate(4096, 'memory');
   const half: Placed = value(buffer, { rows: 2, channels: 3, stride: 8, offset: 5, dtype: 'float16' });
   const scratch = { buffer, byteOffset: 256, bytes: 512 };
-  const args: CudaArg[] = [-1, { address: half }, { f32: 1.5 }, 0xffffffff, { address: scratch }, 7, 8];
+  const args: CudaArg[] = [-1, { address: half }, { f32: 1.5 }, -0x80000000, { address: scratch }, 7, 8];
   const program = await device.build([launching({ args, grid: [5, 6, 7], block: 96, shared: 60 << 10 })]);
   await program.run();
-  await program.profile();
+  const checked = await open({ checkLaunches: true });
+  const own = checked.allocate(4096, 'memory');
+  const there = (arg: CudaArg): CudaArg => (typeof arg === 'object' && 'address' in arg ? { address: { ...arg.address, buffer: own } } : arg);
+  const again = await checked.build([launching({ args: args.map(there), grid: [5, 6, 7], block: 96, shared: 60 << 10 })]);
+  await again.run();
+  checked.dispose();
   const [graph, single] = driver.launches();
-  assert.equal(graph, single);
+  assert.equal({ ...graph, args: graph.args.length }, { ...single, args: single.args.length });
+  for (const at of [0, 16, 24, 28, 40, 48, 52]) assert.is(graph.args.readInt32LE(at), single.args.readInt32LE(at));
   assert.equal([graph.grid, graph.block, graph.shared], [[5, 6, 7], 96, 60 << 10]);
   const words = graph.args;
   assert.is(words.length, 56);
   assert.is(words.readInt32LE(0), -1);
   assert.is(words.readBigUInt64LE(16), BigInt(2 * (8 + 3)));
   assert.is(words.readFloatLE(24), 1.5);
-  assert.is(words.readInt32LE(28), -1);
+  assert.is(words.readInt32LE(28), -0x80000000);
   assert.is(words.readBigUInt64LE(32) - words.readBigUInt64LE(8), BigInt(256 - 10));
   assert.is(words.readBigUInt64LE(40), 512n);
   assert.equal([words.readInt32LE(48), words.readInt32LE(52)], [7, 8]);
-  // More than 48 KiB of shared memory has to be allowed first, once.
-  assert.is(driver.calls().filter((call) => call === 'cuFuncSetAttribute').length, 1);
+  // More than 48 KiB of shared memory has to be allowed first, once a kernel.
+  assert.is(driver.calls().filter((call) => call === 'cuFuncSetAttribute').length, 2);
+  await program.profile();
+  assert.is(driver.calls().filter((call) => call === 'cuFuncSetAttribute').length, 2);
 }));
 
 test('maps for the copy engine are made by the driver, in place', () => on(async (device) => {
@@ -191,8 +199,9 @@ test('launches that the GPU would refuse are refused by name', () => on(async (d
     [{ grid: [1, 65536, 1] }, /has a grid of 1 x 65536 x 1/],
     [{ block: 1025 }, /blocks of 1025 threads; the kernel takes 1 to 1024/],
     [{ shared: 232448 }, /1024 \+ 232448 bytes of shared memory; a block has 232448/],
-    [{ args: [0.5] }, /argument 0 of node_1 \(kernel copy\) is 0.5, not a 32-bit integer/],
-    [{ args: [2 ** 32] }, /not a 32-bit integer/],
+    [{ args: [0.5] }, /argument 0 of node_1 \(kernel copy\) is 0.5, not an integer of 32 bits/],
+    [{ args: [2 ** 31] }, /is 2147483648, not an integer of 32 bits/],
+    [{ args: [{ address: value(buffer, { rows: 2 ** 29 }) }] }, /has shape \[536870912,4\], 2147483648 elements; kernels count to 2147483647/],
     [{ args: new Array(1025).fill(1) }, /more than 4096 bytes of arguments/],
     [{ args: [{ address: value(buffer, { offset: 1 }) }] }, /bytes 4 to 68 of buffer "short", which has 64/],
     [{ kernel: 'nowhere' }, /no CUDA kernel "nowhere" for node_1/],
@@ -231,7 +240,12 @@ test('a run is one call, whatever it launches; programs of nothing run too', () 
   assert.equal(calls, ['cuGraphLaunch']);
   assert.is(driver.launches().length, 40);
   assert.equal([device.counters.runs, device.counters.launches], [1, 40]);
+  const launched = driver.calls().length;
   const rows = await program.profile();
+  // Events lie between a graph's nodes: no launch waits for the host.
+  const profiled = driver.calls().slice(launched);
+  assert.equal(['cuGraphLaunch', 'cuLaunchKernel', 'cuEventRecord', 'cuGraphAddEventRecordNode'].map((call) => profiled.filter((c) => c === call).length),
+    [1, 0, 1, 41]);
   assert.equal(rows.map(({ label, node }) => [label, node]), chain.map(({ node }) => ['copy', node]));
   assert.ok(rows.every(({ ms }) => ms > 0));
   assert.ok(await program.time() > 0);
@@ -374,6 +388,13 @@ async function everything(): Promise<void> {
     await device.synchronize();
     program.dispose();
     large.dispose();
+    const checked = await open({ checkLaunches: true });
+    try {
+      const own = checked.allocate(64, 'own');
+      await (await checked.build([copying(value(own, { rows: 1 }), value(own, { rows: 1 }))])).run();
+    } finally {
+      checked.dispose();
+    }
   } finally {
     device.dispose();
   }
@@ -393,7 +414,7 @@ for (const code of [1, 2, 700]) {
     const calls = driver.calls();
     const times = new Map<string, number>();
     for (const call of calls) times.set(call, (times.get(call) ?? 0) + 1);
-    assert.ok(times.size >= 39, [...times.keys()].join(' '));
+    assert.ok(times.size >= 40, [...times.keys()].join(' '));
     const unseen: string[] = [];
     for (const [call, most] of times) {
       // Each of them once; the first and the last for the other codes.
@@ -415,7 +436,7 @@ for (const code of [1, 2, 700]) {
     // Those that tell nobody: what gives back; all of dispose(); the one allocation that is tried again; what is free, asked for a message.
     const silent = new Set([...Object.keys(gives), 'cuCtxSetCurrent', 'cuStreamSynchronize', 'cuMemPoolTrimTo', ...(code === 2 ? ['cuMemAllocAsync'] : [])]);
     assert.equal(unseen.filter((call) => !silent.has(call)), []);
-    assert.ok(unseen.filter((call) => call === 'cuCtxSetCurrent').length <= 7);
+    assert.ok(unseen.filter((call) => call === 'cuCtxSetCurrent').length <= 12, String(unseen.filter((call) => call === 'cuCtxSetCurrent').length));
   });
 }
 

@@ -7,7 +7,8 @@ What the Python peers share: requests and answers, a line of JSON each, on stdin
     {"call": "result"}                     -> {"shape": [...], "data": base64 of float32} in NHWC, or {"losses": [...]}
     {"call": "drop"}                       -> {}
 
-A failure is answered by {"error": "..."}. Arrays come as {"shape": [...], "data": base64 of float32}, images NHWC, filters KRSC.
+A failure is answered by {"error": "..."}. Arrays come as {"shape": [...], "data": base64 of float32}, images NHWC, filters KRSC;
+with "half" their data is of that dtype.
 """
 import base64
 import json
@@ -29,9 +30,10 @@ def encode(raw, shape):
     return {"shape": list(shape), "data": base64.b64encode(raw).decode("ascii")}
 
 
-def serve(hello, prepare):
+def serve(hello, prepare, dropped=lambda: None):
     """
     prepare(problem) gives (run, finish, result), functions without arguments, or None; run may return before the work is done, finish when it is.
+    dropped() is called when a problem's work is gone.
     """
     work = None
     for line in sys.stdin:
@@ -57,6 +59,7 @@ def serve(hello, prepare):
                 answer = work[2]()
             elif call == "drop":
                 work = None
+                dropped()
         except Exception as error:  # told to the benchmark, which names the peer and the row
             answer = {"error": "%s: %s" % (type(error).__name__, str(error).split("\n")[0])}
         answers.write(json.dumps(answer) + "\n")

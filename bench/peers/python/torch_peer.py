@@ -1,10 +1,10 @@
 """
 PyTorch, channels-last: convolution, its gradients, products, and training steps of a network given as MXNet's symbol JSON. Arguments: the
-device, cpu or cuda; the precision, float32 (TF32 off), tf32 or bfloat16 (autocast; steps alone); and how steps run on cuda, eager or graph
-(captured once, replayed).
+device, cpu or cuda; the precision, float32 (TF32 off), tf32 or bfloat16 (autocast; steps alone); and how it runs: eager, graph (on cuda:
+captured once, replayed) or compile (torch.compile at its best; steps alone).
 """
 import ast
-import copy
+import gc
 import json
 import os
 import sys
@@ -32,8 +32,8 @@ def finish():
 
 
 def tensor(given):
-    values = torch.frombuffer(bytearray(decode(given)), dtype=torch.float32).reshape(given["shape"]).to(device)
-    return values.to(getattr(torch, given.get("half") or "float32"))
+    dtype = getattr(torch, given.get("half") or "float32")
+    return torch.frombuffer(bytearray(decode(given)), dtype=dtype).reshape(given["shape"]).to(device)
 
 
 def nchw(given):
@@ -61,6 +61,8 @@ def prepare(problem):
         return step(problem)
     if kind == "matmul":
         a, b = (tensor(x) for x in problem["inputs"])
+        if problem["attributes"]["transposeB"]:
+            b = b.t()
         return timed(lambda: a @ b, lambda y: y)
     if kind in ("conv2d", "conv2dInputGrad", "conv2dFilterGrad"):
         return convolution(kind, problem)
@@ -69,12 +71,43 @@ def prepare(problem):
 
 def timed(compute, layout):
     held = {}
+    call = replayed(compute) if mode == "graph" else compute
 
     def run():
         with torch.no_grad():
-            held["y"] = compute()
+            held["y"] = call()
 
     return run, finish, lambda: answer(layout(held["y"]))
+
+
+def warmed(work):
+    """Capture wants what is made lazily to be there: done some times on a stream beside."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(side)
+
+
+def captured(work):
+    """Work as a CUDA graph, and what it gives: the host queues one graph in place of a call through Python for each kernel."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        result = work()
+    return graph, result
+
+
+def replayed(compute):
+    with torch.no_grad():
+        warmed(compute)
+        graph, y = captured(compute)
+
+    def call():
+        graph.replay()
+        return y
+
+    return call
 
 
 def convolution(kind, problem):
@@ -110,51 +143,58 @@ class Network(torch.nn.Module):
 
     def __init__(self, symbol, arguments, auxiliary):
         super().__init__()
-        self.nodes = json.loads(symbol)["nodes"]
+        nodes = json.loads(symbol)["nodes"]
         for name, given in arguments.items():
             self.register_parameter(name, torch.nn.Parameter(tensor(given).clone()))
         for name, given in auxiliary.items():
             self.register_buffer(name, tensor(given).clone())
+        # Attributes are read once: what compiles the network sees functions of tensors alone.
+        self.leaves = [(i, node["name"]) for i, node in enumerate(nodes) if node["op"] == "null"]
+        self.steps = [(i, OPERATORS[node["op"]](node.get("attrs", {})), [j[0] for j in node["inputs"]])
+                      for i, node in enumerate(nodes) if node["op"] != "null"]
 
     def forward(self, data):
-        values = {}
-        for i, node in enumerate(self.nodes):
-            op, name = node["op"], node["name"]
-            if op == "null":
-                values[i] = data if name == "data" else getattr(self, name, None)
-                continue
-            inputs = [values[j[0]] for j in node["inputs"]]
-            values[i] = OPERATORS[op](node.get("attrs", {}), *inputs)
-        return values[len(self.nodes) - 1]
+        values = {i: data if name == "data" else getattr(self, name, None) for i, name in self.leaves}
+        for i, operator, inputs in self.steps:
+            values[i] = operator(*[values[j] for j in inputs])
+        return values[self.steps[-1][0]]
 
 
 def pair(attributes, name, default):
     return list(ast.literal_eval(attributes[name])) if name in attributes else [default, default]
 
 
-def convolve(a, x, w, bias=None):
-    return F.conv2d(x, w, bias, pair(a, "stride", 1), pair(a, "pad", 0), pair(a, "dilate", 1), int(a.get("num_group", 1)))
+def convolve(a):
+    options = pair(a, "stride", 1), pair(a, "pad", 0), pair(a, "dilate", 1), int(a.get("num_group", 1))
+    return lambda x, w, bias=None: F.conv2d(x, w, bias, *options)
 
 
-def normalize(a, x, gamma, beta, mean, variance):
-    return F.batch_norm(x, mean, variance, gamma, beta, True, 1 - float(a.get("momentum", 0.9)), float(a.get("eps", 1e-3)))
+def normalize(a):
+    momentum, eps = 1 - float(a.get("momentum", 0.9)), float(a.get("eps", 1e-3))
+    return lambda x, gamma, beta, mean, variance: F.batch_norm(x, mean, variance, gamma, beta, True, momentum, eps)
 
 
-def pool(a, x):
+def pool(a):
     average = a.get("pool_type", "max") == "avg"
     if a.get("global_pool") in ("True", "1"):
-        return x.mean((2, 3), keepdim=True) if average else x.amax((2, 3), keepdim=True)
+        return lambda x: x.mean((2, 3), keepdim=True) if average else x.amax((2, 3), keepdim=True)
+    kernel = pair(a, "kernel", 1)
     options = dict(stride=pair(a, "stride", 1), padding=pair(a, "pad", 0), ceil_mode=a.get("pooling_convention", "valid") == "full")
-    return (F.avg_pool2d if average else F.max_pool2d)(x, pair(a, "kernel", 1), **options)
+    return lambda x: (F.avg_pool2d if average else F.max_pool2d)(x, kernel, **options)
 
 
+def concatenate(a):
+    dim = int(a.get("dim", 1))
+    return lambda *x: torch.cat(x, dim)
+
+
+# By name, functions of attributes that give functions of tensors.
 OPERATORS = {
-    "Convolution": convolve, "BatchNorm": normalize, "Pooling": pool,
-    "Activation": lambda a, x: {"relu": F.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}[a["act_type"]](x),
-    "Concat": lambda a, *x: torch.cat(x, int(a.get("dim", 1))),
-    "Flatten": lambda a, x: torch.flatten(x, 1),
-    "FullyConnected": lambda a, x, w, bias=None: F.linear(x, w, bias),
-    "SoftmaxOutput": lambda a, x, *label: x,
+    "Convolution": convolve, "BatchNorm": normalize, "Pooling": pool, "Concat": concatenate,
+    "Activation": lambda a: {"relu": F.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}[a["act_type"]],
+    "Flatten": lambda a: lambda x: torch.flatten(x, 1),
+    "FullyConnected": lambda a: lambda x, w, bias=None: F.linear(x, w, bias),
+    "SoftmaxOutput": lambda a: lambda x, *label: x,
 }
 
 
@@ -163,67 +203,55 @@ def loss_of(model, images, labels):
         return F.cross_entropy(model(images), labels)
 
 
-def captured(network, images, labels, problem):
-    """A step as a CUDA graph: as eager steps, but that the host queues one graph in place of some thousand kernels."""
-    optimizer = torch.optim.SGD(network.parameters(), lr=problem["rate"], momentum=problem["momentum"], fused=True)
-    # A step along gradients of zero makes the momentum and moves nothing.
-    for parameter in network.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    optimizer.step()
-
-    def gradients():
-        optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(network, images, labels)
-        loss.backward()
-        return loss
-
-    # Capture wants what is made lazily to be there.
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            gradients()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        loss = gradients()
-        optimizer.step()
-
-    def run():
-        graph.replay()
-        return loss.detach().clone()
-
-    return run
-
-
 def step(problem):
     network = Network(problem["symbol"], problem["arguments"], problem["auxiliary"]).to(memory_format=torch.channels_last)
     images, labels = nchw(problem["images"]), torch.tensor(problem["labels"], device=device)
-    losses = []
-    read = lambda: {"losses": [loss.item() for loss in losses]}
+    optimizer = torch.optim.SGD(network.parameters(), lr=problem["rate"], momentum=problem["momentum"], fused=True)
+    loss_function = torch.compile(loss_of, mode="max-autotune") if mode == "compile" else loss_of
+
+    def train():
+        optimizer.zero_grad(set_to_none=True)
+        if mode == "compile":
+            torch.compiler.cudagraph_mark_step_begin()
+        loss = loss_function(network, images, labels)
+        loss.backward()
+        optimizer.step()
+        # A compiled function's next run writes where its last result lies.
+        return loss.detach().clone()
+
+    # The first steps of a process take several times as long, while memory is fetched page by page, algorithms are tried and code is compiled:
+    # some that do not count, from which the network is set back.
+    before = {name: value.clone() for name, value in network.state_dict().items()}
     if mode == "graph":
-        train = captured(network, images, labels, problem)
-        return lambda: losses.append(train()), finish, read
+        warmed(train)
+        graph, loss = captured(train)
+    else:
+        for _ in range(3):
+            train()
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            value.copy_(before[name])
+        # Momentum of zero is that of a first step.
+        for state in optimizer.state.values():
+            state["momentum_buffer"].zero_()
+    del before
+    losses = []
 
-    def trainer(model):
-        optimizer = torch.optim.SGD(model.parameters(), lr=problem["rate"], momentum=problem["momentum"], fused=True)
+    def run():
+        if mode == "graph":
+            graph.replay()
+            losses.append(loss.clone())
+        else:
+            losses.append(train())
 
-        def run():
-            optimizer.zero_grad(set_to_none=True)
-            loss = loss_of(model, images, labels)
-            loss.backward()
-            optimizer.step()
-            return loss.detach()
-
-        return run
-
-    # The first steps of a process take several times as long, while memory is fetched page by page: a copy takes them.
-    warm = trainer(copy.deepcopy(network))
-    for _ in range(3):
-        warm()
-    train = trainer(network)
-
-    return lambda: losses.append(train()), finish, read
+    return run, finish, lambda: {"losses": [loss.item() for loss in losses]}
 
 
-serve(hello, prepare)
+def dropped():
+    """Other peers and ours use the same memory."""
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
+
+
+serve(hello, prepare, dropped)

@@ -50,6 +50,7 @@ const signatures = {
   cuLaunchKernel: ['u64', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u32', 'u64', 'u64', 'u64'],
   cuGraphCreate: ['ptr', 'u32'],
   cuGraphAddKernelNode_v2: ['ptr', 'u64', 'ptr', 'u64', 'u64'],
+  cuGraphAddEventRecordNode: ['ptr', 'u64', 'ptr', 'u64', 'u64'],
   cuGraphInstantiateWithFlags: ['ptr', 'u64', 'u64'],
   cuGraphLaunch: ['u64', 'u64'],
   cuGraphExecDestroy: ['u64'],

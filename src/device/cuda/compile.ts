@@ -47,6 +47,10 @@ export interface NvrtcCompilerOptions {
   readonly folder?: string | undefined;
 }
 
+/** The architecture that a library compiles for. @throws DeviceError where it is no NVRTC, or too old for the GPU */
+export const architectureBy = (koffi: Koffi, library: FoundLibrary, capability: number): string =>
+  architectureFor(capability, nvrtcInfo(koffi, library.path));
+
 /** @throws DeviceError where the library is no NVRTC, or too old for the GPU */
 export function nvrtcCompiler({ koffi, library, capability, driver, folder = join(cacheFolder(), 'cuda') }: NvrtcCompilerOptions): Compiler {
   const info = nvrtcInfo(koffi, library.path);

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { FoveaError } from '../../errors.ts';
 import type { DeviceReport } from '../index.ts';
+import { architectureBy } from './compile.ts';
 import { chooseNvrtc, findNvrtc } from './find.ts';
 import { assertUsable, capabilityWords, inspectGpu, startDriver } from './gpu.ts';
 import { cuda, loadDriver } from './index.ts';
@@ -29,7 +30,7 @@ export async function describeCuda(): Promise<DeviceReport[]> {
         own.push(`driver: CUDA ${gpu.driver}`, `GPU: ${gpu.name}, compute capability ${capabilityWords(gpu)}, `
           + `${gpu.multiprocessors} multiprocessors, ${(gpu.bytes / 2 ** 30).toFixed(1)} GiB`);
         assertUsable(bindings, gpu);
-        const { library, refused } = chooseNvrtc(findNvrtc(undefined), parseInt(gpu.driver, 10));
+        const { library, refused } = chooseNvrtc(findNvrtc(undefined), parseInt(gpu.driver, 10), (one) => architectureBy(bindings.koffi, one, gpu.capability));
         own.push(`NVRTC: ${library.path} (${library.source})`, ...refused.map((why) => `NVRTC refused: ${why}`));
         const made = await cuda({ index });
         reports.push({ name: made.name, available: true, why: made.why, details: own });

@@ -22,7 +22,7 @@ export interface ExecutableHost {
   released(executable: CudaExecutable): void;
 }
 
-/** Launches between two looks at the clock's events. */
+/** Launches of a graph that is profiled, each with an event behind it. */
 const PROFILED = 1024;
 
 export async function buildExecutable(host: ExecutableHost, launches: readonly PlacedLaunch[]): Promise<CudaExecutable> {
@@ -42,19 +42,29 @@ export async function buildExecutable(host: ExecutableHost, launches: readonly P
   });
 }
 
-/** @returns a graph that can be launched */
-function makeGraph(host: ExecutableHost, launches: readonly PlacedLaunch[], made: readonly Kernel[]): bigint {
+/**
+ * @param events recorded before the first launch, and behind each: one more than launches
+ * @returns a graph that can be launched
+ */
+function makeGraph(host: ExecutableHost, launches: readonly PlacedLaunch[], made: readonly Kernel[], events?: readonly bigint[]): bigint {
   const { cuda, kernels, block, addressOf } = host;
   const graph = cuda.handle('cuGraphCreate', [0]);
   try {
     const before = new BigUint64Array(1);
     const node = new BigUint64Array(1);
+    let count = 0;
+    const add = (call: 'cuGraphAddKernelNode_v2' | 'cuGraphAddEventRecordNode', what: bigint, about: string): void => {
+      cuda.call(call, [node, graph, count === 0 ? null : before, count === 0 ? 0 : 1, what], about);
+      before[0] = node[0];
+      count++;
+    };
+    if (events !== undefined) add('cuGraphAddEventRecordNode', events[0], 'timing');
     launches.forEach((placed, i) => {
       const about = describeLaunch(placed);
       kernels.prepare(made[i], placed);
       block.set(made[i].handle, placed.launch as CudaLaunch, addressOf, about);
-      cuda.call('cuGraphAddKernelNode_v2', [node, graph, i === 0 ? null : before, i === 0 ? 0 : 1, block.node], about);
-      before[0] = node[0];
+      add('cuGraphAddKernelNode_v2', block.node, about);
+      if (events !== undefined) add('cuGraphAddEventRecordNode', events[i + 1], about);
     });
     const about = `${launches.length} launches, the first ${describeLaunch(launches[0])}`;
     return cuda.handle('cuGraphInstantiateWithFlags', [graph, 0], about);
@@ -126,36 +136,48 @@ export class CudaExecutable implements Executable {
   /** Milliseconds on the GPU that one run takes, in one piece. */
   async time(): Promise<number> {
     this.#usable();
-    const [ms] = await this.#between(1, () => this.#submit());
+    const { cuda, stream } = this.#host;
+    const [ms] = await this.#between(1, (events) => {
+      cuda.call('cuEventRecord', [events[0], stream]);
+      this.#submit();
+      cuda.call('cuEventRecord', [events[1], stream]);
+    });
     return ms;
   }
 
+  /**
+   * Milliseconds of each launch, by events between the nodes of a graph: launched one by one, a kernel of some microseconds would have waited
+   * for the host.
+   */
   async profile(): Promise<{ label: string; node: string; ms: number }[]> {
     this.#usable();
+    const { cuda, stream } = this.#host;
     const rows: { label: string; node: string; ms: number }[] = [];
     for (let start = 0; start < this.#launches.length; start += PROFILED) {
-      const count = Math.min(PROFILED, this.#launches.length - start);
-      const times = await this.#between(count, (i) => this.#launch(start + i));
+      const launches = this.#launches.slice(start, start + PROFILED);
+      let graph: bigint | undefined;
+      const times = await this.#between(launches.length, (events) => {
+        graph = makeGraph(this.#host, launches, this.#kernels.slice(start, start + PROFILED), events);
+        cuda.call('cuGraphLaunch', [graph, stream], describeLaunch(launches[0]));
+      }).finally(() => {
+        if (graph !== undefined) cuda.attempt('cuGraphExecDestroy', [graph]);
+      });
       times.forEach((ms, i) => {
-        const { launch, node } = this.#launches[start + i];
+        const { launch, node } = launches[i];
         rows.push({ label: launch.label ?? (launch as CudaLaunch).kernel, node, ms });
       });
     }
     return rows;
   }
 
-  /** Submits `count` pieces of work with an event before, between and after them; milliseconds from each to the next. */
-  async #between(count: number, submit: (i: number) => void): Promise<number[]> {
-    const { cuda, stream, queue } = this.#host;
+  /** Makes events before, between and after `count` pieces of work, which `submit` records; milliseconds from each to the next. */
+  async #between(count: number, submit: (events: readonly bigint[]) => void): Promise<number[]> {
+    const { cuda, queue } = this.#host;
     const events: bigint[] = [];
     try {
       queue.guard(() => {
         for (let i = 0; i <= count; i++) events.push(cuda.handle('cuEventCreate', [0]));
-        cuda.call('cuEventRecord', [events[0], stream]);
-        for (let i = 0; i < count; i++) {
-          submit(i);
-          cuda.call('cuEventRecord', [events[i + 1], stream]);
-        }
+        submit(events);
         queue.submitted(this.#launches);
       });
       await queue.wait(events[count], 'timing');

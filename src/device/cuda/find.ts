@@ -6,7 +6,7 @@ import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { MissingPackageError } from '../../errors.ts';
+import { DeviceError, MissingPackageError } from '../../errors.ts';
 import { systemFolders } from '../webgpu/libraries.ts';
 
 export interface FoundLibrary {
@@ -65,7 +65,7 @@ function pythonPrefixes(env: NodeJS.ProcessEnv): string[] {
 }
 
 function toolkits(env: NodeJS.ProcessEnv): string[] {
-  const roots = [env.CUDA_PATH, env.CUDA_HOME, '/usr/local/cuda', ...globbed('/usr/local', /^cuda-\d/).reverse(), '/opt/cuda'];
+  const roots = [env.CUDA_PATH, env.CUDA_HOME, '/usr/local/cuda', ...globbed('/usr/local', /^cuda-\d/).reverse(), '/opt/cuda', env.CONDA_PREFIX];
   const machine = process.arch === 'arm64' ? 'sbsa-linux' : 'x86_64-linux';
   return roots.filter((root): root is string => root !== undefined && root !== '')
     .flatMap((root) => [join(root, 'lib64'), join(root, 'targets', machine, 'lib'), join(root, 'lib')]);
@@ -119,14 +119,24 @@ export function findNvrtc(asked: string | undefined, env: NodeJS.ProcessEnv = pr
  * The NVRTC to use with a driver, and why others are not: a driver loads cubins of its own major version of CUDA and of earlier ones.
  *
  * @param driverMajor of the driver's CUDA version
+ * @param use tries a library, and throws a DeviceError where it is of no use: then the next one is tried
  * @throws MissingPackageError with the command that installs one
  */
-export function chooseNvrtc(found: readonly FoundLibrary[], driverMajor: number): { library: FoundLibrary; refused: string[] } {
+export function chooseNvrtc<T>(
+  found: readonly FoundLibrary[], driverMajor: number, use: (library: FoundLibrary) => T,
+): { library: FoundLibrary; used: T; refused: string[] } {
   const refused: string[] = [];
   for (const library of found) {
     if (library.major > driverMajor) refused.push(`${library.path} is of CUDA ${library.major}, newer than the driver`);
     else if (library.major < LEAST_MAJOR) refused.push(`${library.path} is of CUDA ${library.major}; ${LEAST_MAJOR} or later is needed`);
-    else return { library, refused };
+    else {
+      try {
+        return { library, used: use(library), refused };
+      } catch (error) {
+        if (!(error instanceof DeviceError)) throw error;
+        refused.push(error.message);
+      }
+    }
   }
   const command = `pip install ${driverMajor >= 13 ? 'nvidia-cuda-nvrtc' : `nvidia-cuda-nvrtc-cu${driverMajor}`}`;
   throw new MissingPackageError(`no NVRTC, which compiles the CUDA kernels: ${command}`

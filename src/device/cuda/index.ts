@@ -26,7 +26,10 @@ export interface CudaOptions {
   readonly compile?: Compile;
   /** Multiply float32 in matrix products and convolutions as TF32, with 10 bits of mantissa in place of 23. Default: false. */
   readonly tf32?: boolean;
-  /** The most advanced kind of kernel that products may use, for tests and measurements. Default: the best that the GPU has. */
+  /**
+   * The most advanced kind of kernel that products may use, for tests and measurements. Default: `FOVEA_CUDA_RUNG`, else the best that the GPU
+   * has but for `hopper`, which is taken only where it is asked for.
+   */
   readonly rung?: Rung;
   /** Waits for each launch, so that one that fails is named; slow. Default: whether FOVEA_CUDA_CHECK is 1. */
   readonly checkLaunches?: boolean;
@@ -66,7 +69,8 @@ export async function cuda(options: CudaOptions = {}): Promise<CudaDeviceInfo> {
 }
 
 async function open(options: CudaOptions): Promise<CudaDeviceInfo> {
-  const { rung, tf32 = false } = options;
+  const { tf32 = false } = options;
+  const rung = options.rung ?? ((process.env.FOVEA_CUDA_RUNG || undefined) as Rung | undefined);
   if (rung !== undefined && !rungs.includes(rung)) {
     throw new OptionError(`rung is ${JSON.stringify(rung)}; expected one of ${rungs.join(', ')}`);
   }
@@ -89,6 +93,6 @@ async function open(options: CudaOptions): Promise<CudaDeviceInfo> {
 
 function compilerFor({ koffi }: Bindings, gpu: GpuInfo, { compile, nvrtc, cacheFolder }: CudaOptions): Compiler {
   if (compile !== undefined) return { compile, version: 'a compiler handed in' };
-  const { library } = chooseNvrtc(findNvrtc(nvrtc), parseInt(gpu.driver, 10));
-  return nvrtcCompiler({ koffi, library, capability: gpu.capability, driver: gpu.driver, folder: cacheFolder });
+  return chooseNvrtc(findNvrtc(nvrtc), parseInt(gpu.driver, 10),
+    (library) => nvrtcCompiler({ koffi, library, capability: gpu.capability, driver: gpu.driver, folder: cacheFolder })).used;
 }

@@ -23,6 +23,9 @@ export function spanOf(address: Placed | Scratch): { start: number; bytes: numbe
 /** What every kernel can be given, on every GPU and driver. */
 const MOST_BYTES = 4096;
 
+/** Kernels count elements in an i32; where they lie is told in 64 bits. */
+const MOST_COUNTED = 0x7fffffff;
+
 /** How what is not plain data becomes bytes. */
 export interface Places {
   /** The device address of the first byte of what holds a value. */
@@ -40,7 +43,8 @@ const layoutOf = (arg: CudaArg): [size: number, alignment: number] =>
  * map in 128 bytes at multiples of 64.
  *
  * @returns bytes up to the end of the last argument
- * @throws DeviceError for a number that is no 32-bit integer, memory past the end of its buffer, or more than 4096 bytes
+ * @throws DeviceError for a number that is no i32, a value of more elements than an i32 counts, memory past the end of its buffer, or more
+ *   than 4096 bytes
  */
 export function packArguments(view: DataView, args: readonly CudaArg[], places: Places, about: string): number {
   let at = 0;
@@ -49,10 +53,10 @@ export function packArguments(view: DataView, args: readonly CudaArg[], places: 
     at = Math.ceil(at / alignment) * alignment;
     if (at + size > MOST_BYTES) throw new DeviceError(`${about} has more than ${MOST_BYTES} bytes of arguments`);
     if (typeof arg === 'number') {
-      if (!Number.isInteger(arg) || arg < -0x80000000 || arg > 0xffffffff) {
-        throw new DeviceError(`argument ${i} of ${about} is ${arg}, not a 32-bit integer`);
+      if (!Number.isInteger(arg) || arg < -0x80000000 || arg > MOST_COUNTED) {
+        throw new DeviceError(`argument ${i} of ${about} is ${arg}, not an integer of 32 bits with a sign`);
       }
-      view.setInt32(at, arg | 0, true);
+      view.setInt32(at, arg, true);
     } else if ('f32' in arg) {
       view.setFloat32(at, arg.f32, true);
     } else if ('tensorMap' in arg) {
@@ -60,6 +64,11 @@ export function packArguments(view: DataView, args: readonly CudaArg[], places: 
     } else {
       const { start, bytes } = spanOf(arg.address);
       const { buffer } = arg.address;
+      if ('rows' in arg.address && arg.address.rows * arg.address.channels > MOST_COUNTED) {
+        const { shape, rows, channels } = arg.address;
+        throw new DeviceError(`argument ${i} of ${about} has shape [${shape}], ${rows * channels} elements; kernels count to ${MOST_COUNTED}: `
+          + 'a smaller batch is needed');
+      }
       if (!(start >= 0 && start + bytes <= buffer.bytes)) {
         const range = `bytes ${start} to ${start + bytes} of buffer "${buffer.label}"`;
         throw new DeviceError(`argument ${i} of ${about}: ${range}, which has ${buffer.bytes}`);

@@ -55,7 +55,7 @@ export function hopperGemm(
   left: Placed, right: Placed, y: Placed, { rows, columns, depth }: { rows: number; columns: number; depth: number },
   { bias, relu = false, features, label }: Options,
 ): CudaLaunch | undefined {
-  if (!copyable(left) || !copyable(right)) return undefined;
+  if (depth === 0 || !copyable(left) || !copyable(right)) return undefined;
   const f = form(rows, columns, features.cuda!.multiprocessors);
   const map = (value: Placed, lines: number, box: number) =>
     ({ tensorMap: { value, lengths: [depth, lines], strides: [2 * value.stride], box: [STEPS, box] } });

@@ -67,7 +67,8 @@ typedef struct Module { struct Module *next; int broken; } Module;
 static Module *modules;
 static Kernel *kernels;
 
-typedef struct Launch { Kernel *kernel; unsigned grid[3], block, shared; size_t size; unsigned char *arguments; } Launch;
+/* Or the recording of an event, in a graph. */
+typedef struct Launch { Kernel *kernel; unsigned grid[3], block, shared; size_t size; unsigned char *arguments; struct Event *event; } Launch;
 typedef struct Graph { Launch *launches; int count; } Graph;
 
 /* ---- the stream: work is put into a queue and carried out when somebody looks ---- */
@@ -334,7 +335,7 @@ static int makeLaunch(Launch *l, u64 function, const unsigned *grid, const unsig
   if (!extra || (u64)extra[0] != 1 || (u64)extra[2] != 2 || extra[4]) return 1;
   if (block[1] != 1 || block[2] != 1 || block[0] > 1024) return 1;
   if (shared + 1024 > 49152 && (int)shared > k->dynamicShared) return 1;
-  l->kernel = k, l->block = block[0], l->shared = shared, l->size = *(size_t *)extra[3];
+  l->event = NULL, l->kernel = k, l->block = block[0], l->shared = shared, l->size = *(size_t *)extra[3];
   memcpy(l->grid, grid, sizeof l->grid);
   l->arguments = malloc(l->size + 1);
   memcpy(l->arguments, extra[1], l->size);
@@ -370,6 +371,16 @@ API int cuGraphAddKernelNode_v2(u64 *node, u64 graph, const u64 *before, size_t 
   *node = graph + g->count;
   return 0;
 }
+API int cuGraphAddEventRecordNode(u64 *node, u64 graph, const u64 *before, size_t count, u64 event) {
+  ENTER;
+  Graph *g = (Graph *)graph;
+  if (count != (g->count ? 1u : 0u) || (count && before[0] != graph + g->count)) return 1;
+  g->launches = realloc(g->launches, (g->count + 1) * sizeof(Launch));
+  Launch l = {.arguments = malloc(1), .event = (Event *)event};
+  g->launches[g->count++] = l;
+  *node = graph + g->count;
+  return 0;
+}
 API int cuGraphInstantiateWithFlags(u64 *exec, u64 graph, unsigned long long flags) {
   ENTER;
   (void)flags;
@@ -392,6 +403,12 @@ API int cuGraphLaunch(u64 exec, u64 stream) {
   if (stream != 77) return 400;
   Graph *g = (Graph *)exec;
   for (int i = 0; i < g->count; i++) {
+    Event *event = g->launches[i].event;
+    if (event) {
+      event->pending++;
+      put(RECORD)->event = event;
+      continue;
+    }
     Work *w = put(LAUNCH);
     w->launch = g->launches[i];
     w->launch.arguments = malloc(w->launch.size + 1);

@@ -79,7 +79,8 @@ API cuStreamDestroy_v2(u64) { return success; }
 API cuStreamSynchronize(u64) { return success; }
 API cuEventCreate(Event **event, unsigned) { return *event = new Event{}, success; }
 API cuEventDestroy_v2(Event *event) { return delete event, success; }
-API cuEventRecord(Event *event, u64) { return event->at = std::chrono::steady_clock::now(), success; }
+int fovea::recordEvent(void *event) { return static_cast<Event *>(event)->at = std::chrono::steady_clock::now(), success; }
+API cuEventRecord(Event *event, u64) { return recordEvent(event); }
 API cuEventQuery(Event *) { return success; }
 API cuEventSynchronize(Event *) { return success; }
 API cuEventElapsedTime(float *ms, const Event *from, const Event *to) {

@@ -12,6 +12,8 @@ enum Result { success = 0, invalidValue = 1, outOfMemory = 2, noDevice = 100, in
 
 /** Keeps why a call fails, for cuGetErrorString. */
 int failed(Result result, const std::string &why);
+/** Notes the time in an event of cuEventCreate. */
+int recordEvent(void *event);
 
 }  // namespace fovea
 

@@ -10,7 +10,8 @@ namespace {
 
 struct Function { const KernelEntry *entry; unsigned dynamicBytes; };
 struct Module { void *library; Function function; };
-struct Node { Function *function; Dim3 grid, block; unsigned shared; std::vector<char> arguments; std::vector<Node *> after; };
+/** A launch, or the recording of an event. */
+struct Node { Function *function; Dim3 grid, block; unsigned shared; std::vector<char> arguments; std::vector<Node *> after; void *event; };
 struct Graph { std::vector<Node> nodes; };
 
 /** The list `extra` of a launch: keys and values, of which only a buffer and its size are taken. */
@@ -28,6 +29,7 @@ int readArguments(const u64 *extra, std::vector<char> &arguments) {
 }
 
 int runNode(const Node &node) {
+  if (node.event != nullptr) return recordEvent(node.event);
   const KernelEntry &kernel = *node.function->entry;
   const std::string name = "kernel " + std::string(kernel.name);
   if (node.arguments.size() != kernel.argumentBytes) {
@@ -124,8 +126,15 @@ API cuGraphCreate(Graph **graph, unsigned) {
 API cuGraphAddKernelNode_v2(Node **node, Graph *graph, Node *const *after, u64 count, const NodeParameters *p) {
   if (p->parameters != nullptr || p->extra == nullptr) return failed(invalidValue, "arguments are taken in one buffer");
   if (graph->nodes.size() == graph->nodes.capacity()) return failed(invalidValue, "a graph of more nodes than are foreseen");
-  Node made{p->function, {p->grid[0], p->grid[1], p->grid[2]}, {p->block[0], p->block[1], p->block[2]}, p->shared, {}, {}};
+  Node made{p->function, {p->grid[0], p->grid[1], p->grid[2]}, {p->block[0], p->block[1], p->block[2]}, p->shared, {}, {}, nullptr};
   if (const int bad = readArguments(p->extra, made.arguments)) return bad;
+  made.after.assign(after, after + count);
+  graph->nodes.push_back(std::move(made));
+  return *node = &graph->nodes.back(), success;
+}
+API cuGraphAddEventRecordNode(Node **node, Graph *graph, Node *const *after, u64 count, void *event) {
+  if (graph->nodes.size() == graph->nodes.capacity()) return failed(invalidValue, "a graph of more nodes than are foreseen");
+  Node made{nullptr, {}, {}, 0, {}, {}, event};
   made.after.assign(after, after + count);
   graph->nodes.push_back(std::move(made));
   return *node = &graph->nodes.back(), success;

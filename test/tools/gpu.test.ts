@@ -1,0 +1,106 @@
+// time limit: 180 s
+/** The one command for a GPU that is lent (tools/gpu.ts): parts are what the benchmark takes, fit into their time, and run at small settings. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isAsked } from '../../bench/peers/asked.ts';
+import { cudaPeerNames } from '../../bench/peers/python.ts';
+import { plansOf } from '../../src/benchmark/plans.ts';
+import { parseBenchmarkOptions } from '../../src/benchmark/options.ts';
+import type { BenchmarkOptions } from '../../src/benchmark/options.ts';
+import { readReport } from '../../src/benchmark/report-file.ts';
+import { deviceWord } from '../../tools/gpu.ts';
+import { parts } from '../../tools/gpu/parts.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'fovea-gpu-'));
+const all = parts({ devices: ['cuda', 'webgpu'], python: 'python3', quick: false });
+
+/** What the benchmark makes of a part's arguments. */
+function optionsOf(args: readonly string[]): BenchmarkOptions {
+  const given: Record<string, unknown> = {};
+  for (let i = 1; i < args.length; i++) {
+    const name = args[i].replace(/^--(no-)?/, '').replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+    given[name] = args[i].startsWith('--no-') ? false : args[i + 1]?.startsWith('--') !== false ? true : args[++i];
+  }
+  return parseBenchmarkOptions(given, (name) => name);
+}
+
+const benchmarks = all.filter(({ report }) => report).map((part) => ({ part, options: optionsOf(part.args) }));
+
+test('steps of 32, 128 and 256 images, each beside eager, captured and compiled peers in f32, TF32 and bf16', () => {
+  assert.is(new Set(all.map(({ name }) => name)).size, all.length);
+  const steps = benchmarks.filter(({ options }) => options.only.includes('step'));
+  const peersAt = (batch: number): string[] => steps.filter(({ options }) => options.stepBatch[0] === batch)
+    .flatMap(({ options }) => cudaPeerNames.filter((name) => isAsked(name, options.peer)));
+  for (const [batch, names] of [
+    [32, ['', ', graph', ', tf32', ', graph, tf32', ', bfloat16', ', graph, bfloat16', ', compile, bfloat16']],
+    [128, [', graph', ', graph, tf32', ', bfloat16', ', graph, bfloat16', ', compile, tf32', ', compile, bfloat16']],
+    [256, [', graph', ', graph, tf32', ', graph, bfloat16', ', compile, bfloat16']],
+  ] as const) {
+    for (const name of names) assert.ok(peersAt(batch).includes(`PyTorch, cuda${name}`), `${batch}: ${name}: ${peersAt(batch).join('; ')}`);
+  }
+  // A text that names no peer would measure beside nobody.
+  for (const { part, options } of benchmarks) {
+    for (const text of options.peer!) assert.ok(cudaPeerNames.some((name) => isAsked(name, [text])), `${part.name}: ${text}`);
+  }
+  assert.not(isAsked('PyTorch, cuda, graph, tf32', ['cuda, graph$']));
+});
+
+test('products with one of 8192 in 16 bits, and every convolution of Inception-BN in three directions', () => {
+  const rowsOf = (name: string): string[] => plansOf(benchmarks.find(({ part }) => part.name === name)!.options).map((p) => p.name);
+  assert.ok(rowsOf('gemm').includes('matmul 8192x8192x8192 bfloat16'));
+  const counts = ['conv-forward', 'conv-input-gradient', 'conv-filter-gradient']
+    .map((name) => rowsOf(name).filter((row) => !row.endsWith('float16')).length);
+  const every = plansOf({ ...benchmarks[0].options, only: ['conv'], filter: 'inception-bn', shapes: undefined }).map((p) => p.name);
+  const expected = ['conv2d ', 'conv2dInputGrad ', 'conv2dFilterGrad ']
+    .map((op) => every.filter((row) => row.startsWith(op) && !row.endsWith('float16')).length);
+  assert.equal(counts, expected);
+  assert.ok(expected[0] > 20);
+});
+
+test('no part takes longer than a command may', () => {
+  for (const { name, seconds } of all) assert.ok(seconds <= 540, name);
+});
+
+test('files are named by the device', () => {
+  const listing = 'yes  cpu (2 threads): asked for\nno   webgpu: no adapter\nyes  cuda:0 (NVIDIA H100 80GB HBM3): compute capability 9.0\n';
+  assert.is(deviceWord(listing, ['cuda', 'webgpu']), 'h100');
+  assert.is(deviceWord('yes  webgpu (nvidia-h200): x\nno   cuda: no NVRTC\n', ['cuda', 'webgpu']), 'h200');
+  assert.is(deviceWord('yes  webgpu (llvmpipe (LLVM 15.0.6, 256 bits)): software\n', ['webgpu']), 'llvmpipe');
+  assert.is(deviceWord(listing, ['webgpu']), 'none');
+});
+
+const gpu = (...args: string[]): { status: number | null; out: string } => {
+  const all = ['--import', 'tsx', 'tools/gpu.ts', '--devices', 'cpu', '--quick', '--out', folder, ...args];
+  const child = spawnSync(process.execPath, all, { cwd: root, encoding: 'utf8' });
+  return { status: child.status, out: child.stdout + child.stderr };
+};
+
+test('at small settings on the cpu the suite and steps run; what became of each is kept, and what the limit leaves no time for named', async () => {
+  const { status, out } = gpu('--parts', 'suite,step-128');
+  assert.is(status, 0, out);
+  const files = readdirSync(join(folder, 'bench-results')).sort();
+  const date = new Date().toISOString().slice(0, 10);
+  const named = (part: string, ending: string): string => {
+    assert.ok(files.includes(`cpu-${part}-${date}.${ending}`), files.join());
+    return `cpu-${part}-${date}.${ending}`;
+  };
+  assert.match(readFileSync(join(folder, 'bench-results', named('suite', 'txt')), 'utf8'), 'matmul');
+  const report = await readReport(join(folder, 'bench-results', named('step-128', 'json')));
+  assert.is(report.rows.length, 1);
+  const parsed = JSON.parse(readFileSync(join(folder, 'bench-results', named('parts', 'json')), 'utf8')) as unknown;
+  const { outcomes } = parsed as { outcomes: { part: string; result: string }[] };
+  assert.equal(outcomes.map(({ part, result }) => [part, result]), [['suite', 'passed'], ['step-128', 'passed']]);
+  const late = gpu('--parts', 'suite,gemm', '--limit', '80');
+  assert.is(late.status, 1, late.out);
+  assert.match(late.out, 'suite: not begun\ngemm: not begun\nnot done: npm run gpu -- --parts suite,gemm');
+  assert.match(gpu('--parts', 'sweet').out, /no part is named "sweet"; there are suite, step-128, step-256/);
+});
+
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+test.run();

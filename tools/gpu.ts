@@ -1,0 +1,172 @@
+/**
+ * Everything that a GPU is asked for, by one command, in parts that fit into the minutes for which one is lent: what is found there, the op
+ * suite on it, and the benchmark beside PyTorch with cuDNN. Nothing is fetched, and nothing built but the kernels that are run.
+ *
+ *   npm run gpu                                      all parts, as far as the time goes
+ *   npm run gpu -- --plan                            what they are
+ *   npm run gpu -- --parts kernels,suite,step-128 --limit 540
+ *
+ * On a machine without npm: `node --import tsx tools/gpu.ts`, with src/generated as it was made before (node tools/generate.mjs).
+ *
+ * Files go to FOLDER/bench-results as DEVICE-PART-DATE.json (or .txt), and to DEVICE-parts-DATE.json what became of each part. A part that
+ * the limit does not leave time for is not begun, and named with the command that runs it; exit code 1 where one failed or was not run.
+ */
+import { spawn } from 'node:child_process';
+import { createWriteStream, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { parts } from './gpu/parts.ts';
+import type { Part, Settings } from './gpu/parts.ts';
+import { generate } from './generate.mjs';
+
+const root = fileURLToPath(new URL('../', import.meta.url));
+
+const usage = `npm run gpu -- [options]
+
+  --parts <names>     some of the parts, separated by commas (default: all, in their order)
+  --limit <seconds>   for all of them together (default: no limit)
+  --out <folder>      in which bench-results is made (default: the variable OUT, else .cache/gpu)
+  --devices <names>   as device() takes them, separated by commas (default: cuda,webgpu)
+  --python <paths>    interpreters that have PyTorch, separated by commas (default: python3)
+  --quick             smallest settings: does it run?
+  --plan              list the parts with what they run and the seconds they are thought to take, and run none
+`;
+
+interface Outcome {
+  readonly part: string;
+  readonly seconds: number;
+  readonly result: 'passed' | 'failed' | 'ended at the limit' | 'not begun';
+  readonly file?: string;
+}
+
+/** Seconds that a part has to write what it measured, once it was told to end. */
+const ENDING = 15;
+
+/** `h100` of `cuda:0 (NVIDIA H100 80GB HBM3)`, `llvmpipe` of `webgpu (llvmpipe, LLVM 15)`: of the first device that is there. */
+export function deviceWord(listing: string, devices: readonly string[]): string {
+  const there = [...listing.matchAll(/^yes +(cuda|webgpu|cpu)\S* \((.*?)\)?:/gm)]
+    .filter(([, kind]) => devices.some((d) => d.startsWith(kind)));
+  const best = there.find(([, kind]) => kind === 'cuda') ?? there[0];
+  if (best === undefined || best[1] === 'cpu') return best === undefined ? 'none' : 'cpu';
+  const words = best[2].split(/[^A-Za-z0-9]+/).filter((word) => word !== '' && !/^(nvidia|tesla|geforce|gpu)$/i.test(word));
+  return (words[0] ?? 'gpu').toLowerCase();
+}
+
+/** Runs a part under its limit. What it prints goes to the terminal, and to a file. */
+function run(
+  { args, env }: Pick<Part, 'args' | 'env'>, log: string, seconds: number,
+): Promise<{ code: number; late: boolean; said: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, ['--import', 'tsx', ...args], {
+      cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env },
+    });
+    const file = createWriteStream(log);
+    let said = '';
+    let late = false;
+    for (const [stream, to] of [[child.stdout, process.stdout], [child.stderr, process.stderr]] as const) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+        file.write(text);
+        to.write(text);
+      });
+    }
+    const timers = Number.isFinite(seconds) ? [
+      setTimeout(() => {
+        late = true;
+        child.kill('SIGINT');
+      }, Math.max(1, seconds - ENDING) * 1000),
+      setTimeout(() => child.kill('SIGKILL'), Math.max(2, seconds) * 1000),
+    ] : [];
+    const stop = (): void => void child.kill('SIGINT');
+    process.on('SIGINT', stop);
+    child.on('close', (code) => {
+      timers.forEach((timer) => clearTimeout(timer));
+      process.off('SIGINT', stop);
+      file.end(() => resolve({ code: code ?? 1, late, said }));
+    });
+  });
+}
+
+function chosen(settings: Settings, names: string | undefined): Part[] {
+  const all = parts(settings);
+  if (names === undefined) return all;
+  return names.split(',').map((name) => {
+    const part = all.find((one) => one.name === name);
+    if (part === undefined) throw new Error(`--parts: no part is named "${name}"; there are ${all.map((one) => one.name).join(', ')}`);
+    return part;
+  });
+}
+
+/** Parts named as they are in a command that runs them. */
+const again = (left: readonly string[]): string => `npm run gpu -- --parts ${left.join(',')}`;
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      parts: { type: 'string' }, limit: { type: 'string' }, out: { type: 'string' }, devices: { type: 'string', default: 'cuda,webgpu' },
+      python: { type: 'string', default: 'python3' }, quick: { type: 'boolean', default: false }, plan: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    console.log(usage);
+    return 0;
+  }
+  const limit = values.limit === undefined ? Infinity : Number(values.limit);
+  if (!(limit > 0)) throw new Error(`--limit: a number of seconds was expected, got "${values.limit}"`);
+  const folder = join(values.out ?? process.env.OUT ?? join(root, '.cache/gpu'), 'bench-results');
+  const settings: Settings = { devices: values.devices.split(','), python: values.python, quick: values.quick };
+  const wanted = chosen(settings, values.parts);
+  if (values.plan) {
+    for (const { name, what, seconds, env = {}, args } of wanted) {
+      const variables = Object.entries(env).map(([key, value]) => `${key}=${value} `).join('');
+      const words = args.map((a) => (/[ ;$]/.test(a) ? `'${a}'` : a)).join(' ');
+      console.log(`${name}: ${what}; some ${seconds} s\n    ${variables}node --import tsx ${words}`);
+    }
+    return 0;
+  }
+  // Each part is a process that would find stale files in its own way.
+  await generate();
+  const began = performance.now();
+  const left = (): number => limit - (performance.now() - began) / 1000;
+  mkdirSync(folder, { recursive: true });
+  const date = new Date().toISOString().slice(0, 10);
+  const listing = join(folder, 'devices.txt');
+  const look = await run({ args: ['src/cli/main.ts', 'devices', '--verbose'] }, listing, Math.min(left(), 120));
+  const device = deviceWord(look.said, settings.devices);
+  const named = (part: string, ending: string): string => join(folder, `${device}-${part}-${date}.${ending}`);
+  renameSync(listing, named('devices', 'txt'));
+  const outcomes: Outcome[] = [];
+  for (const part of wanted) {
+    const { name, seconds } = part;
+    if (left() < seconds) {
+      outcomes.push({ part: name, seconds: 0, result: 'not begun' });
+      continue;
+    }
+    console.log(`\n== ${name}: ${part.what}`);
+    const started = performance.now();
+    const json = named(name, 'json');
+    const { code, late } = await run({ ...part, args: [...part.args, ...(part.report ? ['--out', json] : [])] }, named(name, 'txt'), left());
+    // One file a part comes back: of a benchmark its report, where there is one.
+    const file = part.report && readdirSync(folder).includes(json.slice(folder.length + 1)) ? json : named(name, 'txt');
+    outcomes.push({
+      part: name, seconds: Math.round((performance.now() - started) / 1000), result: late ? 'ended at the limit' : code === 0 ? 'passed' : 'failed',
+      file: file.slice(folder.length + 1),
+    });
+    const devices = readFileSync(named('devices', 'txt'), 'utf8').split('\n');
+    writeFileSync(named('parts', 'json'), `${JSON.stringify({ device, date, devices, outcomes }, undefined, 1)}\n`);
+  }
+  console.log('');
+  for (const { part, seconds, result, file } of outcomes) console.log(`${part}: ${result}${file === undefined ? '' : `, ${seconds} s, ${file}`}`);
+  const undone = outcomes.filter(({ result }) => result === 'not begun' || result === 'ended at the limit').map(({ part }) => part);
+  if (undone.length > 0) console.log(`not done: ${again(undone)}`);
+  return outcomes.every(({ result }) => result === 'passed') ? 0 : 1;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.exitCode = await main().catch((error: Error) => {
+    console.error(`gpu: ${error.message}\n\n${usage}`);
+    return 2;
+  });
+}

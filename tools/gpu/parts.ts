@@ -1,0 +1,86 @@
+/** The parts of tools/gpu.ts: what each runs, beside which of PyTorch's ways, and for how long. */
+
+export interface Settings {
+  readonly devices: readonly string[];
+  /** Interpreters, separated by commas. */
+  readonly python: string;
+  /** Smallest settings. */
+  readonly quick: boolean;
+}
+
+export interface Part {
+  readonly name: string;
+  readonly what: string;
+  /** That it is thought to take on an H100 with 16 processor cores; by reasoning, not measured. It is begun where so many are left. */
+  readonly seconds: number;
+  /** A file of the repository and its arguments. */
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** It takes --out for a report. */
+  readonly report: boolean;
+}
+
+/** Ends of PyTorch's names in the benchmark (bench/peers/python.ts): how, and in which precision. */
+const ways = (...names: string[]): string => names.map((name) => `PyTorch, cuda${name}$`).join(';');
+
+/**
+ * What stands beside the steps of so many images: each holds a batch's activations in a process of its own, so that of large batches few find
+ * room at once (78 GiB). A graph computes what eager steps do; compiled ones take minutes to be ready and have parts of their own.
+ */
+const beside = [
+  { batch: 128, part: 'step-128', seconds: 75, peers: ways(', bfloat16', ', graph, bfloat16', ', graph, tf32', ', graph') },
+  { batch: 256, part: 'step-256', seconds: 75, peers: ways(', graph, bfloat16', ', graph, tf32') },
+  { batch: 32, part: 'step-32', seconds: 75, peers: ways('', ', tf32', ', bfloat16', ', graph', ', graph, tf32', ', graph, bfloat16') },
+  { batch: 256, part: 'step-256-float32', seconds: 60, peers: ways(', graph') },
+] as const;
+const compiled = [
+  { batch: 128, precision: 'bfloat16' }, { batch: 256, precision: 'bfloat16' }, { batch: 128, precision: 'tf32' }, { batch: 32, precision: 'bfloat16' },
+] as const;
+
+/** Kernels at this batch: at a larger one inputs do not fit into a line to the peer. */
+const KERNEL_BATCH = 32;
+
+export function parts({ devices, python, quick }: Settings): Part[] {
+  // `cuda-host` is the suite's alone.
+  const measured = devices.filter((name) => name !== 'cuda-host');
+  const own = devices.filter((name) => /^cuda(:|$)/.test(name));
+  const hopper = { FOVEA_CUDA_RUNG: 'hopper' };
+  const small = quick ? ['--quick', '--runs', '2', '--shapes', '1', '--no-probes', '--width', '0.125'] : [];
+  const bench = (given: readonly string[], on = measured): string[] =>
+    ['bench/main.ts', '--device', on.join(','), '--threads', '1', '--python', python, ...given, ...small];
+  const kernels = (name: string, what: string, seconds: number, given: readonly string[], on = measured): Part => ({
+    name, what, seconds, report: true,
+    args: bench([...(quick ? [] : ['--batch', String(KERNEL_BATCH), '--runs', '10', '--limit', '20']), '--peer', ways('', ', graph'), ...given], on),
+  });
+  const step = (name: string, what: string, seconds: number, batch: number, peers: string, limit: number, on = measured): Part => {
+    const sizes = quick ? [] : ['--step-batch', String(batch), '--runs', '12', '--step-limit', String(limit), '--no-probes'];
+    return { name, what, seconds, report: true, args: bench(['--only', 'step', ...sizes, '--peer', peers], on) };
+  };
+  const compile: Part = {
+    name: 'kernels', what: "CUDA's kernels for the suite and the benchmark, several at once, where the cache lacks them", seconds: 90, report: false,
+    args: ['tools/gpu/compile.ts', ...(quick ? ['--kernels', 'copy'] : [])],
+  };
+  const suite = (on: readonly string[], seconds: number): Part => ({
+    name: 'suite', what: `the op suite on ${on.join(' and ')}`, seconds, report: false, args: ['test/ops/suite.test.ts'],
+    env: { FOVEA_RUNNERS: ['reference', ...on].join(','), ...(quick && { FOVEA_OPS: 'relu,matmul' }) },
+  });
+  const gemm = (on = measured): Part => kernels('gemm', 'products, one of 8192 in 16 bits among them', 90, ['--only', 'gemm'], on);
+  const steps = beside.map(({ batch, part, seconds, peers }) => (on = measured): Part =>
+    step(part, `training steps of ${batch} images`, seconds, batch, peers, 60, on));
+  const withHopper = (part: Part, env: Part['env'] = {}): Part =>
+    ({ ...part, name: `${part.name}-hopper`, what: `${part.what}, by Hopper's own kernels`, env: { ...part.env, ...hopper, ...env } });
+  return [
+    ...(own.length > 0 ? [compile] : []),
+    suite(devices, 200),
+    ...(own.length > 0 ? [withHopper(suite(own, 60), { FOVEA_OPS: 'matmul,conv2d,conv2dStats' })] : []),
+    ...steps.map((make) => make()),
+    gemm(),
+    ...([['forward', 'conv2d '], ['input-gradient', 'conv2dInputGrad'], ['filter-gradient', 'conv2dFilterGrad']] as const)
+      .map(([name, op]) => kernels(`conv-${name}`, `each convolution of Inception-BN, ${name.replace('-', "'s ")}`, 240,
+        ['--only', 'conv', '--filter', `${op}+inception-bn`, '--no-probes'])),
+    ...(own.length > 0 ? [withHopper(gemm(own)), withHopper(steps[0](own))] : []),
+    ...compiled.map(({ batch, precision }) => step(`compile-${batch}-${precision}`,
+      `training steps of ${batch} images beside torch.compile(mode='max-autotune') in ${precision}`, 420, batch, ways(`, compile, ${precision}`), 400,
+      own.length > 0 ? own : measured)),
+  ];
+}
