@@ -12,7 +12,7 @@
  * the limit does not leave time for is not begun, and named with the command that runs it; exit code 1 where one failed or was not run.
  */
 import { spawn } from 'node:child_process';
-import { createWriteStream, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -148,8 +148,9 @@ async function main(): Promise<number> {
     const started = performance.now();
     const json = named(name, 'json');
     const { code, late } = await run({ ...part, args: [...part.args, ...(part.report ? ['--out', json] : [])] }, named(name, 'txt'), left());
-    // One file a part comes back: of a benchmark its report, where there is one.
-    const file = part.report && readdirSync(folder).includes(json.slice(folder.length + 1)) ? json : named(name, 'txt');
+    // One file a part: of a benchmark its report, and what it printed only where that failed.
+    const file = part.report && existsSync(json) ? json : named(name, 'txt');
+    if (file === json && code === 0) rmSync(named(name, 'txt'));
     outcomes.push({
       part: name, seconds: Math.round((performance.now() - started) / 1000), result: late ? 'ended at the limit' : code === 0 ? 'passed' : 'failed',
       file: file.slice(folder.length + 1),
