@@ -54,8 +54,8 @@ export interface CheckpointOptions {
 
 /**
  * Writes `PREFIX-symbol.json` and `PREFIX-0001.params`, ... as MXNet reads them; the prefix's folder is made. The symbol is the last
- * checkpoint's: what is frozen then is frozen in it. What is done to images stands in it too, a mean image in `PREFIX-mean.nd`. Files of those names are replaced, whole or not at all. They hold no state of
- * the optimizer: to go on with a run, keep `run.snapshot()`. Node only.
+ * checkpoint's: what is frozen then is frozen in it. What is done to images stands in it too, a mean image in `PREFIX-mean.nd`. Files of
+ * those names are replaced, whole or not at all. They hold no state of the optimizer: to go on with a run, keep `run.snapshot()`. Node only.
  *
  * @throws OptionError for a frequency that is no integer of 1 or more; while training, DataError naming a file that cannot be written
  */
