@@ -149,7 +149,7 @@ test('a run that unfreezes, interrupted anywhere, goes on to the same bits', asy
 });
 
 test('rates fall by block, from the head to the image', async () => {
-  const { options, model } = await resolveRun({ ...base, layerDecay: 0.5 });
+  const { options, model } = await resolveRun({ ...base, freeze: 'none', layerDecay: 0.5 });
   const network = transferNetwork(model!, options, ['healthy', 'infected'], [40, 40, 3]);
   const { symbol: first } = stagesOf(network, options);
   const rates = ['head_fc2_weight', 'head_fc1_bias', 'conv_3b_1x1_weight', 'bn_3a_proj_gamma', 'conv_2_weight', 'conv_2_red_weight', 'conv_1_weight']
@@ -206,6 +206,9 @@ test('to unfreeze from a parameter on is to unfreeze from its layer on', async (
 test('what does not go together is refused', async () => {
   await rejects(() => resolveRun({ weights, model: 'inception-bn' }), OptionError, /model does not go with weights/);
   await rejects(() => resolveRun({ cut: 'fc1' }), OptionError, /cut is of a network that begins from weights: it needs weights/);
+  await rejects(() => resolveRun({ weights, freeze: 'none', unfreeze: 'all@2' }), OptionError, /unfreeze all@2 does not go with freeze none: nothing is frozen/);
+  await rejects(() => resolveRun({ weights, layerDecay: 0.7 }), OptionError, /layerDecay 0\.7 changes nothing where all of the trunk is frozen/);
+  await rejects(() => resolveRun({ weights, batchNorm: 'batch' }), OptionError, /batchNorm batch changes nothing where all of the trunk is frozen/);
   await rejects(() => resolveRun({ weights: join(folder, 'none-0001.params') }), DataError, /no such file/);
   await rejects(() => resolveRun({ ...base, sha256: '0'.repeat(64) }), DataError, /SHA-256 is [0-9a-f]{64}, expected 0{64}/);
   const { options, model } = await resolveRun(base);
