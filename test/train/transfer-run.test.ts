@@ -215,6 +215,8 @@ test('what does not go together is refused', async () => {
   const build = (more: RunOptions): unknown => stagesOf(transferNetwork(model!, { ...options, ...more }, ['a', 'b'], [40, 40, 3]), { ...options, ...more });
   throws(() => build({ cut: 'ch_concat_3b_chcnocat' }), OptionError, /no layer "ch_concat_3b_chcnocat" to cut at; did you mean "ch_concat_3b_chconcat"/);
   throws(() => build({ head: '8,relu,3' }), OptionError, /head 8,relu,3: ends in 3, where there are 2 classes \(a, b\)/);
+  throws(() => transferNetwork(model!, { ...options, cut: 'ch_concat_4e_chconcat' }, ['a', 'b'], [4, 4, 3]),
+    OptionError, /^size 4: images of this size do not fit the network: layer "/);
   throws(() => build({ freeze: 'conv_9' }), OptionError, /no layer "conv_9"/);
   throws(() => build({ freeze: 'conv_9*' }), OptionError, /no layer begins with "conv_9"/);
   throws(() => build({ unfreeze: 'conv_9@2' }), OptionError, /no layer "conv_9"/);
