@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { loadCodec } from '../data/decode.ts';
 import type { Shape } from '../device/types.ts';
-import { OptionError } from '../errors.ts';
+import { OptionError, ShapeError } from '../errors.ts';
 import { isSymbol, loadModel } from '../formats/load-model.ts';
 import { nodeFiles as modelFiles } from '../formats/model-files.ts';
 import type { Checkpoint } from '../formats/mxnet-params.ts';
@@ -63,8 +63,8 @@ async function graph(model: string, given: Record<string, unknown>, { terminal }
   for (const warning of warnings) terminal.err(`warning: ${warning}\n`);
   const input = inputOf(symbol);
   const shapes = { [input]: [1, ...shape] };
+  const summary = summaryOf(symbol, shapes, asked);
   if (parameters !== undefined) checkShapes(model, symbol, shapes, parameters);
-  const summary = summaryText(symbol, shapes);
   const base = (await outputFile(given.out)) ?? name;
   const files = await nodeFiles();
   const { fs } = files;
@@ -75,6 +75,16 @@ async function graph(model: string, given: Record<string, unknown>, { terminal }
   await fs.writeFile(`${base}.svg`, svg);
   if (given.png) await fs.writeFile(`${base}.png`, await rasterize(svg));
   terminal.out(`${name}, ${input} [${shape.join(', ')}]\n\n${summary}\n\n${base}.dot, ${base}.svg${given.png ? `, ${base}.png` : ''}\n`);
+}
+
+/** @throws OptionError where a shape that was asked for does not fit the network */
+function summaryOf(symbol: ModelSymbol, shapes: Readonly<Record<string, Shape>>, asked: Shape | undefined): string {
+  try {
+    return summaryText(symbol, shapes);
+  } catch (error) {
+    if (asked === undefined || !(error instanceof ShapeError)) throw error;
+    throw new OptionError(`--shape ${asked.join()}: ${error.message}`, { cause: error });
+  }
 }
 
 function inputOf(symbol: ModelSymbol): string {

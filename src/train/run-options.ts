@@ -286,9 +286,19 @@ function transferDefaults(given: RunOptions, spell: Spelling) {
   if (said !== undefined && (given.normalize ?? 'model') !== 'model') {
     throw new OptionError(`${spell(said)} is of what the weights want: it does not go with ${spell('normalize')} ${given.normalize}`);
   }
+  if (given.freeze === 'none' && given.unfreeze !== undefined) {
+    throw new OptionError(`${spell('unfreeze')} ${given.unfreeze} does not go with ${spell('freeze')} none: nothing is frozen`);
+  }
   const whole = (given.freeze ?? 'trunk') === 'trunk' && given.unfreeze === undefined;
+  const learning = { layerDecay: 1, batchNorm: 'frozen' } as const;
+  // Of layers that learn: whoever says so wants some to.
+  const idle = (['layerDecay', 'batchNorm'] as const).find((name) => whole && given[name] !== undefined && given[name] !== learning[name]);
+  if (idle !== undefined) {
+    throw new OptionError(`${spell(idle)} ${given[idle]} changes nothing where all of the trunk is frozen: `
+      + `${spell('freeze')} or ${spell('unfreeze')} says what of it learns`);
+  }
   return {
-    freeze: 'trunk', layerDecay: 1, batchNorm: 'frozen', batchNormDefaults: 'mxnet-1.9', cacheFeatures: 'on', normalize: 'model', lr: cosine(0.01),
+    ...learning, freeze: 'trunk', batchNormDefaults: 'mxnet-1.9', cacheFeatures: 'on', normalize: 'model', lr: cosine(0.01),
     augment: whole ? 'none' : 'flips',
   } as const;
 }

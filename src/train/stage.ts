@@ -129,7 +129,7 @@ export class Stage {
 
   /** Logits of images, in inference mode. Features of images that are not the run's own are there for some batches at a time. */
   async predict(data: Dataset, indices: ArrayLike<number>, options: PredictOptions): Promise<Float32Array> {
-    if (this.features === undefined) return predictLogits(this.evaluationStep, data, indices, options);
+    if (this.features === undefined || indices.length === 0) return predictLogits(this.evaluationStep, data, indices, options);
     const { classes } = this.evaluationStep;
     const all = Int32Array.from(indices);
     const out = new Float32Array(all.length * classes);

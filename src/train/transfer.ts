@@ -1,6 +1,6 @@
 /** Starting from pretrained weights: what is loaded, where it is cut, which of its layers learn, and when. */
 import { fetchWeights } from '../data/fetch-weights.ts';
-import { FormatError, OptionError } from '../errors.ts';
+import { FormatError, OptionError, ShapeError } from '../errors.ts';
 import { loadModel } from '../formats/load-model.ts';
 import { nodeFiles } from '../formats/model-files.ts';
 import { readMeanImage } from '../formats/mxnet-checkpoint.ts';
@@ -104,7 +104,7 @@ type TransferOptions = Pick<ResolvedOptions, 'cut' | 'head' | 'layerDecay' | 'fr
 
 /**
  * @param imageShape height, width, channels
- * @throws OptionError for a layer that is not there, or a head that does not end in the classes; FormatError where the model lacks values
+ * @throws OptionError for a layer that is not there, a head that does not end in the classes, or images too small; FormatError where the model lacks values
  */
 export function transferNetwork(
   { symbol, parameters }: Pick<PretrainedModel, 'symbol' | 'parameters'>, options: TransferOptions,
@@ -122,8 +122,18 @@ export function transferNetwork(
     throw new FormatError(`${options.weights}: ${missing.length} parameters of the network are not there: ${missing.slice(0, 5).join(', ')}`);
   }
   const cut = trunk.entries[0].node.name;
-  const whole = addHead(trunk, head, { data: [1, channels, height, width] });
+  const whole = withHead(trunk, head, [channels, height, width], `${spell('size')} ${height}`);
   return { symbol: decayed(whole, trunk, options.layerDecay ?? 1), cut };
+}
+
+/** @throws OptionError, beginning with `size`, for images that are too small for the trunk */
+function withHead(trunk: ModelSymbol, head: ReturnType<typeof parseHead>, image: readonly number[], size: string): ModelSymbol {
+  try {
+    return addHead(trunk, head, { data: [1, ...image] });
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error;
+    throw new OptionError(`${size}: images of this size do not fit the network: ${error.message}`, { cause: error });
+  }
 }
 
 /** Up to what the last fully connected layer reads. */

@@ -255,14 +255,17 @@ const everything = [
 ];
 for (const other of devices.slice(1)) {
   test(`${other.name}: the images of the cpu, but for rounding`, async () => {
-    const images: Float32Array[][] = [];
-    for (const device of [devices[0], other]) {
-      setDefaultDevice(device);
-      images.push(await run(everything, { draws: range(16) }, [90, 80, 70]));
+    const image = { shape, data: Float32Array.from({ length: size }, (_, i) => 60 + (i * 7) % 120) };
+    for (const mean of [[90, 80, 70], { mean: [0, 0, 0], image }]) {
+      const images: Float32Array[][] = [];
+      for (const device of [devices[0], other]) {
+        setDefaultDevice(device);
+        images.push(await run(everything, { draws: range(16) }, mean));
+      }
+      setDefaultDevice(devices[0]);
+      images[0].forEach((x, k) => x.forEach((v, i) =>
+        assert.ok(Math.abs(v - images[1][k][i]) < 0.01, `image ${k}, element ${i}: ${v} and ${images[1][k][i]}`)));
     }
-    setDefaultDevice(devices[0]);
-    images[0].forEach((image, k) => image.forEach((v, i) =>
-      assert.ok(Math.abs(v - images[1][k][i]) < 0.01, `image ${k}, element ${i}: ${v} and ${images[1][k][i]}`)));
   });
 }
 for (const [name, why] of absent) skip(`${name}: the images of the cpu, but for rounding`, why);

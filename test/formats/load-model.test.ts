@@ -131,8 +131,8 @@ test("a file of PyTorch's names has no words for preprocessing but what it is re
 
 test('what is no mean image of colours is refused with file and array', async () => {
   const stored = checkpointFiles(network, parameters, { prefix: 'net', epoch: 1 });
-  const bytes = { shape: [3, 2, 2], dtype: 'uint8' as const, data: new Uint8Array(12) };
-  for (const image of [{ ...meanImage, shape: [12] }, { ...meanImage, shape: [1, 4, 3] }, bytes]) {
+  const small = { shape: [3, 2, 2], dtype: 'uint8' as const, data: new Uint8Array(12) };
+  for (const image of [{ ...meanImage, shape: [12] }, { ...meanImage, shape: [1, 4, 3] }, small]) {
     const expected = String.raw`expected float32 \[3, height, width\], got ${image.dtype} \[${image.shape.join(', ')}\]`;
     const nd = writeParams(new Map([['mean_img', image]]));
     await rejects(() => loadModel('net', { files: inMemory([...stored, ['net-mean.nd', nd]]) }), FormatError,

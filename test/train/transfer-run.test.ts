@@ -149,7 +149,7 @@ test('a run that unfreezes, interrupted anywhere, goes on to the same bits', asy
 });
 
 test('rates fall by block, from the head to the image', async () => {
-  const { options, model } = await resolveRun({ ...base, layerDecay: 0.5 });
+  const { options, model } = await resolveRun({ ...base, freeze: 'none', layerDecay: 0.5 });
   const network = transferNetwork(model!, options, ['healthy', 'infected'], [40, 40, 3]);
   const { symbol: first } = stagesOf(network, options);
   const rates = ['head_fc2_weight', 'head_fc1_bias', 'conv_3b_1x1_weight', 'bn_3a_proj_gamma', 'conv_2_weight', 'conv_2_red_weight', 'conv_1_weight']
@@ -206,12 +206,18 @@ test('to unfreeze from a parameter on is to unfreeze from its layer on', async (
 test('what does not go together is refused', async () => {
   await rejects(() => resolveRun({ weights, model: 'inception-bn' }), OptionError, /model does not go with weights/);
   await rejects(() => resolveRun({ cut: 'fc1' }), OptionError, /cut is of a network that begins from weights: it needs weights/);
+  await rejects(() => resolveRun({ weights, freeze: 'none', unfreeze: 'all@2' }), OptionError,
+    /unfreeze all@2 does not go with freeze none: nothing is frozen/);
+  await rejects(() => resolveRun({ weights, layerDecay: 0.7 }), OptionError, /layerDecay 0\.7 changes nothing where all of the trunk is frozen/);
+  await rejects(() => resolveRun({ weights, batchNorm: 'batch' }), OptionError, /batchNorm batch changes nothing where all of the trunk is frozen/);
   await rejects(() => resolveRun({ weights: join(folder, 'none-0001.params') }), DataError, /no such file/);
   await rejects(() => resolveRun({ ...base, sha256: '0'.repeat(64) }), DataError, /SHA-256 is [0-9a-f]{64}, expected 0{64}/);
   const { options, model } = await resolveRun(base);
   const build = (more: RunOptions): unknown => stagesOf(transferNetwork(model!, { ...options, ...more }, ['a', 'b'], [40, 40, 3]), { ...options, ...more });
   throws(() => build({ cut: 'ch_concat_3b_chcnocat' }), OptionError, /no layer "ch_concat_3b_chcnocat" to cut at; did you mean "ch_concat_3b_chconcat"/);
   throws(() => build({ head: '8,relu,3' }), OptionError, /head 8,relu,3: ends in 3, where there are 2 classes \(a, b\)/);
+  throws(() => transferNetwork(model!, { ...options, cut: 'ch_concat_4e_chconcat' }, ['a', 'b'], [4, 4, 3]),
+    OptionError, /^size 4: images of this size do not fit the network: layer "/);
   throws(() => build({ freeze: 'conv_9' }), OptionError, /no layer "conv_9"/);
   throws(() => build({ freeze: 'conv_9*' }), OptionError, /no layer begins with "conv_9"/);
   throws(() => build({ unfreeze: 'conv_9@2' }), OptionError, /no layer "conv_9"/);

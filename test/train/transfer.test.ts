@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { device } from '../../src/device/index.ts';
-import { OptionError } from '../../src/errors.ts';
+import { DataError, OptionError } from '../../src/errors.ts';
 import { readSymbol } from '../../src/formats/mxnet-symbol.ts';
 import { inceptionBNSmall } from '../../src/models/index.ts';
 import {
@@ -159,6 +159,7 @@ test('predictions keep no features of images that are none of the run', async ()
       both.push([...await result.predict(counted, everything)]);
       assert.is(reads, 80);
     }
+    await rejects(() => result.predict(counted, []), DataError, /no samples to evaluate/);
     result.dispose();
     return both;
   };
