@@ -84,6 +84,22 @@ function readHeaders(file: RecordFile, name: string, rejected: Rejected[]): { ta
   return { table: { name: file.path, columns: ['record', 'id', 'id2', ...labels], rows }, records: heads.map(({ record }) => record) };
 }
 
+/** What records are called: by the keys of the index or, where there is none, by the ids that they bear, where these tell them apart. */
+export function recordNames(file: RecordFile): string[] {
+  const keys = file.keys.map(String);
+  if (file.index !== undefined) return keys;
+  const ids = keys.map((_, i) => {
+    try {
+      return String(unpackImage(headerOf(file, i), { file: file.path }).id);
+    } catch (error) {
+      if (error instanceof FormatError) return undefined;
+      throw error;
+    }
+  });
+  const known = ids.filter((id) => id !== undefined);
+  return new Set(known).size === known.length ? ids.map((id, i) => id ?? keys[i]) : keys;
+}
+
 /** Header and labels of a record, without its image. */
 function headerOf(file: RecordFile, i: number): Uint8Array {
   const head = file.head(i, HEADER + 4 * USUAL_LABELS);

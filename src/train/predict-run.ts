@@ -6,7 +6,7 @@ import { memoryDataset } from '../data/dataset.ts';
 import { decodePixels, readBytes } from '../data/decode.ts';
 import { importNode } from '../data/node.ts';
 import { RecordFile } from '../data/record-file.ts';
-import { imageOf, isRecordFile } from '../data/records.ts';
+import { imageOf, isRecordFile, recordNames } from '../data/records.ts';
 import { DataError } from '../errors.ts';
 import { softmaxRows } from './metrics.ts';
 import { csv, mostProbable } from './predictions.ts';
@@ -141,14 +141,13 @@ async function findImages(paths: readonly string[]): Promise<{ files: Source[]; 
       } else if (isRecordFile(path)) {
         const records = await RecordFile.open(path);
         opened.push(records);
-        records.keys.forEach((key, i) => {
-          const name = `${path}/${key}`;
+        recordNames(records).forEach((own, i) => {
+          const name = `${path}/${own}`;
           files.push({ name, read: async () => imageOf(records, i, name) });
         });
-        for (const { key, offset } of records.lost) {
-          const name = `${path}/${key}`;
-          files.push({ name, read: () => Promise.reject(new DataError(`${name}: byte ${offset} is beyond the end: the file was cut short`)) });
-        }
+        const lost = (name: string, why: string): unknown => files.push({ name, read: () => Promise.reject(new DataError(`${name}: ${why}`)) });
+        for (const { key, offset } of records.lost) lost(`${path}/${key}`, `byte ${offset} is beyond the end: the file was cut short`);
+        for (const { offset, bytes, reason } of records.damage) lost(`${path}, byte ${offset}`, `${bytes} bytes are no record: ${reason}`);
       } else take(path);
     }
     if (files.length === 0) throw new DataError(`${paths.join(', ')}: no JPEG or PNG files`);

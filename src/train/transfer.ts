@@ -51,10 +51,12 @@ export async function loadPretrained(
   });
   const alone = fetched.matched === 'parameters'
     ? [`${spell('sha256')} is that of ${fetched.path} alone; with symbol and mean image it is ${fetched.sha256}, which is recorded`] : [];
+  const [height, width] = preprocessing?.size ?? preprocessing?.meanImage?.shape.slice(1) ?? [];
+  const oblong = height === width ? []
+    : [`${fetched.path} is of images of ${height} x ${width} pixels; here they are squares, of ${height} unless ${spell('size')} says otherwise`];
   return {
-    name: nameOf(address), symbol, parameters, sha256: fetched.sha256, warnings: [...alone, ...warnings],
-    normalization: preprocessing && fromPreprocessing(preprocessing),
-    size: preprocessing?.size?.[0] ?? preprocessing?.meanImage?.shape[1],
+    name: nameOf(address), symbol, parameters, sha256: fetched.sha256, warnings: [...alone, ...warnings, ...oblong],
+    normalization: preprocessing && fromPreprocessing(preprocessing), size: height,
   };
 }
 

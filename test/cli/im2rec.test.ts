@@ -63,7 +63,16 @@ test('photographs are listed, packed, trained on, judged and predicted', async (
   assert.match(readFileSync(at('judged.csv'), 'utf8'), /eyes_val\.rec\/\d+/);
   const said = await fovea('predict', at('run'), at('eyes_val.rec'), '--device', 'cpu', '--threads', '1');
   assert.is(said.code, 0, said.err);
-  assert.is(said.out.match(/eyes_val\.rec\/\d+,ok,(healthy|infected)/g)?.length, Number(counts[1][1]));
+  const rows = (out: string): string[] => out.match(/\.rec\/\d+,ok,(healthy|infected),[\d.]+/g) ?? [];
+  assert.is(rows(said.out).length, Number(counts[1][1]));
+  // Without an index records go by the ids that they bear, and what is lost is told.
+  const offset = Number(readFileSync(at('eyes_val.idx'), 'utf8').split('\n')[3].split('\t')[1]);
+  writeFileSync(at('bare.rec'), readFileSync(at('eyes_val.rec')).fill(0, offset, offset + 4));
+  const bare = await fovea('predict', at('run'), at('bare.rec'), '--device', 'cpu', '--threads', '1');
+  assert.is(bare.code, 0, bare.err);
+  assert.equal(rows(bare.out), rows(said.out).filter((_, i) => i !== 3));
+  assert.match(bare.out, new RegExp(`bare\\.rec, byte ${offset}"?,"?unreadable: \\d+ bytes are no record: no magic number`));
+  assert.match(bare.err, /1 unreadable/);
 });
 
 test('files that are there are kept unless --force is given', async () => {

@@ -241,6 +241,16 @@ test('a typo in the layers or the head is refused before an image is prepared', 
   await rejects(() => checkRun({ options: { ...base, seed: 77, cut: 'conv_9' }, hooks }), OptionError, /no layer "conv_9"/);
 });
 
+test('weights of oblong images are trained on squares, and it is said', async () => {
+  const oblong = withPreprocessing(symbol, { mean: [120, 110, 100], deviation: [50, 60, 70], size: [40, 60] });
+  writeFileSync(join(folder, 'oblong-symbol.json'), writeSymbol(oblong));
+  writeFileSync(join(folder, 'oblong-0000.params'), writeParams(joinCheckpoint(arraysToMXNet(values))));
+  const { options, model } = await resolveRun({ ...base, weights: join(folder, 'oblong') });
+  assert.is(options.size, 40);
+  assert.match(model!.warnings.join('\n'), /oblong-0000\.params is of images of 40 x 60 pixels; here they are squares, of 40 unless size says otherwise/);
+  assert.equal((await resolveRun(base)).model!.warnings, []);
+});
+
 test("a hash of the parameters alone is taken, and said to be that; what is recorded is the model's", async () => {
   const alone = createHash('sha256').update(readFileSync(weights)).digest('hex');
   const whole = createHash('sha256').update(readFileSync(weights)).update(readFileSync(`${prefix}-symbol.json`)).digest('hex');
