@@ -12,6 +12,7 @@ import { architectureFor } from '../../src/device/cuda/compile.ts';
 import { chooseNvrtc, findNvrtc } from '../../src/device/cuda/find.ts';
 import { cuda } from '../../src/device/cuda/index.ts';
 import type { CudaDeviceInfo } from '../../src/device/cuda/index.ts';
+import { NvrtcPool } from '../../src/device/cuda/nvrtc.ts';
 import { kernelSource } from '../../src/device/cuda/source.ts';
 import { describeDevices, device } from '../../src/device/index.ts';
 import type { CudaLaunch, DeviceBuffer, Placed, PlacedLaunch } from '../../src/device/types.ts';
@@ -200,6 +201,17 @@ async function within(env: Readonly<Record<string, string>>, work: () => Promise
 }
 
 const whole = (): Record<string, string> => ({ FOVEA_LIBCUDA: driver.path, FOVEA_NVRTC: nvrtc.path, FOVEA_CACHE: place('cache') });
+
+test('a pool that is disposed of at any moment ends its threads, and not the process', async () => {
+  for (let i = 0; i < 25; i++) {
+    const pool = new NvrtcPool(nvrtc.path, 3);
+    const jobs = ['a', 'b', 'c'].map((name) => pool.compile({ name, source: '', headers: {}, options: [] }).then(() => 'compiled', () => 'refused'));
+    // While the first threads load koffi, and after.
+    await new Promise((resolve) => setTimeout(resolve, 4 * i));
+    pool.dispose();
+    for (const end of await Promise.all(jobs)) assert.match(end, /^(compiled|refused)$/);
+  }
+});
 
 test('devices by name and number; auto takes CUDA first and says why', () => within(whole(), async () => {
   driver.reset();

@@ -104,7 +104,7 @@ export class NvrtcPool {
   readonly #library: string;
   readonly #most: number;
   readonly #queue: Pending[] = [];
-  readonly #workers = new Map<Worker, Pending | 'idle' | 'starting'>();
+  readonly #workers = new Map<Worker, Pending | 'idle' | 'starting' | 'leaving'>();
   #linger: ReturnType<typeof setTimeout> | undefined;
 
   constructor(library: string, workers: number = Math.min(MOST_WORKERS, availableParallelism())) {
@@ -143,6 +143,11 @@ export class NvrtcPool {
     this.#workers.set(worker, 'starting');
     worker.on('message', (answer: Answer) => {
       const state = this.#workers.get(worker);
+      if (state === 'leaving') {
+        this.#workers.delete(worker);
+        void worker.terminate();
+        return;
+      }
       this.#workers.set(worker, 'idle');
       worker.unref();
       if (typeof state === 'object') {
@@ -156,6 +161,7 @@ export class NvrtcPool {
       if (state === undefined) return;
       this.#workers.delete(worker);
       const error = new DeviceError(`NVRTC's thread ended: ${why}`);
+      if (state === 'leaving') return;
       if (typeof state === 'object') state.reject(error);
       // One that cannot even start would be started for ever.
       else if (state === 'starting') for (const pending of this.#queue.splice(0)) pending.reject(error);
@@ -178,9 +184,14 @@ export class NvrtcPool {
     const error = new DeviceError('the device was disposed of while kernels were compiled');
     for (const pending of this.#queue.splice(0)) pending.reject(error);
     for (const [worker, state] of this.#workers) {
-      this.#workers.delete(worker);
       if (typeof state === 'object') state.reject(error);
-      void worker.terminate();
+      if (state === 'idle') {
+        this.#workers.delete(worker);
+        void worker.terminate();
+      } else {
+        // A thread that is ended while it loads koffi, or is in NVRTC, would take the process with it: it ends with its next message.
+        this.#workers.set(worker, 'leaving');
+      }
     }
   }
 }
