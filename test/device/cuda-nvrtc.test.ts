@@ -11,10 +11,10 @@ import { architectureFor, nvrtcOptions } from '../../src/device/cuda/compile.ts'
 import { findNvrtc } from '../../src/device/cuda/find.ts';
 import { nvrtcInfo, NvrtcPool } from '../../src/device/cuda/nvrtc.ts';
 import { kernelSource } from '../../src/device/cuda/source.ts';
-import { MissingPackageError } from '../../src/errors.ts';
 import { cudaSources } from '../../src/generated/cuda.ts';
 import { collectVariants } from '../../tools/cuda-variants.ts';
 import type { Variant } from '../../tools/cuda-variants.ts';
+import { nvrtcAbsent } from '../support/cuda/nvrtc.ts';
 import { suiteUnless } from '../support/webgpu.ts';
 
 /** Of each kernel, for each GPU: there are some 3,000 modules in all, of a tenth of a second to two seconds each. */
@@ -33,17 +33,7 @@ function some(all: readonly Variant[]): Variant[] {
   });
 }
 
-async function reasonNot(): Promise<string | undefined> {
-  try {
-    await importKoffi();
-    return findNvrtc(undefined).some(({ major }) => major >= 12) ? undefined : 'no NVRTC: pip install --target .cache/cuda nvidia-cuda-nvrtc';
-  } catch (error) {
-    if (error instanceof MissingPackageError) return error.message;
-    throw error;
-  }
-}
-
-const reason = await reasonNot();
+const reason = await nvrtcAbsent();
 const test = suiteUnless(reason, 'CUDA kernels by NVRTC');
 const wanted = reason === undefined ? await collectVariants() : [];
 

@@ -7,11 +7,9 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { importKoffi } from '../../src/device/cuda/bindings.ts';
-import { findNvrtc } from '../../src/device/cuda/find.ts';
-import { MissingPackageError } from '../../src/errors.ts';
 import { occupancy, resourcesOf } from '../../tools/cuda-cubin.ts';
 import { measure, readReport } from '../../tools/cuda-report.ts';
+import { nvrtcAbsent } from '../support/cuda/nvrtc.ts';
 import { skip } from '../support/skip.ts';
 
 const report = readReport();
@@ -56,16 +54,7 @@ test('what is no cubin is refused', () => {
   assert.throws(() => resourcesOf(new Uint8Array(64), 'copy', 80), /not an ELF file/);
 });
 
-async function reasonNot(): Promise<string | undefined> {
-  try {
-    await importKoffi();
-    return findNvrtc(undefined).some(({ major }) => major >= 12) ? undefined : 'no NVRTC: node tools/cuda-compiler.mjs';
-  } catch (error) {
-    if (error instanceof MissingPackageError) return error.message;
-    throw error;
-  }
-}
-const reason = await reasonNot();
+const reason = await nvrtcAbsent();
 const fresh = 'the table is of these kernels: some that networks ask for, compiled again';
 if (reason !== undefined) {
   skip(fresh, reason);
