@@ -1,5 +1,6 @@
 /** Kernels on images: resampling under an affine map, and a move in hue, lightness and saturation. A tile is a run of lines or pixels. */
 import { addr, float, int, min32 } from './lib/simd';
+import { BILINEAR, endOfTaps, firstTap, interpolationOf, sumOfWeights, tapWeight } from './lib/taps';
 
 // @ts-ignore: decorator
 @inline
@@ -15,9 +16,34 @@ function corner(image: usize, row: i32, column: i32, height: i32, width: i32, st
   return load<f32>(image + (<usize>(row * width + column)) * stride + at);
 }
 
+/** What is told of a pixel: `fill`, plus by how much the taps within the image differ from it. `weights`: room for one a column. */
+function interpolate(args: usize, kind: i32, image: usize, u: f32, uSpan: f32, v: f32, vSpan: f32, y: usize, weights: usize): void {
+  const width = int(args, 5), channels = int(args, 6), stride = addr(args, 7), fill = float(args, 10);
+  for (let c = 0; c < channels; c++) store<f32>(y + ((<usize>c) << 2), fill);
+  const left = max<f32>(0, firstTap(kind, u, uSpan)), right = min<f32>(<f32>width, endOfTaps(kind, u, uSpan));
+  const top = max<f32>(0, firstTap(kind, v, vSpan)), bottom = min<f32>(<f32>int(args, 4), endOfTaps(kind, v, vSpan));
+  // also false for what is no number
+  if (!(left < right && top < bottom)) return;
+  const across = sumOfWeights(kind, u, uSpan), down = sumOfWeights(kind, v, vSpan);
+  for (let column = <i32>left; column < <i32>right; column++) store<f32>(weights + ((<usize>column) << 2), tapWeight(kind, column, u, uSpan) / across);
+  for (let row = <i32>top; row < <i32>bottom; row++) {
+    const ofRow = tapWeight(kind, row, v, vSpan) / down;
+    for (let column = <i32>left; column < <i32>right; column++) {
+      const weight = ofRow * load<f32>(weights + ((<usize>column) << 2));
+      const x = image + (<usize>(row * width + column)) * stride;
+      for (let c = 0; c < channels; c++) {
+        const at = (<usize>c) << 2;
+        store<f32>(y + at, load<f32>(y + at) + weight * (load<f32>(x + at) - fill));
+      }
+    }
+  }
+}
+
 /**
- * y[i][j] = x at column u = m0 j + m1 i + m2 and row v = m3 j + m4 i + m5, of four pixels by bilinear weights; `fill` outside.
- * Arguments: 0 x, 1 matrix, 2 y, 3 lines, 4 height, 5 width, 6 channels, 7 x's, 8 matrix', 9 y's stride (bytes), 10 fill, 11 lines a tile.
+ * y[i][j] = x at column u = m0 j + m1 i + m2 and row v = m3 j + m4 i + m5, of four pixels by bilinear weights, or as m6 says, where there
+ * is one; `fill` outside.
+ * Arguments: 0 x, 1 matrix, 2 y, 3 lines, 4 height, 5 width, 6 channels, 7 x's, 8 matrix', 9 y's stride (bytes), 10 fill, 11 lines a tile,
+ * 12 numbers of a map.
  */
 export function warpAffine(args: usize, tile: i32, scratch: usize): void {
   const height = int(args, 4), width = int(args, 5), channels = int(args, 6);
@@ -30,8 +56,13 @@ export function warpAffine(args: usize, tile: i32, scratch: usize): void {
     const image = addr(args, 0) + (<usize>(n * height * width)) * xStride;
     const uLine = load<f32>(m, 4) * i + load<f32>(m, 8), vLine = load<f32>(m, 16) * i + load<f32>(m, 20);
     let y = addr(args, 2) + (<usize>(line * width)) * yStride;
+    const kind = int(args, 12) > 6 ? interpolationOf(m) : BILINEAR;
     for (let j = 0; j < width; j++, y += yStride) {
       const u = load<f32>(m) * <f32>j + uLine, v = load<f32>(m, 12) * <f32>j + vLine;
+      if (kind != BILINEAR) {
+        interpolate(args, kind, image, u, abs(load<f32>(m)), v, abs(load<f32>(m, 16)), y, scratch);
+        continue;
+      }
       const left = floor(u), top = floor(v);
       // also false for what is no number
       const near = left >= -1 && left < <f32>width && top >= -1 && top < <f32>height;

@@ -74,7 +74,8 @@ export const described: Readonly<Record<OptionName, Described>> = {
   augment: {
     flags: '--augment <list>',
     about: "none, or of flips, rotate180, noise=2 (grey levels), rotate=15 (degrees), shear=0.1, aspect=0.1, scale=0.9-1.1, crop=100-128, "
-      + 'pad=4, fill=0, hue=5, saturation=20, lightness=20, contrast=0.1, illumination=10; each with :PROBABILITY and @CLASS, as in '
+      + 'pad=4, fill=0, hue=5, saturation=20, lightness=20, contrast=0.1, illumination=10, inter=cubic; each with '
+      + ':PROBABILITY and @CLASS, as in '
       + "'noise=2@infected,rotate180:0.5@infected' (default: flips, none before a frozen trunk)",
   },
   normalize: {

@@ -3,7 +3,7 @@ import { OptionError } from '../errors.ts';
 import { didYouMean } from '../nearest.ts';
 import type { Augmentation, TracedTransform } from './augment.ts';
 import { augment } from './augment.ts';
-import type { RecordAugmentationOptions } from './record-augmentation.ts';
+import type { InterMethod, RecordAugmentationOptions } from './record-augmentation.ts';
 import { recordAugmentation } from './record-augmentation.ts';
 import { flipLeftRight, flipUpDown, gaussianNoise, rotate180 } from './transforms.ts';
 
@@ -23,6 +23,11 @@ const recordWords: Readonly<Record<string, (low: number, high: number) => Record
   illumination: (_, most) => ({ maxRandomIllumination: most }),
 };
 
+/** Those of them whose value is a name. */
+const namedWords: Readonly<Record<string, (name: string) => RecordAugmentationOptions>> = {
+  inter: (name) => ({ interMethod: name as InterMethod }),
+};
+
 /** Those that are transforms of their own. */
 const plainWords: Readonly<Record<string, (value: number | undefined) => readonly TracedTransform[]>> = {
   flips: () => [flipUpDown, flipLeftRight],
@@ -33,19 +38,21 @@ const plainWords: Readonly<Record<string, (value: number | undefined) => readonl
 /** Words that take both bounds of a range; all others one value. */
 const rangeWords: readonly string[] = ['scale', 'crop'];
 
-const words = [...Object.keys(plainWords), ...Object.keys(recordWords)];
+const words = [...Object.keys(plainWords), ...Object.keys(recordWords), ...Object.keys(namedWords)];
 
 interface Term {
   readonly text: string;
   readonly word: string;
-  /** Equal where one number is given. */
+  /** What stands behind =, where it is one. */
+  readonly value: string | undefined;
+  /** Its numbers; equal where one is given. */
   readonly range: readonly [number, number] | undefined;
   readonly probability: number | undefined;
   readonly which: string | undefined;
 }
 
 function parseTerm(text: string): Term {
-  const match = /^([a-z0-9]+)(?:=([\d.]+)(?:-([\d.]+))?)?(?::([\d.]+))?(?:@(.+))?$/.exec(text);
+  const match = /^([a-z0-9]+)(?:=([a-z\d.]+)(?:-([\d.]+))?)?(?::([\d.]+))?(?:@(.+))?$/.exec(text);
   if (match === null) {
     throw new OptionError(`'${text}' is no augmentation; expected a word, =VALUE, :PROBABILITY and @CLASS, as in noise=2:0.5@infected`);
   }
@@ -57,10 +64,11 @@ function parseTerm(text: string): Term {
   if (upper !== undefined && !rangeWords.includes(word)) {
     throw new OptionError(`'${text}': ${word} takes one value, as in ${word}=${upper}; ${rangeWords.join(' and ')} take a range`);
   }
-  const numbers = [low, high, probability].filter((x) => x !== undefined);
+  const isNamed = word in namedWords;
+  const numbers = [...(isNamed ? [] : [low, high]), probability].filter((x) => x !== undefined);
   if (numbers.some((x) => Number.isNaN(Number(x)))) throw new OptionError(`'${text}': a number was expected after = and :`);
   return {
-    text, word, which, range: low === undefined ? undefined : [Number(low), Number(high)],
+    text, word, which, value: low, range: low === undefined ? undefined : [Number(low), Number(high)],
     probability: probability === undefined ? undefined : Number(probability),
   };
 }
@@ -78,7 +86,7 @@ export function parseAugmentations(text: string): Augmentation[] {
   const records = new Map<string, { readonly term: Term; options: RecordAugmentationOptions }>();
   const seen = new Set<string>();
   for (const term of text.split(',').map((part) => parseTerm(part.trim()))) {
-    const { word, range, probability, which } = term;
+    const { word, value, range, probability, which } = term;
     const suffix = which === undefined ? '' : `@${which}`;
     if (seen.has(word + suffix)) throw new OptionError(`'${word}${suffix}' is there twice`);
     seen.add(word + suffix);
@@ -89,7 +97,7 @@ export function parseAugmentations(text: string): Augmentation[] {
     }
     const key = `record${suffix}${probability === undefined ? '' : `:${probability}`}`;
     const record = records.get(key) ?? { term, options: { randCrop: true } };
-    record.options = { ...record.options, ...recordWords[word](...range!) };
+    record.options = { ...record.options, ...(word in namedWords ? namedWords[word](value!) : recordWords[word](...range!)) };
     records.set(key, record);
   }
   // First, as the iterator's own order is before normalisation: noise should not be smoothed by a resampling after it.

@@ -13,6 +13,8 @@ import { Sampler } from '../../src/data/sampler.ts';
 import { flipLeftRight, gaussianNoise, rotate180 } from '../../src/data/transforms.ts';
 import { OptionError } from '../../src/errors.ts';
 import { tensor, wrap } from '../../src/fovea.ts';
+import { interpolations, warpAffine } from '../../src/ops/warp-affine.ts';
+import { where } from '../../src/ops/where.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { Device } from '../../src/device/types.ts';
 import { setDefaultDevice } from '../../src/device/index.ts';
@@ -151,6 +153,68 @@ test('a crop in the middle is scaled to the whole; scaling up and cropping is th
   assert.ok(Math.abs(at(scaled, 1, 2) - want) < 1e-3, `${at(scaled, 1, 2)}, expected ${want}`);
 });
 
+// cv2.warpAffine (WARP_INVERSE_MAP, a constant border of 255) of OpenCV 5.0.0 on these pixels, at (0, 0), (1, 2), (3, 4) and (5, 7).
+const ofOpenCv: Readonly<Record<string, readonly number[]>> = {
+  nearest: [97, 72, 47, 22], bilinear: [147.25, 126.25, 101.25, 67.75], cubic: [132.4727, 113.1719, 88.1719, 38.1016],
+  lanczos4: [133.9759, 112.0092, 84.693, 34.6445],
+};
+const someOf = (image: Float32Array): number[] => [[0, 0], [1, 2], [3, 4], [5, 7]].map(([row, column]) => at(image, row, column));
+const close = (got: readonly number[], want: readonly number[], what: string): void =>
+  got.forEach((v, i) => assert.ok(Math.abs(v - want[i]) < 1e-3, `${what}: ${got.join(' ')}, expected ${want.join(' ')}`));
+
+for (const [interMethod, want] of Object.entries(ofOpenCv)) {
+  test(`inter_method ${interMethod}: OpenCV's pixels, twice as large`, async () => {
+    const options = { minRandomScale: 2, maxRandomScale: 2, interMethod } as RecordAugmentationOptions;
+    close(someOf((await run(record(options), { draws: ids(1) }))[0]), want, interMethod);
+  });
+}
+
+test('inter_method area is the mean over what a pixel covers, where the image shrinks along its axes', async () => {
+  // cv2.resize (INTER_AREA) to 5 x 4 of the same pixels: its upper row and its last pixel.
+  const map = tensor([8 / 5, 0, 0.3, 0, 6 / 4, 0.25, interpolations.indexOf('area')], [1, 7]);
+  const y = await warpAffine(wrap(pixelsOf([1]), [1, ...shape], 'float32'), map, { fill: 255 }).data() as Float32Array;
+  close([0, 1, 2, 3, 4].map((column) => at(y, 0, column)), [92.625, 173.7917, 140.8333, 107.875, 82.375], 'area');
+  close([at(y, 3, 4)], [175.7083], 'area');
+  const half = { minRandomScale: 0.5, maxRandomScale: 0.5 };
+  const [area, auto, bilinear] = await Promise.all((['area', 'auto', 'bilinear'] as const).map(async (interMethod) =>
+    (await run(record({ ...half, interMethod }), { draws: ids(1) }))[0]));
+  // Half as large, in the middle of what is filled: the means of 2 x 2 pixels.
+  const before = pixelsOf([1]);
+  const mean = (r: number, c: number): number => (at(before, r, c) + at(before, r, c + 1) + at(before, r + 1, c) + at(before, r + 1, c + 1)) / 4;
+  close([at(area, 2, 3), at(area, 3, 5), at(area, 0, 0)], [mean(2, 2), mean(4, 6), 255], 'half as large');
+  assert.equal(auto, area);
+  close([...bilinear], [...area], 'whose corners are those four');
+  const [turned, slanted] = await Promise.all((['area', 'bilinear'] as const).map(async (interMethod) =>
+    (await run(record({ ...half, rotate: 30, interMethod }), { draws: ids(1) }))[0]));
+  assert.equal(turned, slanted);
+});
+
+test('inter_method auto is cubic for what grows, bilinear for what does neither; random is each of the five; nothing leaves 0 to 255', async () => {
+  const twice = { minRandomScale: 2, maxRandomScale: 2 };
+  const [auto] = await run(record({ ...twice, interMethod: 'auto' }), { draws: ids(1) });
+  close(someOf(auto), ofOpenCv.cubic, 'auto');
+  const turned = { rotate: 20, interMethod: 'auto' } as const;
+  assert.equal(await run(record(turned), { draws: ids(1) }), await run(record({ ...turned, interMethod: 'bilinear' }), { draws: ids(1) }));
+  const seen = (await run(record({ ...twice, interMethod: 'random' }), { draws: range(40) })).map(([v], k) => v - (pixelsOf([k])[0] - pixelsOf([0])[0]));
+  assert.ok(new Set(seen.map((v) => v.toFixed(1))).size >= 4, `${seen.join(' ')}`);
+  const edge: TracedTransform = (x) => where(x.greater(128), 255, 0);
+  const list = [augment({ name: 'edge', tensor: edge }), augment({ name: 'record', tensor: recordAugmentation({ ...twice, interMethod: 'lanczos4' }) })];
+  const sharp = (await run(list, { draws: ids(1) }))[0];
+  assert.ok(Math.min(...sharp) === 0 && Math.max(...sharp) === 255, `${Math.min(...sharp)} to ${Math.max(...sharp)}`);
+});
+
+test('a crop begins where cropXStart and cropYStart say, wherever there is more than the crop', async () => {
+  const before = pixelsOf([...range(6)]);
+  const source = (k: number, row: number, column: number): number =>
+    (row < 0 || row > 5 || column < 0 || column > 7 ? 255 : before[k * size + (row * 8 + column) * 3]);
+  const after = await run(record({ pad: 3, randCrop: true, cropXStart: 1, cropYStart: 4 }), { draws: range(6) });
+  after.forEach((image, k) => {
+    for (let r = 0; r < 6; r++) for (let c = 0; c < 8; c++) assert.is(at(image, r, c), source(k, r + 1, c - 2), `image ${k}, ${r}, ${c}`);
+  });
+  const [whole] = await run(record({ cropXStart: 5, cropYStart: 5 }), { draws: ids(0) });
+  assert.equal(whole, before.slice(0, size), 'nothing is to be cut');
+});
+
 test('the map of angle, shear, scale and aspect is the iterator\'s', () => {
   const settingsOf = (options: RecordAugmentationOptions): number[] => {
     const augmenter = new Augmenter(record(options), { classes, shape, seed: 5 });
@@ -240,8 +304,8 @@ test('a mean image is taken off before an image is mirrored, as MXNet does: the 
 test('lightness and saturation move by whole grey levels within their bounds, grey stays grey', async () => {
   const augmenter = new Augmenter(record({ randomH: 3, randomL: 20, randomS: 7 }), { classes, shape, seed: 5 });
   const settings = augmenter.settings({ epoch: 0, labels: new Int32Array(50), draws: range(50) });
-  for (const [column, most, unit] of [[7, 6, 2], [8, 20, 1], [9, 7, 1]]) {
-    const values = range(50).map((k) => settings[k * 12 + column]);
+  for (const [column, most, unit] of [[8, 6, 2], [9, 20, 1], [10, 7, 1]]) {
+    const values = range(50).map((k) => settings[k * augmenter.columns + column]);
     assert.ok(values.every((v) => Math.abs(v) <= most && v % unit === 0) && new Set(values).size > 2, `column ${column}: ${values}`);
   }
 });
@@ -309,18 +373,29 @@ for (const [text, says] of [
   ['flips:2', /probability: expected a number from 0 to 1, got 2/], ['scale=1.2-0.8', /maxRandomScale: expected a number of minRandomScale 1.2/],
   ['rotate=1.5', /maxRotateAngle: expected an integer/], ['aspect=1', /maxAspectRatio/], ['crop=0', /minCropSize/],
   ['noise=1-3', /'noise=1-3': noise takes one value, as in noise=3; scale and crop take a range/],
-  ['flips,rotate=5-15', /'rotate=5-15': rotate takes one value/], ['fill=999', /fillValue: expected a grey level from 0 to 255, got 999/],
+  ['flips,rotate=5-15', /'rotate=5-15': rotate takes one value/],
+  ['inter=cubi', /interMethod: expected one of nearest, .*, got cubi/], ['inter', /inter takes a value/], ['rotate=fast', /a number was expected/],
+  ['fill=999', /fillValue: expected a grey level from 0 to 255, got 999/],
 ] as const) {
   test(`the text '${text}' is refused`, () => {
     throws(() => parseAugmentations(text), OptionError, says);
   });
 }
 
+test('text: an interpolation by name', async () => {
+  const [byText] = await run(parseAugmentations('scale=2-2,crop=3-3,inter=cubic'), { draws: ids(1) });
+  const options = { minRandomScale: 2, maxRandomScale: 2, minCropSize: 3, maxCropSize: 3, randCrop: true } as const;
+  assert.equal(byText, (await run(record({ ...options, interMethod: 'cubic' }), { draws: ids(1) }))[0]);
+  assert.not.equal(byText, (await run(record(options), { draws: ids(1) }))[0]);
+});
+
 test('what cannot be an augmentation is refused', () => {
   const fit = (list: readonly Augmentation[]): Augmenter => new Augmenter(list, { classes, shape, seed: 0 });
   throws(() => augment({}), OptionError, /one of tensor and pixels/);
   throws(() => augment({ tensor: rotate180, pixels: () => {} }), OptionError, /one of tensor and pixels/);
   throws(() => augment({ tensor: (() => (x: Tensor) => x)() }), OptionError, /has no name/);
+  throws(() => recordAugmentation({ cropXStart: -1 }), OptionError, /cropXStart: expected an integer of 0 or more, got -1/);
+  throws(() => recordAugmentation({ interMethod: 'bicubic' as 'cubic' }), OptionError, /interMethod: .*mean 'cubic'.*got bicubic/);
   throws(() => gaussianNoise(-1), OptionError, /grey levels, got -1/);
   throws(() => fit([augment({ tensor: rotate180 }), augment({ tensor: rotate180 })]), OptionError, /two are named 'rotate180'/);
   throws(() => fit([augment({ class: 'infectd', tensor: rotate180 })]), OptionError, /one of healthy, infected, got 'infectd'.*mean 'infected'/);

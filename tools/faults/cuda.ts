@@ -159,6 +159,14 @@ export const cudaFaults: readonly Fault[] = [
     find: 'column >= image.width', replace: 'column > image.width', test: run('warpAffine'),
   },
   {
+    name: 'cuda-taps-nearest', what: 'the pixel to the left is the nearest', file: 'kernels/cuda/lib/taps.cuh',
+    find: 'case NEAREST: return floorf(place + 0.5f);', replace: 'case NEAREST: return floorf(place);', test: run('warpAffine'),
+  },
+  {
+    name: 'cuda-taps-sum', what: "Lanczos' weights are divided by the sum of seven", file: 'kernels/cuda/lib/taps.cuh',
+    find: 'k < 8', replace: 'k < 7', test: run('warpAffine'),
+  },
+  {
     name: 'cuda-shift-hls-red', what: 'hues between red and blue are below zero', file: 'kernels/cuda/shift_hls.cu',
     find: 'if (h < 0.0f) h += 360.0f;', replace: '', test: run('shiftHls'),
   },

@@ -331,6 +331,18 @@ export const wasmFaults: readonly Fault[] = [
     find: 'left >= -1 && left', replace: 'left >= 0 && left', test: cpu('warpAffine'),
   },
   {
+    name: 'warp-area-left', what: 'the first pixel of an area counts whole', file: 'kernels/wasm/lib/taps.ts',
+    find: 'min<f32>(half, d + 0.5) - max<f32>(-half, d - 0.5)', replace: 'min<f32>(half, d + 0.5) - (d - 0.5)', test: cpu('warpAffine'),
+  },
+  {
+    name: 'warp-lanczos-sign', what: 'the lobes of Lanczos are all above zero', file: 'kernels/wasm/lib/taps.ts',
+    find: '(tap & 1 ? -s : s)', replace: 's', test: cpu('warpAffine'),
+  },
+  {
+    name: 'warp-filled-twice', what: 'a tap outside of the image counts as the fill and once more', file: 'kernels/wasm/image.ts',
+    find: '(load<f32>(x + at) - fill)', replace: 'load<f32>(x + at)', test: cpu('warpAffine'),
+  },
+  {
     name: 'hls-hue-wraps-not', what: 'hues below red are cut at 0', file: 'kernels/wasm/image.ts',
     find: 'if (h < 0) h += 360;', replace: 'if (h < 0) h = 0;', test: cpu('shiftHls'),
   },

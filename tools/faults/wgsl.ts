@@ -388,8 +388,17 @@ export const wgslFaults: readonly Fault[] = [
   },
   {
     name: 'wgsl-warp-swapped', what: 'the weights of left and right are exchanged below', file: 'shaders/warp_affine.wgsl',
-    find: '(1.0 - a) * corner(image, r + 1, l, c) + a * corner', replace: 'a * corner(image, r + 1, l, c) + (1.0 - a) * corner',
+    find: '(1.0 - part.x) * corner(image, r + 1, l, c) + part.x * corner',
+    replace: 'part.x * corner(image, r + 1, l, c) + (1.0 - part.x) * corner',
     test: gpu('warpAffine'),
+  },
+  {
+    name: 'wgsl-warp-cubic-far', what: 'the outer taps of the cubic are those within', file: 'shaders/warp_affine.wgsl',
+    find: 'far <= 1.0)', replace: 'far <= 2.0)', test: gpu('warpAffine'),
+  },
+  {
+    name: 'wgsl-warp-area-turned', what: 'what is turned is averaged along the axes', file: 'shaders/warp_affine.wgsl',
+    find: 'kind == AREA && !shrinks', replace: 'false', test: gpu('warpAffine'),
   },
   {
     name: 'wgsl-hls-shift', what: "every image takes the first one's amounts", file: 'shaders/shift_hls.wgsl',

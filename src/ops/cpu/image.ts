@@ -14,7 +14,7 @@ export const warpAffineLowering: Lowering<{ readonly fill: number }, CpuLaunch> 
       tiles: Math.ceil(lines / perTile),
       args: [
         { address: x }, { address: matrix }, { address: y }, lines, height, width, channels, x.stride * 4, matrix.stride * 4,
-        y.stride * 4, { f32: fill }, perTile,
+        y.stride * 4, { f32: fill }, perTile, matrix.channels,
       ],
       label: 'warpAffine',
     }];

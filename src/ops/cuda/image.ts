@@ -8,7 +8,7 @@ export const warpAffineLowering: Lowering<{ readonly fill: number }, CudaLaunch>
     const pixels = n * height * width;
     return pixels * channels === 0 ? [] : [{
       kernel: 'warp_affine',
-      args: [at(x), at(matrix), at(y), pixels, height, width, channels, x.stride, matrix.stride, y.stride, f32(fill)],
+      args: [at(x), at(matrix), at(y), pixels, height, width, channels, x.stride, matrix.stride, matrix.channels, y.stride, f32(fill)],
       grid: linearGrid(pixels),
       block: BLOCK,
       label: 'warpAffine',

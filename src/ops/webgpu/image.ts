@@ -9,7 +9,8 @@ export const warpAffineLowering: Lowering<{ readonly fill: number }, WebgpuLaunc
     return [{
       shader: 'warp_affine',
       uniforms: [
-        pixels, height, width, channels, boundOffset(x), x.stride, boundOffset(matrix), matrix.stride, boundOffset(y), y.stride, f32(fill),
+        pixels, height, width, channels, boundOffset(x), x.stride, boundOffset(matrix), matrix.stride, matrix.channels,
+        boundOffset(y), y.stride, f32(fill),
       ],
       bindings: [read(x), read(matrix), write(y)],
       grid: linearGrid(pixels),
