@@ -11,7 +11,8 @@ interface Described {
 /** Defaults are `phantomDefaults` and `folderDefaults` of train/run-options.ts; a test compares. */
 export const described: Readonly<Record<OptionName, Described>> = {
   data: { flags: '--data <path>', about: 'folder of photographs, .rec file of them, or phantom: simulated ones (default: phantom)' },
-  csv: { flags: '--csv <file>', about: 'table of the images (default: the only CSV of the folder, or labels.csv; else one folder a class)' },
+  csv: { flags: '--csv <file>', about: 'table of the images (default: the only CSV of the folder, or labels.csv; else one folder a class); '
+      + 'of a .rec, a .lst with other labels than its own' },
   fileColumn: { flags: '--file-column <name>', about: 'column with the file (default: image, file, id_code, ...)' },
   labelColumn: { flags: '--label-column <name>', about: 'column with the class (default: label, dr, grade, ...)' },
   patientColumn: { flags: '--patient-column <name>', about: 'column with the patient; without one each image is a patient' },

@@ -43,11 +43,12 @@ export {
 export type {
   LesionMask, PhantomCohortOptions, PhantomEye, PhantomImage, PhantomScene, PhantomSpec,
 } from './phantom/index.ts';
-export { recordAugmentation } from './record-augmentation.ts';
+export { interMethods, recordAugmentation } from './record-augmentation.ts';
 export type { RecordAugmentationOptions } from './record-augmentation.ts';
 export { RecordFile, RecordWriter, scanRecords } from './record-file.ts';
 export type { OpenRecordsOptions } from './record-file.ts';
 export { openRecords } from './records.ts';
+export type { RecordsOptions } from './records.ts';
 export { Sampler, samplerNames } from './sampler.ts';
 export type {
   AnnealedOptions, SampledBatch, SamplerKind, SamplerOptions, SamplerState,

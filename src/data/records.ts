@@ -1,11 +1,14 @@
 /**
  * A `.rec` of images as a listing: a table of its own, with a row a record and the columns record (its key), id, id2, label, and
- * label_1, label_2, ... where it packs several. Nothing but headers is read here; see cache.ts.
+ * label_1, label_2, ... where it packs several; where a `.lst` is given, its labels and a column path. Nothing but headers is read here; see
+ * cache.ts.
  */
 import type * as Path from 'node:path';
 import { DataError, FormatError, OptionError } from '../errors.ts';
 import { unpackImage } from '../formats/image-record.ts';
 import type { ImageRecord } from '../formats/image-record.ts';
+import { parseList } from '../formats/record-list.ts';
+import { readBytes } from './decode.ts';
 import type { FolderOptions } from './folder.ts';
 import { exclude, makeListing, rowRule } from './listing.ts';
 import type { ImageStore, Listing, Rejected, Sample } from './listing.ts';
@@ -25,15 +28,33 @@ interface Packed extends Sample {
   record: number;
 }
 
+export interface RecordsOptions extends Omit<FolderOptions, 'table'>, OpenRecordsOptions {
+  /** A `.lst`, whose labels and paths take the place of what records say, by the ids that they bear: MXNet's `path_imglist`. */
+  table?: string;
+  /**
+   * Of the records only the run number `index`, from 0, of `count` of one length, the last of which may be shorter: a worker's share, MXNet's
+   * `part_index` and `num_parts` (which without an index cuts by bytes instead).
+   */
+  part?: { readonly index: number; readonly count: number };
+}
+
 /**
  * Lists the images of a record file. Labels are numbers: those of the column `label`, or what `positive` makes of the columns.
  *
- * @throws OptionError for an option that names what is not there, and for `table`: records have their labels with them
- * @throws DataError, FormatError where the file or its index cannot be read or nothing usable is left; records that cannot be used, and
- *   stretches that are none, are in `rejected`
+ * @throws OptionError for an option that names what is not there, a `table` that is no `.lst`, a `part` that is none
+ * @throws DataError, FormatError where the file, its index or list cannot be read or nothing usable is left; records that cannot be used,
+ *   and stretches that are none, are in `rejected`
  */
-export async function openRecords(path: string, options: FolderOptions & OpenRecordsOptions = {}): Promise<Listing> {
-  if (options.table !== undefined) throw new OptionError(`${path} holds its labels: a CSV (${options.table}) does not go with it`);
+export async function openRecords(path: string, options: RecordsOptions = {}): Promise<Listing> {
+  const { table: listPath, part = { index: 0, count: 1 } } = options;
+  if (listPath !== undefined && !/\.lst$/i.test(listPath)) {
+    throw new OptionError(`${path} holds its labels: a CSV (${listPath}) does not go with it, only a .lst of other labels`);
+  }
+  const { index, count } = part;
+  if (!(Number.isInteger(count) && count >= 1 && Number.isInteger(index) && index >= 0 && index < count)) {
+    throw new OptionError(`part: expected an index from 0 to below a count, got index ${index} of ${count}`);
+  }
+  const list = listPath === undefined ? undefined : await readList(listPath);
   const { basename } = await importNode<typeof Path>('node:path', 'a record file');
   const file = await RecordFile.open(path, options);
   try {
@@ -41,7 +62,8 @@ export async function openRecords(path: string, options: FolderOptions & OpenRec
     const rejected: Rejected[] = file.damage.map(({ offset, bytes, reason }) =>
       ({ file: `${name}, byte ${offset}`, reason: `${bytes} bytes are no record: ${reason}` }));
     for (const { key, offset } of file.lost) rejected.push({ file: `${name}/${key}`, reason: `byte ${offset} is beyond the end: the file was cut short` });
-    const { table, records } = readHeaders(file, name, rejected);
+    const length = Math.ceil(file.length / count);
+    const { table, records, unused } = readHeaders(file, { name, list, first: index * length, last: (index + 1) * length }, rejected);
     const rule = await rowRule(table, options);
     const samples: Packed[] = [];
     table.rows.forEach((row, k) => {
@@ -53,35 +75,77 @@ export async function openRecords(path: string, options: FolderOptions & OpenRec
     });
     const left = exclude(samples, options.exclude ?? [], rejected, path);
     const warnings: string[] = [];
-    if (rule.labelSource === "column 'label'" && table.columns.includes('label_1')) {
+    if (unused > 0) warnings.push(`${unused} of the ${list!.entries.size} images of ${list!.path} are not in ${path}`);
+    const byColumn = rule.labelSource === "column 'label'";
+    if (byColumn && table.columns.includes('label_1')) {
       warnings.push(`${path}: records have several labels (${table.columns.filter((c) => c.startsWith('label')).join(', ')}): the first is taken`);
     }
-    return makeListing(path, left, storeOf(file, left), rule.labelSource, options, rejected, warnings);
+    const labelSource = byColumn && list !== undefined ? `${rule.labelSource} of ${list.path}` : rule.labelSource;
+    return makeListing(path, left, storeOf(file, left), labelSource, options, rejected, warnings);
   } finally {
     file.close();
   }
 }
 
-/** A row a record whose header can be read, and that record's number. */
-function readHeaders(file: RecordFile, name: string, rejected: Rejected[]): { table: Table; records: number[] } {
-  const heads: { head: ImageRecord; record: number }[] = [];
+/** A `.lst` by the ids of its images. */
+interface LabelList {
+  readonly path: string;
+  readonly entries: ReadonlyMap<bigint, { readonly labels: readonly number[]; readonly path: string }>;
+}
+
+async function readList(path: string): Promise<LabelList> {
+  const text = new TextDecoder().decode(await readBytes(path, path));
+  return { path, entries: new Map(parseList(text, { file: path }).map((entry) => [BigInt(entry.key), entry])) };
+}
+
+/** Which records' headers are asked for, and where their labels come from. */
+interface Asked {
+  /** The file's. */
+  readonly name: string;
+  readonly list: LabelList | undefined;
+  readonly first: number;
+  readonly last: number;
+}
+
+interface Headers {
+  /** A row a record whose header can be read. */
+  readonly table: Table;
+  /** Their numbers. */
+  readonly records: readonly number[];
+  /** How many of the list's images no record is. */
+  readonly unused: number;
+}
+
+function readHeaders(file: RecordFile, { name, list, first, last }: Asked, rejected: Rejected[]): Headers {
+  const isAsked = (record: number): boolean => record >= first && record < last;
+  const all: { head: ImageRecord; record: number }[] = [];
   for (let i = 0; i < file.length; i++) {
     try {
-      heads.push({ head: unpackImage(headerOf(file, i), { file: file.path }), record: i });
+      all.push({ head: unpackImage(headerOf(file, i), { file: file.path }), record: i });
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
-      rejected.push({ file: `${name}/${file.keys[i]}`, reason: error.message.replace(`${file.path}: `, '') });
+      if (isAsked(i)) rejected.push({ file: `${name}/${file.keys[i]}`, reason: error.message.replace(`${file.path}: `, '') });
     }
   }
-  // Without an index records are known by the ids that they bear, where these tell them apart.
-  const byId = file.index === undefined && new Set(heads.map(({ head }) => head.id)).size === heads.length;
-  const most = heads.reduce((n, { head }) => Math.max(n, head.labels.length), 1);
-  const labels = Array.from({ length: most }, (_, k) => (k === 0 ? 'label' : `label_${k}`));
-  const rows = heads.map(({ head, record }): Record<string, string> => ({
-    record: String(byId ? head.id : file.keys[record]), id: String(head.id), id2: String(head.id2),
-    ...Object.fromEntries(labels.map((column, k) => [column, k < head.labels.length ? String(head.labels[k]) : ''])),
+  // Without an index records are known by the ids that they bear, where these tell them apart: all of them, whichever are asked for.
+  const ids = new Set(all.map(({ head }) => head.id));
+  const byId = file.index === undefined && ids.size === all.length;
+  const known = all.filter(({ record }) => isAsked(record)).flatMap(({ head, record }) => {
+    const called = String(byId ? head.id : file.keys[record]);
+    const entry = list?.entries.get(head.id);
+    if (list === undefined || entry !== undefined) return [{ head, record, called, labels: entry?.labels ?? head.labels, path: entry?.path }];
+    rejected.push({ file: `${name}/${called}`, reason: `image ${head.id} is not in ${list.path}` });
+    return [];
+  });
+  const most = known.reduce((n, { labels }) => Math.max(n, labels.length), 1);
+  const labelColumns = Array.from({ length: most }, (_, k) => (k === 0 ? 'label' : `label_${k}`));
+  const rows = known.map(({ head, called, labels, path }): Record<string, string> => ({
+    record: called, id: String(head.id), id2: String(head.id2), ...(path === undefined ? {} : { path }),
+    ...Object.fromEntries(labelColumns.map((column, k) => [column, k < labels.length ? String(labels[k]) : ''])),
   }));
-  return { table: { name: file.path, columns: ['record', 'id', 'id2', ...labels], rows }, records: heads.map(({ record }) => record) };
+  const columns = ['record', 'id', 'id2', ...(list === undefined ? [] : ['path']), ...labelColumns];
+  const unused = [...list?.entries.keys() ?? []].filter((id) => !ids.has(id)).length;
+  return { table: { name: file.path, columns, rows }, records: known.map(({ record }) => record), unused };
 }
 
 /** What records are called: by the keys of the index or, where there is none, by the ids that they bear, where these tell them apart. */

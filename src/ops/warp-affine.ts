@@ -143,7 +143,10 @@ export const warpAffineOp: DifferentiableOp<WarpAffineAttrs> = defineOp<WarpAffi
       { inputs: [f32([3, 9, 11, 3], image), maps(...turned, 0.5, 0, 3, 0, 0.5, 2, 3, 0, -9, 0, 2, -4)], attrs: { fill: 0 } },
       { inputs: [f32([1, 3, 3, 1], image), maps(1, 0, 1e6, 0, 1, 0)], attrs: { fill: 4 }, note: 'far outside' },
       { inputs: [f32([2, 33, 40, 4], image), maps(...turned, ...turned.map((v) => -v))], attrs: { fill: 128 } },
-      { inputs: [f32([5, 13, 11, 3], image), all(0.8123, 0.4517, -1.3371, -0.5093, 0.9011, 2.1337)], attrs: { fill: 30 }, note: 'turned, by each interpolation' },
+      {
+        inputs: [f32([5, 13, 11, 3], image), all(0.8123, 0.4517, -1.3371, -0.5093, 0.9011, 2.1337)], attrs: { fill: 30 },
+        note: 'turned, by each interpolation',
+      },
       { inputs: [f32([5, 12, 17, 2], image), all(0.37, 0, 1.21, 0, 0.61, -0.83)], attrs: { fill: 255 }, note: 'enlarged by each' },
       { inputs: [f32([5, 14, 19, 3], image), all(-2.3, 0, 21.13, 0, 1.7, -2.21)], attrs: { fill: 7 }, note: 'shrunk and mirrored by each' },
       { inputs: [f32([5, 4, 6, 1], image), all(1, 0, 0, 0, 1, 0)], attrs: { fill: 99 }, note: 'identity by each' },

@@ -167,6 +167,46 @@ test('labels: of one column, of an expression, of one of several', async () => {
   assert.match(odd.rejected[0].reason, /label 0\.5 is no class/);
 });
 
+test('labels of a list take the place of those that records bear; who is in one alone is told', async () => {
+  const path = await write('relabelled.rec', [[0], [1], [0], [1]]);
+  const list = join(root, 'relabelled.lst');
+  writeFileSync(list, formatList([
+    { key: 103, labels: [0, 3], path: 'd.png' }, { key: 101, labels: [0, 1], path: 'b.png' }, { key: 100, labels: [1, 2], path: 'a.png' },
+    { key: 900, labels: [1, 1], path: 'z.png' },
+  ]));
+  const listing = await openRecords(path, { table: list });
+  assert.equal(listing.ids, ['relabelled.rec/100', 'relabelled.rec/101', 'relabelled.rec/103']);
+  assert.equal([...listing.labels], [1, 0, 0]);
+  assert.equal(listing.rejected.map(({ file, reason }) => `${file}: ${reason}`), [`relabelled.rec/102: image 102 is not in ${list}`]);
+  assert.is(listing.labelSource, `column 'label' of ${list}`);
+  assert.ok(listing.warnings.some((text) => text === `1 of the 4 images of ${list} are not in ${path}`), listing.warnings.join('\n'));
+  // Its columns are there for expressions, its images are still those of their records.
+  const expressed = await openRecords(path, { table: list, positive: "label_1 >= 2 and path != 'd.png'" });
+  assert.equal([...expressed.labels], [1, 0, 0]);
+  const reader = await listing.images.open();
+  const pixels = await sharp(await reader.read(2)).raw().toBuffer();
+  assert.is(pixels[0], 80);
+  reader.close();
+  await rejects(() => openRecords(path, { table: join(root, 'labels.csv') }), OptionError, /a CSV .*labels\.csv.* does not go with it, only a \.lst/);
+  await rejects(() => openRecords(path, { table: join(root, 'none.lst') }), DataError, /none\.lst: /);
+  writeFileSync(list, '101\tb.png\n');
+  await rejects(() => openRecords(path, { table: list }), FormatError, /relabelled\.lst: line 1: expected/);
+});
+
+test('parts of a file: each record in one of them, whole runs but for the last', async () => {
+  const path = await write('parts.rec', Array.from({ length: 7 }, (_, i) => [i % 2]));
+  const idsOf = async (index: number, count: number): Promise<string[]> =>
+    [...(await openRecords(path, { part: { index, count } })).ids].map((id) => id.slice(-3));
+  assert.equal([await idsOf(0, 3), await idsOf(1, 3), await idsOf(2, 3)], [['100', '101', '102'], ['103', '104', '105'], ['106']]);
+  assert.equal(await idsOf(0, 1), ['100', '101', '102', '103', '104', '105', '106']);
+  rmSync(join(root, 'parts.idx'));
+  assert.equal(await idsOf(1, 2), ['104', '105', '106'], 'by their ids also without an index');
+  for (const part of [{ index: 3, count: 3 }, { index: -1, count: 2 }, { index: 0, count: 0 }, { index: 0.5, count: 2 }]) {
+    await rejects(() => openRecords(path, { part }), OptionError, /part: expected an index from 0 to below a count, got index/);
+  }
+  await rejects(() => openRecords(path, { part: { index: 7, count: 8 } }), DataError, /parts\.rec/);
+});
+
 test('files that are none: the file, and what is wrong with it', async () => {
   await rejects(() => RecordFile.open(join(root, 'none.rec')), DataError, /none\.rec: no such file/);
   mkdirSync(join(root, 'folder.rec'));

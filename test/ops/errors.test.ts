@@ -57,7 +57,7 @@ const cases: [name: string, run: () => unknown, kind: new (message: string) => E
   ['conv2d, activation', () => conv2d(f(1, 4, 4, 3), f(8, 3, 3, 3), { activation: 'tanh' as never }), OptionError,
     'conv2d: activation "tanh" should be none or relu'],
   ['warpAffine', () => warpAffine(f(2, 4, 4, 3), f(1, 6)), ShapeError,
-    'warpAffine: matrix [1,6] should be [2,6], a map for each image of x [2,4,4,3]'],
+    'warpAffine: matrix [1,6] should be [2,6] or [2,7], a map for each image of x [2,4,4,3]'],
   ['shiftHls, channels', () => shiftHls(f(2, 4, 4, 1), f(2, 3)), ShapeError,
     'shiftHls: x [2,4,4,1] should have 3 channels: red, green, blue'],
   ['shiftHls, shift', () => shiftHls(f(2, 4, 4, 3), f(3)), ShapeError,
