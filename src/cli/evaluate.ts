@@ -10,7 +10,7 @@ import { evaluationTable } from '../train/tables.ts';
 import type { Context } from './context.ts';
 import { epochOption } from './epoch.ts';
 import { addRunOptions, runOptionsOf } from './options.ts';
-import { outputFile } from './output-file.ts';
+import { forceOne, outputFile } from './output-file.ts';
 import { Progress, renderTable } from './terminal.ts';
 
 const dataOptions: readonly OptionName[] = [
@@ -25,7 +25,8 @@ export function addEvaluate(program: Command, context: Context): void {
     .argument('<run>', 'run directory')
     .option('--part <name>', 'train, validation, test or all (default: test; all of other data)')
     .option('--epoch <n>', 'whose parameters (default: the best epoch)')
-    .option('--out <file>', 'CSV with a line an image');
+    .option('--out <file>', 'CSV with a line an image')
+    .option('--force', forceOne);
   addRunOptions(command, [...dataOptions, ...machineOptions])
     .addHelpText('after', `
 Examples:
@@ -38,7 +39,7 @@ Examples:
 async function evaluate(run: string, given: Record<string, unknown>, { terminal, signal }: Context): Promise<void> {
   const options = parseOptions(runOptionsOf(given), asFlag);
   const data = Object.fromEntries(dataOptions.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])));
-  const out = await outputFile(given.out);
+  const out = await outputFile(given.out, given.force === true);
   const progress = new Progress(terminal);
   try {
     const result = await evaluateRun({

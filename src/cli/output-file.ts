@@ -3,16 +3,20 @@ import { OptionError } from '../errors.ts';
 import { nodeFiles } from '../train/files.ts';
 import type { Files } from '../train/files.ts';
 
+/** What a command that writes one file says of --force. */
+export const forceOne = 'replace a file that is there';
+
 /**
- * The file after --out, seen to be one that can be written: it is written last, after all the work.
+ * The file after --out, seen to be one that can be written: it is written last, after all the work. `force` false: not one that is there.
  *
  * @throws OptionError
  */
-export async function outputFile(given: unknown): Promise<string | undefined> {
+export async function outputFile(given: unknown, force = true): Promise<string | undefined> {
   if (given === undefined) return undefined;
   const file = String(given);
   if (file === '') throw new OptionError('--out: expected the name of a file');
-  const { fs, path } = await nodeFiles();
+  const files = await nodeFiles();
+  const { fs, path } = files;
   const folder = path.dirname(file);
   try {
     if (!(await fs.stat(folder)).isDirectory()) throw new OptionError(`--out ${file}: ${folder} is not a folder`);
@@ -24,6 +28,7 @@ export async function outputFile(given: unknown): Promise<string | undefined> {
   }
   const present = await fs.stat(file).catch(() => undefined);
   if (present?.isDirectory()) throw new OptionError(`--out ${file}: is a folder, not a file`);
+  if (!force) await refusePresent(files, [file]);
   return file;
 }
 

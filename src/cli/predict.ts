@@ -8,7 +8,7 @@ import type { Context } from './context.ts';
 import { interrupted } from './context.ts';
 import { epochOption } from './epoch.ts';
 import { addRunOptions, runOptionsOf } from './options.ts';
-import { outputFile } from './output-file.ts';
+import { forceOne, outputFile } from './output-file.ts';
 import { Progress } from './terminal.ts';
 
 export function addPredict(program: Command, context: Context): void {
@@ -17,6 +17,7 @@ export function addPredict(program: Command, context: Context): void {
     .argument('<run>', 'run directory')
     .argument('<path...>', 'JPEG and PNG files, and folders and .rec files of them')
     .option('--out <file>', 'where the CSV goes (default: standard output)')
+    .option('--force', forceOne)
     .option('--epoch <n>', 'whose parameters (default: the best epoch)');
   addRunOptions(command, ['device', 'threads'])
     .addHelpText('after', `
@@ -28,7 +29,7 @@ Example:
 
 async function predict(run: string, paths: string[], given: Record<string, unknown>, { terminal, signal }: Context): Promise<void> {
   const { device, threads } = parseOptions(runOptionsOf(given), asFlag);
-  const out = await outputFile(given.out);
+  const out = await outputFile(given.out, given.force === true);
   const progress = new Progress(terminal);
   try {
     const { csv, files, predictions, unreadable, config } = await predictRun({

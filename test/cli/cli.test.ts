@@ -297,6 +297,14 @@ test('--out is seen to be possible before any work', async () => {
   const run = join(folder, 'photo-run');
   await badOption(['predict', run, photos, '--out', join(folder, 'nowhere', 'x.csv')], /--out .*nowhere: no such folder/);
   await badOption(['evaluate', run, '--out', folder], /--out .*: is a folder, not a file/);
+  const there = join(folder, 'there.csv');
+  writeFileSync(there, 'kept');
+  await badOption(['predict', run, photos, '--out', there], /there\.csv is there already: --force replaces it/);
+  await badOption(['evaluate', run, '--out', there], /there\.csv is there already: --force replaces it/);
+  assert.is(readFileSync(there, 'utf8'), 'kept');
+  const forced = await fovea('predict', run, photos, '--out', there, '--force', '--device', 'cpu', '--threads', '2');
+  assert.is(forced.code, 0, forced.err);
+  assert.match(readFileSync(there, 'utf8'), /eye-0\.png/);
   await badOption(['train', '--out', ''], /--out: expected the name of a folder/);
 });
 
