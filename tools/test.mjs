@@ -4,10 +4,12 @@
 //   npm test -- ops device/cpu   only files whose path contains one of the words
 //   npm test -- --verbose        show what each file prints (one file alone always shows it)
 //   npm test -- --no-setup       do not look for what is missing
+//   npm test -- --other-node     leave out what need not be tried on a second Node
 //
 // In the first lines of a test file:
 //   // time limit: 600 s         in place of 120 s
 //   // alone                     nothing runs beside it: for measurements, and for files that take all cores
+//   // one Node is enough        what it judges runs in no JavaScript engine: compilers, kernels in software
 //   // show output               what it prints is shown although it passes: for tables
 //
 // FOVEA_TEST_SLOWNESS=3 multiplies all limits, for a slow or busy machine. The last line is `N passed, N failed`.
@@ -28,6 +30,7 @@ export function inspect(path) {
     path,
     limit: Number(/^\/\/ time limit: (\d+) s$/m.exec(head)?.[1] ?? DEFAULT_LIMIT) * slowness(),
     alone: /^\/\/ alone\b/m.test(head),
+    oneNode: /^\/\/ one Node is enough$/m.test(head),
     show: /^\/\/ show output$/m.test(head),
   };
 }
@@ -180,25 +183,27 @@ function summarize(results) {
 async function main(argv) {
   const words = argv.filter((arg) => !arg.startsWith('--'));
   const options = argv.filter((arg) => arg.startsWith('--'));
-  const unknown = options.find((option) => !['--verbose', '--no-setup', '--list'].includes(option));
+  const unknown = options.find((option) => !['--verbose', '--no-setup', '--list', '--other-node'].includes(option));
   if (unknown !== undefined) {
-    console.error(`npm test: unknown option ${unknown}; there are --verbose, --no-setup and --list`);
+    console.error(`npm test: unknown option ${unknown}; there are --verbose, --no-setup, --other-node and --list`);
     return 2;
   }
-  const files = findTests(words);
+  const found = findTests(words);
+  const files = options.includes('--other-node') ? found.filter(({ oneNode }) => !oneNode) : found;
   if (files.length === 0) {
     console.error(`npm test: no file test/**/*.test.ts has ${words.join(' or ')} in its path`);
     return 2;
   }
   if (options.includes('--list')) {
-    for (const { path, limit, alone } of files) console.log(`${path}  ${limit} s${alone ? ', alone' : ''}`);
+    for (const { path, limit, alone, oneNode } of files) console.log(`${path}  ${limit} s${alone ? ', alone' : ''}${oneNode ? ', one Node' : ''}`);
     return 0;
   }
   if (!options.includes('--no-setup')) {
     const { setUp } = await import('./setup.mjs');
     await setUp({ lavapipe: true });
   }
-  console.log(`${files.length} test files on Node ${process.versions.node}`);
+  const left = found.length - files.length;
+  console.log(`${files.length} test files on Node ${process.versions.node}${left > 0 ? `, without ${left} of which one Node is enough` : ''}`);
   const results = await runAll(files, options.includes('--verbose') || files.length === 1);
   summarize(results);
   const total = (key) => results.reduce((n, result) => n + result[key], 0);

@@ -1,4 +1,5 @@
 // time limit: 900 s
+// one Node is enough
 /**
  * What the op suite does not see of the CUDA kernels, where a GPU's are run in software (`cuda-host`): results written over an input, that
  * nothing is written between and around the rows of a strided result, and that bits do not depend on where values lie.

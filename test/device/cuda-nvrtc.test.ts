@@ -1,4 +1,5 @@
 // time limit: 600 s
+// one Node is enough
 /**
  * CUDA kernels, with sets of macros that lowerings make for the ops' samples, compile by the product's own path through the real NVRTC, for
  * sm_80 and sm_90a: a few of each kernel, and with FOVEA_CUDA_ALL=1 all. Nothing is run: there need be no GPU.

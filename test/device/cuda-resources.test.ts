@@ -1,4 +1,5 @@
 // time limit: 300 s
+// one Node is enough
 /**
  * docs/cuda-resources.json, what the compilers say of every CUDA kernel (tools/cuda-report.ts): all kernels are in it, those that compute products
  * spill nothing, and, where NVRTC is, some of them are compiled again and found to be as it says.

@@ -1,4 +1,5 @@
 // time limit: 600 s
+// one Node is enough
 /**
  * Each rung of the ladder by which CUDA computes products (src/ops/cuda/tiles.ts, hopper.ts), run in software: plain arithmetic, copies under
  * way, tensor cores in TF32 and float16, Hopper's copy engine and warpgroups. The suite has what a device takes by itself.

@@ -1,4 +1,5 @@
 // time limit: 900 s
+// one Node is enough
 /**
  * Every op that may store halves, on CUDA: with its kernels run in software, where g++ is, and on a GPU, where one is. As half.test.ts has it for
  * the other devices. CUDA's half is bfloat16; float16, which its kernels know too, is tried in all but the elementwise ops' further names for

@@ -1,4 +1,5 @@
 // time limit: 900 s
+// one Node is enough
 /**
  * The one suite (suite.test.ts) on CUDA: with its kernels run in software by the product's own driver layer, where g++ is, and on a GPU, where
  * one is. FOVEA_RUNNERS may leave one of them out.

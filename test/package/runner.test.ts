@@ -22,6 +22,16 @@ async function run(body: string): Promise<Awaited<ReturnType<typeof runFile>>> {
 
 test.after(() => rmSync(join(root, folder), { recursive: true, force: true }));
 
+test('what is asked for in the first lines', () => {
+  mkdirSync(join(root, folder), { recursive: true });
+  const path = join(folder, 'head.test.ts');
+  writeFileSync(join(root, path), '// time limit: 7 s\n// one Node is enough\n');
+  const { limit, alone, oneNode, show } = inspect(path);
+  const plain = inspect('test/package/runner.test.ts');
+  assert.equal({ limit: limit / plain.limit, alone, oneNode, show }, { limit: 7 / 120, alone: false, oneNode: true, show: false });
+  assert.not.ok(plain.oneNode);
+});
+
 test('counts what passes and fails', async () => {
   const result = await run(`${UVU}test('a', () => {}); test('b', () => assert.is(1, 2)); test.run();`);
   assert.is(result.passed, 1);
