@@ -8,13 +8,11 @@ import type { Tensor } from '../tensor/tensor.ts';
 import * as cpu from './cpu/depthwise.ts';
 import * as cuda from './cuda/depthwise.ts';
 import { sum } from './reduce.ts';
-import { convLength, forEachTap } from './support/conv.ts';
+import { checkConvGradient, convLengths, forEachTap } from './support/conv.ts';
 import type { ConvAttrs } from './support/conv.ts';
 import { bytesTouched } from './support/cost.ts';
 import { f32 } from './support/samples.ts';
-import {
-  checkFloat, checkPositiveIntegers, checkRank, checkVector, named, padding4, pair, sameShape, shapeError, show,
-} from './support/shapes.ts';
+import { checkFloat, checkRank, checkVector, named, padding4, pair, shapeError } from './support/shapes.ts';
 import type { Padding } from './support/shapes.ts';
 import * as gpu from './webgpu/depthwise.ts';
 
@@ -27,32 +25,10 @@ const float32 = (shape: Shape): TensorType => ({ shape, dtype: 'float32' });
 function outputShape(op: string, x: TensorType, filter: TensorType, attrs: ConvAttrs): number[] {
   checkRank(op, 'x', x, 4, '[batch, height, width, channels]');
   checkRank(op, 'filter', filter, 3, '[height, width, channels]');
-  checkPositiveIntegers(op, 'stride', attrs.stride);
-  checkPositiveIntegers(op, 'dilation', attrs.dilation);
-  checkPositiveIntegers(op, 'padding', attrs.padding, 0);
-  const [n, h, w, c] = x.shape;
+  const [n, , , c] = x.shape;
   const [r, s, filterC] = filter.shape;
   if (filterC !== c) shapeError(op, `${named('filter', filter)} has ${filterC} channels, ${named('x', x)} has ${c}`);
-  const [top, bottom, left, right] = attrs.padding;
-  const p = convLength(h, r, attrs.stride[0], top, bottom, attrs.dilation[0]);
-  const q = convLength(w, s, attrs.stride[1], left, right, attrs.dilation[1]);
-  if (p < 1 || q < 1) {
-    shapeError(
-      op,
-      `${named('filter', filter)} with dilation ${show(attrs.dilation)} is larger than ${named('x', x)} ` +
-        `with padding ${show(attrs.padding)}`,
-    );
-  }
-  return [n, p, q, c];
-}
-
-/** For the gradients: dy must have the shape that the convolution gave. */
-function checkGradient(op: string, dy: TensorType, x: TensorType, filter: TensorType, attrs: ConvAttrs): void {
-  checkFloat(op, ['dy', 'x', 'filter'], [dy, x, filter]);
-  const shape = outputShape(op, x, filter, attrs);
-  if (!sameShape(shape, dy.shape)) {
-    shapeError(op, `${named('dy', dy)} should be ${show(shape)}, for ${named('x', x)} and ${named('filter', filter)}`);
-  }
+  return [n, ...convLengths(op, x, filter, [r, s], attrs), c];
 }
 
 /** Calls `visit` with the elements of y, x and the filter of each product. */
@@ -114,7 +90,7 @@ export const depthwiseConv2dInputGradOp: DifferentiableOp<InputGradAttrs> = defi
   inputs: ['dy', 'filter'],
   infer([dy, filter]: readonly TensorType[], attrs) {
     const dx = float32(attrs.inputShape);
-    checkGradient('depthwiseConv2dInputGrad', dy, dx, filter, attrs);
+    checkConvGradient('depthwiseConv2dInputGrad', dy, dx, filter, attrs, outputShape);
     return [dx];
   },
   // linear in both: its adjoint in dy is the convolution, in the filter the correlation of g with dy
@@ -150,7 +126,7 @@ export const depthwiseConv2dFilterGradOp: DifferentiableOp<FilterGradAttrs> = de
   inputs: ['x', 'dy'],
   infer([x, dy]: readonly TensorType[], attrs) {
     const dfilter = float32(attrs.filterShape);
-    checkGradient('depthwiseConv2dFilterGrad', dy, x, dfilter, attrs);
+    checkConvGradient('depthwiseConv2dFilterGrad', dy, x, dfilter, attrs, outputShape);
     return [dfilter];
   },
   // bilinear: against g, a gradient shaped like a filter, x's adjoint is the input gradient, dy's the convolution

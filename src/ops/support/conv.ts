@@ -13,22 +13,16 @@ export type ConvAttrs = {
 };
 
 /** Output length of a convolution along one axis: floor((n + before + after - dilation (k - 1) - 1) / stride) + 1. */
-export function convLength(n: number, k: number, stride: number, before: number, after: number, dilation: number): number {
+function convLength(n: number, k: number, stride: number, before: number, after: number, dilation: number): number {
   return Math.floor((n + before + after - dilation * (k - 1) - 1) / stride) + 1;
 }
 
-/** [N,P,Q,K] from x [N,H,W,C] and filter [K,R,S,C]. Throws ShapeError where they do not go together. */
-export function convOutputShape(op: string, x: TensorType, filter: TensorType, attrs: ConvAttrs): number[] {
-  checkRank(op, 'x', x, 4, '[batch, height, width, channels]');
-  checkRank(op, 'filter', filter, 4, '[out channels, height, width, in channels]');
+/** [P,Q] of filters of [R,S] over x [N,H,W,C]. Throws ShapeError for attributes that are none and for filters larger than x. */
+export function convLengths(op: string, x: TensorType, filter: TensorType, [r, s]: readonly [number, number], attrs: ConvAttrs): [number, number] {
   checkPositiveIntegers(op, 'stride', attrs.stride);
   checkPositiveIntegers(op, 'dilation', attrs.dilation);
   checkPositiveIntegers(op, 'padding', attrs.padding, 0);
-  const [n, h, w, c] = x.shape;
-  const [k, r, s, filterC] = filter.shape;
-  if (filterC !== c) {
-    shapeError(op, `${named('filter', filter)} has ${filterC} input channels, ${named('x', x)} has ${c}`);
-  }
+  const [, h, w] = x.shape;
   const [top, bottom, left, right] = attrs.padding;
   const p = convLength(h, r, attrs.stride[0], top, bottom, attrs.dilation[0]);
   const q = convLength(w, s, attrs.stride[1], left, right, attrs.dilation[1]);
@@ -39,7 +33,19 @@ export function convOutputShape(op: string, x: TensorType, filter: TensorType, a
         `with padding ${show(attrs.padding)}`,
     );
   }
-  return [n, p, q, k];
+  return [p, q];
+}
+
+/** [N,P,Q,K] from x [N,H,W,C] and filter [K,R,S,C]. Throws ShapeError where they do not go together. */
+export function convOutputShape(op: string, x: TensorType, filter: TensorType, attrs: ConvAttrs): number[] {
+  checkRank(op, 'x', x, 4, '[batch, height, width, channels]');
+  checkRank(op, 'filter', filter, 4, '[out channels, height, width, in channels]');
+  const [n, , , c] = x.shape;
+  const [k, r, s, filterC] = filter.shape;
+  if (filterC !== c) {
+    shapeError(op, `${named('filter', filter)} has ${filterC} input channels, ${named('x', x)} has ${c}`);
+  }
+  return [n, ...convLengths(op, x, filter, [r, s], attrs), k];
 }
 
 export function checkBias(op: string, bias: TensorType | undefined, filter: TensorType): void {
@@ -48,10 +54,12 @@ export function checkBias(op: string, bias: TensorType | undefined, filter: Tens
   }
 }
 
-/** For the gradients: dy must have the shape that the convolution gave. */
-export function checkConvGradient(op: string, dy: TensorType, x: TensorType, filter: TensorType, attrs: ConvAttrs): void {
+/** For the gradients: dy must have the shape that the convolution gave, `outputShape`'s. */
+export function checkConvGradient(
+  op: string, dy: TensorType, x: TensorType, filter: TensorType, attrs: ConvAttrs, outputShape = convOutputShape,
+): void {
   checkFloat(op, ['dy', 'x', 'filter'], [dy, x, filter]);
-  const shape = convOutputShape(op, x, filter, attrs);
+  const shape = outputShape(op, x, filter, attrs);
   if (!sameShape(shape, dy.shape)) {
     shapeError(op, `${named('dy', dy)} should be ${show(shape)}, for ${named('x', x)} and ${named('filter', filter)}`);
   }
