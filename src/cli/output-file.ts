@@ -15,8 +15,7 @@ export async function outputFile(given: unknown, force = true): Promise<string |
   if (given === undefined) return undefined;
   const file = String(given);
   if (file === '') throw new OptionError('--out: expected the name of a file');
-  const files = await nodeFiles();
-  const { fs, path } = files;
+  const { fs, path } = await nodeFiles();
   const folder = path.dirname(file);
   try {
     if (!(await fs.stat(folder)).isDirectory()) throw new OptionError(`--out ${file}: ${folder} is not a folder`);
@@ -28,7 +27,7 @@ export async function outputFile(given: unknown, force = true): Promise<string |
   }
   const present = await fs.stat(file).catch(() => undefined);
   if (present?.isDirectory()) throw new OptionError(`--out ${file}: is a folder, not a file`);
-  if (!force) await refusePresent(files, [file]);
+  if (!force && present?.isFile()) throw new OptionError(`--out ${file}: is there already: --force replaces it`);
   return file;
 }
 

@@ -35,6 +35,11 @@ const plainWords: Readonly<Record<string, (value: number | undefined) => readonl
   noise: (value) => [gaussianNoise(value!)],
 };
 
+/** Words that say how images are resampled, and change none by themselves. */
+const wordsOfResampling: readonly string[] = ['fill', 'inter'];
+/** Those that resample. */
+const resampling: readonly string[] = ['rotate', 'shear', 'aspect', 'scale', 'crop', 'pad'];
+
 /** Words that take both bounds of a range; all others one value. */
 const rangeWords: readonly string[] = ['scale', 'crop'];
 
@@ -52,7 +57,7 @@ interface Term {
 }
 
 function parseTerm(text: string): Term {
-  const match = /^([a-z0-9]+)(?:=([a-z\d.]+)(?:-([\d.]+))?)?(?::([\d.]+))?(?:@(.+))?$/.exec(text);
+  const match = /^([a-z0-9]+)(?:=([\d.]+|[a-z][a-z\d]*)(?:-([\d.]+))?)?(?::([\d.]+))?(?:@(.+))?$/.exec(text);
   if (match === null) {
     throw new OptionError(`'${text}' is no augmentation; expected a word, =VALUE, :PROBABILITY and @CLASS, as in noise=2:0.5@infected`);
   }
@@ -83,7 +88,7 @@ function parseTerm(text: string): Term {
 export function parseAugmentations(text: string): Augmentation[] {
   if (text.trim() === 'none') return [];
   const out: Augmentation[] = [];
-  const records = new Map<string, { readonly term: Term; options: RecordAugmentationOptions }>();
+  const records = new Map<string, { readonly terms: Term[]; options: RecordAugmentationOptions }>();
   const seen = new Set<string>();
   for (const term of text.split(',').map((part) => parseTerm(part.trim()))) {
     const { word, value, range, probability, which } = term;
@@ -96,11 +101,17 @@ export function parseAugmentations(text: string): Augmentation[] {
       continue;
     }
     const key = `record${suffix}${probability === undefined ? '' : `:${probability}`}`;
-    const record = records.get(key) ?? { term, options: { randCrop: true } };
+    const record = records.get(key) ?? { terms: [], options: { randCrop: true } };
+    record.terms.push(term);
     record.options = { ...record.options, ...(word in namedWords ? namedWords[word](value!) : recordWords[word](...range!)) };
     records.set(key, record);
   }
+  for (const { terms } of records.values()) {
+    const idle = terms.find((term) => wordsOfResampling.includes(term.word));
+    if (idle === undefined || terms.some((term) => resampling.includes(term.word))) continue;
+    throw new OptionError(`'${idle.text}' has nothing to resample: it goes with ${resampling.join(', ')} of the same @CLASS and :PROBABILITY`);
+  }
   // First, as the iterator's own order is before normalisation: noise should not be smoothed by a resampling after it.
-  return [...[...records].map(([name, { term: { which, probability }, options }]) =>
+  return [...[...records].map(([name, { terms: [{ which, probability }], options }]) =>
     augment({ name, class: which, probability, tensor: recordAugmentation(options) })), ...out];
 }

@@ -44,7 +44,7 @@ export type {
   LesionMask, PhantomCohortOptions, PhantomEye, PhantomImage, PhantomScene, PhantomSpec,
 } from './phantom/index.ts';
 export { interMethods, recordAugmentation } from './record-augmentation.ts';
-export type { RecordAugmentationOptions } from './record-augmentation.ts';
+export type { InterMethod, RecordAugmentationOptions } from './record-augmentation.ts';
 export { RecordFile, RecordWriter, scanRecords } from './record-file.ts';
 export type { OpenRecordsOptions } from './record-file.ts';
 export { openRecords } from './records.ts';

@@ -42,7 +42,10 @@ export interface RecordAugmentationOptions {
   readonly pad?: number;
   /** Whether the crop lies anywhere, or in the middle. */
   readonly randCrop?: boolean;
-  /** Where the crop begins instead, in pixels of the scaled and padded image, wherever that is larger than the crop. Of MXNet of 2015. */
+  /**
+   * Where the crop begins instead, in pixels of the scaled and padded image, wherever that is larger than the crop; at most as far as it goes.
+   * Of MXNet of 2015.
+   */
   readonly cropXStart?: number;
   readonly cropYStart?: number;
   /** A square crop's side in pixels, an integer from min to max, which is then scaled to the image's size. Default: no scaling. */
@@ -171,7 +174,7 @@ function drawOne(settings: Settings, rng: PhiloxStream, [height, width]: ImageSh
   const crop = minCropSize === undefined ? undefined : minCropSize + rng.int(maxCropSize! - minCropSize + 1);
   const [cropHeight, cropWidth] = crop === undefined ? [height, width] : [crop, crop];
   const place = (room: number, start: number | undefined): number => {
-    if (room > 0 && start !== undefined) return start;
+    if (room > 0 && start !== undefined) return Math.min(start, room);
     return settings.randCrop && room > 0 ? upTo(room) : Math.trunc(room / 2);
   };
   const top = place(scaledHeight + 2 * pad - cropHeight, settings.cropYStart) - pad;

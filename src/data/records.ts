@@ -59,11 +59,17 @@ export async function openRecords(path: string, options: RecordsOptions = {}): P
   const file = await RecordFile.open(path, options);
   try {
     const name = basename(path);
-    const rejected: Rejected[] = file.damage.map(({ offset, bytes, reason }) =>
-      ({ file: `${name}, byte ${offset}`, reason: `${bytes} bytes are no record: ${reason}` }));
-    for (const { key, offset } of file.lost) rejected.push({ file: `${name}/${key}`, reason: `byte ${offset} is beyond the end: the file was cut short` });
     const length = Math.ceil(file.length / count);
-    const { table, records, unused } = readHeaders(file, { name, list, first: index * length, last: (index + 1) * length }, rejected);
+    const [first, last] = [index * length, (index + 1) * length];
+    const rejected: Rejected[] = file.damage.filter(({ offset }) => {
+      // Told by the part that has the record behind it, or the last one.
+      const behind = file.offsets.findIndex((o) => o > offset);
+      return behind < 0 ? last >= file.length : behind >= first && behind < last;
+    }).map(({ offset, bytes, reason }) => ({ file: `${name}, byte ${offset}`, reason: `${bytes} bytes are no record: ${reason}` }));
+    for (const { key, offset } of last >= file.length ? file.lost : []) {
+      rejected.push({ file: `${name}/${key}`, reason: `byte ${offset} is beyond the end: the file was cut short` });
+    }
+    const { table, records, unused } = readHeaders(file, { name, list, first, last }, rejected);
     const rule = await rowRule(table, options);
     const samples: Packed[] = [];
     table.rows.forEach((row, k) => {
@@ -141,7 +147,7 @@ function readHeaders(file: RecordFile, { name, list, first, last }: Asked, rejec
   const labelColumns = Array.from({ length: most }, (_, k) => (k === 0 ? 'label' : `label_${k}`));
   const rows = known.map(({ head, called, labels, path }): Record<string, string> => ({
     record: called, id: String(head.id), id2: String(head.id2), ...(path === undefined ? {} : { path }),
-    ...Object.fromEntries(labelColumns.map((column, k) => [column, k < labels.length ? String(labels[k]) : ''])),
+    ...Object.fromEntries(labelColumns.map((column, k) => [column, Number.isFinite(labels[k]) ? String(labels[k]) : ''])),
   }));
   const columns = ['record', 'id', 'id2', ...(list === undefined ? [] : ['path']), ...labelColumns];
   const unused = [...list?.entries.keys() ?? []].filter((id) => !ids.has(id)).length;

@@ -299,8 +299,8 @@ test('--out is seen to be possible before any work', async () => {
   await badOption(['evaluate', run, '--out', folder], /--out .*: is a folder, not a file/);
   const there = join(folder, 'there.csv');
   writeFileSync(there, 'kept');
-  await badOption(['predict', run, photos, '--out', there], /there\.csv is there already: --force replaces it/);
-  await badOption(['evaluate', run, '--out', there], /there\.csv is there already: --force replaces it/);
+  await badOption(['predict', run, photos, '--out', there], /--out .*there\.csv: is there already: --force replaces it/);
+  await badOption(['evaluate', run, '--out', there], /--out .*there\.csv: is there already: --force replaces it/);
   assert.is(readFileSync(there, 'utf8'), 'kept');
   const forced = await fovea('predict', run, photos, '--out', there, '--force', '--device', 'cpu', '--threads', '2');
   assert.is(forced.code, 0, forced.err);

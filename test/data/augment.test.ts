@@ -12,7 +12,7 @@ import type { RecordAugmentationOptions } from '../../src/data/record-augmentati
 import { Sampler } from '../../src/data/sampler.ts';
 import { flipLeftRight, gaussianNoise, rotate180 } from '../../src/data/transforms.ts';
 import { OptionError } from '../../src/errors.ts';
-import { tensor, wrap } from '../../src/fovea.ts';
+import { compile, tensor, wrap } from '../../src/fovea.ts';
 import { interpolations, warpAffine } from '../../src/ops/warp-affine.ts';
 import { where } from '../../src/ops/where.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -189,6 +189,17 @@ test('inter_method area is the mean over what a pixel covers, where the image sh
   assert.equal(turned, slanted);
 });
 
+for (const { name, kind } of devices) {
+  test(`${name}: places that are no numbers, or beyond all integers, are outside of the image`, async () => {
+    const device = devices.find((d) => d.kind === kind)!;
+    const maps = interpolations.flatMap((_, k) => [[NaN, 0, 0, 0, 1, 0, k], [1, 0, Infinity, 0, 1, 0, k], [1, 0, 0, 0, 1, -3e38, k]]);
+    const images = wrap(new Float32Array(maps.length * size), [maps.length, ...shape], 'float32');
+    const warped = compile((x: Tensor, m: Tensor) => warpAffine(x, m, { fill: 9 }), { device });
+    const y = await (await warped(images, wrap(Float32Array.from(maps.flat()), [maps.length, 7], 'float32'))).data() as Float32Array;
+    assert.equal(y.findIndex((v) => v !== 9), -1);
+  });
+}
+
 test('inter_method auto is cubic for what grows, bilinear for what does neither; random is each of the five; nothing leaves 0 to 255', async () => {
   const twice = { minRandomScale: 2, maxRandomScale: 2 };
   const [auto] = await run(record({ ...twice, interMethod: 'auto' }), { draws: ids(1) });
@@ -211,6 +222,8 @@ test('a crop begins where cropXStart and cropYStart say, wherever there is more 
   after.forEach((image, k) => {
     for (let r = 0; r < 6; r++) for (let c = 0; c < 8; c++) assert.is(at(image, r, c), source(k, r + 1, c - 2), `image ${k}, ${r}, ${c}`);
   });
+  assert.equal(await run(record({ pad: 3, cropXStart: 99, cropYStart: 4 }), { draws: ids(2) }),
+    await run(record({ pad: 3, cropXStart: 6, cropYStart: 4 }), { draws: ids(2) }), 'at most as far as there is room');
   const [whole] = await run(record({ cropXStart: 5, cropYStart: 5 }), { draws: ids(0) });
   assert.equal(whole, before.slice(0, size), 'nothing is to be cut');
 });
@@ -374,8 +387,11 @@ for (const [text, says] of [
   ['rotate=1.5', /maxRotateAngle: expected an integer/], ['aspect=1', /maxAspectRatio/], ['crop=0', /minCropSize/],
   ['noise=1-3', /'noise=1-3': noise takes one value, as in noise=3; scale and crop take a range/],
   ['flips,rotate=5-15', /'rotate=5-15': rotate takes one value/],
-  ['inter=cubi', /interMethod: expected one of nearest, .*, got cubi/], ['inter', /inter takes a value/], ['rotate=fast', /a number was expected/],
-  ['fill=999', /fillValue: expected a grey level from 0 to 255, got 999/],
+  ['scale=2-2,inter=cubi', /interMethod: expected one of nearest, .*, got cubi/], ['inter', /inter takes a value/],
+  ['rotate=fast', /a number was expected/], ['noise=0x10', /is no augmentation/],
+  ['noise=1e2', /is no augmentation/], ['inter=cubic', /'inter=cubic' has nothing to resample: it goes with rotate, .*, pad of the same @CLASS/],
+  ['inter=cubic,scale=0.5-2:0.5', /'inter=cubic' has nothing/], ['fill=0,hue=3', /'fill=0' has nothing/],
+  ['pad=1,fill=999', /fillValue: expected a grey level from 0 to 255, got 999/],
 ] as const) {
   test(`the text '${text}' is refused`, () => {
     throws(() => parseAugmentations(text), OptionError, says);

@@ -189,6 +189,14 @@ test('labels of a list take the place of those that records bear; who is in one 
   reader.close();
   await rejects(() => openRecords(path, { table: join(root, 'labels.csv') }), OptionError, /a CSV .*labels\.csv.* does not go with it, only a \.lst/);
   await rejects(() => openRecords(path, { table: join(root, 'none.lst') }), DataError, /none\.lst: /);
+  // A label that is no number is none to an expression either, whatever that asks of it.
+  writeFileSync(list, '100\tnan\ta.png\n101\t1\tb.png\n102\t0\tc.png\n103\t-inf\td.png\n');
+  for (const options of [{}, { positive: 'label != 0' }]) {
+    const some = await openRecords(path, { table: list, ...options });
+    assert.equal([...some.labels], [1, 0]);
+    assert.equal(some.rejected.map(({ file }) => file), ['relabelled.rec/100', 'relabelled.rec/103'], JSON.stringify(some.rejected));
+  }
+  await rejects(() => openFolder(root, { table: list }), OptionError, /relabelled\.lst: a \.lst has the labels of a \.rec; a folder's are in a CSV/);
   writeFileSync(list, '101\tb.png\n');
   await rejects(() => openRecords(path, { table: list }), FormatError, /relabelled\.lst: line 1: expected/);
 });
@@ -201,6 +209,9 @@ test('parts of a file: each record in one of them, whole runs but for the last',
   assert.equal(await idsOf(0, 1), ['100', '101', '102', '103', '104', '105', '106']);
   rmSync(join(root, 'parts.idx'));
   assert.equal(await idsOf(1, 2), ['104', '105', '106'], 'by their ids also without an index');
+  damage(path, (await RecordFile.open(path)).offsets[5] + 2, 4);
+  const told = await Promise.all([0, 1].map(async (part) => (await openRecords(path, { part: { index: part, count: 2 } })).rejected.length));
+  assert.equal(told, [0, 1], 'what is damaged is told once');
   for (const part of [{ index: 3, count: 3 }, { index: -1, count: 2 }, { index: 0, count: 0 }, { index: 0.5, count: 2 }]) {
     await rejects(() => openRecords(path, { part }), OptionError, /part: expected an index from 0 to below a count, got index/);
   }

@@ -1,5 +1,7 @@
 /** Lowerings of ops on images. */
+import { SCRATCH_BYTES } from '../../device/cpu/layout.ts';
 import type { CpuLaunch, Lowering } from '../../device/types.ts';
+import { shapeError } from '../support/shapes.ts';
 
 /** Elements a tile, about. */
 const TILE = 16384;
@@ -7,6 +9,10 @@ const TILE = 16384;
 export const warpAffineLowering: Lowering<{ readonly fill: number }, CpuLaunch> = {
   launches({ attrs: { fill }, inputs: [x, matrix], outputs: [y] }) {
     const [n, height, width, channels] = y.shape;
+    // Where maps name their interpolation a thread keeps a weight for each column.
+    if (matrix.channels > 6 && width * 4 > SCRATCH_BYTES) {
+      shapeError('warpAffine', `x is ${width} pixels wide; on the cpu at most ${SCRATCH_BYTES / 4} are possible`);
+    }
     const lines = n * height;
     const perTile = Math.max(1, Math.floor(TILE / Math.max(1, width * channels)));
     return [{
