@@ -253,6 +253,8 @@ export interface Executable {
   run(): Promise<void>;
   /** Runs launch by launch and times each. */
   profile(): Promise<{ readonly label: string; readonly node: string; readonly ms: number }[]>;
+  /** Milliseconds on the GPU of one run, in one piece. GPUs alone have it. */
+  time?(): Promise<number>;
   dispose(): void;
 }
 
