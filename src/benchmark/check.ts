@@ -72,7 +72,9 @@ export function checkOf(problem: KernelProblem, values: readonly HostData[]): Ch
 }
 
 /** Elements in which a result is further from the first one than both may err: the reference says which of the two is wrong. */
-function apart(outcomes: readonly Outcome[], { bound, tf32 }: Sampled, judge: (who: string, element: number, got: number) => string | undefined): Map<string, string> {
+function apart(
+  outcomes: readonly Outcome[], { bound, tf32 }: Sampled, judge: (who: string, element: number, got: number) => string | undefined,
+): Map<string, string> {
   const wrong = new Map<string, string>();
   let left = [...outcomes];
   while (left.length > 1) {
