@@ -1,7 +1,7 @@
 /**
  * What every CUDA kernel takes of a GPU, in each set of macros that lowerings ask for, compiled by the product's own NVRTC path for sm_80 and
- * sm_90a: docs/cuda-resources.json and .md. There need be no GPU. Some 3,000 modules: ten to thirty minutes
- * the first time.
+ * sm_90a: docs/cuda-resources.json and .md. There need be no GPU. Some 6,500 modules: half an hour to an hour the first
+ * time on two cores.
  *
  *   npx tsx tools/cuda-report.ts [--kernels gemm,copy]
  */

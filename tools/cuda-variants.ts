@@ -1,6 +1,7 @@
 /** Every kernel of CUDA with every set of macros that lowerings ask for: for the ops' samples in all placements, and for the networks' shapes. */
 import { copyLaunch } from '../src/device/copy.ts';
 import type { CudaLaunch, DType, DeviceBuffer, GpuFeatures, Launch, Placed, PlacedLaunch, TensorType } from '../src/device/types.ts';
+import { withVariant } from '../src/device/tuner.ts';
 import { bytesPerElement, sizeOf } from '../src/device/types.ts';
 import { gpuProbes } from '../src/benchmark/probes.ts';
 import { kernelProblems } from '../src/benchmark/problems.ts';
@@ -45,8 +46,14 @@ const BATCH = 32;
 class Variants {
   readonly all = new Map<string, Variant>();
 
+  /** @param network whether a network's shapes ask for it: for what it is unless tuned */
   keep(launch: Launch, capability: number, network: boolean): void {
-    const { kernel, define = {}, block, shared = 0 } = launch as CudaLaunch;
+    const { variants = [] } = launch as CudaLaunch;
+    this.#keep(launch as CudaLaunch, capability, network);
+    for (const variant of variants) this.#keep(withVariant(launch as CudaLaunch, variant), capability, false);
+  }
+
+  #keep({ kernel, define = {}, block, shared = 0 }: CudaLaunch, capability: number, network: boolean): void {
     const key = `${capability} ${kernel} ${JSON.stringify(define)}`;
     const before = this.all.get(key);
     this.all.set(key, {

@@ -32,11 +32,11 @@ const gpus: Peer['beside'] = ['webgpu', 'cuda'];
 
 /**
  * PyTorch on NVIDIA's GPUs, by cuDNN: eager; as CUDA graphs, which begin sooner and compute the same; its steps compiled too, which takes
- * minutes. Kernels by dtype; steps in each precision.
+ * minutes. Kernels in float32 and TF32, and of halves by their dtype; steps in each precision.
  */
 const cuda: readonly Mode[] = (['bfloat16', 'tf32', 'float32'] as const).flatMap((precision) => (['eager', 'graph', 'compile'] as const).map((how): Mode => ({
   name: ['cuda', ...(how === 'eager' ? [] : [how]), ...(precision === 'float32' ? [] : [precision])].join(', '),
-  beside: gpus, threads: 1, arguments: ['cuda', precision, how], ops: precision === 'float32' && how !== 'compile' ? [...kernels, 'step'] : ['step'],
+  beside: gpus, threads: 1, arguments: ['cuda', precision, how], ops: precision !== 'bfloat16' && how !== 'compile' ? [...kernels, 'step'] : ['step'],
 })));
 
 /** Their names. */
@@ -105,14 +105,14 @@ async function openPeer(interpreter: string, script: string, asked: Mode): Promi
   }
   const name = `${hello.name}, ${mode}`;
   return {
-    name, beside, ops, slowness: 2, half: name.startsWith('PyTorch, cuda'), versions: { ...hello.versions, threads },
+    name, beside, ops, slowness: 2, half: /^PyTorch, cuda(, graph)?$/.test(name), versions: { ...hello.versions, threads },
     async enter(problem, values) {
       const stated = problem.kind === 'step' ? stepRequest(problem) : kernelRequest(problem, values);
       if (stated === undefined || !(await server.ask({ call: 'prepare', problem: stated })).able) return { absent: 'not compared' };
       const step = problem.kind === 'step';
       return {
         name,
-        run: async (times, queued = 1) => (await server.ask({ call: 'run', times, queued })).milliseconds,
+        run: async (times, queued = 1, clock = 'host') => (await server.ask({ call: 'run', times, queued, clock })).milliseconds,
         async result() {
           const { losses, data } = await server.ask({ call: 'result' });
           const bytes = Buffer.from(data ?? '', 'base64');

@@ -8,7 +8,7 @@ import type { Report, Row } from './types.ts';
 /** Whether a run of these options has this row with this contestant of ours. What a file does not say is taken as asked for. */
 export function wasAsked({ options: given }: Pick<Report, 'options'>): (row: Row, contestant: string) => boolean {
   const options = given as Partial<BenchmarkOptions>;
-  const { only, filter = '', stepBatch, side, width, shapes, device, threads, recompute } = options;
+  const { only, filter = '', stepBatch, side, width, shapes, device, threads, recompute, tf32 } = options;
   const inGroup = (row: Row): boolean => only?.includes(row.group) ?? true;
   const inFilter = ({ group, name, layers }: Row): boolean =>
     matches(filter, group === 'step' ? ['step inception-bn'] : [name, ...layers]);
@@ -29,8 +29,9 @@ export function wasAsked({ options: given }: Pick<Report, 'options'>): (row: Row
     // `fovea, lavapipe` beside others; `fovea` where it is the only one.
     const others = new Set(device.filter((name) => name !== 'cpu')).size > 1 ? here.map((name) => name.replace(/^webgpu:/, '')) : [];
     const [, named] = contestant.split(', ');
-    return here.length > 0 && (named === undefined || named === 'mixed' || named === 'recompute' || others.includes(named));
+    return here.length > 0 && (named === undefined || named === 'mixed' || named === 'recompute' || named === 'tf32' || others.includes(named));
   };
-  const inVariants = (contestant: string): boolean => device === undefined || recompute === true || !contestant.endsWith(', recompute');
+  const inVariants = (contestant: string): boolean => device === undefined
+    || ((recompute === true || !contestant.endsWith(', recompute')) && (tf32 === true || !/, tf32(,|$)/.test(contestant)));
   return (row, contestant) => inGroup(row) && inFilter(row) && inShapes(row) && onDevice(row, contestant) && inVariants(contestant);
 }

@@ -3,6 +3,7 @@ import { outputTypes } from './check.ts';
 import { microKernelName } from './micro-kernel.ts';
 import { operandHalf } from './problems.ts';
 import { median } from './statistics.ts';
+import { saysTf32 } from './targets.ts';
 import type { Target } from './targets.ts';
 import type { Entry, KernelProblem, Peer, Probe } from './types.ts';
 
@@ -24,10 +25,10 @@ export interface CeilingOf {
   readonly cores: number;
 }
 
-/** The entry, or that it failed: its FLOP/s are more than 1.2 times a peak that counts. Products of halves have peaks that no probe knows. */
+/** The entry, or that it failed: its FLOP/s are more than 1.2 times a peak that counts. Products of halves, and in TF32, have peaks that no probe knows. */
 export function belowCeiling(entry: Entry, problem: KernelProblem, flop: number, of: CeilingOf): Entry {
   const { contestant, milliseconds, facts } = entry;
-  if (milliseconds.length === 0 || operandHalf(problem) !== undefined) return entry;
+  if (milliseconds.length === 0 || operandHalf(problem) !== undefined || saysTf32(contestant)) return entry;
   const peak = peakOf(contestant, of);
   if (peak === undefined) return entry;
   const least = facts?.flop ?? flop * leastShare(problem);

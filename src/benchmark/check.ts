@@ -11,11 +11,14 @@ import type { ConvAttrs } from '../ops/support/conv.ts';
 import type { Comparison } from '../testing/tolerance.ts';
 import { compare, constantOf, elementBounds, float32Epsilon, magnitudes, rootMeanSquare } from '../testing/tolerance.ts';
 import type { Check, Outcome } from './contest.ts';
+import { saysTf32 } from './targets.ts';
 import { generator, hostTensor } from './values.ts';
 import type { KernelProblem } from './types.ts';
 
 /** What some elements of an output are. */
 interface Expectation {
+  /** What rounding operands to TF32 may add to the bound of an element of this size. */
+  readonly tf32?: (value: number) => number;
   readonly output: number;
   /** Elements, in order; all of them where absent. */
   readonly elements?: readonly number[];
@@ -23,6 +26,9 @@ interface Expectation {
   /** Of all elements, or each one's own. */
   readonly bound: number | Float64Array;
 }
+
+/** TF32 has 10 bits of mantissa behind the first: what a product of two operands may lose, as a share of it, where both are cut off. */
+const TF32_LOSS = 2 ** -9;
 
 /** Elements of each convolution and product that are looked at: so many at random, beside the corners and the ends of each axis. */
 const SAMPLES = 96;
@@ -41,21 +47,24 @@ export function checkOf(problem: KernelProblem, values: readonly HostData[]): Ch
     `${problem.name}, ${who}: element ${element} of output ${output} is ${got}, expected ${right} (${ratio.toPrecision(3)} times what rounding allows)`;
   return {
     one(results, who) {
-      for (const { output, elements, values: want, bound } of expected) {
+      for (const { output, elements, values: want, bound, tf32 } of expected) {
         const got = results[output];
         // Peers give the first output alone; the others are extras of ours.
         if (got === undefined && output > 0) continue;
         const size = sizeOf(outputs[output].shape);
         if (got?.length !== size) throw new BenchmarkError(`${problem.name}, ${who}: output ${output} has ${got?.length} elements, expected ${size}`);
-        const found = compare(elements ? elements.map((i) => got[i]) : got, want, bound, outputs[output].dtype);
+        const least = (i: number): number => (typeof bound === 'number' ? bound : bound[i]);
+        const allowed = tf32 === undefined || !saysTf32(who) ? bound : want.map((value, i) => least(i) + tf32(value));
+        const found = compare(elements ? elements.map((i) => got[i]) : got, want, allowed, outputs[output].dtype);
         if (!(found.ratio <= 1)) throw new BenchmarkError(wrong(who, elements?.[found.at] ?? found.at, output, found));
       }
       if (problem.op === 'conv2dStats' && results.length > 1) checkStatistics(problem, results, who);
     },
     // What was compared with the reference as a whole need not be compared again.
     ...(exact !== undefined && sample !== undefined && sizeOf(outputs[0].shape) <= WHOLE && outputs[0].dtype === 'float32' && {
-      among: (outcomes) => apart(outcomes, sample.bound, (who, element, got) => {
-        const found = compare([got], Float64Array.of(exact(element).value), sample.bound);
+      among: (outcomes) => apart(outcomes, sample, (who, element, got) => {
+        const { value } = exact(element);
+        const found = compare([got], Float64Array.of(value), sample.bound + (saysTf32(who) ? sample.tf32(value) : 0));
         return found.ratio <= 1 ? undefined : wrong(who, element, 0, found);
       }),
     }),
@@ -63,14 +72,17 @@ export function checkOf(problem: KernelProblem, values: readonly HostData[]): Ch
 }
 
 /** Elements in which a result is further from the first one than both may err: the reference says which of the two is wrong. */
-function apart(outcomes: readonly Outcome[], bound: number, judge: (who: string, element: number, got: number) => string | undefined): Map<string, string> {
+function apart(
+  outcomes: readonly Outcome[], { bound, tf32 }: Sampled, judge: (who: string, element: number, got: number) => string | undefined,
+): Map<string, string> {
   const wrong = new Map<string, string>();
   let left = [...outcomes];
   while (left.length > 1) {
     const [first, ...others] = left;
     const base = Float64Array.from(first.results[0]);
     for (const { who, results: [got] } of others) {
-      const { ratio, at } = compare(got, base, 2 * bound);
+      const rounded = [first.who, who].filter(saysTf32).length;
+      const { ratio, at } = compare(got, base, rounded === 0 ? 2 * bound : base.map((value) => 2 * bound + rounded * tf32(value)));
       if (ratio <= 1) continue;
       for (const [name, value] of [[first.who, base[at]], [who, got[at]]] as const) {
         const why = judge(name, at, value);
@@ -122,7 +134,13 @@ function exactOf(problem: KernelProblem, [a, b, bias]: readonly HostData[]): Exa
   };
 }
 
-function sampled(problem: KernelProblem, exact: Exact): Expectation & { readonly bound: number } {
+type Sampled = Expectation & Required<Pick<Expectation, 'tf32'>> & { readonly bound: number };
+
+/**
+ * Losses of TF32 are of either sign where operands are rounded, and then add up as the square root of their number; where they are cut off, all are
+ * towards zero, so that the result loses the same share of itself besides.
+ */
+function sampled(problem: KernelProblem, exact: Exact): Sampled {
   const [{ shape }] = outputTypes(problem);
   const op = getOp(problem.op);
   const random = generator(7);
@@ -133,9 +151,10 @@ function sampled(problem: KernelProblem, exact: Exact): Expectation & { readonly
   const n = op.reductionLength!(problem.inputs, problem.attrs);
   // At the ends padding takes terms away: what is allowed goes by elements anywhere.
   const magnitudes = Float64Array.from(found.slice(0, SAMPLES), (f) => f.magnitude);
+  const size = rootMeanSquare(magnitudes);
   return {
-    output: 0, elements, values: Float64Array.from(found, (f) => f.value),
-    bound: constantOf(op) * float32Epsilon * Math.sqrt(n) * rootMeanSquare(magnitudes),
+    output: 0, elements, values: Float64Array.from(found, (f) => f.value), bound: constantOf(op) * float32Epsilon * Math.sqrt(n) * size,
+    tf32: (value) => TF32_LOSS * (Math.abs(value) + 2 * size / Math.sqrt(n)),
   };
 }
 

@@ -93,6 +93,11 @@ function differences(before: Report, after: Report): string[] {
     if (one !== undefined && other !== undefined && one !== other) warnings.push(`${what} differs: ${String(one)} before, ${String(other)} after`);
   };
   for (const key of ['processor', 'family', 'model', 'cores', 'system', 'node', 'webgpu']) note(key, before.machine[key], after.machine[key]);
+  const clockOf = ({ rows }: Report): string | undefined => {
+    const kernel = rows.find(({ device, group }) => device === 'cuda' && group !== 'step');
+    return kernel && `the ${kernel.clock ?? 'host'}'s`;
+  };
+  note('the clock of kernels on cuda', clockOf(before), clockOf(after));
   for (const one of before.devices) {
     const other = after.devices.find((d) => d.kind === one.kind && d.contestant === one.contestant);
     for (const [key, value] of Object.entries(one.fingerprint)) {

@@ -1,6 +1,6 @@
 /** The clock: contestants check out first, then take turns, each within its limit. */
 import type { Gate } from './gate.ts';
-import type { Contestant, Entry } from './types.ts';
+import type { Clock, Contestant, Entry } from './types.ts';
 
 /** Runs of one contestant before the next has its turn: threads of the one before have gone to sleep by the second. */
 const TURN = 5;
@@ -18,6 +18,8 @@ export interface ContestOptions {
   readonly warmUps: number;
   /** How many are begun before one waits for the last of them, default 1: a GPU is asked for the next while it computes, as training does. */
   readonly queued?: number;
+  /** By which runs are timed, default the host's. */
+  readonly clock?: Clock | undefined;
   /** Seconds that one contestant may take in all; slow ones make fewer runs, and those that can be abandoned none past it. */
   readonly limit: number;
   /** Runs count where all cores were there before and after them. Absent: all do. */
@@ -150,7 +152,8 @@ class Attempt {
   /** Its results, where they are the problem's and right. */
   async warmUp(check: ResultCheck): Promise<Outcome['results'] | undefined> {
     const { warmUps, runs, limit, queued = 1 } = this.#options;
-    for (let i = 0; i < warmUps && this.#end === undefined; i++) await this.#run(1, 1);
+    // By the host: a GPU's clock takes runs ahead, and updates go on from the one before.
+    for (let i = 0; i < warmUps && this.#end === undefined; i++) await this.#run(1, 1, 'host');
     const results = await this.#held(() => this.#contestant.result());
     if (results === undefined) return undefined;
     try {
@@ -188,8 +191,8 @@ class Attempt {
     return { contestant, milliseconds: [...this.#milliseconds, ...this.#disturbed], ...(this.#disturbed.length > 0 && { shared: true as const }), facts };
   }
 
-  async #run(times: number, queued: number): Promise<number[]> {
-    const milliseconds = await this.#held(() => this.#contestant.run(times, queued)) ?? [];
+  async #run(times: number, queued: number, clock = this.#options.clock): Promise<number[]> {
+    const milliseconds = await this.#held(() => this.#contestant.run(times, queued, clock)) ?? [];
     const wrong = milliseconds.find((ms) => !(ms >= 0));
     if (wrong !== undefined) this.#end = { failed: `a run took ${wrong} ms` };
     this.#last = milliseconds.at(-1) ?? this.#last;

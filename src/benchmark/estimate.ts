@@ -8,7 +8,7 @@ import { leastMilliseconds, limitsOf } from './roofline.ts';
 import type { StepVariant } from './step.ts';
 import { checkedSteps } from './step.ts';
 import type { Target } from './targets.ts';
-import { isGpu } from './targets.ts';
+import { isGpu, isTf32 } from './targets.ts';
 import type { AbsentPeer, Peer, Probe } from './types.ts';
 
 type Kind = Device['kind'];
@@ -32,7 +32,7 @@ const unprobed = { cpu: { peak: 100, bandwidth: 20 }, webgpu: { peak: 50, bandwi
 /** What a row asks of each contestant. */
 export function workAsked(plan: RowPlan, kind: Kind, options: BenchmarkOptions, targets: readonly Target[], probes: readonly Probe[]): RowWork {
   const { op, flop, bytes } = plan;
-  const { name, device } = targets.findLast((t) => t.device.kind === kind)!;
+  const { name, device } = targets.findLast((t) => t.device.kind === kind && !isTf32(t))!;
   const step = op === 'step';
   const least = leastMilliseconds(limitsOf(probes, name) ?? unprobed[kind], flop, bytes);
   // A GPU takes less for many of the kernels than the wait for it does.
@@ -62,6 +62,8 @@ export function secondsOf(asked: RowWork, kind: Kind, { targets, peers, paces, o
   return seconds;
 }
 
-/** Mixed precision is that of GPUs: adapters that lack float16 are named, the cpu never has it. */
-export const variantsOf = ({ recompute }: BenchmarkOptions, { kind }: Device): StepVariant[] =>
-  ['plain', ...(recompute === true ? ['recompute' as const] : []), ...(kind === 'cpu' ? [] : ['mixed' as const])];
+/** Mixed precision is that of GPUs: adapters that lack float16 are named, the cpu never has it; with TF32 it would be the same as without. */
+export function variantsOf({ recompute }: BenchmarkOptions, device: Device): StepVariant[] {
+  const mixed = device.kind !== 'cpu' && !isTf32({ device });
+  return ['plain', ...(recompute === true ? ['recompute' as const] : []), ...(mixed ? ['mixed' as const] : [])];
+}

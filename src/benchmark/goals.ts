@@ -1,6 +1,6 @@
 /** The goals that the kernels are held to, each with its figure from one run, and of those missed what the run shows of their bound. */
 import { inceptionBNLayers, inceptionBNSide, multiplyAdds } from './layers.ts';
-import { LARGE_SIDE, operandHalf, kernelProblems } from './problems.ts';
+import { LARGE_SIDE, operandHalf, kernelProblems, squareProduct } from './problems.ts';
 import { microKernelName } from './micro-kernel.ts';
 import { geometricMean, median } from './statistics.ts';
 import type { DeviceFacts, Entry, Probe, Report, Row, StepFacts } from './types.ts';
@@ -53,6 +53,9 @@ interface Asked {
 
 /** Images of the steps that the goals of the cpu are about, and of memory's, and of those of GPUs. */
 const batches = { cpu: 16, memory: 32, gpu: 128 } as const;
+
+/** Of the right matrix: both are asked for, each beside a peer that has it so too. */
+const layouts = [['rows by columns', false], ['right transposed', true]] as const;
 
 const least = (values: readonly number[]): number => Math.min(...values);
 const greatest = (values: readonly number[]): number => Math.max(...values);
@@ -125,11 +128,18 @@ function asked(report: Report): Asked[] {
       what: `training step with CUDA, ${batches.gpu} images or more, over the best of PyTorch with cuDNN`, goal: 1, of: least, device: cuda, named: true,
       figures: bestRatios(on(steps.filter((r) => r.batch! >= batches.gpu), cuda), cuda),
     },
-    {
-      what: `product of ${LARGE_SIDE} with CUDA in bfloat16, the better layout, TFLOP/s`, goal: 700, of: greatest, device: cuda,
-      figures: on(report.rows.filter((r) => r.name.startsWith(`matmul ${LARGE_SIDE}x${LARGE_SIDE}x${LARGE_SIDE}`) && operandHalf(r) === 'bfloat16'), cuda)
-        .flatMap((row) => measured(row.entries, (name) => name === cuda!.contestant).map((e) => ({ row, value: row.flop / median(e.milliseconds) / 1e9 }))),
-    },
+    ...layouts.flatMap(([layout, transposed]): Asked[] => {
+      const { name } = squareProduct(LARGE_SIDE, transposed);
+      const large = on(report.rows.filter((r) => r.name === `${name} bfloat16`), cuda);
+      return [
+        {
+          what: `product of ${LARGE_SIDE} with CUDA in bfloat16, ${layout}, TFLOP/s`, goal: 700, of: greatest, device: cuda,
+          figures: large.flatMap((row) => measured(row.entries, (one) => one === cuda!.contestant)
+            .map((e) => ({ row, value: row.flop / median(e.milliseconds) / 1e9 }))),
+        },
+        { what: 'the same, over the best of PyTorch in that layout', goal: 1, of: least, device: cuda, figures: bestRatios(large, cuda) },
+      ];
+    }),
     ...convolutions,
     {
       ...ofMemory, what: `memory of a step of ${batches.memory} images: planned, over what lives at once`, goal: 1.05,
@@ -213,7 +223,7 @@ function ratios(rows: readonly Row[], device: DeviceFacts | undefined, isPeer: (
 function bestRatios(rows: readonly Row[], device: DeviceFacts | undefined): Figure[] {
   const quickest = (entries: readonly Entry[]): number => least(entries.map((e) => median(e.milliseconds)));
   return rows.flatMap((row) => {
-    const mine = measured(row.entries, (name) => name === device!.contestant || name === `${device!.contestant}, mixed`);
+    const mine = measured(row.entries, (name) => ['', ', mixed', ', tf32'].some((end) => name === `${device!.contestant}${end}`));
     const theirs = measured(row.entries, (name) => name.startsWith('PyTorch, cuda'));
     return mine.length === 0 || theirs.length === 0 ? [] : [{ row, value: quickest(theirs) / quickest(mine) }];
   });

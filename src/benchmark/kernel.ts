@@ -36,11 +36,28 @@ export async function kernelContestant(name: string, device: Device, problem: Ke
     });
     const launches = lowering.launches({ attrs, inputs, outputs, scratch, features: device.features });
     const { flop = 0 } = op.cost?.(inputs, outputs, attrs) ?? {};
-    const executable: Executable = await device.build(launches.map((launch) => ({ launch, node: problem.name, flop: flop / launches.length })));
+    const placed = launches.map((launch) => ({ launch, node: problem.name, flop: flop / launches.length }));
+    const executable: Executable = await device.build(placed);
     held.push(executable);
+    const inRow = new Map<number, Executable>([[1, executable]]);
+    /** One executable of so many in a row: the host hands a GPU all at once, however little each takes. */
+    const repeated = async (queued: number): Promise<Executable> => {
+      const made = inRow.get(queued) ?? await device.build(Array.from({ length: queued }, () => placed).flat());
+      if (!inRow.has(queued)) held.push(made);
+      inRow.set(queued, made);
+      return made;
+    };
+    const byGpu = async (times: number, queued: number): Promise<number[]> => {
+      const all = await repeated(queued);
+      if (all.time === undefined) throw new DeviceError(`${device.name} has no clock of its own`);
+      const milliseconds: number[] = [];
+      for (let i = 0; i < times; i++) milliseconds.push(await all.time() / queued);
+      return milliseconds;
+    };
     return {
       name,
-      run: (times, queued) => timed(times, () => executable.run(), queued, () => device.synchronize()),
+      run: (times, queued = 1, clock = 'host') => (clock === 'gpu' ? byGpu(times, queued)
+        : timed(times, () => executable.run(), queued, () => device.synchronize())),
       result: () => Promise.all(outputs.map(async ({ buffer, shape, dtype }) =>
         fromDeviceData(await device.read(buffer, 0, sizeOf(shape) * bytesPerElement[dtype]), dtype))),
       facts: async () => lowering.work?.(inputs, outputs, attrs, device.features) ?? {},

@@ -40,6 +40,7 @@ const shape = {
   stepLimit: number(1, 86_400, false),
   shapes: number(1, 1000),
   recompute: v.boolean(),
+  tf32: v.boolean(),
   plain: v.boolean(),
   probes: v.boolean(),
   quick: v.boolean(),

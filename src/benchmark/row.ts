@@ -18,7 +18,7 @@ import { isProven, leastMilliseconds, limitsOf } from './roofline.ts';
 import type { StepVariant } from './step.ts';
 import { lossCheck, referenceFailure, stepContestant, stepContestantName, variants } from './step.ts';
 import type { Target } from './targets.ts';
-import { isSoftware } from './targets.ts';
+import { isSoftware, isTf32 } from './targets.ts';
 import type { Contestant, Entry, Peer, Probe, Problem, Row } from './types.ts';
 import { inputValues } from './values.ts';
 
@@ -35,7 +35,8 @@ export interface Contest extends Field {
 /** One row: our devices of a kind and the peers beside them, in one contest. */
 export async function measure(problem: Problem, kind: Kind, asked: RowWork, all: Contest): Promise<Row> {
   const { options, probes, signal } = all;
-  const targets = all.targets.filter((t) => t.device.kind === kind);
+  const products = operandHalf(problem) === undefined && ['gemm', 'conv', 'step'].includes(problem.group);
+  const targets = all.targets.filter((t) => t.device.kind === kind && (products || !isTf32(t)));
   const values: HostData[] = problem.kind === 'kernel' ? inputValues(problem) : [];
   const entered: (Contestant | Entry)[] = [];
   try {
@@ -59,8 +60,9 @@ export async function measure(problem: Problem, kind: Kind, asked: RowWork, all:
     const contestants = entered.filter((one) => 'run' in one);
     const check = problem.kind === 'kernel' ? checkOf(problem, values) : lossCheck(problem);
     const { queued, limit } = asked;
+    const clock = kind === 'cuda' && problem.kind === 'kernel' ? 'gpu' : 'host';
     const gate = kind === 'cpu' && problem.kind === 'kernel' ? all.gate : undefined;
-    const timed = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit, queued, gate, signal });
+    const timed = await contest(contestants, check, { runs: options.runs, warmUps: warmUps[problem.kind], limit, queued, clock, gate, signal });
     const { flop, bytes } = problem.kind === 'kernel' ? workOf(problem) : { flop: 0, bytes: 0 };
     const peers = all.peers.filter((p): p is Peer => !('absent' in p));
     const ceiling = { targets, probes, peers, cores: availableParallelism() };
@@ -68,6 +70,7 @@ export async function measure(problem: Problem, kind: Kind, asked: RowWork, all:
     const batch = problem.kind === 'step' ? { batch: problem.batch } : {};
     return {
       group: problem.group, device: kind, name: problem.name, layers: problem.layers, flop, bytes, ...batch, ...(queued > 1 && { queued }),
+      ...(clock === 'gpu' && { clock }),
       entries: [
         ...entries.map((e) => withLimit(e, operandHalf(problem) !== undefined, flop, bytes, targets, probes)),
         ...entered.filter((one) => 'milliseconds' in one),

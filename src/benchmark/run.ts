@@ -17,7 +17,7 @@ import { withoutBeatenLimits } from './roofline.ts';
 import type { Contest, References } from './row.ts';
 import { held, heldOf, measure } from './row.ts';
 import type { Target } from './targets.ts';
-import { isGpu, isSoftware, openTargets } from './targets.ts';
+import { isGpu, isSoftware, isTf32, openTargets } from './targets.ts';
 import type { AbsentPeer, Peer, PeerSource, Probe, Report, Row } from './types.ts';
 import { inputValues } from './values.ts';
 
@@ -53,7 +53,7 @@ export async function runBenchmark(options: BenchmarkOptions, hooks: RunHooks): 
   let peers: readonly (Peer | AbsentPeer)[] = [];
   let gate: Gate | undefined;
   try {
-    targets = await openTargets({ devices: options.device, threads, relaxed: options.plain !== true, log });
+    targets = await openTargets({ devices: options.device, threads, relaxed: options.plain !== true, tf32: options.tf32, log });
     if (targets.length === 0) throw new BenchmarkError('no device to measure');
     const kinds = [...new Set(targets.map((t) => t.device.kind))];
     if (options.peers && hooks.peers !== undefined) {
@@ -136,7 +136,7 @@ async function probeAll(
   targets: readonly Target[], { quick, runs }: BenchmarkOptions, vendor: number | undefined, log: (line: string) => void,
 ): Promise<Probe[]> {
   const probes: Probe[] = [];
-  for (const { name, device, threads } of targets) {
+  for (const { name, device, threads } of targets.filter((target) => !isTf32(target))) {
     const clocks = probes.filter((p) => p.what === 'clock').map((p) => p.value);
     const [clock, fastest] = [clocks.at(-1), clocks.length > 0 ? Math.max(...clocks) : undefined];
     const most = Math.max(...targets.map((t) => t.threads));

@@ -59,7 +59,7 @@ export const checkedSteps = 2;
 const ENOUGH_PIXELS = 16;
 
 /** Whose figures pass through 16 bits, or the 19 of TF32. */
-const isMixed = (who: string): boolean => /, (mixed|bfloat16|tf32)$/.test(who);
+const isMixed = (who: string): boolean => /, (mixed|bfloat16|tf32|tf32, recompute)$/.test(who);
 
 /**
  * Whether two contestants' losses of two steps are alike: the first step's within 0.1 %, and by how much the second, which has seen an
@@ -247,7 +247,7 @@ export async function referenceFailure(target: Target, variant: StepVariant): Pr
     await contestant.run(checkedSteps);
     const [losses] = await contestant.result();
     const expected = (smallLosses ??= referenceLosses(problem, small.width));
-    return alike(problem, losses, expected, variant === 'mixed') ? undefined
+    return alike(problem, losses, expected, isMixed(contestant.name)) ? undefined
       : `${contestant.name}, ${problem.name}, by the float64 reference: ${saidOf(losses, expected)}`;
   } finally {
     await contestant.dispose();

@@ -59,6 +59,11 @@ export function kernelNotes(rows: readonly Row[]): string[] {
       '?: of a peak whose probe does not count (no share of clock times lanes is known, or it is below 0.9), or of a bandwidth that a row of '
         + 'this run beats by more than 5 %: no limit of the machine',
     ] : []),
+    ...(rows.some((r) => r.clock === 'gpu') ? [
+      'cuda: time on the GPU, between events before the first and behind the last of as many runs in a row as take some milliseconds, with as many '
+        + "ahead of them. Ours and PyTorch's as CUDA graphs are one graph of all these runs, which waits for no host; eager, PyTorch hands over kernel by "
+        + 'kernel, and short ones wait for it',
+    ] : []),
     ...(any((e) => e.shared === true) ? ['*: all runs count, since too few had all of the cores: something else ran on the machine'] : []),
   ];
 }
@@ -177,8 +182,9 @@ export function summaryTable(rows: readonly Row[]): TextTable {
 }
 
 const isOurs = ({ contestant }: Entry): boolean => contestant.startsWith('fovea');
-/** `fovea, 2 threads, recompute` of `fovea, 2 threads`. */
-const isVariant = (one: Entry, of: Entry): boolean => isOurs(of) && one.contestant.startsWith(`${of.contestant}, `);
+/** `fovea, 2 threads, recompute` of `fovea, 2 threads`; not TF32, which stands beside others' TF32. */
+const isVariant = (one: Entry, of: Entry): boolean =>
+  isOurs(of) && one.contestant.startsWith(`${of.contestant}, `) && !one.contestant.slice(of.contestant.length).startsWith(', tf32');
 
 /** What changed, the worst first. */
 export function changeTable(changes: readonly Change[]): TextTable {

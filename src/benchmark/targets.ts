@@ -25,6 +25,8 @@ export interface TargetOptions {
   readonly threads: readonly number[];
   /** False: the cpu's kernels without relaxed SIMD. */
   readonly relaxed: boolean;
+  /** CUDA devices a second time, for products in TF32: contestants whose name ends in `, tf32`. */
+  readonly tf32?: boolean | undefined;
   readonly log: (line: string) => void;
 }
 
@@ -42,13 +44,13 @@ const opened = (device: Device): Opened => ({ device, close: () => device.dispos
 /** How devices are opened; tests hand in their own. */
 export interface Openers {
   cpu(threads: number, relaxed: boolean): Promise<Opened>;
-  other(name: string): Promise<Opened>;
+  other(name: string, tf32: boolean): Promise<Opened>;
 }
 
-const openers: Openers = { cpu: openCpu, other: async (name) => opened(await openDevice(name)) };
+const openers: Openers = { cpu: openCpu, other: async (name, tf32) => opened(await openDevice(name, tf32 ? { tf32 } : {})) };
 
 /** Opens them; one that is absent is said and left out. Where one fails in another way, those before it are closed. */
-export async function openTargets({ devices, threads, relaxed, log }: TargetOptions, open: Openers = openers): Promise<Target[]> {
+export async function openTargets({ devices, threads, relaxed, tf32 = false, log }: TargetOptions, open: Openers = openers): Promise<Target[]> {
   const targets: Target[] = [];
   const several = new Set(devices.filter((name) => name !== 'cpu')).size > 1;
   const add = async (contestant: string, count: number, opening: () => Promise<Opened>, adapter?: string, asked = ''): Promise<void> => {
@@ -76,7 +78,10 @@ export async function openTargets({ devices, threads, relaxed, log }: TargetOpti
       } else {
         const adapter = name.startsWith('webgpu:') ? name.slice('webgpu:'.length) : undefined;
         const asked = adapter ?? name;
-        await present(name, () => add(several ? `fovea, ${asked}` : 'fovea', 1, () => open.other(name), adapter, asked));
+        const contestant = several ? `fovea, ${asked}` : 'fovea';
+        await present(name, () => add(contestant, 1, () => open.other(name, false), adapter, asked));
+        if (!tf32 || !/^cuda(:|$)/.test(name) || !targets.some((t) => t.contestant === contestant)) continue;
+        await present(`${name}, tf32`, () => add(`${contestant}, tf32`, 1, () => open.other(name, true), adapter, 'tf32'));
       }
     }
   } catch (error) {
@@ -85,6 +90,12 @@ export async function openTargets({ devices, threads, relaxed, log }: TargetOpti
   }
   return targets;
 }
+
+/** Multiplies float32 as TF32: entered where that makes a difference. */
+export const isTf32 = ({ device }: Pick<Target, 'device'>): boolean => device.features?.cuda?.tf32 === true;
+
+/** Whose figures pass through the 19 bits of TF32, ours or another's. */
+export const saysTf32 = (contestant: string): boolean => contestant.endsWith(', tf32');
 
 export const isSoftware = (device: Device): boolean => (device as { software?: boolean }).software === true;
 export const isGpu = (device: Device): boolean => device.kind !== 'cpu' && !isSoftware(device);

@@ -50,6 +50,9 @@ export interface StepProblem {
 
 export type Problem = KernelProblem | StepProblem;
 
+/** By which runs are timed: kernels on CUDA by the GPU's, whoever queues them; all else by the host's, waits included. */
+export type Clock = 'host' | 'gpu';
+
 /** What solves a problem, again and again. */
 export interface Contestant {
   /** `fovea, 2 threads`, `tfjs-wasm`. */
@@ -57,8 +60,11 @@ export interface Contestant {
   /**
    * Solves it `queued` times in a row (default 1), so many times; milliseconds of one, the work done when the clock stops. Who cannot begin
    * one before the last is done makes them one by one.
+   *
+   * @param clock `gpu`: milliseconds on the GPU's own clock, between events before the first and behind the last of those in a row, of those that
+   *   stand beside our CUDA device; default `host`
    */
-  run(times: number, queued?: number): Promise<number[]>;
+  run(times: number, queued?: number, clock?: Clock): Promise<number[]>;
   /** Outputs of the last run, contiguous, images NHWC; of a training step the losses of all runs so far. */
   result(): Promise<readonly ArrayLike<number>[]>;
   dispose(): void | Promise<void>;
@@ -177,6 +183,8 @@ export interface Row {
   readonly batch?: number;
   /** Runs in a row, of which milliseconds are of one; 1 where absent. */
   readonly queued?: number;
+  /** The host's where absent. */
+  readonly clock?: Clock;
   readonly entries: readonly Entry[];
 }
 

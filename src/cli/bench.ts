@@ -37,6 +37,7 @@ export function addBench(program: Command, context: Context): void {
     .option('--step-limit <seconds>', 'the same for a training step (default: 600)')
     .option('--shapes <n>', 'at most so many of each kernel (default: all)')
     .option('--recompute', 'training steps with recomputation too')
+    .option('--tf32', 'on CUDA products, convolutions and steps in TF32 too')
     .option('--plain', 'kernels without relaxed SIMD')
     .option('--no-probes', 'no limits, no roofline')
     .option('--quick', 'every part, at small settings')

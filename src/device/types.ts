@@ -212,6 +212,10 @@ export interface CudaLaunch {
   /** Bytes of shared memory beside what the kernel declares. */
   readonly shared?: number;
   readonly label?: string;
+  /** Ways to compute the same bits, the default (the launch as it stands) first; the device takes the fastest it knows of. */
+  readonly variants?: readonly (Required<Pick<CudaLaunch, 'define' | 'grid' | 'block' | 'shared'>> & { readonly name: string })[];
+  /** The class of shapes for which one variant is expected to be fastest. */
+  readonly tuning?: string;
 }
 
 /** The kernels of an op on each device. `scratch` gives byte counts from shapes and the device's kind, before anything is placed. */
@@ -249,6 +253,8 @@ export interface Executable {
   run(): Promise<void>;
   /** Runs launch by launch and times each. */
   profile(): Promise<{ readonly label: string; readonly node: string; readonly ms: number }[]>;
+  /** Milliseconds on the GPU of one run, in one piece. GPUs alone have it. */
+  time?(): Promise<number>;
   dispose(): void;
 }
 

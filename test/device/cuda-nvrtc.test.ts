@@ -18,7 +18,7 @@ import type { Variant } from '../../tools/cuda-variants.ts';
 import { nvrtcAbsent } from '../support/cuda/nvrtc.ts';
 import { suiteUnless } from '../support/webgpu.ts';
 
-/** Of each kernel, for each GPU: there are some 3,000 modules in all, of a tenth of a second to two seconds each. */
+/** Of each kernel, for each GPU: there are some 6,500 modules in all, of a tenth of a second to two seconds each. */
 const MOST_VARIANTS = process.env.FOVEA_CUDA_ALL === '1' ? Infinity : 4;
 
 /** A few of each kernel and GPU, evenly from all. */

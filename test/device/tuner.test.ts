@@ -3,8 +3,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { WebgpuLaunch } from '../../src/device/types.ts';
-import type { Choices, Trials } from '../../src/device/webgpu/tuner.ts';
-import { Tuner, tuningKey } from '../../src/device/webgpu/tuner.ts';
+import type { Choices, Trials } from '../../src/device/tuner.ts';
+import { Tuner, tuningKey } from '../../src/device/tuner.ts';
 
 /** A launch of three variants; what they take is in their replacements. */
 function launch(shader: string, ms: readonly number[], bits: readonly number[] = [0, 0, 0]): WebgpuLaunch {
@@ -13,15 +13,15 @@ function launch(shader: string, ms: readonly number[], bits: readonly number[] =
 }
 
 interface Made {
-  readonly trials: Trials;
+  readonly trials: Trials<WebgpuLaunch>;
   /** What was asked for, in order. */
   readonly asked: string[];
 }
 
-function made(parts: Partial<Trials> = {}): Made {
+function made(parts: Partial<Trials<WebgpuLaunch>> = {}): Made {
   const asked: string[] = [];
-  const trials: Trials = {
-    compile: async (launches) => { asked.push(`compile ${launches[0].shader} ${launches.length}`); },
+  const trials: Trials<WebgpuLaunch> = {
+    compile: async (launches) => { asked.push(`compile ${launches.map(({ shader }) => shader).join()}`); },
     open: async ({ shader }) => {
       asked.push(`open ${shader}`);
       return {
@@ -36,25 +36,25 @@ function made(parts: Partial<Trials> = {}): Made {
 }
 
 /** Numbers of the variants that a tuner chooses. */
-async function choose(tuner: Tuner, launches: readonly WebgpuLaunch[]): Promise<number[]> {
+async function choose(tuner: Tuner<WebgpuLaunch>, launches: readonly WebgpuLaunch[]): Promise<number[]> {
   return (await tuner.choose(launches)).map(({ grid }) => grid[0] - 1);
 }
 
-function tunerOf(trials: Trials, kept: Choices = {}): { tuner: Tuner; log: string[]; saved: Choices[] } {
+function tunerOf(trials: Trials<WebgpuLaunch>, kept: Choices = {}): { tuner: Tuner<WebgpuLaunch>; log: string[]; saved: Choices[] } {
   const log: string[] = [];
   const saved: Choices[] = [];
   const store = { load: async () => ({ ...kept }), save: async (_: string, choices: Choices) => { saved.push({ ...choices }); } };
-  return { tuner: new Tuner('measure', 'made up', store, trials, undefined, (line) => log.push(line)), log, saved };
+  return { tuner: new Tuner({ mode: 'measure', store }, 'made up', trials, {}, (line) => log.push(line)), log, saved };
 }
 
-test('the fastest is chosen and kept; pipelines of all are asked for before the first is timed', async () => {
+test('the fastest is chosen and kept; pipelines of all are asked for before the first is timed, the defaults first', async () => {
   const { trials, asked } = made();
   const { tuner, log, saved } = tunerOf(trials);
   const launches = [launch('a', [3, 1, 2]), launch('b', [1, 2, 3])];
   assert.equal(await choose(tuner, launches), [1, 0]);
-  assert.equal(asked, ['compile a 3', 'compile b 3', 'open a', 'dispose a', 'open b', 'dispose b']);
+  assert.equal(asked, ['compile a,b', 'compile a,a,a', 'compile b,b,b', 'open a', 'dispose a', 'open b', 'dispose b']);
   assert.equal(await choose(tuner, launches), [1, 0]);
-  assert.is(asked.length, 6);
+  assert.is(asked.length, 7);
   assert.is(tuner.measurements, 6);
   assert.equal(log, []);
   assert.equal(saved, [{ [tuningKey(launches[0])]: 'variant 1', [tuningKey(launches[1])]: 'variant 0' }]);

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import type { Device, DeviceBuffer, GpuFeatures, Lowering, Placed, Shape, WebgpuLaunch } from '../../src/device/types.ts';
 import { sizeOf } from '../../src/device/types.ts';
 import { foldedGrid } from '../../src/device/webgpu/launch.ts';
-import { withVariant } from '../../src/device/webgpu/tuner.ts';
+import { withVariant } from '../../src/device/tuner.ts';
 import { conv2dFilterGradLowering } from '../../src/ops/webgpu/conv-filter-grad.ts';
 import { conv2dInputGradLowering, conv2dLowering } from '../../src/ops/webgpu/conv.ts';
 import { matmulLowering } from '../../src/ops/webgpu/matmul.ts';

@@ -8,7 +8,7 @@ import { cpu } from '../../src/device/cpu/index.ts';
 import { roundToHalf, toHalfBits } from '../../src/device/half.ts';
 import type { DType, Device, Launch, Lowering, Placed, Shape, WebgpuLaunch } from '../../src/device/types.ts';
 import { bytesPerElement, sizeOf } from '../../src/device/types.ts';
-import { withVariant } from '../../src/device/webgpu/tuner.ts';
+import { withVariant } from '../../src/device/tuner.ts';
 import * as onCpu from '../../src/ops/cpu/conv.ts';
 import { conv2dFilterGradLowering } from '../../src/ops/webgpu/conv-filter-grad.ts';
 import * as onWebgpu from '../../src/ops/webgpu/conv.ts';

@@ -10,7 +10,7 @@ import { create } from 'webgpu';
 import type { GpuFeatures, Launch, PlacedLaunch, WebgpuLaunch } from '../../src/device/types.ts';
 import { sizeOf } from '../../src/device/types.ts';
 import { shaderSource } from '../../src/device/webgpu/shader.ts';
-import { withVariant } from '../../src/device/webgpu/tuner.ts';
+import { withVariant } from '../../src/device/tuner.ts';
 import '../../src/fovea.ts';
 import { shaders as shaderTexts } from '../../src/generated/shaders.ts';
 import { evaluate } from '../../src/graph/evaluate.ts';

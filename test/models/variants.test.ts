@@ -14,7 +14,7 @@ import * as assert from 'uvu/assert';
 import { cpu } from '../../src/device/cpu/index.ts';
 import type { Device, WebgpuLaunch } from '../../src/device/types.ts';
 import { webgpu } from '../../src/device/webgpu/index.ts';
-import { withVariant } from '../../src/device/webgpu/tuner.ts';
+import { withVariant } from '../../src/device/tuner.ts';
 import { DeviceError, MissingPackageError } from '../../src/errors.ts';
 import { runReference } from '../../src/graph/reference.ts';
 import { apply, compile, getOp, grad, tensor } from '../../src/fovea.ts';

@@ -27,7 +27,8 @@ for (const [name, features, dtype] of rungs) {
         const operands = [
           { value: matrix(dtype, leftOdd ? 1 : 0), byRows: leftByRows }, { value: matrix(dtype, rightOdd ? 1 : 0), byRows: rightByRows },
         ] as const;
-        const plan = planProduct(operands.map((o) => o.value), { rows: 64, columns: 64, count: 1 }, { ...features, cuda: { ...features.cuda!, tile } });
+        const given = { ...features, cuda: { ...features.cuda!, tile } };
+        const plan = planProduct(operands.map((o) => o.value), { rows: 64, columns: 64, depth: 64, count: 1 }, given);
         const { define, block, shared, left, right } = productForm(plan, operands, same);
         const about = `tile ${tile}, kind ${kind}: ${JSON.stringify(define)}, widths ${left} and ${right}`;
         const { STEPS, ROWS, COLUMNS, MATH, STAGES, ASYNC, DOWN, ACROSS } = define as Record<string, number>;

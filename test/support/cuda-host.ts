@@ -143,9 +143,14 @@ export interface CudaHostOptions extends Omit<CudaOptions, 'libcuda' | 'compile'
   readonly edit?: (kernel: string, source: string) => string;
 }
 
-/** Opens the device. Throws DeviceError or MissingPackageError where it cannot be had here. */
-export async function openCudaHost({ capability = 80, edit = (_kernel, source) => source, ...rest }: CudaHostOptions = {}): Promise<CudaDeviceInfo> {
+/**
+ * Opens the device, whose time in software says nothing of a GPU's: it tunes nothing unless told to. Throws DeviceError or MissingPackageError
+ * where it cannot be had here.
+ */
+export async function openCudaHost(
+  { capability = 80, edit = (_kernel, source) => source, tuning = 'off', ...rest }: CudaHostOptions = {},
+): Promise<CudaDeviceInfo> {
   const { koffi, libcuda, compile } = await cudaHost();
   koffi.load(libcuda).func('fovea_host_capability', 'void', ['int'])(capability);
-  return cuda({ ...rest, libcuda, compile: (kernel, source, ...more) => compile(kernel, edit(kernel, source), ...more) });
+  return cuda({ ...rest, tuning, libcuda, compile: (kernel, source, ...more) => compile(kernel, edit(kernel, source), ...more) });
 }

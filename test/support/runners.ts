@@ -1,4 +1,5 @@
 /** What tests compute a graph on: the float64 reference, and each device present. */
+import { cuda } from '../../src/device/cuda/index.ts';
 import { device, setDefaultDevice } from '../../src/device/index.ts';
 import type { Device } from '../../src/device/types.ts';
 import { FoveaError } from '../../src/errors.ts';
@@ -60,6 +61,10 @@ function onDevice(name: string, made: Device): Runner {
   };
 }
 
+/** On CUDA untuned, as kernels are by default: hundreds of shapes that are run once would each be measured. */
+const open = async (name: string): Promise<Device> => (name === 'cuda-host' ? openCudaHost()
+  : /^cuda(:\d+)?$/.test(name) ? cuda({ index: Number(name.slice('cuda:'.length)), tuning: 'off' }) : device(name));
+
 /**
  * The runners of this machine and, by name, why the others are absent. The environment variable FOVEA_RUNNERS chooses: `reference`,
  * and devices as `device()` takes them (`cpu`, `webgpu`, `webgpu:lavapipe`, `cuda`), or
@@ -73,7 +78,7 @@ export async function runners(
   const absent = new Map<string, string>();
   for (const name of wanted.filter((n) => n !== 'reference')) {
     try {
-      present.push(onDevice(name, name === 'cuda-host' ? await openCudaHost() : await device(name)));
+      present.push(onDevice(name, await open(name)));
     } catch (error) {
       if (!(error instanceof FoveaError)) throw error;
       absent.set(name, error.message);

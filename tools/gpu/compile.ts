@@ -34,8 +34,11 @@ const { used: compiler, library } = chooseNvrtc(findNvrtc(undefined), parseInt(d
 const rung = (process.env.FOVEA_CUDA_RUNG || undefined) as Rung | undefined;
 // Lowerings tell GPUs of one generation apart no further.
 const features = { hardware: true, subgroup: 32, cuda: { capability, multiprocessors: 132, sharedBytes: 232448, rung } };
+const inTf32 = { ...features, cuda: { ...features.cuda, tf32: true } };
 const only = values.kernels?.split(',');
-const variants = (await collectVariants(features, BATCHES)).filter(({ kernel }) => only?.includes(kernel) ?? true);
+const both = [...await collectVariants(features, BATCHES), ...await collectVariants(inTf32, BATCHES)];
+const variants = [...new Map(both.map((one) => [`${one.kernel} ${JSON.stringify(one.define)}`, one])).values()]
+  .filter(({ kernel }) => only?.includes(kernel) ?? true);
 console.log(`${variants.length} modules for compute capability ${capability / 10} and a driver of CUDA ${driver}, by ${compiler.version} (${library.path})`);
 const began = performance.now();
 const results = await Promise.allSettled(variants.map(async ({ kernel, define }) => {

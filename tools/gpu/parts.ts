@@ -47,10 +47,11 @@ export function parts({ devices, python, quick }: Settings): Part[] {
   const hopper = { FOVEA_CUDA_RUNG: 'hopper' };
   const small = quick ? ['--quick', '--runs', '2', '--shapes', '1', '--no-probes', '--width', '0.125'] : [];
   const bench = (given: readonly string[], on = measured): string[] =>
-    ['bench/main.ts', '--device', on.join(','), '--threads', '1', '--python', python, ...given, ...small];
-  const kernels = (name: string, what: string, seconds: number, given: readonly string[], on = measured): Part => ({
+    ['bench/main.ts', '--device', on.join(','), '--threads', '1', '--python', python, ...given, ...(own.length > 0 ? ['--tf32'] : []), ...small];
+  // Eager, PyTorch has the kernels that its graphs have; it is there for the peak of its product, which probes are held to.
+  const kernels = (name: string, what: string, seconds: number, peers: string, given: readonly string[], on = measured): Part => ({
     name, what, seconds, report: true,
-    args: bench([...(quick ? [] : ['--batch', String(KERNEL_BATCH), '--runs', '10', '--limit', '20']), '--peer', ways('', ', graph'), ...given], on),
+    args: bench([...(quick ? [] : ['--batch', String(KERNEL_BATCH), '--runs', '10', '--limit', '20']), '--peer', peers, ...given], on),
   });
   const step = (name: string, what: string, seconds: number, batch: number, peers: string, limit: number, on = measured): Part => {
     const sizes = quick ? [] : ['--step-batch', String(batch), '--runs', '12', '--step-limit', String(limit), '--no-probes'];
@@ -64,7 +65,8 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     name: 'suite', what: `the op suite on ${on.join(' and ')}`, seconds, report: false, args: ['test/ops/suite.test.ts'],
     env: { FOVEA_RUNNERS: ['reference', ...on].join(','), ...(quick && { FOVEA_OPS: 'relu,matmul' }) },
   });
-  const gemm = (on = measured): Part => kernels('gemm', 'products, one of 8192 in 16 bits among them', 90, ['--only', 'gemm'], on);
+  const gemm = (on = measured): Part => kernels('gemm', 'products, one of 8192 in 16 bits among them', 90, ways('', ', graph', ', graph, tf32'),
+    ['--only', 'gemm'], on);
   const steps = beside.map(({ batch, part, seconds, peers }) => (on = measured): Part =>
     step(part, `training steps of ${batch} images`, seconds, batch, peers, 60, on));
   const withHopper = (part: Part, env: Part['env'] = {}): Part =>
@@ -76,7 +78,7 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     ...steps.map((make) => make()),
     gemm(),
     ...([['forward', 'conv2d '], ['input-gradient', 'conv2dInputGrad'], ['filter-gradient', 'conv2dFilterGrad']] as const)
-      .map(([name, op]) => kernels(`conv-${name}`, `each convolution of Inception-BN, ${name.replace('-', "'s ")}`, 240,
+      .map(([name, op]) => kernels(`conv-${name}`, `each convolution of Inception-BN, ${name.replace('-', "'s ")}`, 240, ways(', graph', ', graph, tf32'),
         ['--only', 'conv', '--filter', `${op}+inception-bn`, '--no-probes'])),
     ...(own.length > 0 ? [withHopper(gemm(own)), withHopper(steps[0](own))] : []),
     ...compiled.map(({ batch, precision }) => step(`compile-${batch}-${precision}`,

@@ -3,7 +3,8 @@ What the Python peers share: requests and answers, a line of JSON each, on stdin
 
     {"call": "hello"}                      -> {"name": ..., "versions": {...}, "threads": n}
     {"call": "prepare", "problem": {...}}  -> {"able": true}, or {"able": false} for what the peer does not do
-    {"call": "run", "times": n, "queued": m}  -> {"milliseconds": [...]} of one of m runs in a row, n times
+    {"call": "run", "times": n, "queued": m, "clock": c}  -> {"milliseconds": [...]} of one of m runs in a row, n times; by the GPU's
+                                              clock where c is "gpu", which is an error for work that has none
     {"call": "result"}                     -> {"shape": [...], "data": base64 of float32} in NHWC, or {"losses": [...]}
     {"call": "drop"}                       -> {}
 
@@ -30,9 +31,21 @@ def encode(raw, shape):
     return {"shape": list(shape), "data": base64.b64encode(raw).decode("ascii")}
 
 
+def by_host(work):
+    def milliseconds(queued):
+        start = time.perf_counter()
+        for _ in range(queued):
+            work[0]()
+        work[1]()
+        return (time.perf_counter() - start) * 1000
+
+    return milliseconds
+
+
 def serve(hello, prepare, dropped=lambda: None):
     """
     prepare(problem) gives (run, finish, result), functions without arguments, or None; run may return before the work is done, finish when it is.
+    A fourth function, where there is one, gives milliseconds on the GPU of so many runs in a row.
     dropped() is called when a problem's work is gone.
     """
     work = None
@@ -47,14 +60,9 @@ def serve(hello, prepare, dropped=lambda: None):
                 work = prepare(request["problem"])
                 answer = {"able": work is not None}
             elif call == "run":
-                milliseconds = []
-                for _ in range(request["times"]):
-                    start = time.perf_counter()
-                    for _ in range(request["queued"]):
-                        work[0]()
-                    work[1]()
-                    milliseconds.append((time.perf_counter() - start) * 1000 / request["queued"])
-                answer = {"milliseconds": milliseconds}
+                queued = request["queued"]
+                measure = by_host(work) if request.get("clock", "host") == "host" else work[3]
+                answer = {"milliseconds": [measure(queued) / queued for _ in range(request["times"])]}
             elif call == "result":
                 answer = work[2]()
             elif call == "drop":

@@ -4,7 +4,12 @@
  */
 import { DeviceError, OutOfMemoryError } from '../../errors.ts';
 import { cudaKernels, cudaLowerings } from '../../generated/sources.ts';
-import type { DType, Device, DeviceBuffer, DeviceCounters, Executable, GpuFeatures, Placed, PlacedLaunch, Scratch } from '../types.ts';
+import { trialsOn } from '../trials.ts';
+import { Tuner } from '../tuner.ts';
+import type { Tuning } from '../tuner.ts';
+import type {
+  CudaLaunch, DType, Device, DeviceBuffer, DeviceCounters, Executable, GpuFeatures, Placed, PlacedLaunch, Scratch,
+} from '../types.ts';
 import type { Bindings } from './bindings.ts';
 import { CudaError, Result } from './bindings.ts';
 import type { CudaExecutable, ExecutableHost } from './executable.ts';
@@ -15,6 +20,7 @@ import { Kernels } from './kernels.ts';
 import { LaunchBlock } from './pack.ts';
 import { WorkQueue } from './queue.ts';
 import { Staging } from './staging.ts';
+import { trialHost } from './trials.ts';
 
 /** As cudaMalloc aligns. */
 const ALIGNMENT = 256;
@@ -30,6 +36,7 @@ export interface CudaDeviceOptions {
   readonly tf32: boolean;
   readonly rung: Rung | undefined;
   readonly checkLaunches: boolean;
+  readonly tuning: Tuning;
 }
 
 class CudaBuffer implements DeviceBuffer {
@@ -63,6 +70,8 @@ export class CudaDevice implements Device {
   readonly features: GpuFeatures;
   readonly memory: Device['memory'];
   readonly gpu: GpuInfo;
+  /** Chooses among the kernels' variants. */
+  readonly tuner: Tuner<CudaLaunch>;
 
   readonly #cuda: Bindings;
   readonly #context: bigint;
@@ -78,7 +87,7 @@ export class CudaDevice implements Device {
 
   /** @throws CudaError; what was made by then is given back */
   constructor(cuda: Bindings, gpu: GpuInfo, compiler: Compiler, options: CudaDeviceOptions) {
-    const { tf32, rung, checkLaunches } = options;
+    const { tf32, rung, checkLaunches, tuning } = options;
     this.#cuda = cuda;
     this.gpu = gpu;
     this.name = `cuda:${gpu.index} (${gpu.name})`;
@@ -108,8 +117,12 @@ export class CudaDevice implements Device {
     this.#queue = new WorkQueue(cuda, stream, this.name, () => this.#enter());
     this.#staging = new Staging(cuda, stream);
     this.#kernels = new Kernels(cuda, compiler, this.counters, sharedBytes, (work) => this.#queue.guard(work));
+    // What was the fastest of one version's kernels, or of one compiler's, says nothing about another's.
+    const adapter = [gpu.name, `driver ${gpu.driver}`, compiler.version, `kernels ${cudaKernels}`].join(' | ');
+    this.tuner = new Tuner(tuning, adapter, trialsOn(() => trialHost(this, this.#host)));
     this.#host = {
       cuda, stream, checkLaunches,
+      tuner: this.tuner,
       queue: this.#queue,
       kernels: this.#kernels,
       block: new LaunchBlock(cuda),

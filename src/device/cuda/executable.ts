@@ -1,5 +1,6 @@
 /** Launches made ready for replay: one CUDA graph an executable, a node a launch, each after the one before it. */
 import { DeviceError } from '../../errors.ts';
+import type { Tuner } from '../tuner.ts';
 import type { CudaLaunch, DeviceCounters, Executable, Placed, PlacedLaunch, Scratch } from '../types.ts';
 import type { Bindings } from './bindings.ts';
 import type { Kernel, Kernels } from './kernels.ts';
@@ -13,6 +14,7 @@ export interface ExecutableHost {
   readonly stream: bigint;
   readonly queue: WorkQueue;
   readonly kernels: Kernels;
+  readonly tuner: Tuner<CudaLaunch>;
   readonly block: LaunchBlock;
   readonly counters: DeviceCounters;
   /** Launch one by one, waiting for each, so that a failure has a name. */
@@ -25,10 +27,14 @@ export interface ExecutableHost {
 /** Launches of a graph that is profiled, each with an event behind it. */
 const PROFILED = 1024;
 
-export async function buildExecutable(host: ExecutableHost, launches: readonly PlacedLaunch[]): Promise<CudaExecutable> {
-  for (const { launch, node } of launches) {
+export async function buildExecutable(host: ExecutableHost, asked: readonly PlacedLaunch[]): Promise<CudaExecutable> {
+  for (const { launch, node } of asked) {
     if (!('block' in launch)) throw new DeviceError(`cuda: ${node} was lowered for another device`);
   }
+  // What is there in one way alone is compiled while others are tried; a failure is told below.
+  for (const placed of asked) if ((placed.launch as CudaLaunch).variants === undefined) host.kernels.get(placed).catch(() => undefined);
+  const chosen = await host.tuner.choose(asked.map((placed) => placed.launch as CudaLaunch));
+  const launches = asked.map((placed, i) => ({ ...placed, launch: chosen[i] }));
   const made = await Promise.allSettled(launches.map((placed) => host.kernels.get(placed)));
   const kernels = made.map((one) => {
     if (one.status === 'rejected') throw one.reason;
@@ -133,11 +139,15 @@ export class CudaExecutable implements Executable {
     cuda.call('cuLaunchKernel', [handle, ...grid, threads, 1, 1, shared, stream, 0n, block.extra], about);
   }
 
-  /** Milliseconds on the GPU that one run takes, in one piece. */
+  /**
+   * Milliseconds on the GPU that one run takes, in one piece. Another goes ahead, so that the GPU has work while the host hands it the one that
+   * is timed, and does not wait for it within.
+   */
   async time(): Promise<number> {
     this.#usable();
     const { cuda, stream } = this.#host;
     const [ms] = await this.#between(1, (events) => {
+      this.#submit();
       cuda.call('cuEventRecord', [events[0], stream]);
       this.#submit();
       cuda.call('cuEventRecord', [events[1], stream]);

@@ -1,5 +1,7 @@
 /** The CUDA device. Node only; reach it by dynamic import. */
 import { DeviceError, OptionError, OutOfMemoryError } from '../../errors.ts';
+import { checkTuning, tuningOf } from '../tuner.ts';
+import type { TuningOptions } from '../tuner.ts';
 import type { Device } from '../types.ts';
 import { Bindings, CudaError, importKoffi, Result } from './bindings.ts';
 import { nvrtcCompiler } from './compile.ts';
@@ -13,7 +15,7 @@ import type { Compile, Compiler } from './kernels.ts';
 export type { Compile } from './kernels.ts';
 export { copyLaunch } from './copy.ts';
 
-export interface CudaOptions {
+export interface CudaOptions extends TuningOptions {
   /** Which GPU, in the driver's order, default 0. */
   readonly index?: number;
   /** Path of the driver's library. Default: `FOVEA_LIBCUDA`, else the system's libcuda.so.1. */
@@ -74,6 +76,8 @@ async function open(options: CudaOptions): Promise<CudaDeviceInfo> {
   if (rung !== undefined && !rungs.includes(rung)) {
     throw new OptionError(`rung is ${JSON.stringify(rung)}; expected one of ${rungs.join(', ')}`);
   }
+  checkTuning(options);
+  const tuning = await tuningOf(options, 'measure', 'cuda');
   const bindings = await loadDriver(options.libcuda);
   const driver = startDriver(bindings);
   const gpu = inspectGpu(bindings, driver, options.index ?? 0);
@@ -81,7 +85,7 @@ async function open(options: CudaOptions): Promise<CudaDeviceInfo> {
   const compiler = compilerFor(bindings, gpu, options);
   const checkLaunches = options.checkLaunches ?? process.env.FOVEA_CUDA_CHECK === '1';
   try {
-    const device = new CudaDevice(bindings, gpu, compiler, { tf32, rung, checkLaunches });
+    const device = new CudaDevice(bindings, gpu, compiler, { tf32, rung, checkLaunches, tuning });
     const why = `compute capability ${capabilityWords(gpu)}, driver of CUDA ${gpu.driver}, `
       + `${(gpu.bytes / 2 ** 30).toFixed(1)} GiB, kernels by ${compiler.version}`;
     return Object.assign(device, { why });

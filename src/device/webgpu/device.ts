@@ -1,7 +1,12 @@
 /** The WebGPU device: memory, copies and programs on one adapter. */
 import { DeviceError, OutOfMemoryError } from '../../errors.ts';
 import { shaders, webgpuLowerings } from '../../generated/sources.ts';
-import type { DType, Device, DeviceBuffer, DeviceCounters, Executable, GpuFeatures, Placed, PlacedLaunch, Scratch } from '../types.ts';
+import { trialsOn } from '../trials.ts';
+import { Tuner } from '../tuner.ts';
+import type { Tuning } from '../tuner.ts';
+import type {
+  DType, Device, DeviceBuffer, DeviceCounters, Executable, GpuFeatures, Placed, PlacedLaunch, Scratch, WebgpuLaunch,
+} from '../types.ts';
 import type { FoundAdapter } from './adapter.ts';
 import { BufferUsage } from './constants.ts';
 import { buildExecutable } from './encode.ts';
@@ -11,9 +16,8 @@ import { Pipelines } from './pipelines.ts';
 import type { Probed } from './probe.ts';
 import { Staging } from './staging.ts';
 import { Textures } from './textures.ts';
-import { trialsOn } from './trials.ts';
-import type { TuningMode, TuningStore } from './tuner.ts';
-import { Tuner } from './tuner.ts';
+import { trialHost } from './trials.ts';
+import { tuningTable } from './tuning-table.ts';
 
 const STORAGE_USAGE = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
 
@@ -65,13 +69,9 @@ export class WebgpuDevice implements Device {
   #tail: Promise<unknown> = Promise.resolve();
 
   /** Chooses among the kernels' variants. */
-  readonly tuner: Tuner;
+  readonly tuner: Tuner<WebgpuLaunch>;
 
-  constructor(
-    device: GPUDevice, found: FoundAdapter, softwareKernels: boolean,
-    tuning: { readonly mode: TuningMode; readonly store?: TuningStore | undefined; readonly seconds?: number | undefined },
-    probed?: Probed,
-  ) {
+  constructor(device: GPUDevice, found: FoundAdapter, softwareKernels: boolean, tuning: Tuning, probed?: Probed) {
     this.#device = device;
     this.#found = found;
     this.software = found.software;
@@ -90,7 +90,8 @@ export class WebgpuDevice implements Device {
     this.#staging = new Staging(device, this.counters);
     // What was the fastest of one version's kernels says nothing about another's.
     const adapter = [found.name, found.driver, found.implementation, `kernels ${shaders}`].join(' | ');
-    this.tuner = new Tuner(tuning.mode, adapter, tuning.store, trialsOn(this, () => this.#host), tuning.seconds);
+    const shipped = tuningTable.find((entry) => entry.adapter.test(adapter))?.choices;
+    this.tuner = new Tuner(tuning, adapter, trialsOn(() => trialHost(this, this.#host)), shipped);
     this.#host = {
       tuner: this.tuner,
       device,

@@ -1,5 +1,6 @@
 /** Replay of encoded launches: each run encodes one compute pass a segment, or one between copies into textures. */
 import { DeviceError } from '../../errors.ts';
+import type { Tuner } from '../tuner.ts';
 import type { DeviceCounters, Executable, Placed, PlacedLaunch, Scratch, WebgpuLaunch } from '../types.ts';
 import { BufferUsage, MAP_MODE_READ } from './constants.ts';
 import { TEXTURE_WIDTH } from './launch.ts';
@@ -8,7 +9,6 @@ import { describeLaunch } from './pipelines.ts';
 import { scoped } from './scopes.ts';
 import { Segments } from './segments.ts';
 import type { Textures } from './textures.ts';
-import type { Tuner } from './tuner.ts';
 
 /** What a device lends its executables. */
 export interface ExecutableHost {
@@ -20,7 +20,7 @@ export interface ExecutableHost {
   readonly timestamps: boolean;
   readonly pipelines: Pipelines;
   readonly textures: Textures;
-  readonly tuner: Tuner;
+  readonly tuner: Tuner<WebgpuLaunch>;
   readonly counters: DeviceCounters;
   readonly limits: { readonly binding: number; readonly storageBuffers: number };
   bufferOf(value: Placed | Scratch): GPUBuffer;

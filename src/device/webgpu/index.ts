@@ -1,18 +1,19 @@
 /** The WebGPU device. */
 import { DeviceError } from '../../errors.ts';
+import { checkTuning, tuningOf } from '../tuner.ts';
+import type { TuningOptions } from '../tuner.ts';
 import type { Device } from '../types.ts';
 import type { FoundAdapter, GpuLike } from './adapter.ts';
 import { findAdapter } from './adapter.ts';
 import { WebgpuDevice } from './device.ts';
 import type { Probed } from './probe.ts';
 import { probe, PROBED_FEATURES } from './probe.ts';
-import type { TuningMode, TuningStore } from './tuner.ts';
 
 export type { GpuLike } from './adapter.ts';
 export { copyLaunch } from './copy.ts';
-export type { Choices, TuningMode, TuningStore } from './tuner.ts';
+export type { Choices, TuningMode, TuningStore } from '../tuner.ts';
 
-export interface WebgpuOptions {
+export interface WebgpuOptions extends TuningOptions {
   /** Part of the adapter's name, as `llvmpipe`; `lavapipe` for the one of lavapipe.ts. Default: a hardware adapter, else a software one. */
   readonly adapter?: string;
   /** An instance of WebGPU to use in place of `navigator.gpu` or npm `webgpu`. */
@@ -21,16 +22,6 @@ export interface WebgpuOptions {
   readonly hardwareOnly?: boolean;
   /** Which of the kernels' variants to use, for tests and measurements. Default: what suits the adapter. */
   readonly kernels?: 'software' | 'hardware';
-  /**
-   * How the kernels' variants are chosen, all of equal bits: `table`, as comes with the package; `measure`, by timing what is not in
-   * it, once per adapter, when a Program is built (some seconds at most); `off`, by default sizes. Default: `measure` on hardware
-   * adapters, `table` on software ones.
-   */
-  readonly tuning?: TuningMode;
-  /** Where measured choices are kept. Default: a file in the user's cache folder in Node, the device's own memory in a browser. */
-  readonly tuningStore?: TuningStore;
-  /** Seconds that measuring may add to the making of one Program, default 4. What is left then has the default, and its turn with the next. */
-  readonly tuningSeconds?: number;
 }
 
 /** A WebGPU device with what choosing it found. */
@@ -40,12 +31,6 @@ export interface WebgpuDeviceInfo extends Device {
   readonly why: string;
   /** What was found or missed before this adapter, and not taken. */
   readonly refused: readonly string[];
-}
-
-async function defaultStore(): Promise<TuningStore | undefined> {
-  if (typeof process === 'undefined' || process.versions?.node === undefined) return undefined;
-  const { fileStore } = await import('./tuning-file.ts');
-  return fileStore();
 }
 
 /** Limits that are asked for as high as the adapter has them. */
@@ -77,24 +62,17 @@ async function probeAside(options: WebgpuOptions, found: FoundAdapter): Promise<
   }
 }
 
-const modes: readonly TuningMode[] = ['table', 'measure', 'off'];
-
 /**
  * Opens a WebGPU device.
  * @throws MissingPackageError in Node without npm `webgpu`; DeviceError when there is no such adapter.
  */
 export async function webgpu(options: WebgpuOptions = {}): Promise<WebgpuDeviceInfo> {
-  if (options.tuning !== undefined && !modes.includes(options.tuning)) {
-    throw new DeviceError(`tuning is ${JSON.stringify(options.tuning)}; expected one of ${modes.join(', ')}`);
-  }
-  const { tuningSeconds: seconds } = options;
-  if (seconds !== undefined && !(seconds >= 0)) throw new DeviceError(`tuningSeconds is ${seconds}; expected a number of seconds, 0 or more`);
+  checkTuning(options);
   const found = await findAdapter(options);
   const softwareKernels = (options.kernels ?? (found.software ? 'software' : 'hardware')) === 'software';
   const promising = !softwareKernels && PROBED_FEATURES.some((feature) => found.adapter.features.has(feature));
   const probed = promising ? await probeAside(options, found) : undefined;
   const device = await request(found, softwareKernels);
-  const mode = options.tuning ?? (found.software ? 'table' : 'measure');
-  const store = mode === 'measure' ? options.tuningStore ?? await defaultStore() : undefined;
-  return new WebgpuDevice(device, found, softwareKernels, { mode, store, seconds }, probed);
+  const tuning = await tuningOf(options, found.software ? 'table' : 'measure', 'webgpu');
+  return new WebgpuDevice(device, found, softwareKernels, tuning, probed);
 }

@@ -32,7 +32,7 @@ export const conv2dFilterGradLowering: Lowering<Attrs, CudaLaunch> = {
     if (isPointwise(dw.shape, attrs)) return gemmLaunches(left, right, dw, sizes, { scratch, features, label });
     const { runs, run } = cutOf(dy, dw.shape);
     const cut = runs > 1;
-    const form = productForm(planProduct([dy, x], { ...sizes, count: runs }, features), [left, right]);
+    const form = productForm(planProduct([dy, x], { ...sizes, depth: run, count: runs }, features), [left, right]);
     const flat = cut || dw.stride === dw.channels;
     const aligned = flat && sizes.columns % 4 === 0 && (cut || dw.offset % 4 === 0);
     const filter = { shape: dw.shape, stride: cut ? dw.channels : dw.stride };

@@ -1,6 +1,6 @@
 /** Lowerings of convolution, forward and by its input, to kernels/cuda/conv_forward.cu, conv_input_grad.cu and, for single pixels, gemm.cu. */
 import type { CudaLaunch, GpuFeatures, Lowering, Placed, Scratch, Shape, TensorType } from '../../device/types.ts';
-import { isVectorizable } from '../../device/types.ts';
+import { isVectorizable, sizeOf } from '../../device/types.ts';
 import { at, storageType } from '../../device/cuda/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { gemmLaunches } from './gemm.ts';
@@ -33,7 +33,7 @@ const pointwise = (y: TensorType, w: TensorType) =>
 
 /** A forward convolution's tile; the same whether it is a plain product or not. */
 function forwardPlan([x, w]: readonly TensorType[], y: TensorType, features: GpuFeatures | undefined): ProductPlan {
-  return planProduct([x, w], { rows: pixelsOf(y), columns: w.shape[0], count: 1 }, features);
+  return planProduct([x, w], { rows: pixelsOf(y), columns: w.shape[0], depth: sizeOf(w.shape) / w.shape[0], count: 1 }, features);
 }
 
 function forwardLaunches(
@@ -95,7 +95,9 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
     const [strideH, strideW] = attrs.stride;
     // The largest phase has so many rows; small ones leave the last blocks idle.
     const rows = n * Math.ceil(inH / strideH) * Math.ceil(inW / strideW);
-    const form = productForm(planProduct([dy, w], { rows, columns: channels, count: strideH * strideW }, features), [left, right]);
+    const phases = strideH * strideW;
+    const depth = Math.ceil(sizeOf(w.shape) / channels / phases);
+    const form = productForm(planProduct([dy, w], { rows, columns: channels, depth, count: phases }, features), [left, right]);
     return [productLaunch('conv_input_grad', form, {
       YT: storageType(dy), WT: storageType(w), XT: storageType(dx), YW: form.left, WW: form.right, ALIGNED: isVectorizable(dx) ? 1 : 0,
     }, [at(dy), at(w), at(dx), ...convShape({ x: dx, y: dy, filter: w }, attrs)], label)];

@@ -26,7 +26,7 @@ export function planGemm(operands: readonly TensorType[], p: Product, features: 
 } {
   const extent = { rows: p.rows, columns: p.columns, count: p.batch };
   const cut = whole ? { runs: 1, run: Math.max(1, p.depth) } : runsOf(extent, p.depth);
-  return { plan: planProduct(operands, { ...extent, count: p.batch * cut.runs }, features), ...cut };
+  return { plan: planProduct(operands, { ...extent, depth: cut.run, count: p.batch * cut.runs }, features), ...cut };
 }
 
 /** Bytes of partial results. */

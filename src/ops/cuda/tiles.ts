@@ -16,7 +16,7 @@ interface Tile {
   readonly speed: number;
 }
 
-/** Large to small. All of a kind add the terms of a result in the same order, so their bits are equal. */
+/** Large to small. All of a kind add the terms of a result in the same order, so their bits are equal, and the device may choose by time. */
 const tiles: Readonly<Record<Arithmetic, readonly Tile[]>> = {
   fma: [
     { rows: 128, columns: 128, steps: 8, down: 16, across: 16, speed: 1 },
@@ -48,11 +48,18 @@ export interface Extent {
   readonly count: number;
 }
 
+/** A product with the terms of its sums, as one launch computes it. */
+export interface Sized extends Extent {
+  readonly depth: number;
+}
+
 /** What follows from types and features, before anything is placed. */
 export interface ProductPlan {
   readonly arithmetic: Arithmetic;
   readonly tile: Tile;
-  readonly extent: Extent;
+  /** Tiles among which the device may choose by time. */
+  readonly others: readonly Tile[];
+  readonly extent: Sized;
   /** The copying rung is asked for also where it moves single elements. */
   readonly forceAsync: boolean;
   readonly mayCopy: boolean;
@@ -66,7 +73,7 @@ function arithmeticOf([left, right]: readonly TensorType[], features: GpuFeature
 }
 
 /** The tile by which the busiest multiprocessor is done first. */
-export function planProduct(operands: readonly TensorType[], extent: Extent, features: GpuFeatures | undefined): ProductPlan {
+export function planProduct(operands: readonly TensorType[], extent: Sized, features: GpuFeatures | undefined): ProductPlan {
   const arithmetic = arithmeticOf(operands, features);
   const time = ({ rows, columns, speed }: Tile): number => {
     const blocks = Math.ceil(extent.rows / rows) * Math.ceil(extent.columns / columns) * extent.count;
@@ -75,8 +82,9 @@ export function planProduct(operands: readonly TensorType[], extent: Extent, fea
   const choices = tiles[arithmetic];
   const { rung, tile: index } = features?.cuda ?? {};
   const tile = index === undefined ? choices.reduce((best, t) => (time(t) < time(best) ? t : best)) : choices[index];
+  const others = index === undefined ? choices.filter((t) => t !== tile) : [];
   return {
-    arithmetic, tile, extent, forceAsync: rung === 'async', mayCopy: (features?.cuda?.capability ?? 0) >= 80 && rung !== 'simt',
+    arithmetic, tile, others, extent, forceAsync: rung === 'async', mayCopy: (features?.cuda?.capability ?? 0) >= 80 && rung !== 'simt',
   };
 }
 
@@ -86,15 +94,25 @@ export interface Operand {
   readonly byRows: boolean;
 }
 
+type Macros = Readonly<Record<string, string | number>>;
+
 /** What a launch of a product has in common with every other: macros, block, shared memory, and the widths of its operands. */
-export interface ProductForm {
-  readonly define: Readonly<Record<string, string | number>>;
+interface TileForm {
+  readonly define: Macros;
   readonly block: number;
   readonly shared: number;
   readonly grid: readonly [number, number, number];
   /** Elements of the operands that are read at once. */
   readonly left: number;
   readonly right: number;
+}
+
+export interface ProductForm extends TileForm {
+  readonly tile: Tile;
+  /** With other tiles, whose operands are read in the same widths. */
+  readonly others: readonly (TileForm & { readonly tile: Tile })[];
+  /** Powers of two of the sizes: products for which one tile is expected to be fastest. */
+  readonly tuning: string;
 }
 
 const MATH: Readonly<Record<Arithmetic, number>> = { fma: 0, tf32: 1, half: 2 };
@@ -105,10 +123,21 @@ function panelSize(byRows: boolean, extent: number, steps: number, arithmetic: A
   return (extent + (arithmetic === 'fma' ? 4 : 8)) * steps;
 }
 
+const powerOfTwo = (n: number): number => Math.round(Math.log2(Math.max(1, n)));
+
 /** `sameWidth`: both operands are read in vectors or neither, as where one walks the terms for both. */
-export function productForm(
-  { arithmetic, tile, extent, forceAsync, mayCopy }: ProductPlan, [left, right]: readonly [Operand, Operand], sameWidth = false,
-): ProductForm {
+export function productForm(plan: ProductPlan, operands: readonly [Operand, Operand], sameWidth = false): ProductForm {
+  const { tile, extent: { rows, columns, depth, count } } = plan;
+  const formOf = (one: Tile): TileForm & { tile: Tile } => ({ ...tileForm(plan, one, operands, sameWidth), tile: one });
+  const form = formOf(tile);
+  // Callers build macros and arguments on the widths.
+  const others = plan.others.map(formOf).filter((one) => one.left === form.left && one.right === form.right);
+  return { ...form, others, tuning: [rows, columns, depth, count].map(powerOfTwo).join(',') };
+}
+
+function tileForm(
+  { arithmetic, extent, forceAsync, mayCopy }: ProductPlan, tile: Tile, [left, right]: readonly [Operand, Operand], sameWidth: boolean,
+): TileForm {
   const most = arithmetic === 'half' ? 8 : 4;
   const widthOf = ({ value }: Operand): number => (isVectorizable(value, most) ? most : 1);
   let widths = [widthOf(left), widthOf(right)];
@@ -146,11 +175,13 @@ export function productForm(
   };
 }
 
-/** A launch of a kernel that computes by a form. */
-export function productLaunch(
-  kernel: string, form: ProductForm, define: Readonly<Record<string, string | number>>, args: CudaLaunch['args'], label: string,
-): CudaLaunch {
-  return { kernel, define: { ...form.define, ...define }, args, grid: form.grid, block: form.block, shared: form.shared, label };
+/** A launch of a kernel that computes by a form, with the other tiles as variants; without, where tiles leave statistics of their rows. */
+export function productLaunch(kernel: string, form: ProductForm, define: Macros, args: CudaLaunch['args'], label: string): CudaLaunch {
+  const shapeOf = ({ define: own, grid, block, shared }: TileForm) => ({ define: { ...own, ...define }, grid, block, shared });
+  const launch: CudaLaunch = { kernel, ...shapeOf(form), args, label };
+  if (form.others.length === 0 || define.STATS === 1) return launch;
+  const variants = [form, ...form.others].map((one) => ({ name: `${one.tile.rows}x${one.tile.columns}`, ...shapeOf(one) }));
+  return { ...launch, variants, tuning: form.tuning };
 }
 
 /** Blocks of 64 x 64 results below which a sum is cut, and terms that a run has at least. */

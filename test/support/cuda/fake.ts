@@ -15,6 +15,7 @@ export interface FakeDriver {
   reset(): number;
   fail(call: string, nth: number, code: number): void;
   failKernel(name: string, code: number): void;
+  time(kernel: string, blocks: number, ms: number): void;
   set(key: 'version' | 'count' | 'major' | 'minor' | 'pools' | 'total' | 'hold', value: number): void;
   /** Names of the calls since the reset. */
   calls(): string[];
@@ -66,6 +67,7 @@ function fakeDriver(koffi: Koffi, path: string): FakeDriver {
     reset: library.func('fake_reset', 'int', []) as () => number,
     fail: library.func('fake_fail', 'void', ['str', 'int', 'int']) as FakeDriver['fail'],
     failKernel: library.func('fake_fail_kernel', 'void', ['str', 'int']) as FakeDriver['failKernel'],
+    time: library.func('fake_time', 'void', ['str', 'uint', 'int']) as FakeDriver['time'],
     set: library.func('fake_set', 'void', ['str', 'uint64']) as FakeDriver['set'],
     calls: () => lines(log() as string),
     launches: () => lines(launched() as string).map((line) => {

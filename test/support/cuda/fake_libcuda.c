@@ -5,6 +5,7 @@
  *   fake_reset()                     everything as at the start; returns how much was still held
  *   fake_fail(call, nth, code)       the nth call of that name (1: the next) returns `code` and does nothing
  *   fake_fail_kernel(name, code)     launches of that kernel make every later look at the stream return `code`
+ *   fake_time(name, blocks, ms)      launches of that kernel with so many blocks along x take so long, by events; others, and copies, 1 ms
  *   fake_set(key, value)             "version", "count", "major", "minor", "pools", "total", "hold" (1: work waits for fake_set("hold", 0))
  *   fake_log()                       names of the calls made, one a line
  *   fake_launches()                  launches done: "kernel gx gy gz block shared hex-of-arguments", one a line
@@ -30,6 +31,8 @@ static int version = 13000, deviceCount = 1, major = 9, minor = 0, pools = 1, ho
 static u64 total = (u64)1 << 30, used;
 static char failCall[64], failKernel[64];
 static int failNth, failCode, failKernelCode;
+static struct { char kernel[64]; unsigned blocks; int ms; } times[64];
+static int timed;
 static char *text, *launchText;
 static size_t textSize, textRoom, launchSize, launchRoom;
 
@@ -126,13 +129,20 @@ static void carryOut(const Launch *l) {
   }
 }
 
+static int timeOf(const Launch *l) {
+  for (int i = 0; i < timed; i++) {
+    if (l->grid[0] == times[i].blocks && !strcmp(l->kernel->name, times[i].kernel)) return times[i].ms;
+  }
+  return 1;
+}
+
 static int drain(void) {
   if (hold) return sticky;
   while (first) {
     Work *w = first;
     first = w->next;
     if (!first) last = &first;
-    now++;
+    now += w->kind == LAUNCH ? timeOf(&w->launch) : 1;
     if (w->kind == FREE) freeMemory(w->to);
     else if (w->kind == RECORD) { w->event->pending--; w->event->time = now; }
     else if (!sticky) {
@@ -165,7 +175,7 @@ API int fake_reset(void) {
   memset(live, 0, sizeof live);
   version = 13000, deviceCount = 1, major = 9, minor = 0, pools = 1, sticky = 0;
   total = (u64)1 << 30, used = 0;
-  failNth = failKernelCode = 0;
+  failNth = failKernelCode = timed = 0;
   textSize = launchSize = 0;
   if (text) *text = 0;
   if (launchText) *launchText = 0;
@@ -178,6 +188,10 @@ API void fake_fail(const char *call, int nth, int code) {
 API void fake_fail_kernel(const char *name, int code) {
   snprintf(failKernel, sizeof failKernel, "%s", name);
   failKernelCode = code;
+}
+API void fake_time(const char *name, unsigned blocks, int ms) {
+  snprintf(times[timed].kernel, sizeof times[timed].kernel, "%s", name);
+  times[timed].blocks = blocks, times[timed++].ms = ms;
 }
 API void fake_set(const char *key, u64 value) {
   if (!strcmp(key, "version")) version = value;

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { cacheFolder } from '../cache-folder.ts';
+import { cacheFolder } from './cache-folder.ts';
 import type { Choices, TuningStore } from './tuner.ts';
 
 const FORMAT = 1;
@@ -15,9 +15,9 @@ interface Contents {
   readonly adapters: Record<string, Choices>;
 }
 
-/** `$FOVEA_CACHE`, `$XDG_CACHE_HOME/fovea` or `~/.cache/fovea`, and in it `webgpu-tuning.json`. */
-export function tuningFile(): string {
-  return join(cacheFolder(), 'webgpu-tuning.json');
+/** `$FOVEA_CACHE`, `$XDG_CACHE_HOME/fovea` or `~/.cache/fovea`, and in it `webgpu-tuning.json` or `cuda-tuning.json`. */
+export function tuningFile(kind: 'webgpu' | 'cuda'): string {
+  return join(cacheFolder(), `${kind}-tuning.json`);
 }
 
 const isRecord = (v: unknown): v is Record<string, unknown> => typeof v === 'object' && v !== null && !Array.isArray(v);
@@ -46,7 +46,7 @@ async function contents(file: string): Promise<Contents> {
 }
 
 /** Keeps choices in `file`. What cannot be read or written is measured again in the next process. */
-export function fileStore(file: string = tuningFile()): TuningStore {
+export function fileStore(file: string): TuningStore {
   return {
     load: async (adapter) => ({ ...(await contents(file)).adapters[adapter] }),
     async save(adapter, choices) {

@@ -1,0 +1,250 @@
+// time limit: 300 s
+/**
+ * The benchmark on CUDA, without a GPU: kernels by the clock of a driver that is told how long they take, and in software; TF32 beside float32;
+ * PyTorch's side of it with a torch of a few lines. No time of a GPU is seen here.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { pythonPeers } from '../../bench/peers/python.ts';
+import { wasAsked } from '../../src/benchmark/asked.ts';
+import { checkOf } from '../../src/benchmark/check.ts';
+import { contest } from '../../src/benchmark/contest.ts';
+import { workAsked } from '../../src/benchmark/estimate.ts';
+import { goalsOf } from '../../src/benchmark/goals.ts';
+import { kernelContestant } from '../../src/benchmark/kernel.ts';
+import { defaults } from '../../src/benchmark/options.ts';
+import { Paces } from '../../src/benchmark/pace.ts';
+import { workOf } from '../../src/benchmark/plans.ts';
+import { kernelProblems, squareProduct } from '../../src/benchmark/problems.ts';
+import { measure } from '../../src/benchmark/row.ts';
+import { openTargets } from '../../src/benchmark/targets.ts';
+import { kernelNotes, summaryTable } from '../../src/benchmark/table.ts';
+import type { Contestant, KernelProblem, Peer, Report, Row } from '../../src/benchmark/types.ts';
+import { inputValues } from '../../src/benchmark/values.ts';
+import { cuda } from '../../src/device/cuda/index.ts';
+import { DeviceError, MissingPackageError } from '../../src/errors.ts';
+import { openCudaHost } from '../support/cuda-host.ts';
+import { buildFakes, folder } from '../support/cuda/fake.ts';
+import { skip } from '../support/skip.ts';
+import { suiteUnless } from '../support/webgpu.ts';
+
+const product = squareProduct(96);
+
+const fakes = await buildFakes();
+const faked = suiteUnless(fakes.reason, 'the benchmark with a driver that is told');
+const { driver } = fakes as Exclude<typeof fakes, { reason: string }>;
+
+faked('a kernel on CUDA takes what lies between events on the GPU, of all that are in a row', async () => {
+  driver.reset();
+  const device = await cuda({ libcuda: driver.path, compile: (kernel) => new TextEncoder().encode(`module of ${kernel}\0`), tuning: 'off' });
+  const contestant = await kernelContestant('fovea', device, product, inputValues(product));
+  await contestant.run(1);
+  const [{ kernel, grid }] = driver.launches();
+  driver.time(kernel, grid[0], 40);
+  const { length: before } = driver.launches();
+  const [one, two] = await contestant.run(2, 5, 'gpu');
+  // Five of 40 ms, and the steps of the driver's own clock; the five ahead of them are not in it.
+  for (const ms of [one, two]) assert.ok(ms >= 40 && ms <= 41, String(ms));
+  assert.is(driver.launches().length - before, 20);
+  const [byHost] = await contestant.run(1, 5);
+  assert.ok(byHost < 40, `${byHost} ms by the host, who waits for no GPU here`);
+  await contestant.dispose();
+  device.dispose();
+});
+
+let reason: string | undefined;
+try {
+  (await openCudaHost()).dispose();
+} catch (error) {
+  if (!(error instanceof DeviceError || error instanceof MissingPackageError)) throw error;
+  reason = error.message;
+}
+const software = suiteUnless(reason, 'the benchmark in software');
+
+const open = { cpu: () => Promise.reject(new DeviceError('none')), other: async (_: string, tf32: boolean) => {
+  const device = await openCudaHost({ tf32 });
+  return { device, close: () => device.dispose() };
+} };
+
+software('with --tf32 a CUDA device enters products a second time, is held to what TF32 rounds, and stands beside others\' TF32', async () => {
+  const log: string[] = [];
+  const targets = await openTargets({ devices: ['cuda'], threads: [1], relaxed: true, tf32: true, log: (line) => log.push(line) }, open);
+  assert.equal([targets.map((t) => t.contestant), log], [['fovea', 'fovea, tf32'], []]);
+  assert.is(new Set(targets.map((t) => t.name)).size, 2);
+  const options = { ...defaults, runs: 2, limit: 60, tf32: true };
+  const all = { options, targets, peers: [], probes: [], gate: undefined, paces: new Paces() };
+  const row = async (problem: KernelProblem): Promise<Row> =>
+    measure(problem, 'cuda', { ...workAsked({ ...problem, ...workOf(problem), make: () => problem }, 'cuda', options, targets, []), queued: 3 }, all);
+  const found = await row(product);
+  assert.equal([found.clock, found.queued], ['gpu', 3]);
+  assert.equal(found.entries.map((e) => [e.contestant, e.milliseconds.length, e.failed]), [['fovea', 2, undefined], ['fovea, tf32', 2, undefined]]);
+  assert.ok(found.entries.every((e) => e.milliseconds.every((ms) => ms > 0)));
+  assert.is(kernelNotes([found]).length, 1);
+  assert.match(kernelNotes([found])[0], /^cuda: time on the GPU/);
+  // Where nothing is multiplied by matrix units there is one of ours. An update goes on from the one before: results are those of a single run.
+  const update = kernelProblems(1).find((p) => p.name.startsWith('sgdUpdate'))!;
+  const small = { ...update, inputs: update.inputs.map((t) => (t.dtype === 'int32' ? { ...t, shape: [1, 3], values: Int32Array.of(0, 4096, 0) }
+    : t.shape[0] > 4096 ? { ...t, shape: [4096] } : t)) };
+  assert.equal((await row(small)).entries.map((e) => [e.contestant, e.failed]), [['fovea', undefined]]);
+  const theirs = { contestant: 'PyTorch, cuda, graph, tf32', milliseconds: [1] };
+  const lines = summaryTable([{ ...found, entries: [...found.entries, theirs] }]).rows.map((cells) => cells.slice(2, 4).join(' | '));
+  assert.ok(lines.includes('fovea, tf32 | PyTorch, cuda, graph, tf32'), lines.join('\n'));
+  for (const target of targets) target.close();
+});
+
+software('what TF32 gives is no float32, and a wrong element of TF32 is seen', async () => {
+  const problem = kernelProblems(1).find((p) => p.name === 'matmul 256x256x256')!;
+  const values = inputValues(problem);
+  const check = checkOf(problem, values);
+  const results: Record<string, readonly ArrayLike<number>[]> = {};
+  for (const [name, tf32] of [['fovea', false], ['fovea, tf32', true]] as const) {
+    const device = await openCudaHost({ tf32 });
+    const contestant = await kernelContestant(name, device, problem, values);
+    await contestant.run(1);
+    results[name] = await contestant.result();
+    await contestant.dispose();
+    device.dispose();
+  }
+  for (const [name, result] of Object.entries(results)) check.one(result, name);
+  assert.throws(() => check.one(results['fovea, tf32'], 'fovea'), /times what rounding allows/);
+  const among = (of: typeof results): string[] => [...check.among!(Object.entries(of).map(([who, r]) => ({ who, results: r }))).keys()];
+  assert.equal(among(results), []);
+  const [y] = results['fovea, tf32'];
+  // An error of 1 % of the elements' size.
+  const bent = Float32Array.from(y);
+  bent[12345] += 0.01 * Math.sqrt(bent.reduce((sum, v) => sum + v * v, 0) / bent.length);
+  assert.equal(among({ ...results, 'fovea, tf32': [bent] }), ['fovea, tf32']);
+});
+
+test('runs that count are timed by the clock that was asked for, those before them by the host', async () => {
+  const asked: unknown[] = [];
+  const one: Contestant = {
+    name: 'one', dispose: () => undefined, result: async () => [[1]],
+    run: async (times, queued, clock) => (asked.push([times, queued, clock]), Array<number>(times).fill(1)),
+  };
+  await contest([one], { one: () => undefined }, { runs: 2, warmUps: 2, queued: 7, limit: 60, clock: 'gpu' });
+  assert.equal(asked, [[1, 1, 'host'], [1, 1, 'host'], [2, 7, 'gpu']]);
+});
+
+test('the large product is told in both layouts, each beside a peer in the same', () => {
+  const rowOf = (transposed: boolean, ours: number, theirs: number): Row => {
+    const { name } = squareProduct(8192, transposed);
+    return {
+      group: 'gemm', device: 'cuda', name: `${name} bfloat16`, layers: [], flop: 2 * 8192 ** 3, bytes: 1,
+      entries: [{ contestant: 'fovea', milliseconds: [ours] }, { contestant: 'PyTorch, cuda, graph', milliseconds: [theirs] }],
+    };
+  };
+  const report: Report = {
+    format: 1, machine: {}, options: {}, peers: [], failures: [], probes: [], rows: [rowOf(false, 2, 1.6), rowOf(true, 1.5, 1.8)],
+    devices: [{ name: 'cuda:0', contestant: 'fovea', threads: 1, kind: 'cuda', software: false, fingerprint: {}, openSeconds: 0 }],
+  };
+  const goals = goalsOf(report);
+  const at = goals.findIndex((g) => g.what.startsWith('product of 8192'));
+  assert.equal(goals.slice(at, at + 4).map(({ what, value, verdict }) => [what, value!.toPrecision(3), verdict]), [
+    ['product of 8192 with CUDA in bfloat16, rows by columns, TFLOP/s', '550', 'missed'],
+    ['the same, over the best of PyTorch in that layout', '0.800', 'missed'],
+    ['product of 8192 with CUDA in bfloat16, right transposed, TFLOP/s', '733', 'met'],
+    ['the same, over the best of PyTorch in that layout', '1.20', 'met'],
+  ]);
+});
+
+test('a run that was not asked for TF32 has not lost it', () => {
+  const row: Row = { group: 'gemm', device: 'cuda', name: 'matmul 256x256x256', layers: [], flop: 1, bytes: 1, entries: [] };
+  for (const device of [['cuda'], ['cuda', 'webgpu']]) {
+    const contestant = device.length > 1 ? 'fovea, cuda, tf32' : 'fovea, tf32';
+    assert.is(wasAsked({ options: { device, tf32: true } })(row, contestant), true);
+    assert.is(wasAsked({ options: { device } })(row, contestant), false);
+    assert.is(wasAsked({ options: { device } })(row, contestant.replace(', tf32', '')), true);
+  }
+});
+
+/** As much of torch as a product takes, on numbers that Python has; its GPU's clock goes on by 3 ms a product. */
+const torch = `
+import array, types
+class Tensor:
+    def __init__(self, data, shape): self.data, self.shape = data, list(shape)
+    def reshape(self, shape): return Tensor(self.data, [len(self.data)] if shape == -1 else shape)
+    def to(self, device): return self
+    def t(self):
+        rows, columns = self.shape
+        return Tensor([self.data[i * columns + j] for j in range(columns) for i in range(rows)], [columns, rows])
+    def __matmul__(self, other):
+        cuda.now += 3
+        (rows, depth), (_, columns) = self.shape, other.shape
+        return Tensor([sum(self.data[i * depth + k] * other.data[k * columns + j] for k in range(depth))
+                       for i in range(rows) for j in range(columns)], [rows, columns])
+    def detach(self): return self
+    def cpu(self): return self
+    def numel(self): return len(self.data)
+    def copy_(self, other): self.data[:] = array.array("f", other.data)
+class Nothing:
+    def __init__(self, *_): pass
+    def __enter__(self): return self
+    def __exit__(self, *_): pass
+    def wait_stream(self, _): pass
+no_grad = Nothing
+float32 = "float32"
+frombuffer = lambda raw, dtype: Tensor(memoryview(raw).cast("f"), [len(raw) // 4])
+set_num_threads = lambda n: None
+__version__ = "made up"
+backends = types.SimpleNamespace(cuda=types.SimpleNamespace(matmul=types.SimpleNamespace()), cudnn=types.SimpleNamespace(version=lambda: 9))
+class Event:
+    def __init__(self, enable_timing): pass
+    def record(self): self.at = cuda.now
+    def synchronize(self): pass
+    def elapsed_time(self, end): return end.at - self.at
+class CUDAGraph:
+    def replay(self): cuda.now += self.took
+class graph:
+    def __init__(self, of): self.of = of
+    def __enter__(self): self.began = cuda.now
+    def __exit__(self, *_): self.of.took = cuda.now - self.began
+cuda = types.SimpleNamespace(now=0, is_available=lambda: True, synchronize=lambda: None, get_device_name=lambda: "none", Event=Event, CUDAGraph=CUDAGraph,
+                             graph=graph, Stream=Nothing, stream=Nothing, current_stream=Nothing, empty_cache=lambda: None)
+class Module: pass
+nn = types.SimpleNamespace(Module=Module)
+`;
+
+const python = spawnSync('python3', ['--version']).status === 0;
+const asks = 'PyTorch is asked for the GPU\'s clock, and gives the right product by it, eager and as a graph';
+if (!python) skip(asks, 'no python3');
+else {
+  test(asks, async () => {
+    const stub = join(folder, 'stub', 'torch');
+    mkdirSync(join(stub, 'nn'), { recursive: true });
+    writeFileSync(join(stub, '__init__.py'), torch);
+    writeFileSync(join(stub, 'nn', '__init__.py'), 'class Module: pass\n');
+    writeFileSync(join(stub, 'nn', 'functional.py'), 'relu = None\n');
+    const before = process.env.PYTHONPATH;
+    process.env.PYTHONPATH = join(folder, 'stub');
+    try {
+      const peers = await pythonPeers({
+        beside: ['cuda'], threads: [1], python: ['python3'], adapter: undefined, only: ['PyTorch, cuda$', 'PyTorch, cuda, graph$', 'cuda, graph, tf32$'],
+        log: () => undefined,
+      }) as Peer[];
+      assert.equal(peers.map(({ name }) => name), ['PyTorch, cuda, graph, tf32', 'PyTorch, cuda', 'PyTorch, cuda, graph'], JSON.stringify(peers));
+      assert.equal(peers.map(({ half }) => half), [false, true, true]);
+      for (const transposed of [false, true]) {
+        const problem = squareProduct(12, transposed);
+        const values = inputValues(problem);
+        for (const peer of peers) {
+          assert.ok(peer.ops.includes('matmul') && peer.ops.includes('conv2d'));
+          const contestant = await peer.enter(problem, values) as Contestant;
+          assert.ok((await contestant.run(1))[0] < 1000);
+          assert.equal(await contestant.run(2, 4, 'gpu'), [3, 3], peer.name);
+          checkOf(problem, values).one(await contestant.result(), peer.name);
+          await contestant.dispose();
+        }
+      }
+      for (const peer of peers) await peer.dispose();
+    } finally {
+      if (before === undefined) delete process.env.PYTHONPATH;
+      else process.env.PYTHONPATH = before;
+    }
+  });
+}
+// Together: what is run while a file still waits for something is counted by itself.
+for (const one of [faked, software, test]) one.run();
