@@ -1,33 +1,33 @@
-// The convolution of conv_forward.cu with stride 1, of Half or Bfloat16 (XT): Hopper's rung. The copy engine gathers windows as it copies (im2col
-// mode): it walks pixels of x from a tile's first window on, each moved by the tap, and fills with zeros what lies outside; it reads filters
-// [filters][taps][channels] as boxes of one tap. The sum runs over taps, then panels of STEPS channels. ALIGNED: two results may be stored at once.
+// Hopper's rung of conv_forward.cu and, with stride 1, of conv_input_grad.cu, of Half or Bfloat16 (XT). With RIGHT_ROWS y is the convolution of x
+// with filters [columns][taps][depth]. Without, y is the gradient by its input, x that by its result, filters [depth][taps][columns]: a convolution
+// too, whose filter is read backwards and by steps.
+// The copy engine gathers windows as it copies (im2col mode): it walks the windows' first pixels from a tile's first on, by the strides of x's map,
+// each moved by the tap, and fills with zeros what lies outside; it reads filters as boxes of one tap. The sum runs over taps, then panels of STEPS
+// of the `depth` channels of x. YT: storage type of y. ALIGNED: two results may be stored at once. STATS: statistics too (lib/results.cuh).
 // Tile ROWS x COLUMNS, block 384, shared memory STAGES panels (lib/hopper_product.cuh); grid of blocks that stay, at most one a tile.
 // Source: PTX ISA, "Im2col mode"; implicit GEMM by it as in CUTLASS (sm90 conv).
 #include "lib/hopper_product.cuh"
-#include "lib/results.cuh"
 
 struct GroupConv {
-  i32 images, outH, outW, channels, filters, kernelH, kernelW, padTop, padLeft, dilationH, dilationW, yStride, hasBias, relu;
+  i32 images, outH, outW, depth, columns, kernelH, kernelW, strideH, strideW, firstH, firstW, dilationH, dilationW, yStride, hasBias, relu;
 };
 
-KERNEL(conv_hopper, 384, 1)(TENSOR_MAP x, TENSOR_MAP w, Span<const float> bias, Span<YT> y, GroupConv c) {
+KERNEL(conv_hopper, 384, 1)(TENSOR_MAP x, TENSOR_MAP w, Span<const float> bias, Span<YT> y, Span<float> partial, GroupConv c) {
   DYNAMIC_SHARED(u8, panels);
-  const i32 pixels = c.images * c.outH * c.outW, parts = (c.channels + STEPS - 1) / STEPS;
-  const i32 tiles = ((pixels + ROWS - 1) / ROWS) * ((c.filters + COLUMNS - 1) / COLUMNS);
-  groupProducts<XT>(sharedAddress(panels, 0), tiles, c.kernelH * c.kernelW * parts,
+  const i32 pixels = c.images * c.outH * c.outW, parts = (c.depth + STEPS - 1) / STEPS, taps = c.kernelH * c.kernelW;
+  groupProducts<XT, true, RIGHT_ROWS>(sharedAddress(panels, 0), tileCount(pixels, c.columns), [&](i32) { return taps * parts; },
     [&](i32 index, i32 turn, const RingPlace &place, i32 stage) {
-      const TilePlace tile = tilePlace(index, pixels, c.filters);
+      const TilePlace tile = tilePlace(index, pixels, c.columns);
       const i32 line = tile.row / c.outW, image = line / c.outH;
       const i32 tap = turn / parts, part = (turn - tap * parts) * STEPS, r = tap / c.kernelW, s = tap - r * c.kernelW;
-      copyWindows(place.left(stage), x, part, tile.row - line * c.outW - c.padLeft, line - image * c.outH - c.padTop, image,
-                  static_cast<u16>(s * c.dilationW), static_cast<u16>(r * c.dilationH), place.full(stage));
-      copyBox(place.right(stage), w, part, tap, tile.column, place.full(stage));
+      const u32 barrier = place.full(stage);
+      copyWindows(place.left(stage), x, part, (tile.row - line * c.outW) * c.strideW + c.firstW, (line - image * c.outH) * c.strideH + c.firstH, image,
+                  static_cast<u16>(s * c.dilationW), static_cast<u16>(r * c.dilationH), barrier);
+      copyTap<RIGHT_ROWS, COLUMNS>(place.right(stage), w, part, RIGHT_ROWS ? tap : taps - 1 - tap, tile.column, barrier);
     },
-    [&](i32 index, GroupTile<XT> &results) {
-      const TilePlace tile = tilePlace(index, pixels, c.filters);
-      storeTile(results, y, tile.column, c.filters, [&](i32 row, i64 &at) {
-        at = static_cast<i64>(tile.row + row) * c.yStride;
-        return tile.row + row < pixels;
-      }, [&](i32 k) { return c.hasBias != 0 ? static_cast<float>(bias[k]) : 0.0f; }, c.relu);
+    [&](i32 index, GroupTile &results) {
+      const TilePlace tile = tilePlace(index, pixels, c.columns);
+      storeRows(results, panels, y, partial, tile, pixels, c.columns, 0, c.yStride,
+                [&](i32 k) { return c.hasBias != 0 ? static_cast<float>(bias[k]) : 0.0f; }, c.relu);
     });
 }

@@ -1,25 +1,25 @@
-// y[m,n] = act(bias[n] + sum over k of left[m,k] right[n,k]) of Half or Bfloat16 (XT), both by rows: Hopper's rung of gemm.cu, also for convolutions
-// of single pixels. ALIGNED: two results may be stored at once. YT: storage type of y.
-// Tile ROWS x COLUMNS, block 384, shared memory STAGES panels (lib/hopper_product.cuh); grid of blocks that stay, at most one a tile.
+// y[m,n] = act(bias[n] + sum over k of left[m,k] right[k,n]) of Half or Bfloat16 (XT), either of which may lie transposed: LEFT_ROWS, RIGHT_ROWS
+// as in gemm.cu, of which this is Hopper's rung, also for convolutions of single pixels. A sum may be cut into runs of `run` terms, a multiple of
+// STEPS, whose partial results, yRun apart, sum_runs.cu adds in order.
+// YT: storage type of y. ALIGNED: two results may be stored at once. STATS: statistics too (lib/results.cuh).
+// Tile ROWS x COLUMNS, block 384, shared memory STAGES panels (lib/hopper_product.cuh); grid of blocks that stay, at most one a tile and run.
 #include "lib/hopper_product.cuh"
-#include "lib/results.cuh"
 
-struct GroupGemm { i32 rows, columns, depth, yStride, hasBias, relu; };
+struct GroupGemm { i32 rows, columns, depth, yStride, run, yRun, hasBias, relu; };
 
-KERNEL(gemm_hopper, 384, 1)(TENSOR_MAP left, TENSOR_MAP right, Span<const float> bias, Span<YT> y, GroupGemm p) {
+KERNEL(gemm_hopper, 384, 1)(TENSOR_MAP left, TENSOR_MAP right, Span<const float> bias, Span<YT> y, Span<float> partial, GroupGemm p) {
   DYNAMIC_SHARED(u8, panels);
-  const i32 tiles = ((p.rows + ROWS - 1) / ROWS) * ((p.columns + COLUMNS - 1) / COLUMNS);
-  groupProducts<XT>(sharedAddress(panels, 0), tiles, (p.depth + STEPS - 1) / STEPS,
+  const RunTiles tiles{tileCount(p.rows, p.columns), p.depth, p.run};
+  groupProducts<XT, LEFT_ROWS, RIGHT_ROWS>(sharedAddress(panels, 0), tiles.all(), [&](i32 index) { return tiles.turns(index); },
     [&](i32 index, i32 turn, const RingPlace &place, i32 stage) {
-      const TilePlace tile = tilePlace(index, p.rows, p.columns);
-      copyBox(place.left(stage), left, turn * STEPS, tile.row, place.full(stage));
-      copyBox(place.right(stage), right, turn * STEPS, tile.column, place.full(stage));
+      const TilePlace tile = tilePlace(tiles.tile(index), p.rows, p.columns);
+      const i32 term = tiles.first(index) + turn * STEPS;
+      copyMatrix<LEFT_ROWS, ROWS>(place.left(stage), left, term, tile.row, place.full(stage));
+      copyMatrix<RIGHT_ROWS, COLUMNS>(place.right(stage), right, term, tile.column, place.full(stage));
     },
-    [&](i32 index, GroupTile<XT> &results) {
-      const TilePlace tile = tilePlace(index, p.rows, p.columns);
-      storeTile(results, y, tile.column, p.columns, [&](i32 row, i64 &at) {
-        at = static_cast<i64>(tile.row + row) * p.yStride;
-        return tile.row + row < p.rows;
-      }, [&](i32 k) { return p.hasBias != 0 ? static_cast<float>(bias[k]) : 0.0f; }, p.relu);
+    [&](i32 index, GroupTile &results) {
+      const TilePlace tile = tilePlace(tiles.tile(index), p.rows, p.columns);
+      storeRows(results, panels, y, partial, tile, p.rows, p.columns, static_cast<i64>(tiles.run(index)) * p.yRun, p.yStride,
+                [&](i32 k) { return p.hasBias != 0 ? static_cast<float>(bias[k]) : 0.0f; }, p.relu);
     });
 }

@@ -188,6 +188,8 @@ export interface TensorMap {
     readonly upper: readonly [number, number];
     readonly channels: number;
     readonly pixels: number;
+    /** Pixels from one first place to the next along width and height: 1 to 8, as a rule 1. */
+    readonly strides?: readonly [number, number];
   };
 }
 

@@ -29,7 +29,7 @@ function findings(change: (header: string) => string = (header) => header): stri
     writeFileSync(join(folder, 'hopper_layout.cuh'), changed);
     const source = readFileSync(program, 'utf8').replace('"lib/hopper_layout.cuh"', '"hopper_layout.cuh"');
     writeFileSync(join(folder, 'main.cpp'), source);
-    execFileSync('g++', ['-std=c++20', '-O1', '-Wall', '-Werror', '-o', join(folder, 'main'), join(folder, 'main.cpp')]);
+    execFileSync('g++', ['-std=c++20', '-O1', '-Wall', '-Werror', `-I${kernels}`, '-o', join(folder, 'main'), join(folder, 'main.cpp')]);
     return execFileSync(join(folder, 'main'), { encoding: 'utf8' });
   } finally {
     rmSync(folder, { recursive: true });
@@ -39,7 +39,11 @@ function findings(change: (header: string) => string = (header) => header): stri
 /** Faults that the program has to see, each with a word of what it then says. */
 const faults: readonly [name: string, from: string, to: string, says: string][] = [
   ['another swizzle', 'offset >> 7 & 7u', 'offset >> 7 & 3u', 'swizzled128'],
-  ['a wrong stride between eights of rows', '(1024 >> 4)', '(512 >> 4)', 'panel'],
+  ['a wrong stride between eights of rows', 'stride = 1024 >> 4', 'stride = 512 >> 4', 'by rows'],
+  ['a wrong stride between eights of terms', 'stride = 1024 >> 4', 'stride = (ByRows ? 1024 : 2048) >> 4', 'by steps'],
+  ['rows by steps that follow the first 64 too near', '1 : 64 * 128 >> 4', '1 : 64', 'by steps'],
+  ['terms by steps along a line', '(ByRows ? 32 : 16 * 128) >> 4', '32 >> 4', 'by steps'],
+  ['64 rows that lie too near', 'rows64 = 64 * 128 >> 4', 'rows64 = 64 * 64 >> 4', 'panel'],
   ['an address in bytes', 'address >> 4 & 0x3fffu', 'address & 0x3fffu', 'panel'],
   ['rows of another warp', 'thread % 128 / 32 * 16', 'thread % 128 / 32 * 8', 'thread'],
   ['a parity that does not change', 'parity ^= 1u;', '', ''],

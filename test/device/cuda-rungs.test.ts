@@ -11,6 +11,7 @@ import * as assert from 'uvu/assert';
 import type { Sample } from '../../src/graph/op.ts';
 import { getOp } from '../../src/fovea.ts';
 import { DeviceError, MissingPackageError } from '../../src/errors.ts';
+import { convLength } from '../../src/ops/support/conv.ts';
 import { evaluate } from '../../src/graph/evaluate.ts';
 import { apply } from '../../src/tensor/tensor.ts';
 import { checkForward, halfSamples, samplesOf } from '../../src/testing/check-op.ts';
@@ -97,8 +98,23 @@ test('TF32 rounds float32 to the nearest, ties away from zero', async () => {
 
 const half = (...shapes: number[][]): Sample['inputs'] => shapes.map((shape) => ({ shape, dtype: 'float16' as DType }));
 const noTransposes = { transposeA: false, transposeB: true };
-const conv = (stride: number, padding: number[], dilation: number) =>
-  ({ stride: [stride, stride], padding, dilation: [dilation, dilation], activation: 'relu' });
+const conv = (stride: number | [number, number], padding: number[], dilation: number) =>
+  ({ stride: typeof stride === 'number' ? [stride, stride] : stride, padding, dilation: [dilation, dilation] });
+const relu = (...given: Parameters<typeof conv>) => ({ ...conv(...given), activation: 'relu' });
+
+/** Of convolutions: x, filter, attributes. */
+const shapes: readonly [x: number[], filter: number[], attrs: ReturnType<typeof conv>][] = [
+  [[2, 13, 11, 72], [136, 3, 3, 72], conv(1, [1, 1, 1, 1], 1)],
+  [[3, 9, 10, 136], [40, 2, 3, 136], conv(1, [0, 2, 3, 1], 2)],
+  [[2, 20, 17, 256], [128, 1, 1, 256], conv(1, [0, 0, 0, 0], 1)],
+  [[2, 12, 12, 64], [64, 1, 7, 64], conv(1, [0, 0, 3, 3], 1)],
+  [[2, 15, 14, 40], [72, 3, 3, 40], conv(2, [1, 1, 1, 0], 1)],
+  [[2, 17, 25, 64], [264, 3, 2, 64], conv([3, 8], [2, 0, 5, 1], 2)],
+  [[1, 9, 9, 8], [8, 3, 3, 8], conv(1, [4, 3, 5, 2], 1)],
+];
+const resultOf = ([n, h, w]: number[], [k, r, s]: number[], { stride, padding: [top, bottom, left, right], dilation }: ReturnType<typeof conv>) => [
+  n, convLength(h, r, stride[0], top, bottom, dilation[0]), convLength(w, s, stride[1], left, right, dilation[1]), k,
+];
 
 /** Tiles whole and cut, rings that turn over several times, blocks with several tiles; windows at all borders. */
 const large: Readonly<Record<string, Sample[]>> = {
@@ -106,26 +122,49 @@ const large: Readonly<Record<string, Sample[]>> = {
     { inputs: half([300, 1040], [264, 1040]), attrs: noTransposes },
     { inputs: half([1030, 72], [2056, 72]), attrs: noTransposes, note: 'more tiles than multiprocessors' },
     { inputs: half([8, 8], [8, 8]), attrs: noTransposes },
+    { inputs: half([136, 200], [200, 328]), attrs: { transposeA: false, transposeB: false } },
+    { inputs: half([1000, 136], [1000, 152]), attrs: { transposeA: true, transposeB: false }, note: 'several runs, the last one short' },
+    { inputs: half([72, 264], [136, 72]), attrs: { transposeA: true, transposeB: true } },
   ],
   conv2d: [
-    { inputs: half([2, 13, 11, 72], [136, 3, 3, 72]), attrs: conv(1, [1, 1, 1, 1], 1) },
-    { inputs: half([3, 9, 10, 136], [40, 2, 3, 136]), attrs: conv(1, [0, 2, 3, 1], 2) },
-    { inputs: half([2, 20, 17, 256], [128, 1, 1, 256]), attrs: conv(1, [0, 0, 0, 0], 1) },
-    { inputs: [...half([1, 12, 12, 64], [64, 1, 7, 64]), { shape: [64], dtype: 'float32' }], attrs: conv(1, [0, 0, 3, 3], 1) },
+    ...shapes.map(([x, filter, attrs]) => ({ inputs: half(x, filter), attrs: { ...attrs, activation: 'none' } })),
+    { inputs: [...half([1, 12, 12, 64], [64, 1, 7, 64]), { shape: [64], dtype: 'float32' }], attrs: relu(1, [0, 0, 3, 3], 1) },
   ],
+  conv2dStats: shapes.map(([x, filter, attrs]) => ({ inputs: half(x, filter), attrs })),
+  conv2dInputGrad: shapes.map(([x, filter, attrs]) => ({ inputs: half(resultOf(x, filter, attrs), filter), attrs: { ...attrs, inputShape: x } })),
+  conv2dFilterGrad: shapes.map(([x, filter, attrs]) => ({ inputs: half(x, resultOf(x, filter, attrs)), attrs: { ...attrs, filterShape: filter } })),
+};
+/** Kernels that each has to ask for, with a macro of theirs. */
+const wanted: Readonly<Record<string, readonly [kernel: string, ...macros: string[]][]>> = {
+  matmul: [[true, true], [true, false], [false, false], [false, true]].map(([left, right]) =>
+    ['gemm_hopper', `LEFT_ROWS ${left ? 1 : 0}`, `RIGHT_ROWS ${right ? 1 : 0}`] as const),
+  conv2d: [['gemm_hopper', 'STATS 0'], ['conv_hopper', 'RIGHT_ROWS 1']],
+  conv2dStats: [['gemm_hopper', 'STATS 1'], ['conv_hopper', 'STATS 1']],
+  conv2dInputGrad: [['gemm_hopper', 'RIGHT_ROWS 0'], ['conv_hopper', 'RIGHT_ROWS 0'], ['conv_input_grad']],
+  conv2dFilterGrad: [['gemm_hopper', 'LEFT_ROWS 0', 'YT float'], ['conv_filter_hopper', 'WT float']],
 };
 
 const hopper = { capability: 90, rung: 'hopper' } as const;
-for (const [name, samples] of Object.entries(large).filter(([name]) => isChosen(name))) {
-  test(`${name} in float16 on Hopper's rung`, async () => {
-    const { device, asked } = await open(hopper);
-    await pass(device, name, samples, ['plain']);
-    await pass(device, name, halfSamples(getOp(name)), ['plain']);
-    for (const kernel of name === 'matmul' ? ['gemm_hopper'] : ['gemm_hopper', 'conv_hopper']) {
-      assert.ok([...asked].some((text) => text.startsWith(`${kernel}\n`)), `${kernel} was not asked for`);
-    }
-    device.dispose();
-  });
+for (const dtype of ['float16', 'bfloat16'] as const) {
+  for (const [name, samples] of Object.entries(large).filter(([name]) => isChosen(name))) {
+    test(`${name} in ${dtype} on Hopper's rung`, async () => {
+      const { device, asked } = await open(hopper);
+      // Of the second type the samples that differ least would say nothing more.
+      const own = dtype === 'float16' ? samples : samples.filter((_, i) => i % 2 === 0)
+        .map((sample) => ({ ...sample, inputs: sample.inputs.map((t) => (t.dtype === 'float16' ? { ...t, dtype } : t)) }));
+      await pass(device, name, own, ['plain']);
+      // Of these none is refused, but that strided input gradients are another rung's.
+      const kernels = new Set([...asked].map((text) => text.slice(0, text.indexOf('\n'))));
+      const others = [...kernels].filter((kernel) => !/_hopper$|^(copy|sum_runs|norm_combine)$/.test(kernel));
+      assert.equal(others, name === 'conv2dInputGrad' ? ['conv_input_grad'] : []);
+      await pass(device, name, halfSamples(getOp(name), dtype), ['plain']);
+      for (const [kernel, ...macros] of dtype === 'float16' ? wanted[name] : []) {
+        const found = [...asked].some((text) => text.startsWith(`${kernel}\n`) && macros.every((macro) => text.includes(`#define ${macro}\n`)));
+        assert.ok(found, `${kernel} was not asked for with ${macros.join(', ')}`);
+      }
+      device.dispose();
+    });
+  }
 }
 
 /** Faults in the loop of Hopper's rung, and what is said of each. */

@@ -30,6 +30,8 @@ inline void copyWindows(u32 to, const TensorMap &map, i32 c, i32 w, i32 h, i32 i
   fovea::machine->hopper.copy(to, map.opaque, 4, at, tap, barrier, {file, line});
 }
 
+template <i32 Id, i32 Threads> inline void meet(FOVEA_LINE) { fovea::machine->barrier(Id, Threads, false, {file, line}); }
+
 template <i32 Count> inline void giveRegisters() {}
 template <i32 Count> inline void takeRegisters() {}
 
@@ -41,7 +43,9 @@ inline void fenceSums(float (&)[16][4]) {}
 template <class Type> struct GroupProduct;
 template <> struct GroupProduct<Half> { static constexpr bool bfloat16 = false; };
 template <> struct GroupProduct<Bfloat16> { static constexpr bool bfloat16 = true; };
-template <class Type> inline void multiplyAdd64x128x16(float (&sum)[16][4], u64 left, u64 right, i32 add, FOVEA_LINE) {
-  fovea::machine->hopper.product(&sum[0][0], left, right, add != 0, GroupProduct<Type>::bfloat16, {file, line});
+template <class Type, bool LeftRows, bool RightRows>
+inline void multiplyAdd64x128x16(float (&sum)[16][4], u64 left, u64 right, i32 add, FOVEA_LINE) {
+  const fovea::GroupProduct product = {&sum[0][0], left, right, add != 0, GroupProduct<Type>::bfloat16, LeftRows, RightRows};
+  fovea::machine->hopper.product(product, {file, line});
 }
 #undef FOVEA_LINE

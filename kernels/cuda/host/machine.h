@@ -15,6 +15,13 @@ enum Access : int { reading, writing };
 /** What the lanes of a warp do together; `lanes` has a pointer for each that takes part, else null. */
 typedef void Together(void *const lanes[32]);
 
+/** A product of four warps together, sum[16][4] (+)= left right, 64 x 16 by 16 x 128, from descriptors of operands that lie by rows or by steps. */
+struct GroupProduct {
+  float *sum;
+  unsigned long long left, right;
+  bool add, bfloat16, leftRows, rightRows;
+};
+
 /** Of Hopper's rung (lib/hopper.cuh). Addresses are in shared memory. */
 struct HopperMachine {
   unsigned (*addressOf)(const void *shared);
@@ -26,8 +33,8 @@ struct HopperMachine {
   /** Asks the copy engine for a box at the coordinates `at`, or with `tap` for windows. */
   void (*copy)(unsigned to, const void *map, int rank, const int *at, const unsigned short *tap, unsigned barrier, Place place);
   void (*beginProducts)();
-  /** sum[16][4] (+)= left right, 64 x 16 by 16 x 128, of four warps together; there when it is waited for. */
-  void (*product)(float *sum, unsigned long long left, unsigned long long right, bool add, bool bfloat16, Place place);
+  /** There when it is waited for. */
+  void (*product)(const GroupProduct &product, Place place);
   void (*commitProducts)();
   void (*waitProducts)(int pending, Place place);
 };

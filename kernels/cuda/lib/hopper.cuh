@@ -62,6 +62,9 @@ DEVICE void copyWindows(u32 to, const TensorMap &map, i32 c, i32 w, i32 h, i32 i
                "l"(&map), "r"(barrier), "r"(c), "r"(w), "r"(h), "r"(image), "h"(right), "h"(down) : "memory");
 }
 
+/** Waits for `Threads` threads of the block at barrier `Id`, of which __syncthreads() has number 0. */
+template <i32 Id, i32 Threads> DEVICE void meet() { asm volatile("bar.sync %0, %1;" ::"n"(Id), "n"(Threads) : "memory"); }
+
 // Registers go from those who copy to those who multiply.
 
 template <i32 Count> DEVICE void giveRegisters() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(Count)); }
@@ -88,25 +91,25 @@ DEVICE void fenceSums(float (&sum)[16][4]) {
                "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "                         \
                "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "                         \
                "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "                        \
-               "%64, %65, add, 1, 1, 0, 0;\n}"                                                                            \
+               "%64, %65, add, 1, 1, %67, %68;\n}"                                                                        \
                : FOVEA_SUMS(0), FOVEA_SUMS(1), FOVEA_SUMS(2), FOVEA_SUMS(3), FOVEA_SUMS(4), FOVEA_SUMS(5), FOVEA_SUMS(6), \
                  FOVEA_SUMS(7), FOVEA_SUMS(8), FOVEA_SUMS(9), FOVEA_SUMS(10), FOVEA_SUMS(11), FOVEA_SUMS(12),             \
                  FOVEA_SUMS(13), FOVEA_SUMS(14), FOVEA_SUMS(15)                                                           \
-               : "l"(left), "l"(right), "r"(add))
+               : "l"(left), "l"(right), "r"(add), "n"(LeftRows ? 0 : 1), "n"(RightRows ? 0 : 1))
 
-template <class Type> struct GroupProduct;
-template <> struct GroupProduct<Bfloat16> {
+template <class Type, bool LeftRows, bool RightRows> struct GroupProduct;
+template <bool LeftRows, bool RightRows> struct GroupProduct<Bfloat16, LeftRows, RightRows> {
   static DEVICE void add(float (&sum)[16][4], u64 left, u64 right, i32 add) { FOVEA_PRODUCT("bf16.bf16"); }
 };
-template <> struct GroupProduct<Half> {
+template <bool LeftRows, bool RightRows> struct GroupProduct<Half, LeftRows, RightRows> {
   static DEVICE void add(float (&sum)[16][4], u64 left, u64 right, i32 add) { FOVEA_PRODUCT("f16.f16"); }
 };
 #undef FOVEA_PRODUCT
 #undef FOVEA_SUMS
 
-/** sum = A B, plus what it was where `add` is not 0: 64 x 16 by 16 x 128, both by rows of 16 terms, told by their descriptors. */
-template <class Type> DEVICE void multiplyAdd64x128x16(float (&sum)[16][4], u64 left, u64 right, i32 add) {
-  GroupProduct<Type>::add(sum, left, right, add);
+/** sum = A B, plus what it was where `add` is not 0: 64 x 16 by 16 x 128, each by rows or by steps, told by their descriptors. */
+template <class Type, bool LeftRows, bool RightRows> DEVICE void multiplyAdd64x128x16(float (&sum)[16][4], u64 left, u64 right, i32 add) {
+  GroupProduct<Type, LeftRows, RightRows>::add(sum, left, right, add);
 }
 
 #endif

@@ -1,24 +1,32 @@
 // The loop over tiles and their sums on Hopper: a warpgroup of producers, one thread of which has the copy engine fill a ring of panels, and two
 // of consumers, each with the matrix products of half of a tile's rows. Blocks stay and take every gridDim.x-th tile, so that a tile's results are
 // stored while the next one's panels are on their way.
+// Operands lie by rows or by steps (lib/hopper_layout.cuh), as the copy engine has brought them.
 // Tile ROWS (128 or 256) x COLUMNS (128), STEPS (64) 16-bit terms a panel, of 128 bytes with the 128-byte swizzle; block 384, one a multiprocessor.
 // Source: warp-specialized persistent kernels as in CUTLASS (sm90) and pranjalssh/fast.cu.
 #pragma once
 #include "lib/hopper.cuh"
-#include "lib/tile.cuh"
+#include "lib/results.cuh"
 
 /** Fragments of 64 rows that a consumer has. */
 #define MF (ROWS / 128)
 #define PANEL_BYTES ((ROWS + COLUMNS) * STEPS * 2)
+/** Panels with two barriers each, wherever they begin. */
+#define RING_BYTES (1024 + STAGES * (PANEL_BYTES + 16))
 
 /** The results of a consumer, as lib/results.cuh stores them. */
-template <class Type> struct GroupTile {
-  static constexpr i32 rows = 2 * MF, columns = 32, run = 2;
+struct GroupTile {
+  static constexpr i32 rows = 2 * MF, columns = 32, run = 2, sharers = 64;
   float sum[MF][16][4];
 
   DEVICE i32 row(i32 i) const { return (threadIdx.x / 128 - 1) * (ROWS / 2) + i / 2 * 64 + resultRow(threadIdx.x, i % 2 * 2); }
   DEVICE i32 column(i32 j) const { return resultColumn(threadIdx.x, j / 2, j % 2); }
   DEVICE float &at(i32 i, i32 j) { return sum[i / 2][j / 2][i % 2 * 2 + j % 2]; }
+  DEVICE i32 sharer() const { return (threadIdx.x - 128) / 4; }
+  /** Of those who have results. */
+  static constexpr i32 threads = 256;
+  static DEVICE i32 thread() { return threadIdx.x - 128; }
+  static DEVICE void sync() { meet<1, threads>(); }
 };
 
 /** Barriers of the ring behind its panels, which begin at the next multiple of 1024 bytes. */
@@ -31,11 +39,59 @@ struct RingPlace {
   DEVICE u32 empty(i32 stage) const { return barriers + 8 * (STAGES + stage); }
 };
 
+/** Asks for STEPS terms from `term` on of `Lines` rows (or columns) from `line` on, of a matrix that lies by rows or by steps. */
+template <bool ByRows, i32 Lines> DEVICE void copyMatrix(u32 to, const TensorMap &map, i32 term, i32 line, u32 barrier) {
+  if constexpr (ByRows) {
+    copyBox(to, map, term, line, barrier);
+  } else {
+    UNROLL for (i32 i = 0; i < Lines; i += 64) copyBox(to + i * 128, map, line + i, term, barrier);
+  }
+}
+
+/** The same of one tap of filters [lines][taps][terms], or by steps [terms][taps][lines]. */
+template <bool ByRows, i32 Lines> DEVICE void copyTap(u32 to, const TensorMap &map, i32 term, i32 tap, i32 line, u32 barrier) {
+  if constexpr (ByRows) {
+    copyBox(to, map, term, tap, line, barrier);
+  } else {
+    UNROLL for (i32 i = 0; i < Lines; i += 64) copyBox(to + i * 128, map, line + i, tap, term, barrier);
+  }
+}
+
+/** Tiles whose sums of `depth` terms are cut into runs of `length`: all tiles of a run, then those of the next. */
+struct RunTiles {
+  i32 tiles, depth, length;
+  DEVICE i32 all() const { return tiles * ((depth + length - 1) / length); }
+  DEVICE i32 run(i32 index) const { return index / tiles; }
+  DEVICE i32 tile(i32 index) const { return index - run(index) * tiles; }
+  DEVICE i32 first(i32 index) const { return run(index) * length; }
+  DEVICE i32 turns(i32 index) const {
+    const i32 left = depth - first(index);
+    return ((left < length ? left : length) + STEPS - 1) / STEPS;
+  }
+};
+
 /**
- * Computes `tiles` tiles of sums over `turns` panels. `fill(tile, turn, place, stage)` asks for the two copies of a panel, and `store(tile, results)`
- * is called by consumers. All threads of the block call this together.
+ * Stores a tile of `rows` x `columns` results, rows of which begin `stride` elements apart from element `from` of y on, and with STATS the
+ * statistics of its rows (lib/results.cuh), for which there is room behind the ring.
  */
-template <class Type, class Fill, class Store> DEVICE void groupProducts(u32 shared, i32 tiles, i32 turns, const Fill &fill, const Store &store) {
+template <class Type, class Bias> DEVICE void storeRows(GroupTile &results, const SharedSpan<u8> &shared, const Span<Type> &y, const Span<float> &partial,
+                                                        const TilePlace &tile, i32 rows, i32 columns, i64 from, i32 stride, const Bias &bias, i32 relu) {
+  storeTile(results, y, tile.column, columns, [&](i32 row, i64 &at) {
+    at = from + static_cast<i64>(tile.row + row) * stride;
+    return tile.row + row < rows;
+  }, bias, relu);
+#if STATS
+  const SharedSpan<float> sums = shared.part<float>(RING_BYTES, (GroupTile::sharers + 1) * COLUMNS);
+  storeStatistics(results, sums, partial, tile.row / ROWS, rows - tile.row < ROWS ? rows - tile.row : ROWS, tile.column, columns);
+#endif
+}
+
+/**
+ * Computes `tiles` tiles, each of sums over `turnsOf(tile)` panels, one or more. `fill(tile, turn, place, stage)` asks for the copies of both
+ * operands' panels, and `store(tile, results)` is called by consumers. All threads of the block call this together.
+ */
+template <class Type, bool LeftRows, bool RightRows, class Turns, class Fill, class Store>
+DEVICE void groupProducts(u32 shared, i32 tiles, const Turns &turnsOf, const Fill &fill, const Store &store) {
   const RingPlace place(shared);
   if (threadIdx.x == 0) {
     for (i32 s = 0; s < STAGES; s++) {
@@ -51,6 +107,7 @@ template <class Type, class Fill, class Store> DEVICE void groupProducts(u32 sha
     giveRegisters<40>();
     if (threadIdx.x == 0) {
       for (i32 tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+        const i32 turns = turnsOf(tile);
         for (i32 t = 0; t < turns; t++) {
           await(place.empty(ring.stage), ring.parity ^ 1u);
           arriveExpecting(place.full(ring.stage), PANEL_BYTES);
@@ -63,17 +120,19 @@ template <class Type, class Fill, class Store> DEVICE void groupProducts(u32 sha
     takeRegisters<232>();
     const i32 half = (threadIdx.x / 128 - 1) * (ROWS / 2) * STEPS * 2;
     for (i32 tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
-      GroupTile<Type> results;
+      GroupTile results;
+      const i32 turns = turnsOf(tile);
       i32 before = 0;
       for (i32 t = 0; t < turns; t++) {
         await(place.full(ring.stage), ring.parity);
-        const u64 left = operandDescriptor(place.left(ring.stage) + half), right = operandDescriptor(place.right(ring.stage));
+        const u64 left = Operand<LeftRows>::descriptor(place.left(ring.stage) + half);
+        const u64 right = Operand<RightRows>::descriptor(place.right(ring.stage));
         UNROLL for (i32 i = 0; i < MF; i++) fenceSums(results.sum[i]);
         beginProducts();
         UNROLL for (i32 k = 0; k < STEPS / 16; k++) {
-          // 16 terms are 32 bytes, 2 units of a descriptor's address; 64 rows are 64 * 128 bytes.
           UNROLL for (i32 i = 0; i < MF; i++) {
-            multiplyAdd64x128x16<Type>(results.sum[i], left + 2 * k + i * (64 * 128 >> 4), right + 2 * k, t > 0 || k > 0 ? 1 : 0);
+            multiplyAdd64x128x16<Type, LeftRows, RightRows>(results.sum[i], left + Operand<LeftRows>::step * k + rows64 * i,
+                                                            right + Operand<RightRows>::step * k, t > 0 || k > 0 ? 1 : 0);
           }
         }
         commitProducts();

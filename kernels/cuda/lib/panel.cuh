@@ -12,6 +12,13 @@
 
 #define THREADS (DOWN * ACROSS * (MATH == 0 ? 1 : 32))
 
+/** Threads of a block, all of which have results. */
+struct AllThreads {
+  static constexpr i32 threads = THREADS;
+  static DEVICE i32 thread() { return threadIdx.x; }
+  static DEVICE void sync() { __syncthreads(); }
+};
+
 /** Type as which a panel keeps elements of a storage type: multiply-adds take float. */
 template <class Type> struct InPanel {
 #if MATH == 2

@@ -5,6 +5,17 @@
 /** No column has a bias. */
 struct Unbiased { DEVICE float operator()(i32) const { return 0.0f; } };
 
+/** Stores neighbours of a row that begins at `at`, those from column k on that are there; at once where ALIGNED. */
+template <class Type, i32 Run> DEVICE void storeRun(const Span<Type> &y, i64 at, i32 k, i32 columns, const Vector<Type, Run> &stored) {
+#if ALIGNED
+  if (k < columns) y.store(at + k, stored);
+#else
+  UNROLL for (i32 e = 0; e < Run; e++) {
+    if (k + e < columns) y[at + k + e] = stored.v[e];
+  }
+#endif
+}
+
 /**
  * Stores the tile's results, each plus its column's bias, through ReLU where `relu` is not 0. `place(row, at)` tells whether a row is
  * there, and where it begins; neighbours are stored at once where ALIGNED. With STATS the tile keeps what was stored.
@@ -29,14 +40,7 @@ DEVICE void storeTile(Tile &tile, const Span<Type> &y, i32 column, i32 columns, 
         tile.at(i, j + e) = toFloat(stored.v[e]);
 #endif
       }
-      const i32 k = column + tile.column(j);
-#if ALIGNED
-      if (k < columns) y.store(at + k, stored);
-#else
-      UNROLL for (i32 e = 0; e < Tile::run; e++) {
-        if (k + e < columns) y[at + k + e] = stored.v[e];
-      }
-#endif
+      storeRun(y, at, column + tile.column(j), columns, stored);
     }
   }
 }
@@ -44,7 +48,7 @@ DEVICE void storeTile(Tile &tile, const Span<Type> &y, i32 column, i32 columns, 
 /**
  * partial[tile of rows] = (mean[columns], sum of squared deviations[columns]) of the tile's first `count` rows, which norm_combine.cu puts
  * together. Two passes over registers: sums by threads, then over those that share a column, in order. `shared` has room for
- * (sharers + 1) * COLUMNS floats.
+ * (sharers + 1) * COLUMNS floats. All threads that have results call this together.
  */
 template <class Tile> DEVICE void storeStatistics(Tile &tile, const SharedSpan<float> &shared, const Span<float> &partial, i32 tileRow, i32 count,
                                                   i32 column, i32 columns) {
@@ -60,14 +64,14 @@ template <class Tile> DEVICE void storeStatistics(Tile &tile, const SharedSpan<f
       }
       shared[tile.sharer() * COLUMNS + k] = sum;
     }
-    __syncthreads();
-    for (i32 k = threadIdx.x; k < COLUMNS; k += THREADS) {
+    Tile::sync();
+    for (i32 k = Tile::thread(); k < COLUMNS; k += Tile::threads) {
       float sum = 0.0f;
       for (i32 s = 0; s < Tile::sharers; s++) sum += shared[s * COLUMNS + k];
       if (pass == 0) sum /= static_cast<float>(count);
       if (pass == 0) shared[means + k] = sum;
       if (column + k < columns) partial[static_cast<i64>(2 * tileRow + pass) * columns + column + k] = sum;
     }
-    __syncthreads();
+    Tile::sync();
   }
 }

@@ -8,6 +8,8 @@ template <class Type, i32 Width> struct alignas(Width * sizeof(Type)) Vector { T
 /** Where the index-th tile lies: tiles that follow each other go eight down, then to the next across, so that blocks share operands in L2. */
 struct TilePlace { i32 row, column; };
 
+DEVICE i32 tileCount(i32 rows, i32 columns) { return ((rows + ROWS - 1) / ROWS) * ((columns + COLUMNS - 1) / COLUMNS); }
+
 DEVICE TilePlace tilePlace(i32 index, i32 rows, i32 columns) {
   const i32 down = (rows + ROWS - 1) / ROWS, across = (columns + COLUMNS - 1) / COLUMNS;
   const i32 band = index / (8 * across), rest = index - band * 8 * across;

@@ -8,7 +8,7 @@
 #define TM (ROWS / DOWN)
 #define TN (COLUMNS / ACROSS)
 
-template <class Left, class Right> struct Tile {
+template <class Left, class Right> struct Tile : AllThreads {
   static constexpr i32 rows = TM, columns = TN;
   /** Neighbouring results that a thread has in one row, and threads that have results of one column. */
   static constexpr i32 run = 4, sharers = DOWN;

@@ -10,7 +10,7 @@
 #define MF (ROWS / DOWN / 16)
 #define NF (COLUMNS / ACROSS / 8)
 
-template <class Left, class Right> struct Tile {
+template <class Left, class Right> struct Tile : AllThreads {
   static constexpr i32 rows = 2 * MF, columns = 2 * NF;
   static constexpr i32 run = 2, sharers = 8 * DOWN;
   static_assert(NF % 2 == 0, "right operands are loaded for two fragments at once");

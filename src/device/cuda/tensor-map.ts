@@ -26,6 +26,7 @@ export function encodeTensorMap(cuda: Bindings, map: TensorMap, base: bigint, ta
   const wide = (list: readonly number[]): BigUint64Array => BigUint64Array.from(list, BigInt);
   const head = [target, type, lengths.length, address, wide(lengths), wide(strides)];
   const elementStrides = new Uint32Array(lengths.length).fill(1);
+  elementStrides.set(windows?.strides ?? [], 1);
   if (box !== undefined) {
     cuda.call('cuTensorMapEncodeTiled', [...head, Uint32Array.from(box), elementStrides, ...MODES], about);
   } else {

@@ -5,6 +5,7 @@ import { at, storageType } from '../../device/cuda/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { convShape, isPointwise } from './conv.ts';
 import { gemmLaunches, sumRuns } from './gemm.ts';
+import { hopperFilterGrad, hopperGemm, takesHopper } from './hopper.ts';
 import { planProduct, productForm, productLaunch, runsOf } from './tiles.ts';
 
 type Attrs = ConvAttrs & { readonly filterShape: Shape };
@@ -29,7 +30,13 @@ export const conv2dFilterGradLowering: Lowering<Attrs, CudaLaunch> = {
     const label = 'conv2dFilterGrad';
     const sizes = sizesOf(dy, dw.shape);
     const [left, right] = [{ value: dy, byRows: false }, { value: x, byRows: false }];
-    if (isPointwise(dw.shape, attrs)) return gemmLaunches(left, right, dw, sizes, { scratch, features, label });
+    const single = isPointwise(dw.shape, attrs);
+    if (takesHopper([x, dy], features)) {
+      const own = { scratch, features: features!, label };
+      const made = single ? hopperGemm(left, right, dw, sizes, own) : hopperFilterGrad(x, dy, dw, attrs, own);
+      if (made !== undefined) return [made.launch, ...(made.runs > 1 ? [sumRuns(scratch, made.runs, dw, label)] : [])];
+    }
+    if (single) return gemmLaunches(left, right, dw, sizes, { scratch, features, label });
     const { runs, run } = cutOf(dy, dw.shape);
     const cut = runs > 1;
     const form = productForm(planProduct([dy, x], { ...sizes, depth: run, count: runs }, features), [left, right]);

@@ -4,8 +4,8 @@ import { isVectorizable, sizeOf } from '../../device/types.ts';
 import { at, storageType } from '../../device/cuda/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { gemmLaunches } from './gemm.ts';
-import { hopperConv, hopperGemm, takesHopper } from './hopper.ts';
-import { statisticsLaunches, statisticsScratch } from './norm.ts';
+import { hopperConv, hopperGemm, hopperInputGrad, hopperRows, takesHopper } from './hopper.ts';
+import { combineLaunch } from './norm.ts';
 import type { ProductPlan } from './tiles.ts';
 import { planProduct, productForm, productLaunch } from './tiles.ts';
 
@@ -36,51 +36,49 @@ function forwardPlan([x, w]: readonly TensorType[], y: TensorType, features: Gpu
   return planProduct([x, w], { rows: pixelsOf(y), columns: w.shape[0], depth: sizeOf(w.shape) / w.shape[0], count: 1 }, features);
 }
 
+/** Rows of tiles on Hopper's own rung. */
+const forwardRows = (w: TensorType, y: TensorType): number => hopperRows({ rows: pixelsOf(y), columns: w.shape[0], count: 1 });
+
+/** The launches, and rows of the tiles whose statistics are left. */
 function forwardLaunches(
   [x, w, bias]: readonly Placed[], y: Placed, attrs: ConvAttrs, features: GpuFeatures | undefined, relu: boolean, statistics?: Scratch,
-): CudaLaunch[] {
+): { readonly launches: CudaLaunch[]; readonly rows: number } {
   const [left, right] = [{ value: x, byRows: true }, { value: w, byRows: true }];
   const single = isPointwise(w.shape, attrs);
-  if (takesHopper([x, w], features) && statistics === undefined) {
-    const options = { bias, relu, features: features!, label: 'conv2d' };
-    const launch = single ? hopperGemm(x, w, y, pointwise(y, w), options) : hopperConv(x, w, y, attrs, options);
-    if (launch !== undefined) return [launch];
+  const options = { bias, relu, label: 'conv2d', statistics };
+  if (takesHopper([x, w], features)) {
+    const own = { ...options, features: features! };
+    const launch = single ? hopperGemm(left, right, y, pointwise(y, w), own)?.launch : hopperConv(x, w, y, attrs, own);
+    if (launch !== undefined) return { launches: [launch], rows: forwardRows(w, y) };
   }
-  if (single) {
-    return gemmLaunches(left, right, y, pointwise(y, w), { bias, relu, features, label: 'conv2d', ...(statistics && { statistics }) });
-  }
-  const form = productForm(forwardPlan([x, w], y, features), [left, right], true);
-  return [productLaunch('conv_forward', form, {
+  const plan = forwardPlan([x, w], y, features);
+  const { rows } = plan.tile;
+  if (single) return { launches: gemmLaunches(left, right, y, pointwise(y, w), { ...options, features }), rows };
+  const form = productForm(plan, [left, right], true);
+  const launch = productLaunch('conv_forward', form, {
     XT: storageType(x), WT: storageType(w), YT: storageType(y), XW: form.left, ALIGNED: isVectorizable(y) ? 1 : 0, STATS: statistics ? 1 : 0,
   }, [
     at(x), at(w), at(bias ?? y), at(y), at(statistics ?? y), ...convShape({ x, y, filter: w }, attrs), bias ? 1 : 0, relu ? 1 : 0,
-  ], 'conv2d')];
+  ], options.label);
+  return { launches: [launch], rows };
 }
 
 export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' | 'relu' }, CudaLaunch> = {
-  launches: ({ inputs, outputs: [y], attrs, features }) => forwardLaunches(inputs, y, attrs, features, attrs.activation === 'relu'),
+  launches: ({ inputs, outputs: [y], attrs, features }) => forwardLaunches(inputs, y, attrs, features, attrs.activation === 'relu').launches,
 };
 
 /** A convolution whose tiles leave the statistics of their rows, and what puts these together (norm_combine.cu). */
 export const conv2dStatsLowering: Lowering<ConvAttrs, CudaLaunch> = {
   scratch([x, w], [y], _attrs, features) {
-    if (takesHopper([x, w], features)) return [statisticsScratch(y)];
     const { tile } = forwardPlan([x, w], y, features);
-    return [8 * w.shape[0] * Math.ceil(pixelsOf(y) / tile.rows)];
+    // Where values will lie, by which Hopper's rung may refuse them, is not known yet.
+    const rows = takesHopper([x, w], features) ? Math.min(tile.rows, forwardRows(w, y)) : tile.rows;
+    return [8 * w.shape[0] * Math.ceil(pixelsOf(y) / rows)];
   },
   launches({ inputs, outputs: [y, mean, variance], scratch: [partial], attrs, features }) {
-    if (takesHopper(inputs.slice(0, 2), features)) {
-      return [...forwardLaunches(inputs, y, attrs, features, false), ...statisticsLaunches(y, mean, variance, partial)];
-    }
-    const { tile } = forwardPlan(inputs, y, features);
-    const [rows, channels] = [pixelsOf(y), y.channels];
-    return [
-      ...forwardLaunches(inputs, y, attrs, features, false, partial),
-      {
-        kernel: 'norm_combine', args: [at(partial), at(mean), at(variance), rows, channels, tile.rows, Math.ceil(rows / tile.rows)],
-        grid: [Math.ceil(channels / 8), 1, 1], block: 256, label: 'statistics',
-      },
-    ];
+    const { launches, rows } = forwardLaunches(inputs, y, attrs, features, false, partial);
+    const pixels = pixelsOf(y);
+    return [...launches, combineLaunch(partial, mean, variance, pixels, y.channels, rows, Math.ceil(pixels / rows))];
   },
 };
 
@@ -89,9 +87,14 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
     const [left, right] = [{ value: dy, byRows: true }, { value: w, byRows: false }];
     const [n, inH, inW, channels] = dx.shape;
     const label = 'conv2dInputGrad';
-    if (isPointwise(w.shape, attrs)) {
-      return gemmLaunches(left, right, dx, { rows: pixelsOf(dx), columns: channels, depth: w.shape[0], batch: 1 }, { features, label });
+    const single = isPointwise(w.shape, attrs);
+    const product = { rows: pixelsOf(dx), columns: channels, depth: w.shape[0], batch: 1 };
+    if (takesHopper([dy, w], features)) {
+      const own = { features: features!, label };
+      const launch = single ? hopperGemm(left, right, dx, product, own)?.launch : hopperInputGrad(dy, w, dx, attrs, own);
+      if (launch !== undefined) return [launch];
     }
+    if (single) return gemmLaunches(left, right, dx, product, { features, label });
     const [strideH, strideW] = attrs.stride;
     // The largest phase has so many rows; small ones leave the last blocks idle.
     const rows = n * Math.ceil(inH / strideH) * Math.ceil(inW / strideW);

@@ -1,8 +1,13 @@
-/** Hopper's rung of the ladder: launches of kernels/cuda/gemm_hopper.cu and conv_hopper.cu. Taken only where asked for: no GPU has run it yet. */
-import type { CudaLaunch, GpuFeatures, Placed, TensorType } from '../../device/types.ts';
-import { isHalfType, isVectorizable } from '../../device/types.ts';
+/**
+ * Hopper's rung of the ladder: launches of kernels/cuda/gemm_hopper.cu, conv_hopper.cu and conv_filter_hopper.cu. Taken only where asked for: no
+ * GPU has run it yet.
+ */
+import type { CudaArg, CudaLaunch, GpuFeatures, Placed, Scratch, Shape, TensorType } from '../../device/types.ts';
+import { isHalfType, isVectorizable, sizeOf } from '../../device/types.ts';
 import { at, storageType } from '../../device/cuda/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
+import type { Extent, Operand } from './tiles.ts';
+import { PROCESSORS, runsOf } from './tiles.ts';
 
 /** Terms of a panel, 128 bytes of them; columns of a tile; bytes of shared memory that a ring of panels may fill. */
 const STEPS = 64;
@@ -11,6 +16,12 @@ const RING_BYTES = 196608;
 
 /** Rows of a tile: 64 or 128 for each of the two consumers. */
 const tileRows = [256, 128] as const;
+
+/** Bytes of the statistics' sums: 64 threads share a column, whose mean takes another place (storeStatistics in lib/results.cuh). */
+const SUMS_BYTES = (64 + 1) * COLUMNS * 4;
+
+/** Lines that a box by steps has, and channels of filters in one unit of a filter gradient's columns. */
+const UNIT = 64;
 
 /** Whether products of these types go this way, if their values lie so that the copy engine reads them. */
 export function takesHopper(operands: readonly TensorType[], features: GpuFeatures | undefined): boolean {
@@ -21,70 +32,184 @@ export function takesHopper(operands: readonly TensorType[], features: GpuFeatur
 /** Whether the copy engine reads a value: 16 bytes and multiples of them. */
 const copyable = (v: Placed): boolean => isVectorizable(v, 8);
 
-function form(rows: number, columns: number, processors: number): Pick<CudaLaunch, 'grid' | 'block' | 'shared'> & { tile: number; stages: number } {
-  const tilesOf = (tile: number): number => Math.ceil(rows / tile) * Math.ceil(columns / COLUMNS);
-  const time = (tile: number): number => Math.ceil(tilesOf(tile) / processors) * tile;
-  const tile = tileRows.reduce<number>((best, t) => (time(t) < time(best) ? t : best), tileRows[0]);
-  const panel = (tile + COLUMNS) * STEPS * 2;
-  const stages = Math.floor(RING_BYTES / panel);
-  // Panels begin at a multiple of 1024 bytes; two barriers of 8 bytes for each stand behind them.
-  return { tile, stages, grid: [Math.min(tilesOf(tile), processors), 1, 1], block: 384, shared: 1024 + stages * (panel + 16) };
+const tilesOf = ({ rows, columns, count }: Extent, tile: number): number => Math.ceil(rows / tile) * Math.ceil(columns / COLUMNS) * count;
+
+/** Rows of a product's tiles, from its shape alone. */
+export function hopperRows(extent: Extent): number {
+  const time = (tile: number): number => Math.ceil(tilesOf(extent, tile) / PROCESSORS) * tile;
+  return tileRows.reduce<number>((best, t) => (time(t) < time(best) ? t : best), tileRows[0]);
 }
 
-function launch(
-  kernel: string, [left, y]: readonly [Placed, Placed], { tile, stages, grid, block, shared = 0 }: ReturnType<typeof form>,
-  args: CudaLaunch['args'], label: string,
-): CudaLaunch {
-  return {
-    kernel, grid, block, shared, args, label,
-    define: {
-      XT: storageType(left), YT: storageType(y), ROWS: tile, COLUMNS, STEPS, STAGES: stages, THREADS: block, ALIGNED: isVectorizable(y, 2) ? 1 : 0,
-    },
-  };
-}
+/** Runs of whole panels; no more of them than other rungs have, so their scratch memory is enough. */
+export const hopperRuns = (extent: Extent, depth: number): ReturnType<typeof runsOf> => runsOf(extent, depth, STEPS);
 
 interface Options {
   readonly bias?: Placed | undefined;
   readonly relu?: boolean;
+  /** Where partial statistics of each tile's rows go: 8 bytes a column and tile (hopperRows). */
+  readonly statistics?: Scratch | undefined;
   readonly features: GpuFeatures;
   readonly label: string;
 }
 
-/** y = left right^T of matrices that lie by rows; undefined where the copy engine cannot read them. */
-export function hopperGemm(
-  left: Placed, right: Placed, y: Placed, { rows, columns, depth }: { rows: number; columns: number; depth: number },
-  { bias, relu = false, features, label }: Options,
-): CudaLaunch | undefined {
-  if (depth === 0 || !copyable(left) || !copyable(right)) return undefined;
-  const f = form(rows, columns, features.cuda!.multiprocessors);
-  const map = (value: Placed, lines: number, box: number) =>
-    ({ tensorMap: { value, lengths: [depth, lines], strides: [2 * value.stride], box: [STEPS, box] } });
-  return launch('gemm_hopper', [left, y], f,
-    [map(left, rows, f.tile), map(right, columns, COLUMNS), at(bias ?? y), at(y), rows, columns, depth, y.stride, bias ? 1 : 0, relu ? 1 : 0], label);
+function launch(
+  kernel: string, tile: number, extent: Extent, define: Readonly<Record<string, string | number>>, args: CudaLaunch['args'], features: GpuFeatures,
+  label: string,
+): CudaLaunch {
+  const panel = (tile + COLUMNS) * STEPS * 2;
+  const stages = Math.floor(RING_BYTES / panel);
+  return {
+    kernel, args, label, block: 384,
+    grid: [Math.min(tilesOf(extent, tile), features.cuda!.multiprocessors), 1, 1],
+    // Panels begin at a multiple of 1024 bytes; two barriers of 8 bytes for each stand behind them.
+    shared: 1024 + stages * (panel + 16) + (define.STATS === 1 ? SUMS_BYTES : 0),
+    define: { ROWS: tile, COLUMNS, STEPS, STAGES: stages, ...define },
+  };
 }
 
-/** A convolution with stride 1; undefined for others, and where the copy engine cannot read it. */
-export function hopperConv(
-  x: Placed, w: Placed, y: Placed, { stride, padding, dilation }: ConvAttrs, { bias, relu = false, features, label }: Options,
-): CudaLaunch | undefined {
-  const [n, inH, inW, channels] = x.shape;
-  const [, outH, outW, filters] = y.shape;
-  const [, r, s] = w.shape;
-  const [top, bottom, left, right] = padding;
-  const spans = [(s - 1) * dilation[1], (r - 1) * dilation[0]] as const;
-  // Places and offsets of windows are signed and unsigned bytes.
-  const small = [...padding, ...spans].every((d) => d < 128);
-  if (stride.some((d) => d !== 1) || !small || !copyable(x) || !copyable(w)) return undefined;
-  const f = form(n * outH * outW, filters, features.cuda!.multiprocessors);
+/** Arguments and macros of a kernel that stores rows of results (storeRows in lib/hopper_product.cuh). */
+function stored(x: Placed, y: Placed, { bias, relu = false, statistics }: Options) {
+  return {
+    define: { XT: storageType(x), YT: storageType(y), ALIGNED: isVectorizable(y, 2) ? 1 : 0, STATS: statistics ? 1 : 0 },
+    // What is not there is not touched; its argument is any memory.
+    places: [at(bias ?? y), at(y), at(statistics ?? y)],
+    flags: [bias ? 1 : 0, relu ? 1 : 0],
+  };
+}
+
+/** A matrix [lines][depth], or by steps [depth][lines], of which `tile` lines are read at a time. */
+function matrixMap({ value, byRows }: Operand, lines: number, depth: number, tile: number): CudaArg {
+  const lengths = byRows ? [depth, lines] : [lines, depth];
+  return { tensorMap: { value, lengths, strides: [2 * value.stride], box: byRows ? [STEPS, tile] : [UNIT, STEPS] } };
+}
+
+/**
+ * y = left right of matrices; undefined where the copy engine cannot read them.
+ *
+ * @param scratch for the partial results of runs; without it a sum is not cut
+ */
+export function hopperGemm(
+  left: Operand, right: Operand, y: Placed, { rows, columns, depth }: { rows: number; columns: number; depth: number },
+  options: Options & { readonly scratch?: Scratch | undefined },
+): { launch: CudaLaunch; runs: number } | undefined {
+  if (depth === 0 || !copyable(left.value) || !copyable(right.value)) return undefined;
+  const { scratch, features, label } = options;
+  const { runs, run } = scratch === undefined ? { runs: 1, run: depth } : hopperRuns({ rows, columns, count: 1 }, depth);
+  const extent = { rows, columns, count: runs };
+  const tile = hopperRows(extent);
+  const { define, places: [bias, to, statistics], flags } = stored(left.value, y, options);
+  const cut = runs > 1;
+  return {
+    runs,
+    launch: launch('gemm_hopper', tile, extent, {
+      ...define, ...(cut && { YT: 'float', ALIGNED: columns % 2 === 0 ? 1 : 0 }), LEFT_ROWS: left.byRows ? 1 : 0, RIGHT_ROWS: right.byRows ? 1 : 0,
+    }, [
+      matrixMap(left, rows, depth, tile), matrixMap(right, columns, depth, COLUMNS), bias, cut ? at(scratch!) : to, statistics,
+      rows, columns, depth, cut ? columns : y.stride, run, cut ? rows * columns : 0, ...flags,
+    ], features, label),
+  };
+}
+
+/** Pixels that the first tap of windows sees: from which place on, how far apart, how many. */
+interface Axis {
+  readonly first: number;
+  readonly stride: number;
+  readonly count: number;
+}
+
+/**
+ * A map of windows over x, of `pixels` at a time; undefined where places and offsets are more than the copy engine's signed and unsigned bytes, or
+ * strides more than 8.
+ *
+ * @param offsets of the last tap
+ */
+function windowMap(x: Placed, [h, w]: readonly [Axis, Axis], offsets: readonly [number, number], pixels: number): CudaArg | undefined {
+  const [n, height, width, channels] = x.shape;
+  const lower = [w.first, h.first] as const;
+  // Past the last window begins none; where it stands is told from the last pixel.
+  const last = ({ first, stride, count }: Axis, length: number): number => first + (count - 1) * stride - (length - 1);
+  const upper = [last(w, width), last(h, height)] as const;
+  if ([...lower, ...upper].some((d) => d < -128 || d > 127) || offsets.some((d) => d > 255) || h.stride > 8 || w.stride > 8) return undefined;
   const row = 2 * x.stride;
-  return launch('conv_hopper', [x, y], f, [
+  return {
+    tensorMap: {
+      value: x, lengths: [channels, width, height, n], strides: [row, width * row, height * width * row],
+      windows: { lower, upper, channels: STEPS, pixels, strides: [w.stride, h.stride] },
+    },
+  };
+}
+
+/** Windows of a convolution over its input, one for each pixel of its result. */
+function windowsOf([, outH, outW]: Shape, { stride, padding }: ConvAttrs): [Axis, Axis] {
+  return [{ first: -padding[0], stride: stride[0], count: outH }, { first: -padding[2], stride: stride[1], count: outW }];
+}
+
+const spansOf = ([, r, s]: Shape, { dilation }: ConvAttrs): [number, number] => [(r - 1) * dilation[0], (s - 1) * dilation[1]];
+
+/** y over windows of x, as conv_hopper.cu has it. */
+function overWindows(
+  x: Placed, w: Placed, y: Placed, windows: readonly [Axis, Axis], attrs: ConvAttrs, forward: boolean, options: Options,
+): CudaLaunch | undefined {
+  const [images, outH, outW, columns] = y.shape;
+  const [filters, r, s, channels] = w.shape;
+  const extent = { rows: images * outH * outW, columns, count: 1 };
+  const tile = hopperRows(extent);
+  const map = windowMap(x, windows, spansOf(w.shape, attrs), tile);
+  if (map === undefined || !copyable(x) || !copyable(w)) return undefined;
+  const { define, places, flags } = stored(x, y, options);
+  const [h, v] = windows;
+  return launch('conv_hopper', tile, extent, { ...define, RIGHT_ROWS: forward ? 1 : 0 }, [
+    map,
     {
       tensorMap: {
-        value: x, lengths: [channels, inW, inH, n], strides: [row, inW * row, inH * inW * row],
-        windows: { lower: [-left, -top], upper: [right - spans[0], bottom - spans[1]], channels: STEPS, pixels: f.tile },
+        value: w, lengths: [channels, r * s, filters], strides: [2 * w.stride, 2 * r * s * w.stride],
+        box: forward ? [STEPS, 1, COLUMNS] : [UNIT, 1, STEPS],
       },
     },
-    { tensorMap: { value: w, lengths: [channels, r * s, filters], strides: [2 * w.stride, 2 * r * s * w.stride], box: [STEPS, 1, COLUMNS] } },
-    at(bias ?? y), at(y), n, outH, outW, channels, filters, r, s, top, left, ...dilation, y.stride, bias ? 1 : 0, relu ? 1 : 0,
-  ], label);
+    ...places, images, outH, outW, x.shape[3], columns, r, s, h.stride, v.stride, h.first, v.first, ...attrs.dilation, y.stride, ...flags,
+  ], options.features, options.label);
+}
+
+/** A convolution; undefined where the copy engine cannot read it. */
+export function hopperConv(x: Placed, w: Placed, y: Placed, attrs: ConvAttrs, options: Options): CudaLaunch | undefined {
+  return overWindows(x, w, y, windowsOf(y.shape, attrs), attrs, true, options);
+}
+
+/** The gradient of a convolution with stride 1 by its input; undefined for others, and where the copy engine cannot read it. */
+export function hopperInputGrad(dy: Placed, w: Placed, dx: Placed, attrs: ConvAttrs, options: Options): CudaLaunch | undefined {
+  if (attrs.stride.some((d) => d !== 1)) return undefined;
+  const [, inH, inW] = dx.shape;
+  const [spanH, spanW] = spansOf(w.shape, attrs);
+  // Of an input's pixel the last tap sees the first place, and taps before it what follows.
+  const windows = [
+    { first: attrs.padding[0] - spanH, stride: 1, count: inH }, { first: attrs.padding[2] - spanW, stride: 1, count: inW },
+  ] as const;
+  return overWindows(dy, w, dx, windows, attrs, false, options);
+}
+
+/** The gradient of a convolution by its filters, of sums cut into `runs`; undefined where the copy engine cannot read it. */
+export function hopperFilterGrad(
+  x: Placed, dy: Placed, dw: Placed, attrs: ConvAttrs, { scratch, features, label }: Pick<Options, 'features' | 'label'> & { scratch?: Scratch | undefined },
+): { launch: CudaLaunch; runs: number } | undefined {
+  const [images, outH, outW] = dy.shape;
+  const [filters, r, s, channels] = dw.shape;
+  const depth = images * outH * outW;
+  const { runs, run } = scratch === undefined ? { runs: 1, run: depth } : hopperRuns({ rows: filters, columns: r * s * channels, count: 1 }, depth);
+  const extent = { rows: filters, columns: r * s * Math.ceil(channels / UNIT) * UNIT, count: runs };
+  const tile = hopperRows(extent);
+  const windows = windowsOf(dy.shape, attrs);
+  const map = windowMap(x, windows, spansOf(dw.shape, attrs), STEPS);
+  if (map === undefined || !copyable(x) || !copyable(dy)) return undefined;
+  const cut = runs > 1;
+  const [h, v] = windows;
+  return {
+    runs,
+    launch: launch('conv_filter_hopper', tile, extent, {
+      XT: storageType(x), WT: cut ? 'float' : storageType(dw), ALIGNED: cut || isVectorizable(dw, 2) ? 1 : 0,
+    }, [
+      matrixMap({ value: dy, byRows: false }, filters, depth, tile), map, at(cut ? scratch! : dw),
+      images, outH, outW, channels, filters, r, s, h.stride, v.stride, h.first, v.first, ...attrs.dilation, cut ? channels : dw.stride, run,
+      cut ? sizeOf(dw.shape) : 0,
+    ], features, label),
+  };
 }

@@ -39,7 +39,7 @@ const tiles: Readonly<Record<Arithmetic, readonly Tile[]>> = {
 };
 
 /** Multiprocessors that work should be spread over, whatever the device has: tiles follow from shapes alone. An H100's. */
-const PROCESSORS = 132;
+export const PROCESSORS = 132;
 
 /** Rows and columns of a product, and how many products of that size a launch computes: of a batch, of runs, of phases. */
 export interface Extent {
@@ -188,11 +188,14 @@ export function productLaunch(kernel: string, form: ProductForm, define: Macros,
 const ENOUGH_BLOCKS = 512;
 const ENOUGH_TERMS = 128;
 
-/** Runs into which sums of `depth` terms are cut, of so many terms each: from shapes alone. */
-export function runsOf({ rows, columns, count }: Extent, depth: number): { readonly runs: number; readonly run: number } {
+/**
+ * Runs into which sums of `depth` terms are cut, of so many terms each: from shapes alone. A run is whole turns of `turn` terms; for a larger
+ * `turn` there are no more of them.
+ */
+export function runsOf({ rows, columns, count }: Extent, depth: number, turn = 32): { readonly runs: number; readonly run: number } {
   const blocks = Math.ceil(rows / 64) * Math.ceil(columns / 64) * count;
   const wanted = Math.max(1, Math.min(Math.ceil(ENOUGH_BLOCKS / blocks), Math.floor(depth / ENOUGH_TERMS), Math.floor(65535 / count)));
   // Whole turns of every tile, and whole vectors.
-  const run = Math.ceil(Math.ceil(depth / wanted) / 32) * 32;
+  const run = Math.ceil(Math.ceil(depth / wanted) / turn) * turn;
   return { runs: Math.max(1, Math.ceil(depth / run)), run };
 }

@@ -4,9 +4,7 @@
 #include <random>
 #include <vector>
 
-typedef int i32;
-typedef unsigned int u32;
-typedef unsigned long long u64;
+#include "lib/types.cuh"
 #define DEVICE inline
 #include "lib/hopper_layout.cuh"
 
@@ -31,28 +29,33 @@ static void swizzle() {
   }
 }
 
-// What wgmma reads by a descriptor as row `row` and term `k` of 16, K-major with the 128-byte swizzle: rows 128 bytes apart within eight, these
-// the stride apart that it has; bits 4 to 6 of the address by exclusive or with bits 7 to 9.
-static u32 readBy(u64 descriptor, int row, int k) {
+// What wgmma reads by a descriptor as row `row` and term `k` of 16, with the 128-byte swizzle: bits 4 to 6 of the address by exclusive or with bits
+// 7 to 9. PTX ISA, "Canonical Layouts", 8 elements of 16 bits being 16 bytes: K-major, rows lie 128 bytes apart within eight, these the stride
+// offset apart; MN-major, terms lie 128 bytes apart within eight, these the stride offset apart, and of 64 rows the leading offset apart the
+// elements beside each other.
+static u32 readBy(u64 descriptor, bool byRows, int row, int k) {
   if (descriptor >> 62 != 1) return ~0u;
-  const u32 start = (descriptor & 0x3fff) << 4, stride = (descriptor >> 32 & 0x3fff) << 4;
-  const u32 address = start + row % 8 * 128 + row / 8 * stride + k * 2;
+  const u32 start = (descriptor & 0x3fff) << 4, leading = (descriptor >> 16 & 0x3fff) << 4, stride = (descriptor >> 32 & 0x3fff) << 4;
+  const u32 address = start + (byRows ? row % 8 * 128 + row / 8 * stride + k * 2 : row % 64 * 2 + row / 64 * leading + k % 8 * 128 + k / 8 * stride);
   return address ^ ((address >> 7 & 7) << 4);
 }
 
-static void descriptors() {
+// Products of a panel of 256 rows and 64 terms, `rows` rows (64 of the left operand, 128 of the right one) and 16 terms at a time.
+template <bool ByRows> static void descriptors(int rows) {
   // Panels of all stages and both operands, anywhere that 18 bits of address reach.
   for (u32 panel : {0u, 1024u, 32768u, 131072u, 196608u}) {
     const std::vector<int> memory = panelOf(256);
-    for (int first = 0; first < 256; first += 64) {
+    for (int first = 0; first < 256; first += rows) {
       for (int step = 0; step < 4; step++) {
-        const u64 descriptor = operandDescriptor(panel) + 2 * step + first * 128 / 16;
-        for (int row = 0; row < 64; row++) {
+        const u64 descriptor = Operand<ByRows>::descriptor(panel) + Operand<ByRows>::step * step + rows64 * (first / 64);
+        for (int row = 0; row < rows; row++) {
           for (int k = 0; k < 16; k++) {
-            const u32 at = readBy(descriptor, row, k) - panel;
-            const int wanted = (first + row) * 64 + step * 16 + k;
+            const u32 at = readBy(descriptor, ByRows, row, k) - panel;
+            const int line = first + row, term = step * 16 + k;
+            // By rows line r of the panel is row r; by steps, four times 64 lines are the terms of 64 rows.
+            const int wanted = ByRows ? line * 64 + term : (line / 64 * 64 + term) * 64 + line % 64;
             if (at / 2 >= memory.size() || memory[at / 2] != wanted) {
-              std::printf("panel %u, row %d, step %d, term %d: read from byte %u\n", panel, first + row, step, k, at);
+              std::printf("panel %u %s, row %d, step %d, term %d: read from byte %u\n", panel, ByRows ? "by rows" : "by steps", line, step, k, at);
               return;
             }
           }
@@ -126,7 +129,10 @@ template <int Stages> static void ring(unsigned seed, int turns, int tiles) {
 
 int main() {
   swizzle();
-  descriptors();
+  for (int rows : {64, 128}) {
+    descriptors<true>(rows);
+    descriptors<false>(rows);
+  }
   results();
   for (unsigned seed = 0; seed < 20; seed++) {
     for (int turns : {1, 2, 3, 5, 9}) {

@@ -20,10 +20,8 @@ struct AsyncCopy {
 };
 
 /** A product of a warpgroup that was asked for and is not waited for yet. */
-struct GroupProduct {
-  float *sum;
-  std::uint64_t left, right;
-  bool add, bfloat16;
+struct ProductUnderWay {
+  GroupProduct asked;
   int group;
 };
 
@@ -45,7 +43,7 @@ struct Thread {
   void *mine;
   std::vector<AsyncCopy> copies;
   int group;
-  std::vector<GroupProduct> products;
+  std::vector<ProductUnderWay> products;
   std::vector<SumsUnderWay> sums;
   int productGroup;
   bool productsBegun;

@@ -16,6 +16,7 @@ struct Map {
   std::uint32_t magic, rank, elementBytes, lengths[5], box[5];
   std::uint16_t channels, pixels;
   std::int8_t lower[3], upper[3];
+  std::uint8_t apart[3];
   bool windows;
 };
 static_assert(sizeof(Map) <= 128);
@@ -58,6 +59,9 @@ bool readLine(const Map &map, const long long *at, unsigned elements, unsigned c
   return true;
 }
 
+/** The last place along an axis that a window's first pixel may have. */
+long long lastPlace(const Map &map, unsigned d) { return static_cast<long long>(map.lengths[d]) - 1 + map.upper[d - 1]; }
+
 /** Line `index` of a copy in the order in which they are written. */
 void coordinates(const Copy &made, unsigned index, long long *at) {
   const Map &map = made.map;
@@ -69,11 +73,12 @@ void coordinates(const Copy &made, unsigned index, long long *at) {
     }
     return;
   }
-  // Pixels follow each other within the bounds of first pixels, then each is moved by the tap.
+  // First pixels follow each other within their bounds, as far apart as the map says, then each is moved by the tap. PTX ISA, "Im2col mode":
+  // "Bounding Box", "Traversal Stride", which changes no number of pixels.
   for (unsigned d = 1; d + 1 < map.rank; d++) {
-    const long long first = map.lower[d - 1], count = static_cast<long long>(map.lengths[d]) + map.upper[d - 1] - first;
-    const long long place = at[d] - first + index;
-    at[d] = first + place % count;
+    const long long first = map.lower[d - 1], apart = map.apart[d - 1];
+    const long long count = (lastPlace(map, d) - first) / apart + 1, place = (at[d] - first) / apart + index;
+    at[d] = first + place % count * apart;
     index = static_cast<unsigned>(place / count);
   }
   at[map.rank - 1] += index;
@@ -92,6 +97,13 @@ void copy(unsigned to, const void *given, int rank, const int *at, const unsigne
   if (map.magic != mapMagic) fail(place, "a copy by a map that is none");
   if (static_cast<int>(map.rank) != rank || map.windows != (tap != nullptr)) {
     fail(place, "a copy of %s of rank %d, by a map of %s of rank %u", tap ? "windows" : "a box", rank, map.windows ? "windows" : "boxes", map.rank);
+  }
+  for (unsigned d = 1; map.windows && d + 1 < map.rank; d++) {
+    const long long first = map.lower[d - 1];
+    if (at[d] < first || at[d] > lastPlace(map, d) || (at[d] - first) % map.apart[d - 1] != 0) {
+      fail(place, "a copy of windows from place %d of axis %u, which go from %lld to %lld by %d", at[d], d, first, lastPlace(map, d), map.apart[d - 1]);
+    }
+    if (tap[d - 1] > (rank == 3 ? 65535 : rank == 4 ? 255 : 31)) fail(place, "a copy of windows with the offset %d", tap[d - 1]);
   }
   // By the swizzle's pattern lines of 128 bytes begin at multiples of it, eights of them at multiples of 1024.
   checkPlace(to, bytesOf(map), 1024, "a copy", place);
@@ -146,7 +158,10 @@ std::string encodeMap(void *target, const MapRequest &r) {
   if (r.interleave != 0 || r.swizzle != 3) return "only maps without interleaving and with the 128-byte swizzle are modelled";
   for (unsigned d = 0; d < r.rank; d++) {
     if (r.lengths[d] == 0 || r.lengths[d] > 0xffffffffull) return "a tensor map's length is not within 1 to 2^32";
-    if (r.elementStrides[d] != 1) return "only maps of all elements are modelled";
+    if (r.elementStrides[d] == 0 || r.elementStrides[d] > 8) return "a tensor map's element stride is not within 1 to 8";
+    const bool mayStride = map.windows && d > 0 && d + 1 < r.rank;
+    if (r.elementStrides[d] != 1 && !mayStride) return "only maps of all elements are modelled, but along the axes of windows";
+    if (mayStride) map.apart[d - 1] = static_cast<std::uint8_t>(r.elementStrides[d]);
     map.lengths[d] = static_cast<std::uint32_t>(r.lengths[d]);
     if (d > 0 && (r.strides[d - 1] % 16 != 0 || r.strides[d - 1] >= 1ull << 40)) return "a tensor map's stride is no multiple of 16 below 2^40";
     if (d > 0) map.strides[d - 1] = r.strides[d - 1];

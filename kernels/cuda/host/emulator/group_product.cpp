@@ -11,19 +11,34 @@ namespace {
 /** Threads of each warpgroup that have come to wait for products. */
 int groupArrived[maxThreads / 128];
 
-/** Rows of 16 terms by a descriptor. */
-void readOperand(u64 descriptor, int rows, bool bfloat16, float *values, Place place) {
+/**
+ * Values of `rows` rows (of the right operand, columns) and 16 terms by a descriptor, in pieces of 16 bytes: eight terms of a row, or one term
+ * of eight rows. PTX ISA, "Canonical Layouts", with the 128-byte swizzle, in elements of which 16 bytes have T (8): of rows and terms,
+ * K-major ((8,m),(T,2k)):((8T,SBO),(1,T)), MN-major ((T,8,m),(8,k)):((1,T,LBO),(8T,SBO)); "Matrix Descriptor Format" has LBO and SBO.
+ */
+void readOperand(u64 descriptor, bool byRows, int rows, bool bfloat16, float *values, Place place) {
   if (descriptor >> 62 != 1 || (descriptor >> 49 & 7) != 0) fail(place, "a descriptor of another layout than the 128-byte swizzle without offset");
-  const unsigned start = static_cast<unsigned>(descriptor & 0x3fff) << 4, stride = static_cast<unsigned>(descriptor >> 32 & 0x3fff) << 4;
-  for (int row = 0; row < rows; row++) {
-    for (int piece = 0; piece < 2; piece++) {
-      const unsigned at = swizzled(start + row % 8 * 128 + row / 8 * stride + piece * 16);
-      checkPlace(at, 16, 16, "an operand of a product", place);
-      touchBytes(sharedMemory() + at, 16, reading, false, "memory of an operand", place);
-      for (int e = 0; e < 8; e++) {
-        u16 bits;
-        std::memcpy(&bits, sharedMemory() + at + 2 * e, 2);
-        values[row * 16 + piece * 8 + e] = bfloat16 ? toFloat(Bfloat16{bits}) : toFloat(Half{bits});
+  const auto offset = [&](int bit) { return static_cast<unsigned>(descriptor >> bit & 0x3fff) << 4; };
+  const unsigned start = offset(0), leading = offset(16), stride = offset(32);
+  const auto take = [&](unsigned unswizzled, float *to, int apart) {
+    const unsigned at = swizzled(unswizzled);
+    checkPlace(at, 16, 16, "an operand of a product", place);
+    touchBytes(sharedMemory() + at, 16, reading, false, "memory of an operand", place);
+    for (int e = 0; e < 8; e++) {
+      u16 bits;
+      std::memcpy(&bits, sharedMemory() + at + 2 * e, 2);
+      to[e * apart] = bfloat16 ? toFloat(Bfloat16{bits}) : toFloat(Half{bits});
+    }
+  };
+  if (byRows) {
+    for (int row = 0; row < rows; row++) {
+      for (int k = 0; k < 16; k += 8) take(start + row % 8 * 128 + row / 8 * stride + k * 2, values + row * 16 + k, 1);
+    }
+  } else {
+    // Where 64 rows are all, the leading offset says nothing.
+    for (int k = 0; k < 16; k++) {
+      for (int row = 0; row < rows; row += 8) {
+        take(start + row % 64 * 2 + row / 64 * leading + k % 8 * 128 + k / 8 * stride, values + row * 16 + k, 16);
       }
     }
   }
@@ -31,14 +46,15 @@ void readOperand(u64 descriptor, int rows, bool bfloat16, float *values, Place p
 
 /** The first product under way of a warpgroup, whose first thread is `first`, for all of its threads. */
 void finish(int first, Place place) {
-  const GroupProduct p = running.threads[first].products.front();
+  const GroupProduct p = running.threads[first].products.front().asked;
   float a[64 * 16], b[128 * 16];
-  readOperand(p.left, 64, p.bfloat16, a, place);
-  readOperand(p.right, 128, p.bfloat16, b, place);
+  readOperand(p.left, p.leftRows, 64, p.bfloat16, a, place);
+  readOperand(p.right, p.rightRows, 128, p.bfloat16, b, place);
   for (int t = 0; t < 128; t++) {
     Thread &thread = running.threads[first + t];
-    const GroupProduct own = thread.products.front();
-    if (own.left != p.left || own.right != p.right || own.add != p.add || own.bfloat16 != p.bfloat16) {
+    const GroupProduct own = thread.products.front().asked;
+    if (own.left != p.left || own.right != p.right || own.add != p.add || own.bfloat16 != p.bfloat16 || own.leftRows != p.leftRows ||
+        own.rightRows != p.rightRows) {
       fail(place, "threads %d and %d of a warpgroup ask for different products", first, first + t);
     }
     const auto sums = std::find_if(thread.sums.begin(), thread.sums.end(), [&](const SumsUnderWay &s) { return s.at == own.sum; });
@@ -62,17 +78,17 @@ void forgetProducts() { std::fill(std::begin(groupArrived), std::end(groupArrive
 void beginProducts() { currentThread().productsBegun = true; }
 void commitProducts() { currentThread().productGroup++; }
 
-void product(float *sum, unsigned long long left, unsigned long long right, bool add, bool bfloat16, Place place) {
+void product(const GroupProduct &asked, Place place) {
   Thread &thread = currentThread();
   if (!thread.productsBegun) fail(place, "a product without wgmma.fence ahead of it");
-  auto sums = std::find_if(thread.sums.begin(), thread.sums.end(), [&](const SumsUnderWay &s) { return s.at == sum; });
+  auto sums = std::find_if(thread.sums.begin(), thread.sums.end(), [&](const SumsUnderWay &s) { return s.at == asked.sum; });
   if (sums == thread.sums.end()) {
-    sums = thread.sums.insert(sums, {sum, {}, 0});
-    std::copy_n(sum, 64, sums->value);
-    std::fill_n(sum, 64, __builtin_nanf(""));
+    sums = thread.sums.insert(sums, {asked.sum, {}, 0});
+    std::copy_n(asked.sum, 64, sums->value);
+    std::fill_n(asked.sum, 64, __builtin_nanf(""));
   }
   sums->products++;
-  thread.products.push_back({sum, left, right, add, bfloat16, thread.productGroup});
+  thread.products.push_back({asked, thread.productGroup});
 }
 
 void waitProducts(int pending, Place place) {

@@ -2,14 +2,7 @@
 #pragma once
 #include <cmath>
 
-typedef int i32;
-typedef unsigned int u32;
-typedef long long i64;
-typedef unsigned long long u64;
-typedef unsigned char u8;
-typedef unsigned short u16;
-struct alignas(2) Half { u16 bits; };
-struct alignas(2) Bfloat16 { u16 bits; };
+#include "../../lib/types.cuh"
 #include "../arithmetic.h"
 
 namespace fovea {

@@ -37,7 +37,7 @@ void forgetCopies();
 // group_product.cpp
 void beginProducts();
 void commitProducts();
-void product(float *sum, unsigned long long left, unsigned long long right, bool add, bool bfloat16, Place place);
+void product(const GroupProduct &asked, Place place);
 void waitProducts(int pending, Place place);
 void forgetProducts();
 
