@@ -13,7 +13,7 @@ export type ConvAttrs = {
 };
 
 /** Output length of a convolution along one axis: floor((n + before + after - dilation (k - 1) - 1) / stride) + 1. */
-function convLength(n: number, k: number, stride: number, before: number, after: number, dilation: number): number {
+export function convLength(n: number, k: number, stride: number, before: number, after: number, dilation: number): number {
   return Math.floor((n + before + after - dilation * (k - 1) - 1) / stride) + 1;
 }
 
