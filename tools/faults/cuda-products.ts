@@ -111,6 +111,10 @@ const list: readonly ProductFault[] = [
     find: '(threadIdx.x - 128) / 4;', replace: 'threadIdx.x % 128 / 4;', op: 'conv2dStats', rung: 'hopper',
   },
   {
+    name: 'cuda-hopper-meet', what: 'sums of statistics are read without a barrier', file: lib('hopper_product'),
+    find: 'meet<1, threads>();', replace: '', op: 'conv2dStats', rung: 'hopper',
+  },
+  {
     name: 'cuda-conv-hopper-mirror', what: 'the input gradient reads filters forwards', file: 'kernels/cuda/conv_hopper.cu',
     find: 'RIGHT_ROWS ? tap : taps - 1 - tap', replace: 'tap', op: 'conv2dInputGrad', rung: 'hopper',
   },
