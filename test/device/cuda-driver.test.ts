@@ -171,7 +171,7 @@ test('maps for the copy engine are made by the driver, in place', () => on(async
   const half = value(buffer, { rows: 8, channels: 64, offset: 128, dtype: 'float16' });
   const maps: TensorMap[] = [
     { value: half, lengths: [64, 8], strides: [128], box: [64, 4] },
-    { value: half, lengths: [64, 7, 5, 2], strides: [128, 896, 4480], windows: { lower: [-1, -2], upper: [1, 2], channels: 64, pixels: 32 } },
+    { value: half, lengths: [64, 7, 5, 2], strides: [128, 896, 4480], windows: { lower: [-1, -2], upper: [1, 2], channels: 64, pixels: 32, strides: [2, 3] } },
   ];
   const program = await device.build([launching({ args: [3, ...maps.map((tensorMap) => ({ tensorMap })), { address: half }] })]);
   await program.run();
@@ -184,7 +184,7 @@ test('maps for the copy engine are made by the driver, in place', () => on(async
   assert.is(args.readBigUInt64LE(64 + 16), args.readBigUInt64LE(320));
   assert.is(args.readBigUInt64LE(192 + 16), args.readBigUInt64LE(320));
   assert.equal(words(64 + 24, 12), [64, 8, 0, 0, 0, 128, 0, 0, 0, 0, 64, 4]);
-  assert.equal(words(192 + 24, 17), [64, 7, 5, 2, 0, 128, 896, 4480, 0, 0, -1, -2, 1, 2, 64, 32, 1]);
+  assert.equal(words(192 + 24, 20), [64, 7, 5, 2, 0, 128, 896, 4480, 0, 0, -1, -2, 1, 2, 64, 32, 1, 2, 3, 1]);
   const bad = { ...maps[0], value: value(buffer) };
   await rejects(() => device.build([launching({ args: [{ tensorMap: bad }] })]), DeviceError, /no map of float32/);
   const odd = { ...maps[0], value: { ...half, offset: 1 } };

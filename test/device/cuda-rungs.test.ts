@@ -11,16 +11,16 @@ import * as assert from 'uvu/assert';
 import type { Sample } from '../../src/graph/op.ts';
 import { getOp } from '../../src/fovea.ts';
 import { DeviceError, MissingPackageError } from '../../src/errors.ts';
-import { convLength } from '../../src/ops/support/conv.ts';
 import { evaluate } from '../../src/graph/evaluate.ts';
 import { apply } from '../../src/tensor/tensor.ts';
 import { checkForward, halfSamples, samplesOf } from '../../src/testing/check-op.ts';
 import { placed, sampleValues } from '../../src/testing/inputs.ts';
 import type { LayoutName } from '../../src/testing/inputs.ts';
-import type { DType, Device } from '../../src/device/types.ts';
+import type { Device } from '../../src/device/types.ts';
 import { sizeOf } from '../../src/device/types.ts';
 import { openCudaHost } from '../support/cuda-host.ts';
 import type { CudaHostOptions } from '../support/cuda-host.ts';
+import { half, halvesOf, large, relu } from '../support/cuda/hopper-samples.ts';
 import { suiteUnless } from '../support/webgpu.ts';
 
 let reason: string | undefined;
@@ -96,44 +96,6 @@ test('TF32 rounds float32 to the nearest, ties away from zero', async () => {
   device.dispose();
 });
 
-const half = (...shapes: number[][]): Sample['inputs'] => shapes.map((shape) => ({ shape, dtype: 'float16' as DType }));
-const noTransposes = { transposeA: false, transposeB: true };
-const conv = (stride: number | [number, number], padding: number[], dilation: number) =>
-  ({ stride: typeof stride === 'number' ? [stride, stride] : stride, padding, dilation: [dilation, dilation] });
-const relu = (...given: Parameters<typeof conv>) => ({ ...conv(...given), activation: 'relu' });
-
-/** Of convolutions: x, filter, attributes. */
-const shapes: readonly [x: number[], filter: number[], attrs: ReturnType<typeof conv>][] = [
-  [[2, 13, 11, 72], [136, 3, 3, 72], conv(1, [1, 1, 1, 1], 1)],
-  [[3, 9, 10, 136], [40, 2, 3, 136], conv(1, [0, 2, 3, 1], 2)],
-  [[2, 20, 17, 256], [128, 1, 1, 256], conv(1, [0, 0, 0, 0], 1)],
-  [[2, 12, 12, 64], [64, 1, 7, 64], conv(1, [0, 0, 3, 3], 1)],
-  [[2, 15, 14, 40], [72, 3, 3, 40], conv(2, [1, 1, 1, 0], 1)],
-  [[2, 17, 25, 64], [264, 3, 2, 64], conv([3, 8], [2, 0, 5, 1], 2)],
-  [[1, 9, 9, 8], [8, 3, 3, 8], conv(1, [4, 3, 5, 2], 1)],
-];
-const resultOf = ([n, h, w]: number[], [k, r, s]: number[], { stride, padding: [top, bottom, left, right], dilation }: ReturnType<typeof conv>) => [
-  n, convLength(h, r, stride[0], top, bottom, dilation[0]), convLength(w, s, stride[1], left, right, dilation[1]), k,
-];
-
-/** Tiles whole and cut, rings that turn over several times, blocks with several tiles; windows at all borders. */
-const large: Readonly<Record<string, Sample[]>> = {
-  matmul: [
-    { inputs: half([300, 1040], [264, 1040]), attrs: noTransposes },
-    { inputs: half([1030, 72], [2056, 72]), attrs: noTransposes, note: 'more tiles than multiprocessors' },
-    { inputs: half([8, 8], [8, 8]), attrs: noTransposes },
-    { inputs: half([136, 200], [200, 328]), attrs: { transposeA: false, transposeB: false } },
-    { inputs: half([1000, 136], [1000, 152]), attrs: { transposeA: true, transposeB: false }, note: 'several runs, the last one short' },
-    { inputs: half([72, 264], [136, 72]), attrs: { transposeA: true, transposeB: true } },
-  ],
-  conv2d: [
-    ...shapes.map(([x, filter, attrs]) => ({ inputs: half(x, filter), attrs: { ...attrs, activation: 'none' } })),
-    { inputs: [...half([1, 12, 12, 64], [64, 1, 7, 64]), { shape: [64], dtype: 'float32' }], attrs: relu(1, [0, 0, 3, 3], 1) },
-  ],
-  conv2dStats: shapes.map(([x, filter, attrs]) => ({ inputs: half(x, filter), attrs })),
-  conv2dInputGrad: shapes.map(([x, filter, attrs]) => ({ inputs: half(resultOf(x, filter, attrs), filter), attrs: { ...attrs, inputShape: x } })),
-  conv2dFilterGrad: shapes.map(([x, filter, attrs]) => ({ inputs: half(x, resultOf(x, filter, attrs)), attrs: { ...attrs, filterShape: filter } })),
-};
 /** Kernels that each has to ask for, with a macro of theirs. */
 const wanted: Readonly<Record<string, readonly [kernel: string, ...macros: string[]][]>> = {
   matmul: [[true, true], [true, false], [false, false], [false, true]].map(([left, right]) =>
@@ -150,8 +112,7 @@ for (const dtype of ['float16', 'bfloat16'] as const) {
     test(`${name} in ${dtype} on Hopper's rung`, async () => {
       const { device, asked } = await open(hopper);
       // Of the second type the samples that differ least would say nothing more.
-      const own = dtype === 'float16' ? samples : samples.filter((_, i) => i % 2 === 0)
-        .map((sample) => ({ ...sample, inputs: sample.inputs.map((t) => (t.dtype === 'float16' ? { ...t, dtype } : t)) }));
+      const own = dtype === 'float16' ? samples : samples.filter((_, i) => i % 2 === 0).map((sample) => halvesOf(sample, dtype));
       await pass(device, name, own, ['plain']);
       // Of these none is refused, but that strided input gradients are another rung's.
       const kernels = new Set([...asked].map((text) => text.slice(0, text.indexOf('\n'))));
@@ -192,6 +153,7 @@ const faults: Readonly<Record<string, readonly [from: string, to: string, says: 
   'a barrier for more arrivals': ['initBarrier(place.empty(s), 8);', 'initBarrier(place.empty(s), 9);', /deadlock/],
   'products without a fence': ['beginProducts();', '', /a product without wgmma.fence/],
   'products that are never waited for': ['waitProducts<0>();', '', /products under way|NaN|ended/],
+  'copies of one operand into the other\'s panel': ['left(stage) + ROWS * STEPS * 2', 'left(stage)', /a race in shared memory|not waited for/],
   'panels that are not aligned to the swizzle': ['(shared + 1023u) & ~1023u', '(shared + 127u) & ~127u', /no multiple of 1024/],
 };
 const product = readFileSync(new URL('../../kernels/cuda/lib/hopper_product.cuh', import.meta.url), 'utf8');
@@ -200,9 +162,9 @@ for (const [name, [from, to, says]] of Object.entries(chosen === undefined ? fau
     assert.ok(product.includes(from), `hopper_product.cuh has no ${from}`);
     const faulty = product.replace(from, to).replace('#pragma once', '');
     const device = await openCudaHost({ ...hopper, edit: (_kernel, source) => source.replace('#include "lib/hopper_product.cuh"', () => faulty) });
-    const inputs = half([200, 1040], [120, 1040]);
+    const inputs = half([1, 10, 20, 1040], [120, 1, 1, 1040]);
     const values = inputs.map((input, i) => placed(Float32Array.from({ length: sizeOf(input.shape) }, (_, j) => (i + j) % 5), input, 'plain'));
-    const [y] = apply(getOp('matmul'), values, noTransposes);
+    const [y] = apply(getOp('conv2d'), values, relu(1, [0, 0, 0, 0], 1));
     const told = await evaluate([y.value], device).then(([data]) => (data.some(Number.isNaN) ? 'NaN' : 'nothing'), (error: Error) => error.message);
     assert.match(told, says);
     device.dispose();

@@ -56,8 +56,6 @@ test('names are unique; both devices have many, and every kind of kernel has som
     // Measurements for the benchmark's roofline, which have no right result.
     'kernels/wasm/probe.ts', 'shaders/probe_multiply_add.wgsl', 'shaders/probe_stream.wgsl', 'kernels/cuda/probe_multiply_add.cu',
     'kernels/cuda/probe_stream.cu',
-    // Hopper's rung is run by no test without a GPU: test/device/cuda-hopper.test.ts holds its layouts to models, and seeds faults there.
-    'kernels/cuda/conv_hopper.cu', 'kernels/cuda/gemm_hopper.cu',
     // What decides about matrix units: with a fault, they would not be used, and their tests be skipped.
     'shaders/probe_matrices.wgsl',
   ];

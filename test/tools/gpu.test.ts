@@ -61,6 +61,11 @@ test('products with one of 8192 in 16 bits, and every convolution of Inception-B
     .map((op) => every.filter((row) => row.startsWith(op) && !row.endsWith('float16')).length);
   assert.equal(counts, expected);
   assert.ok(expected[0] > 20);
+  // Hopper's own kernels beside them, where both have 16 bits.
+  for (const name of ['conv-forward', 'conv-input-gradient', 'conv-filter-gradient']) {
+    assert.equal(rowsOf(`${name}-hopper`), rowsOf(name).filter((row) => row.endsWith(' bfloat16')));
+  }
+  for (const { name, env } of all.filter((part) => part.name.endsWith('-hopper'))) assert.is(env?.FOVEA_CUDA_RUNG, 'hopper', name);
 });
 
 test('no part takes longer than a command may', () => {

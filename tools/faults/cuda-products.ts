@@ -75,7 +75,7 @@ const list: readonly ProductFault[] = [
   },
   {
     name: 'cuda-gemm-hopper-panel', what: 'the right panel is taken a panel further', file: 'kernels/cuda/gemm_hopper.cu',
-    find: 'right, turn * STEPS', replace: 'right, (turn + 1) * STEPS', op: 'matmul', rung: 'hopper',
+    find: 'right, term, tile.column', replace: 'right, term + STEPS, tile.column', op: 'matmul', rung: 'hopper',
   },
   {
     name: 'cuda-conv-hopper-tap', what: 'taps of a row are taken for those of a column', file: 'kernels/cuda/conv_hopper.cu',
@@ -84,15 +84,51 @@ const list: readonly ProductFault[] = [
   },
   {
     name: 'cuda-hopper-release', what: 'panels are given back while they are read', file: lib('hopper_product'),
-    find: 'waitProducts<1>();', replace: 'waitProducts<4>();', op: 'matmul', rung: 'hopper',
+    find: 'waitProducts<1>();', replace: 'waitProducts<4>();', op: 'conv2d', rung: 'hopper',
   },
   {
     name: 'cuda-hopper-swizzle', what: 'eights of rows lie too near', file: lib('hopper_layout'),
-    find: '(1024 >> 4)', replace: '(512 >> 4)', op: 'matmul', rung: 'hopper',
+    find: 'stride = 1024 >> 4', replace: 'stride = 512 >> 4', op: 'matmul', rung: 'hopper',
   },
   {
     name: 'cuda-hopper-row', what: 'the second half of a tile has the first one\'s rows', file: lib('hopper_product'),
     find: '(threadIdx.x / 128 - 1) * (ROWS / 2) + i / 2', replace: 'i / 2', op: 'conv2d', rung: 'hopper',
+  },
+  {
+    name: 'cuda-hopper-leading', what: 'by steps, columns from the 65th on lie too near', file: lib('hopper_layout'),
+    find: '1 : 64 * 128 >> 4', replace: '1 : 64 * 64 >> 4', op: 'matmul', rung: 'hopper',
+  },
+  {
+    name: 'cuda-hopper-step', what: 'terms of operands by steps are looked for along a line', file: lib('hopper_layout'),
+    find: '(ByRows ? 32 : 16 * 128) >> 4', replace: '32 >> 4', op: 'conv2dInputGrad', rung: 'hopper',
+  },
+  {
+    name: 'cuda-hopper-run', what: 'a run begins with the last panel of the one before', file: lib('hopper_product'),
+    find: 'return run(index) * length;', replace: 'return run(index) * (length - STEPS);', op: 'conv2dFilterGrad', rung: 'hopper',
+  },
+  {
+    name: 'cuda-hopper-statistics', what: 'both consumers keep sums in one place', file: lib('hopper_product'),
+    find: '(threadIdx.x - 128) / 4;', replace: 'threadIdx.x % 128 / 4;', op: 'conv2dStats', rung: 'hopper',
+  },
+  {
+    name: 'cuda-hopper-meet', what: 'sums of statistics are read without a barrier', file: lib('hopper_product'),
+    find: 'meet<1, threads>();', replace: '', op: 'conv2dStats', rung: 'hopper',
+  },
+  {
+    name: 'cuda-conv-hopper-mirror', what: 'the input gradient reads filters forwards', file: 'kernels/cuda/conv_hopper.cu',
+    find: 'RIGHT_ROWS ? tap : taps - 1 - tap', replace: 'tap', op: 'conv2dInputGrad', rung: 'hopper',
+  },
+  {
+    name: 'cuda-conv-hopper-stride', what: 'windows of a row begin a pixel apart, whatever the stride', file: 'kernels/cuda/conv_hopper.cu',
+    find: ' * c.strideW + c.firstW', replace: ' + c.firstW', op: 'conv2d', rung: 'hopper',
+  },
+  {
+    name: 'cuda-conv-filter-hopper-unit', what: 'every unit of a tap has the first channels', file: 'kernels/cuda/conv_filter_hopper.cu',
+    find: 'x, (unit - tap * parts) * 64, w, h', replace: 'x, 0, w, h', op: 'conv2dFilterGrad', rung: 'hopper',
+  },
+  {
+    name: 'cuda-conv-filter-hopper-last', what: 'a unit behind the last is stored', file: 'kernels/cuda/conv_filter_hopper.cu',
+    find: 'if (unit >= units) continue;', replace: '', op: 'conv2dFilterGrad', rung: 'hopper',
   },
 ];
 

@@ -65,6 +65,11 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     name: 'suite', what: `the op suite on ${on.join(' and ')}`, seconds, report: false, args: ['test/ops/suite.test.ts'],
     env: { FOVEA_RUNNERS: ['reference', ...on].join(','), ...(quick && { FOVEA_OPS: 'relu,matmul' }) },
   });
+  const directions = [['forward', 'conv2d '], ['input-gradient', 'conv2dInputGrad'], ['filter-gradient', 'conv2dFilterGrad']] as const;
+  /** Convolutions in each direction, those with a word in their names. */
+  const convolutions = directions.map(([name, op]) => (seconds: number, on = measured, word = ''): Part =>
+    kernels(`conv-${name}`, `each convolution of Inception-BN, ${name.replace('-', "'s ")}`, seconds, ways(', graph', ', graph, tf32'),
+      ['--only', 'conv', '--filter', `${op}+inception-bn${word}`, '--no-probes'], on));
   const gemm = (on = measured): Part => kernels('gemm', 'products, one of 8192 in 16 bits among them', 90, ways('', ', graph', ', graph, tf32'),
     ['--only', 'gemm'], on);
   const steps = beside.map(({ batch, part, seconds, peers }) => (on = measured): Part =>
@@ -74,13 +79,17 @@ export function parts({ devices, python, quick }: Settings): Part[] {
   return [
     ...(own.length > 0 ? [compile] : []),
     suite(devices, 200),
-    ...(own.length > 0 ? [withHopper(suite(own, 60), { FOVEA_OPS: 'matmul,conv2d,conv2dStats' })] : []),
+    ...(own.length > 0 ? [
+      withHopper(compile), withHopper(suite(own, 60), { FOVEA_OPS: 'matmul,conv2d,conv2dStats,conv2dInputGrad,conv2dFilterGrad' }),
+      withHopper({
+        name: 'tiles', what: 'products and convolutions of several tiles and runs', seconds: 60, report: false, args: ['test/device/cuda-hopper-gpu.test.ts'],
+      }),
+    ] : []),
     ...steps.map((make) => make()),
     gemm(),
-    ...([['forward', 'conv2d '], ['input-gradient', 'conv2dInputGrad'], ['filter-gradient', 'conv2dFilterGrad']] as const)
-      .map(([name, op]) => kernels(`conv-${name}`, `each convolution of Inception-BN, ${name.replace('-', "'s ")}`, 240, ways(', graph', ', graph, tf32'),
-        ['--only', 'conv', '--filter', `${op}+inception-bn`, '--no-probes'])),
-    ...(own.length > 0 ? [withHopper(gemm(own)), withHopper(steps[0](own))] : []),
+    ...convolutions.map((make) => make(240)),
+    // Those rows alone that Hopper's kernels take.
+    ...(own.length > 0 ? [withHopper(gemm(own)), ...convolutions.map((make) => withHopper(make(120, own, '+bfloat16'))), withHopper(steps[0](own))] : []),
     ...compiled.map(({ batch, precision }) => step(`compile-${batch}-${precision}`,
       `training steps of ${batch} images beside torch.compile(mode='max-autotune') in ${precision}`, 420, batch, ways(`, compile, ${precision}`), 400,
       own.length > 0 ? own : measured)),

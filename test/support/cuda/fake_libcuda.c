@@ -463,7 +463,7 @@ API int cuTensorMapEncodeIm2col(unsigned *to, int type, unsigned rank, u64 addre
   ENTER;
   const int modes[4] = {interleave, swizzle, promotion, fill};
   int code = map(to, 2, type, rank, address, lengths, strides, modes);
-  const unsigned rest[7] = {lower[0], lower[1], upper[0], upper[1], channels, pixels, steps[rank - 1]};
+  const unsigned rest[10] = {lower[0], lower[1], upper[0], upper[1], channels, pixels, steps[0], steps[1], steps[2], steps[3]};
   if (!code) memcpy(to + 16, rest, sizeof rest);
   return code;
 }
