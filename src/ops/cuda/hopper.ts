@@ -41,7 +41,7 @@ export function hopperRows(extent: Extent): number {
 }
 
 /** Runs of whole panels; no more of them than other rungs have, so their scratch memory is enough. */
-export const hopperRuns = (extent: Extent, depth: number): ReturnType<typeof runsOf> => runsOf(extent, depth, STEPS);
+const hopperRuns = (extent: Extent, depth: number): ReturnType<typeof runsOf> => runsOf(extent, depth, STEPS);
 
 interface Options {
   readonly bias?: Placed | undefined;

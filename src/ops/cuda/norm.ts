@@ -54,7 +54,7 @@ function overRows(
 const COMBINED = 8;
 
 /** Bytes for two partial results of every run. */
-export function statisticsScratch(x: TensorType): number {
+function statisticsScratch(x: TensorType): number {
   const { channels, runs } = cutOf(x);
   return 8 * channels * runs;
 }
@@ -73,7 +73,7 @@ export function combineLaunch(
 }
 
 /** mean and variance (biased) of x over all but the last axis. */
-export function statisticsLaunches(x: Placed, mean: Placed, variance: Placed, scratch: Scratch): CudaLaunch[] {
+function statisticsLaunches(x: Placed, mean: Placed, variance: Placed, scratch: Scratch): CudaLaunch[] {
   const cut = cutOf(x);
   const { rows, channels, run, runs } = cut;
   if (rows * channels === 0) return [];
