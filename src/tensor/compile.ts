@@ -231,8 +231,8 @@ async function build({ spec, results }: Traced, name: string): Promise<Entry> {
 
 /**
  * What to say of the largest batch that fits, found by planning with the memory that there is now; that it is not known, where the device
- * refused what by all that it tells should have fit. The first axis of the largest argument is the batch, as it is of all others whose first axis is as long; nothing where
- * there is none, or where the function takes no other.
+ * refused what by all that it tells should have fit. The first axis of the largest argument is the batch, as it is of all others whose
+ * first axis is as long; nothing where there is none, or where the function takes no other.
  */
 async function fitting(leaves: readonly Argument[], trace: (leaves: readonly Argument[]) => Promise<Traced>): Promise<string> {
   const types = leaves.filter((x) => typeof x !== 'number');
