@@ -294,6 +294,8 @@ export interface Device {
     /** Largest buffer that a kernel can bind, in bytes. */
     readonly maxBuffer: number;
   };
+  /** Sees again how much memory there is, where others may have taken or given back some since: `memory.maxBuffer` follows. */
+  lookAtMemory?(): void;
   /** Whether kernels read and write values of the dtype; only those of 16 bits are in question. */
   supports(dtype: DType): boolean;
   /** What mixed precision stores values in; undefined where the device has neither. */

@@ -29,6 +29,13 @@ export function assertFits(planned: Planned, device: Device): void {
  * @param allocated bytes of their variables that the device holds already
  */
 export function fits(programs: readonly ProgramMemory[], device: Device, allocated = 0): boolean {
+  if (haveRoom(programs, device, allocated)) return true;
+  if (device.lookAtMemory === undefined) return false;
+  device.lookAtMemory();
+  return haveRoom(programs, device, allocated);
+}
+
+function haveRoom(programs: readonly ProgramMemory[], device: Device, allocated: number): boolean {
   if (Math.max(...programs.map((p) => p.largest)) > device.memory.maxBuffer) return false;
   const arena = arenaOf(device);
   const enough = programs.every((p) => p.arena.every((bytes, i) => bytes <= arena.bytesOf(i)));

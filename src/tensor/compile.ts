@@ -230,9 +230,9 @@ async function build({ spec, results }: Traced, name: string): Promise<Entry> {
 }
 
 /**
- * What to say of the largest batch that fits, found by planning; that it is not known, where the device refused what by all that it tells
- * should have fit. The first axis of the largest argument is the batch, as it is of all others whose first axis is as long; nothing where
- * there is none, or where the function takes no other.
+ * What to say of the largest batch that fits, found by planning with the memory that there is now; that it is not known, where the device
+ * refused what by all that it tells should have fit. The first axis of the largest argument is the batch, as it is of all others whose
+ * first axis is as long; nothing where there is none, or where the function takes no other.
  */
 async function fitting(leaves: readonly Argument[], trace: (leaves: readonly Argument[]) => Promise<Traced>): Promise<string> {
   const types = leaves.filter((x) => typeof x !== 'number');
@@ -240,15 +240,19 @@ async function fitting(leaves: readonly Argument[], trace: (leaves: readonly Arg
   const [largest] = [...types].sort((a, b) => size(b) - size(a));
   const batch = largest?.shape[0] ?? 1;
   if (batch <= 1) return '';
-  const plan = async (n: number): Promise<{ device: Device; fit: boolean }> => {
+  const plan = async (n: number, look = false): Promise<{ device: Device; fit: boolean }> => {
     const { spec } = await trace(leaves.map((x) => (typeof x === 'number' || x.shape[0] !== batch ? x
       : { shape: [n, ...x.shape.slice(1)], dtype: x.dtype })));
+    if (look) spec.device.lookAtMemory?.();
     const planned = planProgram(spec);
     return { device: spec.device, fit: fits([planned.memory], spec.device, allocatedOf(planned)) };
   };
   try {
-    const { device, fit } = await plan(batch);
-    if (fit && !roomIsKnown(device)) return '; how large a batch would fit is not known, since WebGPU does not tell what memory is free';
+    const { device, fit } = await plan(batch, true);
+    if (fit) {
+      return `; how large a batch would fit is not known, since ${roomIsKnown(device) ? `by what ${device.name} says is free this one would`
+        : 'WebGPU does not tell what memory is free'}`;
+    }
     const fitting = await largestBatch(batch, async (n) => (await plan(n)).fit);
     return `; of the input [${largest.shape}] ${fitting} of ${batch} along the first axis fit`;
   } catch (error) {

@@ -6,6 +6,8 @@ import { copyLaunch, webgpu } from '../../src/device/webgpu/index.ts';
 import { shaderSource } from '../../src/device/webgpu/shader.ts';
 import { f32, linearGrid, read, write } from '../../src/device/webgpu/launch.ts';
 import { DeviceError, OutOfMemoryError } from '../../src/errors.ts';
+import { compile, tensor } from '../../src/fovea.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import { rejects } from '../support/errors.ts';
 import { openWebgpu, suiteUnless } from '../support/webgpu.ts';
 
@@ -156,6 +158,22 @@ test('an adapter that is not there is refused by name', async () => {
   await webgpu({ adapter: 'llvmpipe', hardwareOnly: true }).then(() => assert.unreachable(), (error: Error) => {
     assert.match(error.message, /no WebGPU adapter named "llvmpipe"/);
   });
+});
+
+test('a Program with a value that no binding holds is refused before anything is allocated, with the largest batch that can be bound', async () => {
+  const f = compile((x: Tensor, y: Tensor) => {
+    const wide = x.reshape([-1, 1024, 1]).add(y);
+    return wide.matmul(wide.exp()).sum();
+  }, { device });
+  const most = Math.floor(device.memory.maxBuffer / 2 ** 22);
+  const before = device.counters.allocations;
+  const attempt = (n: number): Promise<unknown> => f.prepare(tensor(new Float32Array(n * 1024), [n, 1024]), tensor(new Float32Array(1024)));
+  for (const n of [2 * most, most + 1]) {
+    await rejects(() => attempt(n), OutOfMemoryError, new RegExp(`is over the ${device.memory.maxBuffer} that webgpu .* can bind; `
+      + `of the input \\[${n},1024\\] ${most} of ${n} along the first axis fit$`));
+  }
+  assert.is(device.counters.allocations, before);
+  f.dispose();
 });
 
 test('a batch that does not fit a binding: how many would', async () => {

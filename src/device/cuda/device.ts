@@ -68,7 +68,7 @@ export class CudaDevice implements Device {
     allocations: 0, bytesAllocated: 0, textureBytes: 0, peakBytes: 0, launches: 0, compilations: 0, runs: 0, encodeMs: 0,
   };
   readonly features: GpuFeatures;
-  readonly memory: Device['memory'];
+  memory: Device['memory'];
   readonly gpu: GpuInfo;
   /** Chooses among the kernels' variants. */
   readonly tuner: Tuner<CudaLaunch>;
@@ -105,9 +105,7 @@ export class CudaDevice implements Device {
       this.#pool = cuda.handle('cuDeviceGetDefaultMemPool', [gpu.device], this.name);
       // What was freed is kept for the next allocation, where the driver would give it back at every wait.
       cuda.call('cuMemPoolSetAttribute', [this.#pool, POOL_RELEASE_THRESHOLD, new BigUint64Array([2n ** 64n - 1n])], this.name);
-      const free = new BigUint64Array(1);
-      cuda.call('cuMemGetInfo_v2', [free, new BigUint64Array(1)], this.name);
-      this.memory = { arena: 'slab', alignment: ALIGNMENT, maxBuffer: Number(free[0]) };
+      this.memory = { arena: 'slab', alignment: ALIGNMENT, maxBuffer: this.#free() };
     } catch (error) {
       if (stream !== undefined) cuda.attempt('cuStreamDestroy_v2', [stream]);
       cuda.attempt('cuDevicePrimaryCtxRelease_v2', [gpu.device]);
@@ -133,6 +131,25 @@ export class CudaDevice implements Device {
         cuda.attempt('cuCtxSetCurrent', [this.#context]);
       },
     };
+  }
+
+  #free(): number {
+    const free = new BigUint64Array(1);
+    this.#cuda.call('cuMemGetInfo_v2', [free, new BigUint64Array(1)], this.name);
+    return Number(free[0]);
+  }
+
+  lookAtMemory(): void {
+    this.#queue.guard(() => {
+      this.#trim(this.name);
+      this.memory = { ...this.memory, maxBuffer: this.counters.bytesAllocated + this.#free() };
+    });
+  }
+
+  /** Gives back what the pool keeps. */
+  #trim(about: string): void {
+    this.#cuda.call('cuStreamSynchronize', [this.#stream], about);
+    this.#cuda.call('cuMemPoolTrimTo', [this.#pool, 0], about);
   }
 
   /** Contexts belong to threads, and other devices of the process may have made theirs current meanwhile. */
@@ -191,8 +208,7 @@ export class CudaDevice implements Device {
       if (!isMemory(error)) throw error;
     }
     // What the pool keeps may be in pieces that do not fit: without them there may be room.
-    this.#cuda.call('cuStreamSynchronize', [this.#stream], label);
-    this.#cuda.call('cuMemPoolTrimTo', [this.#pool, 0], label);
+    this.#trim(label);
     try {
       return attempt();
     } catch (cause) {
