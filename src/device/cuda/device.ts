@@ -29,6 +29,7 @@ export type Rung = typeof rungs[number];
 export interface CudaDeviceOptions {
   readonly tf32: boolean;
   readonly rung: Rung | undefined;
+  readonly prologues: boolean;
   readonly checkLaunches: boolean;
 }
 
@@ -78,15 +79,15 @@ export class CudaDevice implements Device {
 
   /** @throws CudaError; what was made by then is given back */
   constructor(cuda: Bindings, gpu: GpuInfo, compiler: Compiler, options: CudaDeviceOptions) {
-    const { tf32, rung, checkLaunches } = options;
+    const { tf32, rung, prologues, checkLaunches } = options;
     this.#cuda = cuda;
     this.gpu = gpu;
     this.name = `cuda:${gpu.index} (${gpu.name})`;
     const { capability, multiprocessors, sharedBytes } = gpu;
-    this.features = { hardware: true, subgroup: 32, cuda: { capability, multiprocessors, sharedBytes, tf32, rung } };
+    this.features = { hardware: true, subgroup: 32, cuda: { capability, multiprocessors, sharedBytes, tf32, rung, prologues } };
     this.fingerprint = {
       kind: 'cuda', adapter: gpu.name, capability: capability / 10, driver: gpu.driver, compiler: compiler.version, kernels: cudaKernels,
-      lowerings: cudaLowerings, tf32, ...(rung === undefined ? {} : { rung }),
+      lowerings: cudaLowerings, tf32, ...(rung === undefined ? {} : { rung }), ...(prologues ? { prologues } : {}),
     };
     this.#context = cuda.handle('cuDevicePrimaryCtxRetain', [gpu.device], this.name);
     let stream: bigint | undefined;

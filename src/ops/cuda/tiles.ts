@@ -80,6 +80,9 @@ export function planProduct(operands: readonly TensorType[], extent: Extent, fea
   };
 }
 
+/** The plan for operands that something is done to on their way: they pass through registers. */
+export const throughRegisters = (plan: ProductPlan): ProductPlan => ({ ...plan, mayCopy: false });
+
 /** An operand, and whether neighbours in memory are terms of one sum. */
 export interface Operand {
   readonly value: Placed;
