@@ -5,7 +5,7 @@
  */
 import type { TensorType } from '../device/types.ts';
 import type { Attrs } from '../graph/node.ts';
-import type { HostTensor, Sample } from '../graph/op.ts';
+import type { HostTensor, Sample, SampleInput } from '../graph/op.ts';
 import { defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp } from '../tensor/define-op.ts';
 import { conv2dFilterGradOp } from './conv2d-filter-grad.ts';
@@ -22,7 +22,7 @@ import type { ConvAttrs } from './support/conv.ts';
 import { bytesTouched } from './support/cost.ts';
 import { composed, convolved, NORMALIZE_INPUTS, normalizing, plainAttrs } from './support/prologue.ts';
 import type { NormalizeAttrs } from './support/prologue.ts';
-import { fixed } from './support/samples.ts';
+import { fixed, given, scrambled } from './support/samples.ts';
 import * as gpuFilterGrad from './webgpu/conv-filter-grad.ts';
 import * as gpuConv from './webgpu/conv.ts';
 import * as gpuNorm from './webgpu/norm.ts';
@@ -41,16 +41,26 @@ function magnitudes(inputs: readonly HostTensor[], { normalize }: NormalizeAttrs
   return convolved(inputs, { ...x, data }).map((t) => ({ ...t, data: t.data.map(Math.abs) }));
 }
 
-/** Samples of the convolution, each image with what normalizes it. */
+const EPSILON = 2 ** -10;
+
+/** A vector by channel that goes through the values, each `of` times in a row. */
+const cycle = (channels: number, of: number, ...values: number[]): SampleInput =>
+  fixed([channels], { values: Array.from({ length: channels }, (_, c) => values[Math.floor(c / of) % values.length]) });
+
+/**
+ * Samples of the convolution, each image with what normalizes it. Scales are powers of two, and all else has few bits: what is normalized is
+ * exact in every type that it may be rounded to, so that no rounding to a half falls otherwise than the reference's.
+ */
 function normalizedSamples<A extends Attrs>(op: DifferentiableOp<A>): Sample<A & NormalizeAttrs>[] {
-  return op.samples!().map(({ inputs: [x, ...others], attrs, note }, i) => {
-    const channels = [x.shape[3]];
+  return op.samples!().map(({ inputs: [{ shape }, ...others], attrs, note }, i) => {
+    const channels = shape[3];
     const vectors = [
-      fixed(channels, { low: -0.5, high: 0.5 }), fixed(channels, { low: 0.2, high: 2 }), fixed(channels, { low: 0.5, high: 1.5 }), fixed(channels),
+      given(scrambled([channels], i + 1, 4)), cycle(channels, 3, 1 - EPSILON, 0.25 - EPSILON, 4 - EPSILON), cycle(channels, 1, 0.5, 1, 2),
+      given(scrambled([channels], i + 2, 8)),
     ];
     return {
-      inputs: [fixed(x.shape), ...vectors, ...others.map((t) => fixed(t.shape))],
-      attrs: { ...attrs, normalize: { epsilon: 1e-3, fixGamma: i % 5 === 3, activation: i % 3 === 2 ? 'none' : 'relu' } },
+      inputs: [given(scrambled(shape, i + 3, 16)), ...vectors, ...others.map((t) => fixed(t.shape))],
+      attrs: { ...attrs, normalize: { epsilon: EPSILON, fixGamma: i % 5 === 3, activation: i % 3 === 2 ? 'none' : 'relu' } },
       ...(note !== undefined && { note }),
     };
   });
