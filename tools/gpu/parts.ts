@@ -69,6 +69,8 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     step(part, `training steps of ${batch} images`, seconds, batch, peers, 60, on));
   const withHopper = (part: Part, env: Part['env'] = {}): Part =>
     ({ ...part, name: `${part.name}-hopper`, what: `${part.what}, by Hopper's own kernels`, env: { ...part.env, ...hopper, ...env } });
+  const withPrologues = (part: Part): Part =>
+    ({ ...part, name: `${part.name}-prologues`, what: `${part.what}, images normalized as they are read`, env: { ...part.env, FOVEA_CUDA_PROLOGUES: '1' } });
   return [
     ...(own.length > 0 ? [compile] : []),
     suite(devices, 200),
@@ -78,7 +80,7 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     ...([['forward', 'conv2d '], ['input-gradient', 'conv2dInputGrad'], ['filter-gradient', 'conv2dFilterGrad']] as const)
       .map(([name, op]) => kernels(`conv-${name}`, `each convolution of Inception-BN, ${name.replace('-', "'s ")}`, 240,
         ['--only', 'conv', '--filter', `${op}+inception-bn`, '--no-probes'])),
-    ...(own.length > 0 ? [withHopper(gemm(own)), withHopper(steps[0](own))] : []),
+    ...(own.length > 0 ? [withHopper(gemm(own)), withHopper(steps[0](own)), withPrologues(steps[0](own))] : []),
     ...compiled.map(({ batch, precision }) => step(`compile-${batch}-${precision}`,
       `training steps of ${batch} images beside torch.compile(mode='max-autotune') in ${precision}`, 420, batch, ways(`, compile, ${precision}`), 400,
       own.length > 0 ? own : measured)),
