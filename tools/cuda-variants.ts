@@ -11,6 +11,7 @@ import { takesHalf } from '../src/graph/half.ts';
 import { hostArray } from '../src/graph/leaves.ts';
 import type { Op, Sample } from '../src/graph/op.ts';
 import { registeredOps } from '../src/graph/op.ts';
+import { NORMALIZE_INPUTS } from '../src/ops/support/prologue.ts';
 import { apply } from '../src/tensor/tensor.ts';
 import { halfSamples, samplesOf } from '../src/testing/check-op.ts';
 import { layouts, placed, requested } from '../src/testing/inputs.ts';
@@ -116,6 +117,15 @@ function keepProblem(variants: Variants, op: Op, inputs: readonly TensorType[], 
   }
 }
 
+/** The same with its image normalized on its way, where the op has such a kernel. */
+function normalizedProblem(name: string, inputs: readonly TensorType[], attrs: Sample['attrs']): [Op, readonly TensorType[], Sample['attrs']][] {
+  const fused = registeredOps().find((op) => op.rewrites?.some((rule) => rule.stage === 'prologue' && rule.anchor === name));
+  if (fused === undefined) return [];
+  const [x, ...others] = inputs;
+  const vectors = Array.from({ length: NORMALIZE_INPUTS - 1 }, (): TensorType => ({ shape: [x.shape[3]], dtype: 'float32' }));
+  return [[fused, [x, ...vectors, ...others], { ...attrs, normalize: { epsilon: 1e-3, fixGamma: false, activation: 'relu' } }]];
+}
+
 /**
  * For compute capability 8.0 and 9.0 with every rung, or for what one GPU asks for.
  * @param batches of the networks' shapes
@@ -131,11 +141,12 @@ export async function collectVariants(only?: GpuFeatures, batches: readonly numb
     await keepSamples(variants, features, ops.filter((op) => op.precision === 'matrix'), [features.cuda!.capability]);
     if (i === 0) await keepSamples(variants, features, ops.filter((op) => op.precision !== 'matrix'), capabilities);
     for (const { op: name, inputs, attrs } of batches.flatMap(kernelProblems)) {
-      const op = getOp(name);
-      keepProblem(variants, op, inputs, attrs, features);
-      for (const dtype of ['bfloat16', 'float16'] as const) {
-        const halves = inputs.map((t, j): TensorType => (t.dtype === 'float32' && takesHalf(op, j) ? { ...t, dtype } : t));
-        if (halves.some((t) => t.dtype === dtype)) keepProblem(variants, op, halves, attrs, features);
+      for (const [op, given, how] of [[getOp(name), inputs, attrs] as const, ...normalizedProblem(name, inputs, attrs)]) {
+        keepProblem(variants, op, given, how, features);
+        for (const dtype of ['bfloat16', 'float16'] as const) {
+          const halves = given.map((t, j): TensorType => (t.dtype === 'float32' && takesHalf(op, j) ? { ...t, dtype } : t));
+          if (halves.some((t) => t.dtype === dtype)) keepProblem(variants, op, halves, how, features);
+        }
       }
     }
   }

@@ -2,11 +2,13 @@
 // Implicit GEMM: rows are filters, columns (r, s, c), the sum runs over the pixels of y, cut into runs of `run` pixels (blockIdx.y), whose
 // partial results sum_runs.cu adds in order: dw + blockIdx.y * yRun. The few channels of a first layer are read one element at a time (XW 1).
 // YT, XT, WT: storage types of dy, x and dw; YW, XW: elements of dy and x that are read at once; ALIGNED: four results may be stored at once.
+// PROLOGUE: x is normalized by `constants` on its way, through ReLU where `activated` (lib/prologue.cuh).
 // Tile ROWS x COLUMNS, block THREADS (lib/panel.cuh); grid (tiles, runs).
 // Source: split-K wgrad as in CUTLASS (conv2d_wgrad), partial results reduced in a fixed order.
 #include "lib/conv.cuh"
 
-KERNEL(conv_filter_grad, THREADS, BLOCKS)(Span<const YT> dy, Span<const XT> x, Span<WT> dw, ConvShape c, i32 run, i32 yRun) {
+KERNEL(conv_filter_grad, THREADS, BLOCKS)(Span<const YT> dy, Span<const XT> x, Span<WT> dw, Span<const float> constants, ConvShape c, i32 run,
+                                  i32 yRun, i32 activated) {
   typedef Panel<false, ROWS, YW, YT> Left;
   typedef Panel<false, COLUMNS, XW, XT> Right;
   DYNAMIC_SHARED(Left::Element, panels);
@@ -20,8 +22,13 @@ KERNEL(conv_filter_grad, THREADS, BLOCKS)(Span<const YT> dy, Span<const XT> x, S
     const i32 tap = column / c.channels, r = tap / c.kernelW;
     rightSource.see(r * c.dilationH - c.padTop, (tap - r * c.kernelW) * c.dilationW - c.padLeft, column - tap * c.channels);
   }
+#if PROLOGUE
+  const Normalizing by{constants, c.channels, activated};
+#else
+  const AsStored by;
+#endif
   Tile<Left, Right> results;
-  addProducts<Left, Right>(results, panels, last > first ? turnsOf(last - first) : 0, dy, leftSource, x, rightSource);
+  addProducts<Left, Right>(results, panels, last > first ? turnsOf(last - first) : 0, dy, leftSource, x, rightSource, AsStored(), by);
   // Rows of dw's memory are taps, wStride apart; in partial results, and mostly in dw, that is their length.
   const i64 runAt = static_cast<i64>(blockIdx.y) * yRun;
 #if FLAT

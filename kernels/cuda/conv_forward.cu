@@ -3,12 +3,13 @@
 // Implicit GEMM: rows are pixels of y, columns filters, the sum runs over taps and channels as one number (r, s, c), so that the few channels
 // of a first layer fill the panels as well as many do; their threads read one element at a time, neighbours beside each other (XW 1).
 // XT, WT, YT: storage types; XW: elements of x and w that are read at once; ALIGNED: four results may be stored at once.
+// PROLOGUE: x is normalized by `constants` on its way, through ReLU where `activated` (lib/prologue.cuh).
 // Tile ROWS x COLUMNS, block THREADS (lib/panel.cuh); grid (tiles).
 // Source: implicit GEMM with iterators that advance by additions, as in CUTLASS (conv2d_fprop, its few-channels iterator).
 #include "lib/conv.cuh"
 
-KERNEL(conv_forward, THREADS, BLOCKS)(Span<const XT> x, Span<const WT> w, Span<const float> bias, Span<YT> y, Span<float> partial, ConvShape c,
-                              i32 hasBias, i32 relu) {
+KERNEL(conv_forward, THREADS, BLOCKS)(Span<const XT> x, Span<const WT> w, Span<const float> bias, Span<YT> y, Span<float> partial,
+                              Span<const float> constants, ConvShape c, i32 hasBias, i32 relu, i32 activated) {
   typedef Panel<true, ROWS, XW, XT> Left;
   typedef Panel<true, COLUMNS, XW, WT> Right;
   DYNAMIC_SHARED(Left::Element, panels);
@@ -25,7 +26,12 @@ KERNEL(conv_forward, THREADS, BLOCKS)(Span<const XT> x, Span<const WT> w, Span<c
   });
   FilterRows<Right, Left> rightSource(tile.column, c.filters, c.wStride, leftSource);
   Tile<Left, Right> results;
-  addProducts<Left, Right>(results, panels, turnsOf(c.kernelH * c.kernelW * c.channels), x, leftSource, w, rightSource);
+#if PROLOGUE
+  const Normalizing by{constants, c.channels, activated};
+#else
+  const AsStored by;
+#endif
+  addProducts<Left, Right>(results, panels, turnsOf(c.kernelH * c.kernelW * c.channels), x, leftSource, w, rightSource, by);
   storeTile(results, y, tile.column, c.filters, [&](i32 row, i64 &at) {
     at = static_cast<i64>(tile.row + row) * c.yStride;
     return tile.row + row < pixels;

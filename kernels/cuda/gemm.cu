@@ -2,16 +2,19 @@
 // RIGHT_ROWS say that a matrix's rows are those of the result (its columns, for the right one), with the terms of a sum beside each other.
 // A sum may be cut into `runs`, whose partial results sum_runs.cu adds in order.
 // XT, WT, YT: storage types; XW, WW: elements that are read at once; ALIGNED: four results may be stored at once. STATS: statistics too.
+// PROLOGUE 1: left is normalized by `constants` on its way, terms being channels; 2: right, columns being channels; through ReLU where
+// `activated` (lib/prologue.cuh).
 // Tile ROWS x COLUMNS, block THREADS (lib/panel.cuh); grid (tiles, batch * runs).
 // Source: implicit GEMM's loop as in CUTLASS; tiles as in siboehm/SGEMM_CUDA.
 #include "lib/product.cuh"
 #include "lib/results.cuh"
 
 struct Product {
-  i32 rows, columns, depth, leftStride, rightStride, yStride, leftBatch, rightBatch, yBatch, runs, run, yRun, hasBias, relu;
+  i32 rows, columns, depth, leftStride, rightStride, yStride, leftBatch, rightBatch, yBatch, runs, run, yRun, hasBias, relu, activated;
 };
 
-KERNEL(gemm, THREADS, BLOCKS)(Span<const XT> left, Span<const WT> right, Span<const float> bias, Span<YT> y, Span<float> partial, Product p) {
+KERNEL(gemm, THREADS, BLOCKS)(Span<const XT> left, Span<const WT> right, Span<const float> bias, Span<YT> y, Span<float> partial,
+                      Span<const float> constants, Product p) {
   typedef Panel<LEFT_ROWS, ROWS, XW, XT> Left;
   typedef Panel<RIGHT_ROWS, COLUMNS, WW, WT> Right;
   DYNAMIC_SHARED(Left::Element, panels);
@@ -29,8 +32,18 @@ KERNEL(gemm, THREADS, BLOCKS)(Span<const XT> left, Span<const WT> right, Span<co
 #else
   MatrixSteps<Right> rightSource(tile.column, p.columns, first, last, p.rightStride, rightAt);
 #endif
+#if PROLOGUE == 1
+  const Normalizing leftBy{constants, p.depth, p.activated};
+#else
+  const AsStored leftBy;
+#endif
+#if PROLOGUE == 2
+  const Normalizing rightBy{constants, p.columns, p.activated};
+#else
+  const AsStored rightBy;
+#endif
   Tile<Left, Right> results;
-  addProducts<Left, Right>(results, panels, last > first ? (last - first + STEPS - 1) / STEPS : 0, left, leftSource, right, rightSource);
+  addProducts<Left, Right>(results, panels, last > first ? (last - first + STEPS - 1) / STEPS : 0, left, leftSource, right, rightSource, leftBy, rightBy);
   const i64 yAt = static_cast<i64>(batch) * p.yBatch + static_cast<i64>(run) * p.yRun;
   storeTile(results, y, tile.column, p.columns, [&](i32 row, i64 &at) {
     at = yAt + static_cast<i64>(tile.row + row) * p.yStride;

@@ -104,6 +104,8 @@ export interface GpuFeatures {
      * Hopper's own by wgmma. Asked for by tests; all by default.
      */
     readonly rung?: 'simt' | 'async' | 'tensor' | 'hopper';
+    /** Convolutions normalize their image as they read it, where nothing else reads it normalized: asked for by `cuda({ prologues: true })`. */
+    readonly prologues?: boolean;
     /** Asked for by tests: which of a rung's tiles all products take, from the largest on. By default it follows from each shape. */
     readonly tile?: number;
   };

@@ -102,8 +102,11 @@ export interface Op<A extends Attrs = any> {
 export interface Rewrite {
   readonly name: string;
   readonly anchor: string;
-  /** `fuse` (the default) puts a fused kernel in the pattern's place; `merge` makes one op of several alike, once nothing fuses any more. */
-  readonly stage?: 'fuse' | 'merge';
+  /**
+   * `fuse` (the default) puts a fused kernel in the pattern's place; `merge` makes one op of several alike, once nothing fuses any more;
+   * `prologue` comes last, on a device that is asked for prologues (`GpuFeatures.cuda.prologues`), whose kernels alone gain by it.
+   */
+  readonly stage?: 'fuse' | 'merge' | 'prologue';
   /** Keeps a small value for the backward pass in place of a large one; left out with `recompute`, which keeps neither. */
   readonly keeps?: true;
   match(node: Node, graph: RewriteGraph): readonly Replacement[] | undefined;

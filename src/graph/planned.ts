@@ -68,7 +68,7 @@ export interface Planned {
 /** Rewrites, orders and plans; allocates nothing. */
 export function planProgram({ device, requested, assignments, fuse, mixed: half = false, recompute: again = false }: ProgramSpec): Planned {
   const values = [...requested, ...assignments.map((a) => a.value)];
-  const { roots: fused, applied } = fuse === false ? { roots: values, applied: [] } : rewrite(values, again);
+  const { roots: fused, applied } = fuse === false ? { roots: values, applied: [] } : rewrite(values, again, device.features?.cuda?.prologues);
   const roots = half ? mixed(fused, halfOf(device, 'mixed precision')) : fused;
   const { arena: kind, alignment, maxBuffer } = device.memory;
   const options = {

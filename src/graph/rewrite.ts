@@ -9,18 +9,22 @@ import { getOp, registeredOps } from './op.ts';
  *
  * @param roots the values asked for and those assigned to variables
  * @param recompute leaves out the rewrites that keep one value so that another need not be kept, which can be computed again
+ * @param prologues takes the rewrites to kernels that work on an operand as they read it
  * @returns the same values in the rewritten graph, and the names of the rewrites that were applied
  */
-export function rewrite(roots: readonly Value[], recompute = false): { roots: Value[]; applied: string[] } {
+export function rewrite(roots: readonly Value[], recompute = false, prologues = false): { roots: Value[]; applied: string[] } {
   const applied: string[] = [];
-  const fused = rewriteBy(rulesOf('fuse', recompute), roots, applied);
-  return { roots: rewriteBy(rulesOf('merge', recompute), fused, applied), applied };
+  let current = [...roots];
+  for (const stage of ['fuse', 'merge', ...(prologues ? ['prologue'] as const : [])] as const) {
+    current = rewriteBy(rulesOf(stage, recompute), current, applied);
+  }
+  return { roots: current, applied };
 }
 
 /** Rules by anchor. */
 type Rules = ReadonlyMap<string, readonly Rewrite[]>;
 
-function rulesOf(stage: 'fuse' | 'merge', recompute: boolean): Rules {
+function rulesOf(stage: NonNullable<Rewrite['stage']>, recompute: boolean): Rules {
   const rules = new Map<string, Rewrite[]>();
   for (const op of registeredOps()) {
     for (const rule of op.rewrites ?? []) {

@@ -31,6 +31,33 @@ const fromBatchNorm: Rewrite = {
 /** How many times as far away as a float32's the neighbour of a half is. */
 const neighbours: Readonly<Partial<Record<HalfType, number>>> = { float16: 2 ** 13, bfloat16: 2 ** 16 };
 
+/** Magnitudes of (y, mean, variance), given those of the inputs: the mean of y's; the variance moves by 2 |y - mean| per unit of y. */
+export function statisticsMagnitude(
+  inputs: readonly HostTensor[], absolute: readonly HostTensor[], attrs: ConvAttrs, outputs: readonly TensorType[],
+): Float64Array[] {
+  const conv = { ...attrs, activation: 'none' as const };
+  const [y] = conv2dOp.reference!(inputs, conv, outputs);
+  const [m] = conv2dOp.reference!(absolute, conv, outputs);
+  const { mean, variance } = statistics({ ...outputs[0], data: y });
+  const channels = mean.length;
+  const means = new Float64Array(channels);
+  const variances = variance.slice();
+  const rows = y.length / channels;
+  // an element stored as a half may be the neighbour of the reference's
+  const apart = neighbours[outputs[0].dtype as HalfType] ?? 0;
+  const largest = apart === 0 ? 0 : Math.max(...y.map(Math.abs)) * apart / rows;
+  means.fill(largest);
+  variance.forEach((v, k) => {
+    variances[k] += 2 * largest * Math.sqrt(v);
+  });
+  m.forEach((v, i) => {
+    const k = i % channels;
+    means[k] += v / rows;
+    variances[k] += (2 * v * Math.abs(y[i] - mean[k])) / rows;
+  });
+  return [m, means, variances];
+}
+
 export const conv2dStatsOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs>({
   name: 'conv2dStats',
   inputs: ['x', 'filter', 'bias?'],
@@ -47,30 +74,8 @@ export const conv2dStatsOp: DifferentiableOp<ConvAttrs> = defineOp<ConvAttrs>({
     const { mean, variance } = statistics({ ...outputs[0], data: y });
     return [y, mean, variance];
   },
-  // the mean of the magnitudes; the variance moves by 2 |y - mean| per unit of y
-  magnitude(inputs, attrs, outputs) {
-    const conv = { ...attrs, activation: 'none' as const };
-    const [y] = conv2dOp.reference!(inputs, conv, outputs);
-    const [m] = conv2dOp.reference!(inputs.map((t) => ({ ...t, data: t.data.map(Math.abs) })), conv, outputs);
-    const { mean, variance } = statistics({ ...outputs[0], data: y });
-    const channels = mean.length;
-    const means = new Float64Array(channels);
-    const variances = variance.slice();
-    const rows = y.length / channels;
-    // an element stored as a half may be the neighbour of the reference's
-    const apart = neighbours[outputs[0].dtype as HalfType] ?? 0;
-    const largest = apart === 0 ? 0 : Math.max(...y.map(Math.abs)) * apart / rows;
-    means.fill(largest);
-    variance.forEach((v, k) => {
-      variances[k] += 2 * largest * Math.sqrt(v);
-    });
-    m.forEach((v, i) => {
-      const k = i % channels;
-      means[k] += v / rows;
-      variances[k] += (2 * v * Math.abs(y[i] - mean[k])) / rows;
-    });
-    return [m, means, variances];
-  },
+  magnitude: (inputs, attrs, outputs) =>
+    statisticsMagnitude(inputs, inputs.map((t) => ({ ...t, data: t.data.map(Math.abs) })), attrs, outputs),
   kernels: { cpu: cpu.conv2dStatsLowering, webgpu: gpuConv.conv2dStatsLowering, cuda: cuda.conv2dStatsLowering },
   precision: 'matrix',
   half: { inputs: [0, 1], outputs: [0] },

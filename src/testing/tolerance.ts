@@ -30,6 +30,7 @@ export const constants = {
   /** Variances, which a kernel may take in one pass about a shift: a difference of two sums. */
   batchNorm: 4,
   conv2dStats: 4,
+  normalizeConv2dStats: 4,
   maxPool2dGrad: 4,
   maxPool2dIndexGrad: 4,
   avgPool2d: 4,

@@ -237,6 +237,13 @@ test('devices by name and number; auto takes CUDA first and says why', () => wit
     limited.dispose();
     lines.pop();
   });
+  await within({ FOVEA_CUDA_PROLOGUES: '1' }, async () => {
+    const having = await device('cuda:1', { log });
+    assert.is(having.fingerprint.prologues, true);
+    assert.is(having.features!.cuda!.prologues, true);
+    having.dispose();
+    lines.pop();
+  });
   await within({ FOVEA_CUDA_RUNG: 'wooden' }, () => rejects(() => device('cuda:1'), OptionError, /rung is "wooden"; expected one of simt/));
   assert.equal(lines, ['cuda:0 (Fake GPU 0)', 'cuda:1 (Fake GPU 1)'].map((name) =>
     `device: ${name} (compute capability 9.0, driver of CUDA 13.0, 1.0 GiB, kernels by NVRTC 13.0 for sm_90a)`));

@@ -74,6 +74,22 @@ const list: readonly ProductFault[] = [
     find: '(part + 1) * run : lines', replace: '(part + 1) * run + 1 : lines', op: 'depthwiseConv2dFilterGrad',
   },
   {
+    name: 'cuda-prologue-padding', what: 'zeros of the padding are normalized too', file: lib('product'),
+    find: 'if ((there >> i & 1u) != 0) v[i]', replace: 'v[i]', op: 'normalizeConv2d',
+  },
+  {
+    name: 'cuda-prologue-channel', what: 'an image is normalized by the channel before', file: lib('prologue'),
+    find: 'mean(by.constants[channel])', replace: 'mean(by.constants[channel > 0 ? channel - 1 : 0])', op: 'normalizeConv2dFilterGrad',
+  },
+  {
+    name: 'cuda-prologue-relu', what: 'no ReLU follows what a product normalizes', file: lib('prologue'),
+    find: 'relu != 0 && value < 0.0f', replace: 'relu > 1 && value < 0.0f', op: 'normalizeConv2dStats',
+  },
+  {
+    name: 'cuda-norm-constants', what: 'constants have variance in place of scale', file: 'kernels/cuda/norm_constants.cu',
+    find: 'scaleOf(deviation(load(variance, channel), epsilon), load(gamma, channel), fixGamma)[0]', replace: 'variance[channel]', op: 'normalizeConv2d',
+  },
+  {
     name: 'cuda-gemm-hopper-panel', what: 'the right panel is taken a panel further', file: 'kernels/cuda/gemm_hopper.cu',
     find: 'right, term, tile.column', replace: 'right, term + STEPS, tile.column', op: 'matmul', rung: 'hopper',
   },

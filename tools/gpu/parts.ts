@@ -76,6 +76,8 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     step(part, `training steps of ${batch} images`, seconds, batch, peers, 60, on));
   const withHopper = (part: Part, env: Part['env'] = {}): Part =>
     ({ ...part, name: `${part.name}-hopper`, what: `${part.what}, by Hopper's own kernels`, env: { ...part.env, ...hopper, ...env } });
+  const withPrologues = (part: Part): Part =>
+    ({ ...part, name: `${part.name}-prologues`, what: `${part.what}, images normalized as they are read`, env: { ...part.env, FOVEA_CUDA_PROLOGUES: '1' } });
   return [
     ...(own.length > 0 ? [compile] : []),
     suite(devices, 200),
@@ -89,7 +91,9 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     gemm(),
     ...convolutions.map((make) => make(240)),
     // Those rows alone that Hopper's kernels take.
-    ...(own.length > 0 ? [withHopper(gemm(own)), ...convolutions.map((make) => withHopper(make(120, own, '+bfloat16'))), withHopper(steps[0](own))] : []),
+    ...(own.length > 0 ? [
+      withHopper(gemm(own)), ...convolutions.map((make) => withHopper(make(120, own, '+bfloat16'))), withHopper(steps[0](own)), withPrologues(steps[0](own)),
+    ] : []),
     ...compiled.map(({ batch, precision }) => step(`compile-${batch}-${precision}`,
       `training steps of ${batch} images beside torch.compile(mode='max-autotune') in ${precision}`, 420, batch, ways(`, compile, ${precision}`), 400,
       own.length > 0 ? own : measured)),

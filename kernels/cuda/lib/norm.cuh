@@ -5,6 +5,7 @@
 // follow from the number of channels alone; ALIGNED says whether four channels are read in one access.
 #pragma once
 #include "lib/block.cuh"
+#include "lib/normalized.cuh"
 
 #define GROUPS (256 / COLUMNS)
 
@@ -34,6 +35,3 @@ DEVICE Channels scaleOf(const Channels &deviation, const Channels &gamma, i32 fi
   UNROLL for (i32 i = 0; i < WIDTH; i++) scale[i] = (fixGamma != 0 ? 1.0f : gamma[i]) / deviation[i];
   return scale;
 }
-
-/** The normalized value before its activation. Forward and backward share it, fused multiply-add included, so that both see one sign. */
-DEVICE float normalized(float x, float mean, float scale, float beta) { return fmaf(x - mean, scale, beta); }

@@ -5,6 +5,7 @@
 // type that is in memory, and 4 bytes or more at a time.
 // Source: double buffering and multi-stage pipelines as in CUTLASS (mma_pipelined.h, mma_multistage.h).
 #pragma once
+#include "lib/prologue.cuh"
 #include "lib/sources.cuh"
 #if MATH == 0
 #include "lib/tile_fma.cuh"
@@ -15,16 +16,38 @@
 #include "lib/async_copy.cuh"
 #endif
 
-/** A thread's vectors of one panel, on their way through registers. */
-template <class P, class Type> struct Staged {
+/** A thread's vectors of one panel, on their way through registers, and what is done to them there. */
+template <class P, class Type, class By> struct Staged {
   Vector<Type, P::width> v[P::loads];
+  /** The channel that all of them begin at, and a bit for each that is there. */
+  i32 channel;
+  u32 there;
 
   template <class Source> DEVICE void load(const Span<const Type> &from, Source &source) {
+    if constexpr (By::byChannel) {
+      static_assert(P::loads <= 32, "a bit for each vector");
+      channel = source.channel();
+      there = 0;
+    }
     UNROLL for (i32 i = 0; i < P::loads; i++) {
       i64 at;
-      if (source.locate(i, at)) v[i] = from.template load<Vector<Type, P::width>>(at);
+      const bool inside = source.locate(i, at);
+      if (inside) v[i] = from.template load<Vector<Type, P::width>>(at);
       else v[i] = Vector<Type, P::width>{};
+      if constexpr (By::byChannel) there |= inside ? 1u << i : 0u;
       source.next();
+    }
+  }
+  DEVICE void pass(const By &by) {
+    if constexpr (By::byChannel) {
+      // Where none is there, the channel need not be.
+      if (there == 0) return;
+      UNROLL for (i32 e = 0; e < P::width; e++) {
+        const ChannelNorm norm(by, channel + e);
+        UNROLL for (i32 i = 0; i < P::loads; i++) {
+          if ((there >> i & 1u) != 0) v[i].v[e] = norm.of(v[i].v[e], by.relu);
+        }
+      }
     }
   }
   DEVICE void store(const SharedSpan<typename P::Element> &panel, i32 panelAt) const {
@@ -64,10 +87,15 @@ DEVICE void copyPanel(const SharedSpan<Type> &panel, i32 panelAt, const Span<con
 }
 #endif
 
-/** Adds `turns` times STEPS terms to a tile. `panels` has room for STAGES panels of both operands, and is free again on return. */
-template <class Left, class Right, class LeftType, class RightType, class LeftSource, class RightSource>
+/**
+ * Adds `turns` times STEPS terms to a tile. `panels` has room for STAGES panels of both operands, and is free again on return. With ASYNC
+ * operands are taken as they are stored.
+ */
+template <class Left, class Right, class LeftType, class RightType, class LeftSource, class RightSource, class LeftBy = AsStored,
+          class RightBy = AsStored>
 DEVICE void addProducts(Tile<Left, Right> &tile, const SharedSpan<typename Left::Element> &panels, i32 turns,
-                        const Span<const LeftType> &left, LeftSource &leftSource, const Span<const RightType> &right, RightSource &rightSource) {
+                        const Span<const LeftType> &left, LeftSource &leftSource, const Span<const RightType> &right, RightSource &rightSource,
+                        const LeftBy &leftBy = LeftBy(), const RightBy &rightBy = RightBy()) {
   constexpr i32 size = Left::size + Right::size;
 #if ASYNC
   UNROLL for (i32 s = 0; s < STAGES - 1; s++) {
@@ -97,13 +125,15 @@ DEVICE void addProducts(Tile<Left, Right> &tile, const SharedSpan<typename Left:
   waitCopies<0>();
   __syncthreads();
 #else
-  Staged<Left, LeftType> nextLeft;
-  Staged<Right, RightType> nextRight;
+  Staged<Left, LeftType, LeftBy> nextLeft;
+  Staged<Right, RightType, RightBy> nextRight;
   if (turns > 0) {
     nextLeft.load(left, leftSource);
     nextRight.load(right, rightSource);
     leftSource.turn();
     rightSource.turn();
+    nextLeft.pass(leftBy);
+    nextRight.pass(rightBy);
     nextLeft.store(panels, 0);
     nextRight.store(panels, Left::size);
   }
@@ -120,6 +150,8 @@ DEVICE void addProducts(Tile<Left, Right> &tile, const SharedSpan<typename Left:
     tile.multiply(panels, stage, panels, stage + Left::size);
     stage = size - stage;
     if (more) {
+      nextLeft.pass(leftBy);
+      nextRight.pass(rightBy);
       nextLeft.store(panels, stage);
       nextRight.store(panels, stage + Left::size);
     }

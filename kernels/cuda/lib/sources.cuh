@@ -1,5 +1,6 @@
 // Where the elements of a panel come from in global memory. A source tells for the thread's i-th vector of a turn whether it is there,
-// else it is zero, and its index; `next` goes on to the following vector, `turn` to the next STEPS terms of the sum. Whatever needs a division
+// else it is zero, and its index; `channel` is the one that all vectors of
+// a turn begin at, where one is there; `next` goes on to the following vector, `turn` to the next STEPS terms of the sum. Whatever needs a division
 // is computed once, before the loop: taps, channels and pixels advance by additions and carries.
 #pragma once
 #include "lib/panel.cuh"
@@ -46,6 +47,7 @@ template <class P> struct MatrixRows {
     at = base[i] + step;
     return base[i] >= 0 && step < end;
   }
+  DEVICE i32 channel() const { return step; }
   DEVICE void next() {}
   DEVICE void turn() { step += STEPS; }
 };
@@ -53,15 +55,16 @@ template <class P> struct MatrixRows {
 /** Panel by steps of a matrix [steps][stride], that begins at `start`, of `columns` that are there, steps `first` to `last`. */
 template <class P> struct MatrixSteps {
   i64 at;
-  i32 step, end, ahead;
+  i32 step, end, ahead, first;
 
   DEVICE MatrixSteps(i32 column, i32 columns, i32 first, i32 last, i32 stride, i64 start)
       : at(start + static_cast<i64>(first + P::line(0)) * stride + column + P::part()), step(first + P::line(0)),
-        end(column + P::part() < columns ? last : 0), ahead(P::atOnce * stride) {}
+        end(column + P::part() < columns ? last : 0), ahead(P::atOnce * stride), first(column + P::part()) {}
   DEVICE bool locate(i32, i64 &where) const {
     where = at;
     return step < end;
   }
+  DEVICE i32 channel() const { return first; }
   DEVICE void next() {
     step += P::atOnce;
     at += ahead;
@@ -101,6 +104,7 @@ template <class P> struct WindowRows {
     at = base[i] + offset;
     return static_cast<u32>(top[i] + y) < static_cast<u32>(w.height) && static_cast<u32>(left[i] + x) < static_cast<u32>(w.width);
   }
+  DEVICE i32 channel() const { return walk.low; }
   DEVICE void next() {}
   DEVICE void turn() {
     walk.advance();
@@ -164,22 +168,23 @@ template <class P> struct FilterSteps {
 /** Panel by steps: step = a pixel of the output, from `first` to `last`, column = the element of its window that one tap and channel sees. */
 template <class P> struct WindowSteps {
   Walk walk;
-  i32 height, width, stride, strideH, strideW, step, end, y, x, channel;
+  i32 height, width, stride, strideH, strideW, step, end, y, x, seen;
 
   /** `window` sees a column's tap: rows and columns from the window's first place, negative in the padding. */
   DEVICE WindowSteps(i32 first, i32 last, i32 outH, i32 outW, i32 h, i32 w, i32 rowStride, i32 sh, i32 sw)
       : walk(first + P::line(0), P::atOnce, outW, outH), height(h), width(w), stride(rowStride), strideH(sh), strideW(sw),
-        step(first + P::line(0)), end(last), y(NOWHERE), x(0), channel(0) {}
+        step(first + P::line(0)), end(last), y(NOWHERE), x(0), seen(0) {}
   DEVICE void see(i32 tapY, i32 tapX, i32 c) {
     y = tapY;
     x = tapX;
-    channel = c;
+    seen = c;
   }
   DEVICE bool locate(i32, i64 &at) const {
     const i32 row = walk.mid * strideH + y, column = walk.low * strideW + x;
-    at = ((static_cast<i64>(walk.high) * height + row) * width + column) * stride + channel;
+    at = ((static_cast<i64>(walk.high) * height + row) * width + column) * stride + seen;
     return step < end && static_cast<u32>(row) < static_cast<u32>(height) && static_cast<u32>(column) < static_cast<u32>(width);
   }
+  DEVICE i32 channel() const { return seen; }
   DEVICE void next() {
     walk.advance();
     step += P::atOnce;

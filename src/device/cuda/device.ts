@@ -35,6 +35,7 @@ export type Rung = typeof rungs[number];
 export interface CudaDeviceOptions {
   readonly tf32: boolean;
   readonly rung: Rung | undefined;
+  readonly prologues: boolean;
   readonly checkLaunches: boolean;
   readonly tuning: Tuning;
 }
@@ -87,15 +88,15 @@ export class CudaDevice implements Device {
 
   /** @throws CudaError; what was made by then is given back */
   constructor(cuda: Bindings, gpu: GpuInfo, compiler: Compiler, options: CudaDeviceOptions) {
-    const { tf32, rung, checkLaunches, tuning } = options;
+    const { tf32, rung, prologues, checkLaunches, tuning } = options;
     this.#cuda = cuda;
     this.gpu = gpu;
     this.name = `cuda:${gpu.index} (${gpu.name})`;
     const { capability, multiprocessors, sharedBytes } = gpu;
-    this.features = { hardware: true, subgroup: 32, cuda: { capability, multiprocessors, sharedBytes, tf32, rung } };
+    this.features = { hardware: true, subgroup: 32, cuda: { capability, multiprocessors, sharedBytes, tf32, rung, prologues } };
     this.fingerprint = {
       kind: 'cuda', adapter: gpu.name, capability: capability / 10, driver: gpu.driver, compiler: compiler.version, kernels: cudaKernels,
-      lowerings: cudaLowerings, tf32, ...(rung === undefined ? {} : { rung }),
+      lowerings: cudaLowerings, tf32, ...(rung === undefined ? {} : { rung }), ...(prologues ? { prologues } : {}),
     };
     this.#context = cuda.handle('cuDevicePrimaryCtxRetain', [gpu.device], this.name);
     let stream: bigint | undefined;

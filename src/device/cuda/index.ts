@@ -33,6 +33,11 @@ export interface CudaOptions extends TuningOptions {
    * has but for `hopper`, which is taken only where it is asked for.
    */
   readonly rung?: Rung;
+  /**
+   * Convolutions normalize their image as they read it, where nothing else reads it normalized, so that it need not be written: a pass over
+   * memory less for each, but panels go through registers in place of cp.async. Seen on no GPU yet. Default: whether FOVEA_CUDA_PROLOGUES is 1.
+   */
+  readonly prologues?: boolean;
   /** Waits for each launch, so that one that fails is named; slow. Default: whether FOVEA_CUDA_CHECK is 1. */
   readonly checkLaunches?: boolean;
 }
@@ -83,9 +88,10 @@ async function open(options: CudaOptions): Promise<CudaDeviceInfo> {
   const gpu = inspectGpu(bindings, driver, options.index ?? 0);
   assertUsable(bindings, gpu);
   const compiler = compilerFor(bindings, gpu, options);
+  const prologues = options.prologues ?? process.env.FOVEA_CUDA_PROLOGUES === '1';
   const checkLaunches = options.checkLaunches ?? process.env.FOVEA_CUDA_CHECK === '1';
   try {
-    const device = new CudaDevice(bindings, gpu, compiler, { tf32, rung, checkLaunches, tuning });
+    const device = new CudaDevice(bindings, gpu, compiler, { tf32, rung, prologues, checkLaunches, tuning });
     const why = `compute capability ${capabilityWords(gpu)}, driver of CUDA ${gpu.driver}, `
       + `${(gpu.bytes / 2 ** 30).toFixed(1)} GiB, kernels by ${compiler.version}`;
     return Object.assign(device, { why });

@@ -5,9 +5,11 @@ import { at, storageType } from '../../device/cuda/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { gemmLaunches } from './gemm.ts';
 import { hopperConv, hopperGemm, hopperInputGrad, hopperRows, takesHopper } from './hopper.ts';
-import { combineLaunch } from './norm.ts';
+import type { NormalizeAttrs } from '../support/prologue.ts';
+import { combineLaunch, constantsLaunch, constantsScratch, prologueBy } from './norm.ts';
+import type { Prologue } from './norm.ts';
 import type { ProductPlan } from './tiles.ts';
-import { planProduct, productForm, productLaunch } from './tiles.ts';
+import { planProduct, productForm, productLaunch, throughRegisters } from './tiles.ts';
 
 /** Members of ConvShape in kernels/cuda/lib/conv.cuh; `filter` may be partial results, whose rows lie close. */
 export function convShape(
@@ -41,24 +43,30 @@ const forwardRows = (w: TensorType, y: TensorType): number => hopperRows({ rows:
 
 /** The launches, and rows of the tiles whose statistics are left. */
 function forwardLaunches(
-  [x, w, bias]: readonly Placed[], y: Placed, attrs: ConvAttrs, features: GpuFeatures | undefined, relu: boolean, statistics?: Scratch,
+  [x, w, bias]: readonly Placed[], y: Placed, attrs: ConvAttrs, features: GpuFeatures | undefined, relu: boolean,
+  { statistics, prologue }: { readonly statistics?: Scratch; readonly prologue?: Prologue } = {},
 ): { readonly launches: CudaLaunch[]; readonly rows: number } {
   const [left, right] = [{ value: x, byRows: true }, { value: w, byRows: true }];
   const single = isPointwise(w.shape, attrs);
-  const options = { bias, relu, label: 'conv2d', statistics };
-  if (takesHopper([x, w], features)) {
+  const options = { bias, relu, label: 'conv2d', ...(statistics && { statistics }) };
+  if (takesHopper([x, w], features) && prologue === undefined) {
     const own = { ...options, features: features! };
     const launch = single ? hopperGemm(left, right, y, pointwise(y, w), own)?.launch : hopperConv(x, w, y, attrs, own);
     if (launch !== undefined) return { launches: [launch], rows: forwardRows(w, y) };
   }
   const plan = forwardPlan([x, w], y, features);
   const { rows } = plan.tile;
-  if (single) return { launches: gemmLaunches(left, right, y, pointwise(y, w), { ...options, features }), rows };
-  const form = productForm(plan, [left, right], true);
+  if (single) {
+    const own = { ...options, features, ...(prologue && { prologue: { ...prologue, of: 'left' as const } }) };
+    return { launches: gemmLaunches(left, right, y, pointwise(y, w), own), rows };
+  }
+  const form = productForm(prologue ? throughRegisters(plan) : plan, [left, right], true);
   const launch = productLaunch('conv_forward', form, {
     XT: storageType(x), WT: storageType(w), YT: storageType(y), XW: form.left, ALIGNED: isVectorizable(y) ? 1 : 0, STATS: statistics ? 1 : 0,
+    ...(prologue && { PROLOGUE: 1 }),
   }, [
-    at(x), at(w), at(bias ?? y), at(y), at(statistics ?? y), ...convShape({ x, y, filter: w }, attrs), bias ? 1 : 0, relu ? 1 : 0,
+    at(x), at(w), at(bias ?? y), at(y), at(statistics ?? y), at(prologue?.constants ?? y), ...convShape({ x, y, filter: w }, attrs), bias ? 1 : 0,
+    relu ? 1 : 0, prologue?.relu ? 1 : 0,
   ], options.label);
   return { launches: [launch], rows };
 }
@@ -67,19 +75,43 @@ export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' 
   launches: ({ inputs, outputs: [y], attrs, features }) => forwardLaunches(inputs, y, attrs, features, attrs.activation === 'relu').launches,
 };
 
+/** Bytes of the statistics that the tiles of a convolution leave, which may take Hopper's rung. */
+function tileStatisticsScratch([x, w]: readonly TensorType[], y: TensorType, features: GpuFeatures | undefined, hopper: boolean): number {
+  const { tile } = forwardPlan([x, w], y, features);
+  // Where values will lie, by which that rung may refuse them, is not known yet.
+  const rows = hopper ? Math.min(tile.rows, forwardRows(w, y)) : tile.rows;
+  return 8 * w.shape[0] * Math.ceil(pixelsOf(y) / rows);
+}
+
 /** A convolution whose tiles leave the statistics of their rows, and what puts these together (norm_combine.cu). */
+function withStatistics(
+  inputs: readonly Placed[], [y, mean, variance]: readonly Placed[], attrs: ConvAttrs, features: GpuFeatures | undefined, partial: Scratch,
+  prologue?: Prologue,
+): CudaLaunch[] {
+  const { launches, rows } = forwardLaunches(inputs, y, attrs, features, false, { statistics: partial, ...(prologue && { prologue }) });
+  const pixels = pixelsOf(y);
+  return [...launches, combineLaunch(partial, mean, variance, pixels, y.channels, rows, Math.ceil(pixels / rows))];
+}
+
 export const conv2dStatsLowering: Lowering<ConvAttrs, CudaLaunch> = {
-  scratch([x, w], [y], _attrs, features) {
-    const { tile } = forwardPlan([x, w], y, features);
-    // Where values will lie, by which Hopper's rung may refuse them, is not known yet.
-    const rows = takesHopper([x, w], features) ? Math.min(tile.rows, forwardRows(w, y)) : tile.rows;
-    return [8 * w.shape[0] * Math.ceil(pixelsOf(y) / rows)];
-  },
-  launches({ inputs, outputs: [y, mean, variance], scratch: [partial], attrs, features }) {
-    const { launches, rows } = forwardLaunches(inputs, y, attrs, features, false, partial);
-    const pixels = pixelsOf(y);
-    return [...launches, combineLaunch(partial, mean, variance, pixels, y.channels, rows, Math.ceil(pixels / rows))];
-  },
+  scratch: ([x, w], [y], _attrs, features) => [tileStatisticsScratch([x, w], y, features, takesHopper([x, w], features))],
+  launches: ({ inputs, outputs, scratch: [partial], attrs, features }) => withStatistics(inputs, outputs, attrs, features, partial),
+};
+
+export const normalizeConv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' | 'relu' } & NormalizeAttrs, CudaLaunch> = {
+  scratch: (inputs) => [constantsScratch(inputs)],
+  launches: ({ inputs, outputs: [y], scratch: [constants], attrs, features }) => [
+    constantsLaunch(inputs, constants, attrs.normalize),
+    ...forwardLaunches([inputs[0], ...inputs.slice(5)], y, attrs, features, attrs.activation === 'relu', { prologue: prologueBy(constants, attrs) }).launches,
+  ],
+};
+
+export const normalizeConv2dStatsLowering: Lowering<ConvAttrs & NormalizeAttrs, CudaLaunch> = {
+  scratch: (inputs, [y], _attrs, features) => [constantsScratch(inputs), tileStatisticsScratch([inputs[0], inputs[5]], y, features, false)],
+  launches: ({ inputs, outputs, scratch: [constants, partial], attrs, features }) => [
+    constantsLaunch(inputs, constants, attrs.normalize),
+    ...withStatistics([inputs[0], ...inputs.slice(5)], outputs, attrs, features, partial, prologueBy(constants, attrs)),
+  ],
 };
 
 export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape: Shape }, CudaLaunch> = {

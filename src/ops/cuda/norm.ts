@@ -1,7 +1,8 @@
 /** Lowerings of batch statistics, normalization and its gradients. */
 import type { CudaArg, CudaLaunch, Lowering, Placed, Scratch, TensorType } from '../../device/types.ts';
 import { sizeOf } from '../../device/types.ts';
-import { at, BLOCK, f32, storageType, vectorizable } from '../../device/cuda/launch.ts';
+import { at, BLOCK, f32, linearGrid, storageType, vectorizable } from '../../device/cuda/launch.ts';
+import type { NormalizeAttrs } from '../support/prologue.ts';
 import { columnsOf, runsOf } from './columns.ts';
 import type { Columns } from './columns.ts';
 
@@ -91,6 +92,28 @@ function applyLaunches(x: Placed, mean: Placed, variance: Placed, gamma: Placed,
     at(x), at(mean), at(variance), at(gamma), at(beta), at(y), cut.rows, cut.channels, run, x.stride, y.stride,
     attrs.fixGamma ? 1 : 0, attrs.activation === 'relu' ? 1 : 0, f32(attrs.epsilon),
   ])];
+}
+
+/** What products normalize an operand by on its way into a panel (lib/prologue.cuh). */
+export interface Prologue {
+  /** mean, scale and beta of each channel. */
+  readonly constants: Scratch;
+  readonly relu: boolean;
+}
+
+export const prologueBy = (constants: Scratch, { normalize }: NormalizeAttrs): Prologue => ({ constants, relu: normalize.activation === 'relu' });
+
+/** Bytes of a prologue's constants. */
+export const constantsScratch = ([, mean]: readonly TensorType[]): number => 12 * sizeOf(mean.shape);
+
+/** Writes a prologue's constants. */
+export function constantsLaunch([, mean, variance, gamma, beta]: readonly Placed[], constants: Scratch, { epsilon, fixGamma }: NormAttrs): CudaLaunch {
+  const channels = sizeOf(mean.shape);
+  return {
+    kernel: 'norm_constants', define: { COLUMNS: BLOCK, WIDTH: 1, ALIGNED: 0 },
+    args: [...[mean, variance, gamma, beta].map(at), at(constants), channels, fixGamma ? 1 : 0, f32(epsilon)],
+    grid: linearGrid(channels), block: BLOCK, label: 'norm_constants',
+  };
 }
 
 export const batchNormLowering: Lowering<ActiveAttrs, CudaLaunch> = {

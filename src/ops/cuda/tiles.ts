@@ -63,6 +63,8 @@ export interface ProductPlan {
   /** The copying rung is asked for also where it moves single elements. */
   readonly forceAsync: boolean;
   readonly mayCopy: boolean;
+  /** An operand's elements are worked on between memory and panel. */
+  readonly worked?: true;
 }
 
 function arithmeticOf([left, right]: readonly TensorType[], features: GpuFeatures | undefined): Arithmetic {
@@ -87,6 +89,9 @@ export function planProduct(operands: readonly TensorType[], extent: Sized, feat
     arithmetic, tile, others, extent, forceAsync: rung === 'async', mayCopy: (features?.cuda?.capability ?? 0) >= 80 && rung !== 'simt',
   };
 }
+
+/** The plan for operands that something is done to on their way: they pass through registers, and there is no choice of tiles. */
+export const throughRegisters = (plan: ProductPlan): ProductPlan => ({ ...plan, others: [], mayCopy: false, worked: true });
 
 /** An operand, and whether neighbours in memory are terms of one sum. */
 export interface Operand {
@@ -136,7 +141,7 @@ export function productForm(plan: ProductPlan, operands: readonly [Operand, Oper
 }
 
 function tileForm(
-  { arithmetic, extent, forceAsync, mayCopy }: ProductPlan, tile: Tile, [left, right]: readonly [Operand, Operand], sameWidth: boolean,
+  { arithmetic, extent, forceAsync, mayCopy, worked }: ProductPlan, tile: Tile, [left, right]: readonly [Operand, Operand], sameWidth: boolean,
 ): TileForm {
   const most = arithmetic === 'half' ? 8 : 4;
   const widthOf = ({ value }: Operand): number => (isVectorizable(value, most) ? most : 1);
@@ -159,13 +164,15 @@ function tileForm(
   const steps = !single ? tile.steps : arithmetic === 'half' ? 16 : oblong ? 8 : tile.steps;
   // Of so few steps there are not as many vectors as threads.
   if (single && oblong) widths = [1, 1];
+  // What an operand is worked on with finds no registers beside the results of the largest tile where two blocks share them.
+  const alone = (single && !(oblong && arithmetic === 'fma')) || (worked === true && tile.columns === 128);
   const stages = !copies ? 2 : arithmetic === 'fma' && steps === 8 ? 4 : 3;
   const size = panelSize(left.byRows, tile.rows, steps, arithmetic) + panelSize(right.byRows, tile.columns, steps, arithmetic);
   const threads = tile.down * tile.across * (arithmetic === 'fma' ? 1 : 32);
   return {
     define: {
       MATH: MATH[arithmetic], ASYNC: copies ? 1 : 0, STAGES: stages, ROWS: tile.rows, COLUMNS: tile.columns, STEPS: steps, DOWN: tile.down,
-      ACROSS: tile.across, BLOCKS: single && !(oblong && arithmetic === 'fma') ? 1 : 2,
+      ACROSS: tile.across, BLOCKS: alone ? 1 : 2,
     },
     block: threads,
     shared: stages * size * (arithmetic === 'half' ? 2 : 4),
