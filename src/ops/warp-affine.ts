@@ -37,15 +37,17 @@ function cubic(distance: number): number {
 
 const sinc = (t: number): number => (t === 0 ? 1 : Math.sin(Math.PI * t) / (Math.PI * t));
 
-/** The taps of a place by each interpolation; `span`: pixels from one place to the next, of which areas are averaged. */
-const tapsOf: Readonly<Record<Interpolation, (place: number, span: number) => Taps>> = {
-  nearest: (place) => taps(Math.floor(place + 0.5), 1, () => 1),
+/** The taps of a place by each interpolation; `span`: pixels from one place to the next, of which areas are averaged; `size`: of the axis. */
+const tapsOf: Readonly<Record<Interpolation, (place: number, span: number, size: number) => Taps>> = {
+  nearest: (place) => taps(Math.floor(place), 2, (p) => (p === Math.floor(place + 0.5) ? 1 : 0)),
   bilinear: (place) => taps(Math.floor(place), 2, (p) => 1 - Math.abs(p - place)),
   cubic: (place) => taps(Math.floor(place) - 1, 4, (p) => cubic(p - place)),
-  area(place, span) {
+  area(place, span, size) {
     const [from, to] = [place - span / 2, place + span / 2];
-    const first = Math.floor(from + 0.5);
-    return taps(first, Math.floor(to + 0.5) - first + 1, (p) => (Math.min(to, p + 0.5) - Math.max(from, p - 0.5)) / span);
+    // All that lies outside on one side is one tap: an area may be much wider than the image.
+    const [first, last] = [from, to].map((end) => Math.max(-1, Math.min(size, Math.floor(end + 0.5))));
+    const begin = (p: number): number => (p < 0 ? -Infinity : p - 0.5);
+    return taps(first, last - first + 1, (p) => (Math.min(to, p < size ? p + 0.5 : Infinity) - Math.max(from, begin(p))) / span);
   },
   lanczos4(place) {
     const { first, weights } = taps(Math.floor(place) - 3, 8, (p) => sinc(p - place) * sinc((p - place) / 4));
@@ -56,6 +58,12 @@ const tapsOf: Readonly<Record<Interpolation, (place: number, span: number) => Ta
 
 /** How many times the range of the pixels around a place a result moves at most, while the place moves by one pixel. */
 const steepness: Readonly<Record<Interpolation, number>> = { nearest: 0, bilinear: 1, cubic: 2, area: 1, lanczos4: 4 };
+
+/** Times float32's epsilon more than 1: the whole range of the pixels around is allowed. */
+const LEAP = 2 ** 24;
+
+/** Whether a place that is the sum of products of these magnitudes may be rounded to either side of the middle between two pixels. */
+const isHalfWay = (place: number, size: number): boolean => Math.abs(place - Math.floor(place) - 0.5) <= (size + 1) * 2 ** -22;
 
 /** A map's interpolation: bilinear where it names none, or is no shrinking along the axes, which alone has areas. */
 function interpolationOf(m: ArrayLike<number>): Interpolation {
@@ -69,7 +77,7 @@ interface Told {
   readonly at: number;
   readonly values: readonly (number | undefined)[];
   readonly weights: readonly number[];
-  /** The magnitudes that the place is the sum of, times what a place's error does to the result. */
+  /** The magnitudes that the place is the sum of, times what a place's error does to the result; `LEAP` where that may be another pixel. */
   readonly travel: number;
 }
 
@@ -81,10 +89,12 @@ function forEachWarped([x, matrix]: readonly HostTensor[], visit: (told: Told) =
     const interpolation = interpolationOf(m);
     for (let i = 0; i < height; i++) {
       for (let j = 0; j < width; j++) {
-        const across = tapsOf[interpolation](m[0] * j + m[1] * i + m[2], Math.abs(m[0]));
-        const down = tapsOf[interpolation](m[3] * j + m[4] * i + m[5], Math.abs(m[4]));
-        const travel = steepness[interpolation]
-          * (Math.abs(m[0] * j) + Math.abs(m[1] * i) + Math.abs(m[2]) + Math.abs(m[3] * j) + Math.abs(m[4] * i) + Math.abs(m[5]));
+        const [u, v] = [m[0] * j + m[1] * i + m[2], m[3] * j + m[4] * i + m[5]];
+        const across = tapsOf[interpolation](u, Math.abs(m[0]), width);
+        const down = tapsOf[interpolation](v, Math.abs(m[4]), height);
+        const size = Math.abs(m[0] * j) + Math.abs(m[1] * i) + Math.abs(m[2]) + Math.abs(m[3] * j) + Math.abs(m[4] * i) + Math.abs(m[5]);
+        const leaps = interpolation === 'nearest' && (isHalfWay(u, size) || isHalfWay(v, size));
+        const travel = leaps ? LEAP : steepness[interpolation] * size;
         const weights = down.weights.flatMap((v) => across.weights.map((w) => v * w));
         for (let c = 0; c < channels; c++) {
           const element = (row: number, column: number): number | undefined =>
@@ -151,6 +161,8 @@ export const warpAffineOp: DifferentiableOp<WarpAffineAttrs> = defineOp<WarpAffi
       { inputs: [f32([5, 14, 19, 3], image), all(-2.3, 0, 21.13, 0, 1.7, -2.21)], attrs: { fill: 7 }, note: 'shrunk and mirrored by each' },
       { inputs: [f32([5, 4, 6, 1], image), all(1, 0, 0, 0, 1, 0)], attrs: { fill: 99 }, note: 'identity by each' },
       { inputs: [f32([5, 3, 4, 1], image), all(9, 0, -1e5, 0, 7, 1e6)], attrs: { fill: 3 }, note: 'far outside by each' },
+      { inputs: [f32([5, 3, 4, 1], image), all(1e4, 0, 2.3, 0, 2e4, 1.2)], attrs: { fill: 3 }, note: 'areas much wider than the image' },
+      { inputs: [f32([1, 3, 4, 1], image), lines(7, [1, 0, 0.5 - 2 ** -25, 0, 1, 0, 0])], attrs: { fill: 3 }, note: 'nearest, half way' },
     ];
   },
 });
