@@ -38,6 +38,9 @@ const plainWords: Readonly<Record<string, (value: number | undefined) => readonl
 /** Words that take both bounds of a range; all others one value. */
 const rangeWords: readonly string[] = ['scale', 'crop'];
 
+/** Words that say how others of the same class and probability are done, and do nothing themselves. */
+const dependentWords: readonly string[] = ['fill', ...Object.keys(namedWords)];
+
 const words = [...Object.keys(plainWords), ...Object.keys(recordWords), ...Object.keys(namedWords)];
 
 interface Term {
@@ -51,6 +54,8 @@ interface Term {
   readonly which: string | undefined;
 }
 
+const exampleOf = (word: string): string => (word in namedWords ? `${word}=cubic` : 'noise=2');
+
 function parseTerm(text: string): Term {
   const match = /^([a-z0-9]+)(?:=([a-z\d.]+)(?:-([\d.]+))?)?(?::([\d.]+))?(?:@(.+))?$/.exec(text);
   if (match === null) {
@@ -59,12 +64,15 @@ function parseTerm(text: string): Term {
   const [, word, low, upper, probability, which] = match;
   const high = upper ?? low;
   if (!words.includes(word)) throw new OptionError(`'${word}' is none of none, ${words.join(', ')}${didYouMean(word, words)}`);
-  const takesNone = word === 'flips' || word === 'rotate180';
-  if (takesNone !== (low === undefined)) throw new OptionError(`'${text}': ${word} takes ${takesNone ? 'no value' : 'a value, as in noise=2'}`);
-  if (upper !== undefined && !rangeWords.includes(word)) {
-    throw new OptionError(`'${text}': ${word} takes one value, as in ${word}=${upper}; ${rangeWords.join(' and ')} take a range`);
-  }
   const isNamed = word in namedWords;
+  const takesNone = word === 'flips' || word === 'rotate180';
+  if (takesNone !== (low === undefined)) {
+    throw new OptionError(`'${text}': ${word} takes ${takesNone ? 'no value' : `a value, as in ${exampleOf(word)}`}`);
+  }
+  if (upper !== undefined && !rangeWords.includes(word)) {
+    const example = isNamed ? exampleOf(word) : `${word}=${upper}`;
+    throw new OptionError(`'${text}': ${word} takes one value, as in ${example}; ${rangeWords.join(' and ')} take a range`);
+  }
   const numbers = [...(isNamed ? [] : [low, high]), probability].filter((x) => x !== undefined);
   if (numbers.some((x) => Number.isNaN(Number(x)))) throw new OptionError(`'${text}': a number was expected after = and :`);
   return {
@@ -78,12 +86,13 @@ function parseTerm(text: string): Term {
  * levels) fall on half of the images where no probability is given; the words of the record iterator, which together are one
  * `recordAugmentation` for each class and probability, on all, with crops anywhere.
  *
- * @throws OptionError for an unknown word, with the nearest; a value out of range; a word that is there twice for a class
+ * @throws OptionError for an unknown word, with the nearest; a value out of range; a word that is there twice for a class; `fill` and `inter`
+ *   without one that they are about
  */
 export function parseAugmentations(text: string): Augmentation[] {
   if (text.trim() === 'none') return [];
   const out: Augmentation[] = [];
-  const records = new Map<string, { readonly term: Term; options: RecordAugmentationOptions }>();
+  const records = new Map<string, { readonly terms: Term[]; options: RecordAugmentationOptions }>();
   const seen = new Set<string>();
   for (const term of text.split(',').map((part) => parseTerm(part.trim()))) {
     const { word, value, range, probability, which } = term;
@@ -96,11 +105,17 @@ export function parseAugmentations(text: string): Augmentation[] {
       continue;
     }
     const key = `record${suffix}${probability === undefined ? '' : `:${probability}`}`;
-    const record = records.get(key) ?? { term, options: { randCrop: true } };
+    const record = records.get(key) ?? { terms: [], options: { randCrop: true } };
+    record.terms.push(term);
     record.options = { ...record.options, ...(word in namedWords ? namedWords[word](value!) : recordWords[word](...range!)) };
     records.set(key, record);
   }
+  for (const { terms } of records.values()) {
+    if (terms.every(({ word }) => dependentWords.includes(word))) {
+      throw new OptionError(`'${terms[0].text}' does nothing without another word (rotate, scale, ...) of the same :PROBABILITY and @CLASS`);
+    }
+  }
   // First, as the iterator's own order is before normalisation: noise should not be smoothed by a resampling after it.
-  return [...[...records].map(([name, { term: { which, probability }, options }]) =>
+  return [...[...records].map(([name, { terms: [{ which, probability }], options }]) =>
     augment({ name, class: which, probability, tensor: recordAugmentation(options) })), ...out];
 }

@@ -374,8 +374,11 @@ for (const [text, says] of [
   ['rotate=1.5', /maxRotateAngle: expected an integer/], ['aspect=1', /maxAspectRatio/], ['crop=0', /minCropSize/],
   ['noise=1-3', /'noise=1-3': noise takes one value, as in noise=3; scale and crop take a range/],
   ['flips,rotate=5-15', /'rotate=5-15': rotate takes one value/],
-  ['inter=cubi', /interMethod: expected one of nearest, .*, got cubi/], ['inter', /inter takes a value/], ['rotate=fast', /a number was expected/],
-  ['fill=999', /fillValue: expected a grey level from 0 to 255, got 999/],
+  ['scale=0.9-1.1,inter=cubi', /interMethod: 'cubi' is none of nearest, .*mean 'cubic'/], ['inter', /inter takes a value, as in inter=cubic/],
+  ['inter=cubic-2', /inter takes one value, as in inter=cubic;/], ['flips,inter=cubic', /'inter=cubic' does nothing without another word/],
+  ['rotate=15:0.5,fill=0,inter=cubic', /'fill=0' does nothing without .* of the same :PROBABILITY and @CLASS/],
+  ['rotate=15@infected,inter=area', /'inter=area' does nothing/], ['rotate=fast', /a number was expected/],
+  ['pad=1,fill=999', /fillValue: expected a grey level from 0 to 255, got 999/],
 ] as const) {
   test(`the text '${text}' is refused`, () => {
     throws(() => parseAugmentations(text), OptionError, says);
@@ -395,7 +398,7 @@ test('what cannot be an augmentation is refused', () => {
   throws(() => augment({ tensor: rotate180, pixels: () => {} }), OptionError, /one of tensor and pixels/);
   throws(() => augment({ tensor: (() => (x: Tensor) => x)() }), OptionError, /has no name/);
   throws(() => recordAugmentation({ cropXStart: -1 }), OptionError, /cropXStart: expected an integer of 0 or more, got -1/);
-  throws(() => recordAugmentation({ interMethod: 'bicubic' as 'cubic' }), OptionError, /interMethod: .*mean 'cubic'.*got bicubic/);
+  throws(() => recordAugmentation({ interMethod: 'bicubic' as 'cubic' }), OptionError, /interMethod: 'bicubic' is none of .*mean 'cubic'/);
   throws(() => gaussianNoise(-1), OptionError, /grey levels, got -1/);
   throws(() => fit([augment({ tensor: rotate180 }), augment({ tensor: rotate180 })]), OptionError, /two are named 'rotate180'/);
   throws(() => fit([augment({ class: 'infectd', tensor: rotate180 })]), OptionError, /one of healthy, infected, got 'infectd'.*mean 'infected'/);
