@@ -34,6 +34,9 @@ const splitFolders = /^(train|training|val|valid|validation|dev|test|testing)$/i
  *   cannot be used are in `rejected`, never thrown.
  */
 export async function openFolder(folder: string, options: FolderOptions = {}): Promise<Listing> {
+  if (options.table !== undefined && /\.lst$/i.test(options.table)) {
+    throw new OptionError(`${folder} takes a CSV: a .lst (${options.table}) goes with a .rec`);
+  }
   const { join } = await importNode<typeof import('node:path')>('node:path', 'reading a folder');
   const { images, tables } = await walk(folder);
   let tablePath = options.table;

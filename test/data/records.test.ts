@@ -188,6 +188,7 @@ test('labels of a list take the place of those that records bear; who is in one 
   assert.is(pixels[0], 80);
   reader.close();
   await rejects(() => openRecords(path, { table: join(root, 'labels.csv') }), OptionError, /a CSV .*labels\.csv.* does not go with it, only a \.lst/);
+  await rejects(() => openFolder(root, { table: list }), OptionError, /takes a CSV: a \.lst .* goes with a \.rec/);
   await rejects(() => openRecords(path, { table: join(root, 'none.lst') }), DataError, /none\.lst: /);
   writeFileSync(list, '101\tb.png\n');
   await rejects(() => openRecords(path, { table: list }), FormatError, /relabelled\.lst: line 1: expected/);
