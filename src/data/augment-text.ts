@@ -36,7 +36,7 @@ const plainWords: Readonly<Record<string, (value: number | undefined) => readonl
 };
 
 /** Words that say how images are resampled, and change none by themselves. */
-const wordsOfResampling: readonly string[] = ['fill', 'inter'];
+const wordsOfResampling: readonly string[] = ['fill', ...Object.keys(namedWords)];
 /** Those that resample. */
 const resampling: readonly string[] = ['rotate', 'shear', 'aspect', 'scale', 'crop', 'pad'];
 
@@ -56,6 +56,8 @@ interface Term {
   readonly which: string | undefined;
 }
 
+const exampleOf = (word: string): string => (word in namedWords ? `${word}=cubic` : 'noise=2');
+
 function parseTerm(text: string): Term {
   const match = /^([a-z0-9]+)(?:=([\d.]+|[a-z][a-z\d]*)(?:-([\d.]+))?)?(?::([\d.]+))?(?:@(.+))?$/.exec(text);
   if (match === null) {
@@ -64,12 +66,15 @@ function parseTerm(text: string): Term {
   const [, word, low, upper, probability, which] = match;
   const high = upper ?? low;
   if (!words.includes(word)) throw new OptionError(`'${word}' is none of none, ${words.join(', ')}${didYouMean(word, words)}`);
-  const takesNone = word === 'flips' || word === 'rotate180';
-  if (takesNone !== (low === undefined)) throw new OptionError(`'${text}': ${word} takes ${takesNone ? 'no value' : 'a value, as in noise=2'}`);
-  if (upper !== undefined && !rangeWords.includes(word)) {
-    throw new OptionError(`'${text}': ${word} takes one value, as in ${word}=${upper}; ${rangeWords.join(' and ')} take a range`);
-  }
   const isNamed = word in namedWords;
+  const takesNone = word === 'flips' || word === 'rotate180';
+  if (takesNone !== (low === undefined)) {
+    throw new OptionError(`'${text}': ${word} takes ${takesNone ? 'no value' : `a value, as in ${exampleOf(word)}`}`);
+  }
+  if (upper !== undefined && !rangeWords.includes(word)) {
+    const example = isNamed ? exampleOf(word) : `${word}=${upper}`;
+    throw new OptionError(`'${text}': ${word} takes one value, as in ${example}; ${rangeWords.join(' and ')} take a range`);
+  }
   const numbers = [...(isNamed ? [] : [low, high]), probability].filter((x) => x !== undefined);
   if (numbers.some((x) => Number.isNaN(Number(x)))) throw new OptionError(`'${text}': a number was expected after = and :`);
   return {
@@ -83,7 +88,8 @@ function parseTerm(text: string): Term {
  * levels) fall on half of the images where no probability is given; the words of the record iterator, which together are one
  * `recordAugmentation` for each class and probability, on all, with crops anywhere.
  *
- * @throws OptionError for an unknown word, with the nearest; a value out of range; a word that is there twice for a class
+ * @throws OptionError for an unknown word, with the nearest; a value out of range; a word that is there twice for a class; `fill` and `inter`
+ *   without one that they are about
  */
 export function parseAugmentations(text: string): Augmentation[] {
   if (text.trim() === 'none') return [];

@@ -34,10 +34,10 @@ const splitFolders = /^(train|training|val|valid|validation|dev|test|testing)$/i
  *   cannot be used are in `rejected`, never thrown.
  */
 export async function openFolder(folder: string, options: FolderOptions = {}): Promise<Listing> {
-  const { join } = await importNode<typeof import('node:path')>('node:path', 'reading a folder');
   if (options.table !== undefined && /\.lst$/i.test(options.table)) {
-    throw new OptionError(`${options.table}: a .lst has the labels of a .rec; a folder's are in a CSV`);
+    throw new OptionError(`${folder} takes a CSV: a .lst (${options.table}) goes with a .rec`);
   }
+  const { join } = await importNode<typeof import('node:path')>('node:path', 'reading a folder');
   const { images, tables } = await walk(folder);
   let tablePath = options.table;
   if (tablePath === undefined) {

@@ -126,7 +126,8 @@ function check(settings: Settings): void {
   if (!(maxImgSize >= Math.max(1, minImgSize))) refuse('maxImgSize', `a number of minImgSize ${minImgSize} or more`);
   if (!rotateList.every(Number.isFinite)) refuse('rotateList', 'angles');
   if (!interMethods.includes(settings.interMethod)) {
-    refuse('interMethod', `one of ${interMethods.join(', ')}${didYouMean(String(settings.interMethod), interMethods)}`);
+    const given = String(settings.interMethod);
+    throw new OptionError(`recordAugmentation: interMethod: '${given}' is none of ${interMethods.join(', ')}${didYouMean(given, interMethods)}`);
   }
   for (const name of ['cropXStart', 'cropYStart'] as const) {
     const start = settings[name];

@@ -34,15 +34,17 @@ function cubic(distance: number): number {
 
 const sinc = (t: number): number => (t === 0 ? 1 : Math.sin(Math.PI * t) / (Math.PI * t));
 
-/** The taps of a place by each interpolation; `span`: pixels from one place to the next, of which areas are averaged. */
-const tapsOf: Readonly<Record<Interpolation, (place: number, span: number) => Taps>> = {
-  nearest: (place) => taps(Math.floor(place + 0.5), 1, () => 1),
+/** The taps of a place by each interpolation; `span`: pixels from one place to the next, of which areas are averaged; `size`: of the axis. */
+const tapsOf: Readonly<Record<Interpolation, (place: number, span: number, size: number) => Taps>> = {
+  nearest: (place) => taps(Math.floor(place), 2, (p) => (p === Math.floor(place + 0.5) ? 1 : 0)),
   bilinear: (place) => taps(Math.floor(place), 2, (p) => 1 - Math.abs(p - place)),
   cubic: (place) => taps(Math.floor(place) - 1, 4, (p) => cubic(p - place)),
-  area(place, span) {
+  area(place, span, size) {
     const [from, to] = [place - span / 2, place + span / 2];
-    const first = Math.floor(from + 0.5);
-    return taps(first, Math.floor(to + 0.5) - first + 1, (p) => (Math.min(to, p + 0.5) - Math.max(from, p - 0.5)) / span);
+    // All that lies outside on one side is one tap: an area may be much wider than the image.
+    const [first, last] = [from, to].map((end) => Math.max(-1, Math.min(size, Math.floor(end + 0.5))));
+    const begin = (p: number): number => (p < 0 ? -Infinity : p - 0.5);
+    return taps(first, last - first + 1, (p) => (Math.min(to, p < size ? p + 0.5 : Infinity) - Math.max(from, begin(p))) / span);
   },
   lanczos4(place) {
     const { first, weights } = taps(Math.floor(place) - 3, 8, (p) => sinc(p - place) * sinc((p - place) / 4));
@@ -57,6 +59,12 @@ const nowhere: Taps = { first: -1, weights: [1] };
 /** How many times the range of the pixels around a place a result moves at most, while the place moves by one pixel. */
 const steepness: Readonly<Record<Interpolation, number>> = { nearest: 0, bilinear: 1, cubic: 2, area: 1, lanczos4: 4 };
 
+/** Times float32's epsilon more than 1: the whole range of the pixels around is allowed. */
+const LEAP = 2 ** 24;
+
+/** Whether a place that is the sum of products of these magnitudes may be rounded to either side of the middle between two pixels. */
+const isHalfWay = (place: number, size: number): boolean => Math.abs(place - Math.floor(place) - 0.5) <= (size + 1) * 2 ** -22;
+
 /** A map's interpolation: bilinear where it names none that there is, or is no shrinking along the axes, which alone has areas. */
 function interpolationOf(m: ArrayLike<number>): Interpolation {
   const named = m[6] >= 0 && m[6] <= 4 ? interpolations[Math.trunc(m[6])] : 'bilinear';
@@ -69,7 +77,7 @@ interface Told {
   readonly at: number;
   readonly values: readonly (number | undefined)[];
   readonly weights: readonly number[];
-  /** The magnitudes that the place is the sum of, times what a place's error does to the result. */
+  /** The magnitudes that the place is the sum of, times what a place's error does to the result; `LEAP` where that may be another pixel. */
   readonly travel: number;
 }
 
@@ -81,10 +89,12 @@ function forEachWarped([x, matrix]: readonly HostTensor[], visit: (told: Told) =
     const interpolation = interpolationOf(m);
     for (let i = 0; i < height; i++) {
       for (let j = 0; j < width; j++) {
-        const [across, down] = [[m[0] * j + m[1] * i + m[2], m[0]], [m[3] * j + m[4] * i + m[5], m[4]]].map(([place, step]) =>
-          (Number.isFinite(place) ? tapsOf[interpolation](place, Math.abs(step)) : nowhere));
-        const travel = steepness[interpolation]
-          * (Math.abs(m[0] * j) + Math.abs(m[1] * i) + Math.abs(m[2]) + Math.abs(m[3] * j) + Math.abs(m[4] * i) + Math.abs(m[5]));
+        const [u, v] = [m[0] * j + m[1] * i + m[2], m[3] * j + m[4] * i + m[5]];
+        const across = Number.isFinite(u) ? tapsOf[interpolation](u, Math.abs(m[0]), width) : nowhere;
+        const down = Number.isFinite(v) ? tapsOf[interpolation](v, Math.abs(m[4]), height) : nowhere;
+        const size = Math.abs(m[0] * j) + Math.abs(m[1] * i) + Math.abs(m[2]) + Math.abs(m[3] * j) + Math.abs(m[4] * i) + Math.abs(m[5]);
+        const leaps = interpolation === 'nearest' && (isHalfWay(u, size) || isHalfWay(v, size));
+        const travel = leaps ? LEAP : steepness[interpolation] * size;
         const weights = down.weights.flatMap((v) => across.weights.map((w) => v * w));
         for (let c = 0; c < channels; c++) {
           const element = (row: number, column: number): number | undefined =>
@@ -154,6 +164,8 @@ export const warpAffineOp: DifferentiableOp<WarpAffineAttrs> = defineOp<WarpAffi
         inputs: [f32([4, 5, 1, 2], image), lines(7, [-1, 2.5, 2, 4].flatMap((k) => [0.7, 0, 0.13, 0, 0.8, 0.31, k]))], attrs: { fill: 50 },
         note: 'one column, no interpolation that there is, and one between two',
       },
+      { inputs: [f32([5, 3, 4, 1], image), all(1e4, 0, 2.3, 0, 2e4, 1.2)], attrs: { fill: 3 }, note: 'areas much wider than the image' },
+      { inputs: [f32([1, 3, 4, 1], image), lines(7, [1, 0, 0.5 - 2 ** -25, 0, 1, 0, 0])], attrs: { fill: 3 }, note: 'nearest, half way' },
     ];
   },
 });

@@ -188,6 +188,7 @@ test('labels of a list take the place of those that records bear; who is in one 
   assert.is(pixels[0], 80);
   reader.close();
   await rejects(() => openRecords(path, { table: join(root, 'labels.csv') }), OptionError, /a CSV .*labels\.csv.* does not go with it, only a \.lst/);
+  await rejects(() => openFolder(root, { table: list }), OptionError, /takes a CSV: a \.lst .* goes with a \.rec/);
   await rejects(() => openRecords(path, { table: join(root, 'none.lst') }), DataError, /none\.lst: /);
   // A label that is no number is none to an expression either, whatever that asks of it.
   writeFileSync(list, '100\tnan\ta.png\n101\t1\tb.png\n102\t0\tc.png\n103\t-inf\td.png\n');
@@ -196,7 +197,6 @@ test('labels of a list take the place of those that records bear; who is in one 
     assert.equal([...some.labels], [1, 0]);
     assert.equal(some.rejected.map(({ file }) => file), ['relabelled.rec/100', 'relabelled.rec/103'], JSON.stringify(some.rejected));
   }
-  await rejects(() => openFolder(root, { table: list }), OptionError, /relabelled\.lst: a \.lst has the labels of a \.rec; a folder's are in a CSV/);
   writeFileSync(list, '101\tb.png\n');
   await rejects(() => openRecords(path, { table: list }), FormatError, /relabelled\.lst: line 1: expected/);
 });
