@@ -1,4 +1,5 @@
 // time limit: 300 s
+// one Node is enough
 /**
  * Convolutions on CUDA that normalize their image as they read it (`cuda({ prologues: true })`), run in software: a chain of them never writes what
  * is normalized between two, and has the bits of the chain that does.
