@@ -126,7 +126,7 @@ test('one module for each kernel and set of macros, compiled once and kept for o
   const files = readdirSync(cache);
   assert.ok(files.length === 3 && files.every((name) => /^copy-sm_90a-[0-9a-f]{32}\.cubin$/.test(name)), files.join());
   assert.match(readFileSync(join(cache, files[0]), 'utf8'), 'cubin of copy.cu --gpu-architecture=sm_90a --std=c++20');
-  assert.match(nvrtc.source(), /#define WORD u\d+\n#line 1 "copy.cu"\n[^]*lib\/fovea.cuh \d+$/);
+  assert.match(nvrtc.source(), /#define WORD u\d+\n#line 1 "copy.cu"\n[^]*lib\/fovea.cuh \d+\nlib\/types.cuh \d+$/);
   first.dispose();
   const second = await open(cache);
   await second.build(copies(second.allocate(64, 'x'), 'float32', 'uint8'));

@@ -358,9 +358,9 @@ test('a driver that is missing, wrong, too old or without a GPU that will do is 
   await rejects(() => open({ index: 1 }), OptionError, /there is no cuda:1: the driver lists one GPU, cuda:0/);
   await rejects(() => open({ rung: 'wooden' as 'simt' }), OptionError, /rung is "wooden"/);
   driver.set('count', 2);
-  const second = await open({ index: 1, tf32: true, rung: 'async' });
+  const second = await open({ index: 1, tf32: true, rung: 'async', prologues: true });
   assert.is(second.name, 'cuda:1 (Fake GPU 1)');
-  assert.equal(second.features?.cuda, { capability: 90, multiprocessors: 132, sharedBytes: 232448, tf32: true, rung: 'async' });
+  assert.equal(second.features?.cuda, { capability: 90, multiprocessors: 132, sharedBytes: 232448, tf32: true, rung: 'async', prologues: true });
   assert.equal([second.fingerprint.tf32, second.fingerprint.rung, second.fingerprint.driver], [true, 'async', '13.0']);
   second.dispose();
 });
