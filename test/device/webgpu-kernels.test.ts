@@ -1,3 +1,4 @@
+// time limit: 400 s
 /**
  * What the op suite does not see of the WebGPU kernels: the variants for hardware adapters, which a software adapter can run too; results
  * written over an input; and that nothing is written outside of a strided result.
