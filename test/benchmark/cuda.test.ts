@@ -25,8 +25,8 @@ import { kernelNotes, summaryTable } from '../../src/benchmark/table.ts';
 import type { Contestant, KernelProblem, Peer, Report, Row } from '../../src/benchmark/types.ts';
 import { inputValues } from '../../src/benchmark/values.ts';
 import { cuda } from '../../src/device/cuda/index.ts';
-import { DeviceError, MissingPackageError } from '../../src/errors.ts';
-import { openCudaHost } from '../support/cuda-host.ts';
+import { DeviceError } from '../../src/errors.ts';
+import { cudaHostAbsent, openCudaHost } from '../support/cuda-host.ts';
 import { buildFakes, folder } from '../support/cuda/fake.ts';
 import { skip } from '../support/skip.ts';
 import { suiteUnless } from '../support/webgpu.ts';
@@ -55,14 +55,7 @@ faked('a kernel on CUDA takes what lies between events on the GPU, of all that a
   device.dispose();
 });
 
-let reason: string | undefined;
-try {
-  (await openCudaHost()).dispose();
-} catch (error) {
-  if (!(error instanceof DeviceError || error instanceof MissingPackageError)) throw error;
-  reason = error.message;
-}
-const software = suiteUnless(reason, 'the benchmark in software');
+const software = suiteUnless(await cudaHostAbsent(), 'the benchmark in software');
 
 const open = { cpu: () => Promise.reject(new DeviceError('none')), other: async (_: string, tf32: boolean) => {
   const device = await openCudaHost({ tf32 });

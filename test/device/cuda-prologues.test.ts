@@ -6,7 +6,6 @@
  */
 import * as assert from 'uvu/assert';
 import { compile, grad, tensor } from '../../src/fovea.ts';
-import { DeviceError, MissingPackageError } from '../../src/errors.ts';
 import { batchNorm } from '../../src/ops/batch-norm.ts';
 import { conv2d } from '../../src/ops/conv2d.ts';
 import { maxPool2d } from '../../src/ops/max-pool2d.ts';
@@ -16,18 +15,11 @@ import { PhiloxStream } from '../../src/random/philox.ts';
 import type { Device } from '../../src/device/types.ts';
 import { cpu } from '../../src/device/cpu/index.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
-import { openCudaHost } from '../support/cuda-host.ts';
+import { cudaHostAbsent, openCudaHost } from '../support/cuda-host.ts';
 import type { CudaHostOptions } from '../support/cuda-host.ts';
 import { suiteUnless } from '../support/webgpu.ts';
 
-let reason: string | undefined;
-try {
-  (await openCudaHost()).dispose();
-} catch (error) {
-  if (!(error instanceof DeviceError || error instanceof MissingPackageError)) throw error;
-  reason = error.message;
-}
-const test = suiteUnless(reason, 'prologues of convolutions in software');
+const test = suiteUnless(await cudaHostAbsent(), 'prologues of convolutions in software');
 
 const stream = new PhiloxStream(5, 'prologues');
 const random = (...shape: number[]): Tensor =>

@@ -10,7 +10,6 @@ import { readFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import type { Sample } from '../../src/graph/op.ts';
 import { getOp } from '../../src/fovea.ts';
-import { DeviceError, MissingPackageError } from '../../src/errors.ts';
 import { evaluate } from '../../src/graph/evaluate.ts';
 import { apply } from '../../src/tensor/tensor.ts';
 import { checkForward, halfSamples, samplesOf } from '../../src/testing/check-op.ts';
@@ -18,19 +17,12 @@ import { placed, sampleValues } from '../../src/testing/inputs.ts';
 import type { LayoutName } from '../../src/testing/inputs.ts';
 import type { Device } from '../../src/device/types.ts';
 import { sizeOf } from '../../src/device/types.ts';
-import { openCudaHost } from '../support/cuda-host.ts';
+import { cudaHostAbsent, openCudaHost } from '../support/cuda-host.ts';
 import type { CudaHostOptions } from '../support/cuda-host.ts';
 import { half, halvesOf, large, relu } from '../support/cuda/hopper-samples.ts';
 import { suiteUnless } from '../support/webgpu.ts';
 
-let reason: string | undefined;
-try {
-  (await openCudaHost()).dispose();
-} catch (error) {
-  if (!(error instanceof DeviceError || error instanceof MissingPackageError)) throw error;
-  reason = error.message;
-}
-const test = suiteUnless(reason, 'rungs of products in software');
+const test = suiteUnless(await cudaHostAbsent(), 'rungs of products in software');
 
 const chosen = process.env.FOVEA_OPS?.split(',');
 const isChosen = (name: string): boolean => chosen?.includes(name) ?? true;

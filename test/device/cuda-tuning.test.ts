@@ -14,7 +14,7 @@ import { withVariant } from '../../src/device/tuner.ts';
 import { fileStore } from '../../src/device/tuning-file.ts';
 import type { CudaLaunch, DType, Device, Lowering, Placed, Shape } from '../../src/device/types.ts';
 import { bytesPerElement, sizeOf } from '../../src/device/types.ts';
-import { DeviceError, MissingPackageError } from '../../src/errors.ts';
+import { DeviceError } from '../../src/errors.ts';
 import { cudaKernels } from '../../src/generated/sources.ts';
 import { conv2dFilterGradLowering } from '../../src/ops/cuda/conv-filter-grad.ts';
 import { conv2dInputGradLowering, conv2dLowering, conv2dStatsLowering } from '../../src/ops/cuda/conv.ts';
@@ -22,7 +22,7 @@ import { matmulLowering } from '../../src/ops/cuda/matmul.ts';
 import { toHalfBits } from '../../src/device/half.ts';
 import { fingerprintDifferences, fingerprintOf } from '../../src/train/fingerprint.ts';
 import { equalBits } from '../support/bits.ts';
-import { openCudaHost } from '../support/cuda-host.ts';
+import { cudaHostAbsent, openCudaHost } from '../support/cuda-host.ts';
 import type { CudaHostOptions } from '../support/cuda-host.ts';
 import { buildFakes } from '../support/cuda/fake.ts';
 import { rejects } from '../support/errors.ts';
@@ -158,14 +158,7 @@ test('options that are none are refused', async () => {
   await rejects(() => open({ tuningSeconds: -1 }), DeviceError, /tuningSeconds is -1/);
 });
 
-let reason: string | undefined;
-try {
-  (await openCudaHost()).dispose();
-} catch (error) {
-  if (!(error instanceof DeviceError || error instanceof MissingPackageError)) throw error;
-  reason = error.message;
-}
-const software = suiteUnless(reason, 'variants in software');
+const software = suiteUnless(await cudaHostAbsent(), 'variants in software');
 
 const x: Shape = [1, 7, 10, 24], w: Shape = [40, 3, 3, 24], y: Shape = [1, 7, 10, 40];
 /** Each direction, at tiles whole and cut; of channels that are read in vectors, and one by one. */

@@ -12,7 +12,7 @@ import type { Koffi } from '../../src/device/cuda/bindings.ts';
 import { importKoffi } from '../../src/device/cuda/bindings.ts';
 import { cuda } from '../../src/device/cuda/index.ts';
 import type { Compile, CudaDeviceInfo, CudaOptions } from '../../src/device/cuda/index.ts';
-import { DeviceError } from '../../src/errors.ts';
+import { DeviceError, MissingPackageError } from '../../src/errors.ts';
 
 const kernels = fileURLToPath(new URL('../../kernels/cuda', import.meta.url));
 const folder = fileURLToPath(new URL('../../.cache/cuda-host', import.meta.url));
@@ -153,4 +153,15 @@ export async function openCudaHost(
   const { koffi, libcuda, compile } = await cudaHost();
   koffi.load(libcuda).func('fovea_host_capability', 'void', ['int'])(capability);
   return cuda({ ...rest, tuning, libcuda, compile: (kernel, source, ...more) => compile(kernel, edit(kernel, source), ...more) });
+}
+
+/** Why there is no such device here; undefined where there is. */
+export async function cudaHostAbsent(): Promise<string | undefined> {
+  try {
+    (await openCudaHost()).dispose();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof DeviceError || error instanceof MissingPackageError)) throw error;
+    return error.message;
+  }
 }
