@@ -3,7 +3,7 @@
  * asked for; padding is zero all the same. Fused from normalize and a convolution on a device that is asked for prologues. They have no
  * gradients themselves.
  */
-import type { TensorType } from '../device/types.ts';
+import type { CpuLaunch, CudaLaunch, Lowering, Lowerings, TensorType, WebgpuLaunch } from '../device/types.ts';
 import type { Attrs } from '../graph/node.ts';
 import type { HostTensor, Sample, SampleInput } from '../graph/op.ts';
 import { defineOp } from '../tensor/define-op.ts';
@@ -91,30 +91,23 @@ function prepended<A extends Attrs>(name: string, op: DifferentiableOp<A>) {
   };
 }
 
+/** Of the convolution on devices that normalize first, and of both in one. */
+const lowerings = <A extends Attrs>(
+  cpu: Lowering<A, CpuLaunch>, webgpu: Lowering<A, WebgpuLaunch>, cuda: Lowering<A & NormalizeAttrs, CudaLaunch>,
+): Lowerings<A & NormalizeAttrs> => ({ cpu: composed(cpuNorm.normalizeLowering, cpu), webgpu: composed(gpuNorm.normalizeLowering, webgpu), cuda });
+
 export const normalizeConv2dOp: DifferentiableOp<Conv2dAttrs & NormalizeAttrs> = defineOp<Conv2dAttrs & NormalizeAttrs>({
   ...prepended('normalizeConv2d', conv2dOp),
-  kernels: {
-    cpu: composed(cpuNorm.normalizeLowering, cpuConv.conv2dLowering),
-    webgpu: composed(gpuNorm.normalizeLowering, gpuConv.conv2dLowering),
-    cuda: cuda.normalizeConv2dLowering,
-  },
+  kernels: lowerings(cpuConv.conv2dLowering, gpuConv.conv2dLowering, cuda.normalizeConv2dLowering),
 });
 
 export const normalizeConv2dStatsOp: DifferentiableOp<ConvAttrs & NormalizeAttrs> = defineOp<ConvAttrs & NormalizeAttrs>({
   ...prepended('normalizeConv2dStats', conv2dStatsOp),
   magnitude: (inputs, attrs, outputs) => statisticsMagnitude(normalized(inputs, attrs), magnitudes(inputs, attrs), plainAttrs<ConvAttrs>(attrs), outputs),
-  kernels: {
-    cpu: composed(cpuNorm.normalizeLowering, cpuConv.conv2dStatsLowering),
-    webgpu: composed(gpuNorm.normalizeLowering, gpuConv.conv2dStatsLowering),
-    cuda: cuda.normalizeConv2dStatsLowering,
-  },
+  kernels: lowerings(cpuConv.conv2dStatsLowering, gpuConv.conv2dStatsLowering, cuda.normalizeConv2dStatsLowering),
 });
 
 export const normalizeConv2dFilterGradOp: DifferentiableOp<Conv2dFilterGradAttrs & NormalizeAttrs> = defineOp<Conv2dFilterGradAttrs & NormalizeAttrs>({
   ...prepended('normalizeConv2dFilterGrad', conv2dFilterGradOp),
-  kernels: {
-    cpu: composed(cpuNorm.normalizeLowering, cpuConv.conv2dFilterGradLowering),
-    webgpu: composed(gpuNorm.normalizeLowering, gpuFilterGrad.conv2dFilterGradLowering),
-    cuda: cudaFilterGrad.normalizeConv2dFilterGradLowering,
-  },
+  kernels: lowerings(cpuConv.conv2dFilterGradLowering, gpuFilterGrad.conv2dFilterGradLowering, cudaFilterGrad.normalizeConv2dFilterGradLowering),
 });

@@ -3,6 +3,7 @@ import type { CudaLaunch, GpuFeatures, Lowering, Placed, Scratch, Shape, TensorT
 import { sizeOf } from '../../device/types.ts';
 import { at, storageType } from '../../device/cuda/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
+import { convolved } from '../support/prologue.ts';
 import type { NormalizeAttrs } from '../support/prologue.ts';
 import { convShape, isPointwise } from './conv.ts';
 import { gemmLaunches, sumRuns } from './gemm.ts';
@@ -34,8 +35,8 @@ function filterGradLaunches(
   const single = isPointwise(dw.shape, attrs);
   if (prologue === undefined && takesHopper([x, dy], features)) {
     const own = { scratch, features: features!, label };
-    const made = single ? hopperGemm(left, right, dw, sizes, own) : hopperFilterGrad(x, dy, dw, attrs, own);
-    if (made !== undefined) return [made.launch, ...(made.runs > 1 ? [sumRuns(scratch!, made.runs, dw, label)] : [])];
+    const launches = single ? hopperGemm(left, right, dw, sizes, own) : hopperFilterGrad(x, dy, dw, attrs, own);
+    if (launches !== undefined) return launches;
   }
   if (single) {
     return gemmLaunches(left, right, dw, sizes, { scratch, features, label, ...(prologue && { prologue: { ...prologue, of: 'right' } }) });
@@ -71,9 +72,9 @@ export const conv2dFilterGradLowering: Lowering<Attrs, CudaLaunch> = {
 };
 
 export const normalizeConv2dFilterGradLowering: Lowering<Attrs & NormalizeAttrs, CudaLaunch> = {
-  scratch: (inputs, _outputs, { filterShape }) => [constantsScratch(inputs), ...runsScratch(inputs[5], filterShape)],
-  launches: ({ inputs, outputs: [dw], scratch: [constants, scratch], attrs, features }) => [
-    constantsLaunch(inputs, constants, attrs.normalize),
-    ...filterGradLaunches({ x: inputs[0], dy: inputs[5], dw }, scratch, attrs, features, prologueBy(constants, attrs)),
-  ],
+  scratch: (inputs, _outputs, { filterShape }) => [constantsScratch(inputs), ...runsScratch(convolved(inputs, inputs[0])[1], filterShape)],
+  launches({ inputs, outputs: [dw], scratch: [constants, scratch], attrs, features }) {
+    const [x, dy] = convolved(inputs, inputs[0]);
+    return [constantsLaunch(inputs, constants, attrs.normalize), ...filterGradLaunches({ x, dy, dw }, scratch, attrs, features, prologueBy(constants, attrs))];
+  },
 };

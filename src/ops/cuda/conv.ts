@@ -5,6 +5,7 @@ import { at, storageType } from '../../device/cuda/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
 import { gemmLaunches } from './gemm.ts';
 import { hopperConv, hopperGemm, hopperInputGrad, hopperRows, takesHopper } from './hopper.ts';
+import { convolved } from '../support/prologue.ts';
 import type { NormalizeAttrs } from '../support/prologue.ts';
 import { combineLaunch, constantsLaunch, constantsScratch, prologueBy } from './norm.ts';
 import type { Prologue } from './norm.ts';
@@ -51,8 +52,8 @@ function forwardLaunches(
   const options = { bias, relu, label: 'conv2d', ...(statistics && { statistics }) };
   if (takesHopper([x, w], features) && prologue === undefined) {
     const own = { ...options, features: features! };
-    const launch = single ? hopperGemm(left, right, y, pointwise(y, w), own)?.launch : hopperConv(x, w, y, attrs, own);
-    if (launch !== undefined) return { launches: [launch], rows: forwardRows(w, y) };
+    const launches = single ? hopperGemm(left, right, y, pointwise(y, w), own) : hopperConv(x, w, y, attrs, own);
+    if (launches !== undefined) return { launches, rows: forwardRows(w, y) };
   }
   const plan = forwardPlan([x, w], y, features);
   const { rows } = plan.tile;
@@ -102,15 +103,15 @@ export const normalizeConv2dLowering: Lowering<ConvAttrs & { readonly activation
   scratch: (inputs) => [constantsScratch(inputs)],
   launches: ({ inputs, outputs: [y], scratch: [constants], attrs, features }) => [
     constantsLaunch(inputs, constants, attrs.normalize),
-    ...forwardLaunches([inputs[0], ...inputs.slice(5)], y, attrs, features, attrs.activation === 'relu', { prologue: prologueBy(constants, attrs) }).launches,
+    ...forwardLaunches(convolved(inputs, inputs[0]), y, attrs, features, attrs.activation === 'relu', { prologue: prologueBy(constants, attrs) }).launches,
   ],
 };
 
 export const normalizeConv2dStatsLowering: Lowering<ConvAttrs & NormalizeAttrs, CudaLaunch> = {
-  scratch: (inputs, [y], _attrs, features) => [constantsScratch(inputs), tileStatisticsScratch([inputs[0], inputs[5]], y, features, false)],
+  scratch: (inputs, [y], _attrs, features) => [constantsScratch(inputs), tileStatisticsScratch(convolved(inputs, inputs[0]), y, features, false)],
   launches: ({ inputs, outputs, scratch: [constants, partial], attrs, features }) => [
     constantsLaunch(inputs, constants, attrs.normalize),
-    ...withStatistics([inputs[0], ...inputs.slice(5)], outputs, attrs, features, partial, prologueBy(constants, attrs)),
+    ...withStatistics(convolved(inputs, inputs[0]), outputs, attrs, features, partial, prologueBy(constants, attrs)),
   ],
 };
 
@@ -123,8 +124,8 @@ export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape
     const product = { rows: pixelsOf(dx), columns: channels, depth: w.shape[0], batch: 1 };
     if (takesHopper([dy, w], features)) {
       const own = { features: features!, label };
-      const launch = single ? hopperGemm(left, right, dx, product, own)?.launch : hopperInputGrad(dy, w, dx, attrs, own);
-      if (launch !== undefined) return [launch];
+      const launches = single ? hopperGemm(left, right, dx, product, own) : hopperInputGrad(dy, w, dx, attrs, own);
+      if (launches !== undefined) return launches;
     }
     if (single) return gemmLaunches(left, right, dx, product, { features, label });
     const [strideH, strideW] = attrs.stride;

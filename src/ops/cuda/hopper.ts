@@ -6,6 +6,7 @@ import type { CudaArg, CudaLaunch, GpuFeatures, Placed, Scratch, Shape, TensorTy
 import { isHalfType, isVectorizable, sizeOf } from '../../device/types.ts';
 import { at, storageType } from '../../device/cuda/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
+import { sumRuns } from './gemm.ts';
 import type { Extent, Operand } from './tiles.ts';
 import { PROCESSORS, runsOf } from './tiles.ts';
 
@@ -40,8 +41,13 @@ export function hopperRows(extent: Extent): number {
   return tileRows.reduce<number>((best, t) => (time(t) < time(best) ? t : best), tileRows[0]);
 }
 
-/** Runs of whole panels; no more of them than other rungs have, so their scratch memory is enough. */
-const hopperRuns = (extent: Extent, depth: number): ReturnType<typeof runsOf> => runsOf(extent, depth, STEPS);
+/** Runs of whole panels; no more of them than other rungs have, so their scratch memory is enough. Without it a sum is not cut. */
+const hopperRuns = (extent: Extent, depth: number, scratch: Scratch | undefined): ReturnType<typeof runsOf> =>
+  (scratch === undefined ? { runs: 1, run: depth } : runsOf(extent, depth, STEPS));
+
+/** The launch, and what adds up its runs. */
+const summed = (made: CudaLaunch, runs: number, scratch: Scratch | undefined, y: Placed, label: string): CudaLaunch[] =>
+  (runs > 1 ? [made, sumRuns(scratch!, runs, y, label)] : [made]);
 
 interface Options {
   readonly bias?: Placed | undefined;
@@ -91,23 +97,21 @@ function matrixMap({ value, byRows }: Operand, lines: number, depth: number, til
 export function hopperGemm(
   left: Operand, right: Operand, y: Placed, { rows, columns, depth }: { rows: number; columns: number; depth: number },
   options: Options & { readonly scratch?: Scratch | undefined },
-): { launch: CudaLaunch; runs: number } | undefined {
+): CudaLaunch[] | undefined {
   if (depth === 0 || !copyable(left.value) || !copyable(right.value)) return undefined;
   const { scratch, features, label } = options;
-  const { runs, run } = scratch === undefined ? { runs: 1, run: depth } : hopperRuns({ rows, columns, count: 1 }, depth);
+  const { runs, run } = hopperRuns({ rows, columns, count: 1 }, depth, scratch);
   const extent = { rows, columns, count: runs };
   const tile = hopperRows(extent);
   const { define, places: [bias, to, statistics], flags } = stored(left.value, y, options);
   const cut = runs > 1;
-  return {
-    runs,
-    launch: launch('gemm_hopper', tile, extent, {
-      ...define, ...(cut && { YT: 'float', ALIGNED: columns % 2 === 0 ? 1 : 0 }), LEFT_ROWS: left.byRows ? 1 : 0, RIGHT_ROWS: right.byRows ? 1 : 0,
-    }, [
-      matrixMap(left, rows, depth, tile), matrixMap(right, columns, depth, COLUMNS), bias, cut ? at(scratch!) : to, statistics,
-      rows, columns, depth, cut ? columns : y.stride, run, cut ? rows * columns : 0, ...flags,
-    ], features, label),
-  };
+  const made = launch('gemm_hopper', tile, extent, {
+    ...define, ...(cut && { YT: 'float', ALIGNED: columns % 2 === 0 ? 1 : 0 }), LEFT_ROWS: left.byRows ? 1 : 0, RIGHT_ROWS: right.byRows ? 1 : 0,
+  }, [
+    matrixMap(left, rows, depth, tile), matrixMap(right, columns, depth, COLUMNS), bias, cut ? at(scratch!) : to, statistics,
+    rows, columns, depth, cut ? columns : y.stride, run, cut ? rows * columns : 0, ...flags,
+  ], features, label);
+  return summed(made, runs, scratch, y, label);
 }
 
 /** Pixels that the first tap of windows sees: from which place on, how far apart, how many. */
@@ -149,7 +153,7 @@ const spansOf = ([, r, s]: Shape, { dilation }: ConvAttrs): [number, number] => 
 /** y over windows of x, as conv_hopper.cu has it. */
 function overWindows(
   x: Placed, w: Placed, y: Placed, windows: readonly [Axis, Axis], attrs: ConvAttrs, forward: boolean, options: Options,
-): CudaLaunch | undefined {
+): CudaLaunch[] | undefined {
   const [images, outH, outW, columns] = y.shape;
   const [filters, r, s, channels] = w.shape;
   const extent = { rows: images * outH * outW, columns, count: 1 };
@@ -158,7 +162,7 @@ function overWindows(
   if (map === undefined || !copyable(x) || !copyable(w)) return undefined;
   const { define, places, flags } = stored(x, y, options);
   const [h, v] = windows;
-  return launch('conv_hopper', tile, extent, { ...define, RIGHT_ROWS: forward ? 1 : 0 }, [
+  return [launch('conv_hopper', tile, extent, { ...define, RIGHT_ROWS: forward ? 1 : 0 }, [
     map,
     {
       tensorMap: {
@@ -167,16 +171,16 @@ function overWindows(
       },
     },
     ...places, images, outH, outW, x.shape[3], columns, r, s, h.stride, v.stride, h.first, v.first, ...attrs.dilation, y.stride, ...flags,
-  ], options.features, options.label);
+  ], options.features, options.label)];
 }
 
 /** A convolution; undefined where the copy engine cannot read it. */
-export function hopperConv(x: Placed, w: Placed, y: Placed, attrs: ConvAttrs, options: Options): CudaLaunch | undefined {
+export function hopperConv(x: Placed, w: Placed, y: Placed, attrs: ConvAttrs, options: Options): CudaLaunch[] | undefined {
   return overWindows(x, w, y, windowsOf(y.shape, attrs), attrs, true, options);
 }
 
 /** The gradient of a convolution with stride 1 by its input; undefined for others, and where the copy engine cannot read it. */
-export function hopperInputGrad(dy: Placed, w: Placed, dx: Placed, attrs: ConvAttrs, options: Options): CudaLaunch | undefined {
+export function hopperInputGrad(dy: Placed, w: Placed, dx: Placed, attrs: ConvAttrs, options: Options): CudaLaunch[] | undefined {
   if (attrs.stride.some((d) => d !== 1)) return undefined;
   const [, inH, inW] = dx.shape;
   const [spanH, spanW] = spansOf(w.shape, attrs);
@@ -187,14 +191,14 @@ export function hopperInputGrad(dy: Placed, w: Placed, dx: Placed, attrs: ConvAt
   return overWindows(dy, w, dx, windows, attrs, false, options);
 }
 
-/** The gradient of a convolution by its filters, of sums cut into `runs`; undefined where the copy engine cannot read it. */
+/** The gradient of a convolution by its filters, undefined where the copy engine cannot read it. */
 export function hopperFilterGrad(
   x: Placed, dy: Placed, dw: Placed, attrs: ConvAttrs, { scratch, features, label }: Pick<Options, 'features' | 'label'> & { scratch?: Scratch | undefined },
-): { launch: CudaLaunch; runs: number } | undefined {
+): CudaLaunch[] | undefined {
   const [images, outH, outW] = dy.shape;
   const [filters, r, s, channels] = dw.shape;
   const depth = images * outH * outW;
-  const { runs, run } = scratch === undefined ? { runs: 1, run: depth } : hopperRuns({ rows: filters, columns: r * s * channels, count: 1 }, depth);
+  const { runs, run } = hopperRuns({ rows: filters, columns: r * s * channels, count: 1 }, depth, scratch);
   const extent = { rows: filters, columns: r * s * Math.ceil(channels / UNIT) * UNIT, count: runs };
   const tile = hopperRows(extent);
   const windows = windowsOf(dy.shape, attrs);
@@ -202,14 +206,12 @@ export function hopperFilterGrad(
   if (map === undefined || !copyable(x) || !copyable(dy)) return undefined;
   const cut = runs > 1;
   const [h, v] = windows;
-  return {
-    runs,
-    launch: launch('conv_filter_hopper', tile, extent, {
-      XT: storageType(x), WT: cut ? 'float' : storageType(dw), ALIGNED: cut || isVectorizable(dw, 2) ? 1 : 0,
-    }, [
-      matrixMap({ value: dy, byRows: false }, filters, depth, tile), map, at(cut ? scratch! : dw),
-      images, outH, outW, channels, filters, r, s, h.stride, v.stride, h.first, v.first, ...attrs.dilation, cut ? channels : dw.stride, run,
-      cut ? sizeOf(dw.shape) : 0,
-    ], features, label),
-  };
+  const made = launch('conv_filter_hopper', tile, extent, {
+    XT: storageType(x), WT: cut ? 'float' : storageType(dw), ALIGNED: cut || isVectorizable(dw, 2) ? 1 : 0,
+  }, [
+    matrixMap({ value: dy, byRows: false }, filters, depth, tile), map, at(cut ? scratch! : dw),
+    images, outH, outW, channels, filters, r, s, h.stride, v.stride, h.first, v.first, ...attrs.dilation, cut ? channels : dw.stride, run,
+    cut ? sizeOf(dw.shape) : 0,
+  ], features, label);
+  return summed(made, runs, scratch, dw, label);
 }

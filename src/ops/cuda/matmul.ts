@@ -1,7 +1,7 @@
 /** Lowering of matrix products to kernels/cuda/gemm.cu. */
 import type { CudaLaunch, Lowering, Placed, Shape } from '../../device/types.ts';
 import type { Product } from './gemm.ts';
-import { gemmLaunches, gemmScratch, sumRuns } from './gemm.ts';
+import { gemmLaunches, gemmScratch } from './gemm.ts';
 import { hopperGemm, takesHopper } from './hopper.ts';
 
 interface MatmulAttrs {
@@ -27,8 +27,8 @@ export const matmulLowering: Lowering<MatmulAttrs, CudaLaunch> = {
     const batch = c.shape.length === 3 ? c.shape[0] : 1;
     if (takesHopper([a, b], features) && batch === 1) {
       const [left, right] = [{ value: a, byRows: !attrs.transposeA }, { value: b, byRows: attrs.transposeB }];
-      const made = hopperGemm(left, right, c, sizes, { scratch, features: features!, label: 'matmul' });
-      if (made !== undefined) return [made.launch, ...(made.runs > 1 ? [sumRuns(scratch, made.runs, c, 'matmul')] : [])];
+      const launches = hopperGemm(left, right, c, sizes, { scratch, features: features!, label: 'matmul' });
+      if (launches !== undefined) return launches;
     }
     return Array.from({ length: Math.ceil(batch / MOST) }, (_, i) => {
       const count = Math.min(MOST, batch - i * MOST);
