@@ -78,7 +78,7 @@ function versionOf(json: Record<string, unknown>, fail: Fail): number {
   if (!isObject(json.attrs) || json.attrs.mxnet_version === undefined) return 0;
   const stated = json.attrs.mxnet_version;
   const version: unknown = Array.isArray(stated) ? stated[1] : stated;
-  if (!Number.isSafeInteger(version)) return fail(`attrs.mxnet_version: expected ["int", version], got ${JSON.stringify(stated)}`);
+  if (!Number.isSafeInteger(version)) return fail(`the symbol's attrs.mxnet_version: expected ["int", version], got ${JSON.stringify(stated)}`);
   return version as number;
 }
 
