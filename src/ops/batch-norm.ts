@@ -1,6 +1,7 @@
 /** batchNorm: normalization by the statistics of the batch, and its gradient. Ioffe and Szegedy 2015. */
 import type { TensorType } from '../device/types.ts';
 import { sizeOf } from '../device/types.ts';
+import type { Value } from '../graph/node.ts';
 import type { HostTensor, Rewrite, Sample } from '../graph/op.ts';
 import { apply, apply1, defineOp } from '../tensor/define-op.ts';
 import type { DifferentiableOp, TensorLike } from '../tensor/define-op.ts';
@@ -145,6 +146,31 @@ export function inferNormGrad(op: string, inputs: readonly TensorType[]): Tensor
   return [{ shape: x.shape, dtype: 'float32' }, channels, channels];
 }
 
+/** Whether the mean and variance are those of x itself. */
+function areStatisticsOf(x: Value, mean: Value, variance: Value): boolean {
+  const { node } = mean;
+  if (variance.node !== node || mean.index !== 1 || variance.index !== 2) return false;
+  return node.op.name === 'batchNorm' ? node.inputs[0] === x : node.op.name === 'conv2dStats' && x === node.outputs[0];
+}
+
+/**
+ * The gradient of a bias ahead of batch norm, which takes out again what that adds: over the rows h adds up to 0, and dy - dbeta / n does, hence
+ * dx, but for rounding errors. So it need not be read again. Where dbeta is no number, neither is the difference.
+ */
+const biasTakenOut: Rewrite = {
+  name: 'sum of batchNormGrad',
+  anchor: 'sum',
+  match(node, graph) {
+    const { node: norm, index } = node.inputs[0];
+    if ((norm.op.name !== 'batchNormGrad' && norm.op.name !== 'batchNormReluGrad') || index !== 0) return undefined;
+    const [, x, mean, variance] = norm.inputs;
+    const [, , dbeta] = norm.outputs;
+    const overRows = !(node.attrs.axes as readonly number[]).includes(x.shape.length - 1) && node.outputs[0].shape.join() === dbeta.shape.join();
+    if (!overRows || !areStatisticsOf(x, mean, variance)) return undefined;
+    return [{ node, output: 0, by: graph.make('subtract', {}, [dbeta, dbeta])[0] }];
+  },
+};
+
 /**
  * With h = (x - m) r and n rows:
  *   dbeta = sum dy,  dgamma = sum dy h,  dx = gamma r (dy - dbeta / n - h dgamma / n).
@@ -174,6 +200,7 @@ export const batchNormGradOp: DifferentiableOp<NormAttrs> = defineOp<NormAttrs>(
       };
     });
   },
+  rewrites: [biasTakenOut],
 });
 
 /** The formulas above; with `absolute`, the sums of the magnitudes of their terms. */

@@ -101,11 +101,33 @@ test('two units, trained: fused forward and backward', () => {
   const asked = [loss, ...grad(loss, parameters), ...statistics];
   assert.ok(opNames(asked).includes('reluGrad'));
   const { ops } = rewritten(asked);
-  const fused = ops.filter((name) => /conv2d|Norm|norm|relu/i.test(name));
+  // The gradients of biases ahead of batch norm are no sums.
+  const fused = ops.filter((name) => /conv2d|Norm|norm|relu|sum/i.test(name));
   assert.equal(fused, [
     'batchNormReluGrad', 'batchNormReluGrad', 'conv2dFilterGrad', 'conv2dFilterGrad', 'conv2dInputGrad', 'conv2dStats', 'conv2dStats',
     'normalize', 'normalize',
   ]);
+});
+
+test('the gradient of a bias ahead of batch norm is zero, and no number where that of beta is none', () => {
+  const [x, filter, bias, gamma, beta] = [random(2, 4, 4, 3), random(4, 3, 3, 3), random(4), random(4), random(4)];
+  const biasGradient = (factor: number, through: (y: Tensor) => Tensor): number[] => {
+    const y = through(batchNorm(conv2d(x, filter, { bias }), gamma, beta).y);
+    const loss = mean(y.mul(random(...y.shape)).mul(factor));
+    const { roots, applied } = rewrite(grad(loss, [bias]).map((t) => t.value));
+    assert.ok(applied.includes('sum of batchNormGrad'), applied.join());
+    return [...runReference(roots)[0]];
+  };
+  for (const through of [relu, (y: Tensor) => y]) assert.equal(biasGradient(1, through), [0, 0, 0, 0]);
+  assert.ok(biasGradient(NaN, (y) => y).every(Number.isNaN));
+});
+
+test('by given statistics a bias has a gradient', () => {
+  const [x, bias, gamma, beta] = [random(2, 4, 4, 3), random(3), random(3), random(3)];
+  const { mean: m, variance } = batchNorm(random(2, 4, 4, 3), gamma, beta);
+  const y = relu(normalize(add(x, bias), m, variance, gamma, beta));
+  const { ops } = rewritten(grad(mean(y.mul(random(...y.shape))), [bias]));
+  assert.ok(ops.includes('sum'), ops.join());
 });
 
 test('a reluGrad of another batch norm is not taken for its own', () => {

@@ -91,9 +91,10 @@ function referenceStates(name: string, path: string): Promise<State[]> {
 }
 
 /**
- * The run, on one runner; the states after its steps. Adam divides by its gradients' size, so one ReLU whose input is zero but for
- * rounding sends two runs apart, whose weights differ by more at each step: of the 89344 inputs in a step of this run, there is one of
- * 8e-7 where rounding is 1e-5. So the reference runs all steps, and a device each step of Adam from the reference's state.
+ * The run, on one runner; the states after its steps. One ReLU whose input is zero but for rounding sends two runs apart, whose weights differ
+ * by more at each step, the more so by Adam, which divides by its gradients' size: of the 89344 inputs in a step of this run, there is one of
+ * 8e-7 where rounding is 1e-5, and biases that differ by 1e-6, which batch norm takes out again, are seen to change losses of SGD by 1e-4 four
+ * steps later. So the reference runs all steps, and a device each step from the reference's state.
  */
 async function check(runner: Runner, name: string, path: string): Promise<State[]> {
   const run = runs[name] as Run;
@@ -133,7 +134,7 @@ async function check(runner: Runner, name: string, path: string): Promise<State[
     }
   };
   const own: State[] = [];
-  const leader = adaptive && runner.device !== undefined ? await referenceStates(name, path) : undefined;
+  const leader = runner.device !== undefined ? await referenceStates(name, path) : undefined;
   for (let i = 0; i < steps; i++) {
     if (leader !== undefined && i > 0) await restore(variables, optimizer, leader[i - 1]);
     const rate = schedule?.({ update: i + 1, epoch: 1 }) ?? run.options.learning_rate;
