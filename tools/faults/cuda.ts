@@ -115,6 +115,14 @@ export const cudaFaults: readonly Fault[] = [
     find: 'i + 1 < runs ? run : rows - i * run', replace: 'run', test: run('batchNorm'),
   },
   {
+    name: 'cuda-norm-combine-part', what: 'all parts of many partial results are the first', file: 'kernels/cuda/norm_combine.cu',
+    find: 'first = blockIdx.y * part', replace: 'first = 0', test: run('conv2dStats'),
+  },
+  {
+    name: 'cuda-norm-combine-part-rows', what: 'a part ends with a run less', file: 'kernels/cuda/norm_combine.cu',
+    find: 'first + part < runs ? first + part : runs', replace: 'first + part < runs ? first + part - 1 : runs', test: run('conv2dStats'),
+  },
+  {
     name: 'cuda-norm-epsilon', what: 'epsilon is added to the deviation', file: 'kernels/cuda/lib/norm.cuh',
     find: 'sqrtf(variance[i] + epsilon)', replace: 'sqrtf(variance[i]) + epsilon', test: run('normalize'),
   },

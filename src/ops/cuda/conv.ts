@@ -7,7 +7,7 @@ import { gemmLaunches } from './gemm.ts';
 import { hopperConv, hopperGemm, hopperInputGrad, hopperRows, takesHopper } from './hopper.ts';
 import { convolved } from '../support/prologue.ts';
 import type { NormalizeAttrs } from '../support/prologue.ts';
-import { combineLaunch, constantsLaunch, constantsScratch, prologueBy } from './norm.ts';
+import { combineLaunches, combineScratch, constantsLaunch, constantsScratch, prologueBy } from './norm.ts';
 import type { Prologue } from './norm.ts';
 import type { ProductPlan } from './tiles.ts';
 import { planProduct, productForm, productLaunch, throughRegisters } from './tiles.ts';
@@ -81,7 +81,7 @@ function tileStatisticsScratch([x, w]: readonly TensorType[], y: TensorType, fea
   const { tile } = forwardPlan([x, w], y, features);
   // Where values will lie, by which that rung may refuse them, is not known yet.
   const rows = hopper ? Math.min(tile.rows, forwardRows(w, y)) : tile.rows;
-  return 8 * w.shape[0] * Math.ceil(pixelsOf(y) / rows);
+  return combineScratch(w.shape[0], Math.ceil(pixelsOf(y) / rows));
 }
 
 /** A convolution whose tiles leave the statistics of their rows, and what puts these together (norm_combine.cu). */
@@ -91,7 +91,7 @@ function withStatistics(
 ): CudaLaunch[] {
   const { launches, rows } = forwardLaunches(inputs, y, attrs, features, false, { statistics: partial, ...(prologue && { prologue }) });
   const pixels = pixelsOf(y);
-  return [...launches, combineLaunch(partial, mean, variance, pixels, y.channels, rows, Math.ceil(pixels / rows))];
+  return [...launches, ...combineLaunches(partial, mean, variance, pixels, y.channels, rows, Math.ceil(pixels / rows))];
 }
 
 export const conv2dStatsLowering: Lowering<ConvAttrs, CudaLaunch> = {

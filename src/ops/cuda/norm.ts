@@ -54,23 +54,37 @@ function overRows(
 /** Channels that a block of norm_combine and norm_grad_combine takes. */
 const COMBINED = 8;
 
+/** Partial results that one block combines of a channel: more go to so many blocks each, and what these leave to one. */
+const FEW = 1024;
+const PART = 256;
+
 /** Bytes for two partial results of every run. */
 function statisticsScratch(x: TensorType): number {
   const { channels, runs } = cutOf(x);
   return 8 * channels * runs;
 }
 
-/** mean and variance (biased) from `runs` partial results, (mean, sum of squared deviations) of `run` rows each. */
-export function combineLaunch(
+/** Bytes for `runs` partial results, (mean, sum of squared deviations), and for those that they are combined into first. */
+export const combineScratch = (channels: number, runs: number): number => 8 * channels * (runs + (runs > FEW ? Math.ceil(runs / PART) : 0));
+
+/** mean and variance (biased) from `runs` partial results at the beginning of the scratch memory, of `run` rows each. */
+export function combineLaunches(
   partial: Scratch, mean: Placed, variance: Placed, rows: number, channels: number, run: number, runs: number,
-): CudaLaunch {
-  return {
+): CudaLaunch[] {
+  const stage = (from: Scratch, to: readonly [Placed | Scratch, Placed | Scratch], each: number, count: number, part: number, divisor: number) => ({
     kernel: 'norm_combine',
-    args: [at(partial), at(mean), at(variance), rows, channels, run, runs],
-    grid: [Math.ceil(channels / COMBINED), 1, 1],
+    args: [at(from), ...to.map(at), rows, channels, each, count, part, divisor],
+    grid: [Math.ceil(channels / COMBINED), Math.ceil(count / part), 1] as const,
     block: BLOCK,
     label: 'norm_combine',
-  };
+  });
+  if (runs <= FEW) return [stage(partial, [mean, variance], run, runs, runs, rows)];
+  const behind = (elements: number): Scratch => ({ ...partial, byteOffset: partial.byteOffset + 4 * elements, bytes: partial.bytes - 4 * elements });
+  const fewer = behind(2 * channels * runs);
+  return [
+    stage(partial, [fewer, behind(2 * channels * runs + channels)], run, runs, PART, 1),
+    stage(fewer, [mean, variance], PART * run, Math.ceil(runs / PART), Math.ceil(runs / PART), rows),
+  ];
 }
 
 /** mean and variance (biased) of x over all but the last axis. */
@@ -80,7 +94,7 @@ function statisticsLaunches(x: Placed, mean: Placed, variance: Placed, scratch: 
   if (rows * channels === 0) return [];
   return [
     overRows('norm_stats', cut, run, [x], { XT: storageType(x) }, [at(x), at(scratch), rows, channels, run, x.stride]),
-    combineLaunch(scratch, mean, variance, rows, channels, run, runs),
+    ...combineLaunches(scratch, mean, variance, rows, channels, run, runs),
   ];
 }
 
