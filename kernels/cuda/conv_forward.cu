@@ -3,7 +3,7 @@
 // Implicit GEMM: rows are pixels of y, columns filters, the sum runs over taps and channels as one number (r, s, c), so that the few channels
 // of a first layer fill the panels as well as many do; their threads read one element at a time, neighbours beside each other (XW 1).
 // XT, WT, YT: storage types; XW: elements of x and w that are read at once; ALIGNED: four results may be stored at once.
-// PROLOGUE: x is normalized by `constants` on its way, through ReLU where `activated` (lib/prologue.cuh).
+// PROLOGUE 1: x is normalized by `constants` on its way, through ReLU where `activated` (lib/prologue.cuh).
 // Tile ROWS x COLUMNS, block THREADS (lib/panel.cuh); grid (tiles).
 // Source: implicit GEMM with iterators that advance by additions, as in CUTLASS (conv2d_fprop, its few-channels iterator).
 #include "lib/conv.cuh"
@@ -26,7 +26,7 @@ KERNEL(conv_forward, THREADS, BLOCKS)(Span<const XT> x, Span<const WT> w, Span<c
   });
   FilterRows<Right, Left> rightSource(tile.column, c.filters, c.wStride, leftSource);
   Tile<Left, Right> results;
-#if PROLOGUE
+#if PROLOGUE & 1
   const Normalizing by{constants, c.channels, activated};
 #else
   const AsStored by;

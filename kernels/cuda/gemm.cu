@@ -3,7 +3,8 @@
 // A sum may be cut into `runs`, whose partial results sum_runs.cu adds in order.
 // XT, WT, YT: storage types; XW, WW: elements that are read at once; ALIGNED: four results may be stored at once. STATS: statistics too.
 // PROLOGUE 1: left is normalized by `constants` on its way, terms being channels; 2: right, columns being channels; through ReLU where
-// `activated` (lib/prologue.cuh).
+// `activated`. 4: left is made on its way, the gradient of batch norm from that behind it, which stands in its place, and from `normed` of type BT
+// beside it, by `terms`; of ReLU too where `masked`; 6: right is normalized besides (lib/prologue.cuh).
 // Tile ROWS x COLUMNS, block THREADS (lib/panel.cuh); grid (tiles, batch * runs).
 // Source: implicit GEMM's loop as in CUTLASS; tiles as in siboehm/SGEMM_CUDA.
 #include "lib/product.cuh"
@@ -11,10 +12,11 @@
 
 struct Product {
   i32 rows, columns, depth, leftStride, rightStride, yStride, leftBatch, rightBatch, yBatch, runs, run, yRun, hasBias, relu, activated;
+  i32 besideStride, masked;
 };
 
 KERNEL(gemm, THREADS, BLOCKS)(Span<const XT> left, Span<const WT> right, Span<const float> bias, Span<YT> y, Span<float> partial,
-                      Span<const float> constants, Product p) {
+                      Span<const float> constants, Span<const BT> normed, Span<const float> terms, Product p) {
   typedef Panel<LEFT_ROWS, ROWS, XW, XT> Left;
   typedef Panel<RIGHT_ROWS, COLUMNS, WW, WT> Right;
   DYNAMIC_SHARED(Left::Element, panels);
@@ -32,12 +34,14 @@ KERNEL(gemm, THREADS, BLOCKS)(Span<const XT> left, Span<const WT> right, Span<co
 #else
   MatrixSteps<Right> rightSource(tile.column, p.columns, first, last, p.rightStride, rightAt);
 #endif
-#if PROLOGUE == 1
+#if PROLOGUE & 1
   const Normalizing leftBy{constants, p.depth, p.activated};
+#elif PROLOGUE & 4
+  const NormGradient<BT> leftBy{normed, p.besideStride, terms, LEFT_ROWS ? p.depth : p.rows, p.masked};
 #else
   const AsStored leftBy;
 #endif
-#if PROLOGUE == 2
+#if PROLOGUE & 2
   const Normalizing rightBy{constants, p.columns, p.activated};
 #else
   const AsStored rightBy;

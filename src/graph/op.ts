@@ -104,9 +104,9 @@ export interface Rewrite {
   readonly anchor: string;
   /**
    * `fuse` (the default) puts a fused kernel in the pattern's place; `merge` makes one op of several alike, once nothing fuses any more;
-   * `prologue` comes last, on a device that is asked for prologues (`GpuFeatures.cuda.prologues`), whose kernels alone gain by it.
+   * `gradient-prologue` and `prologue` come last, on a device that is asked for prologues (`GpuFeatures.cuda.prologues`), whose kernels alone gain.
    */
-  readonly stage?: 'fuse' | 'merge' | 'prologue';
+  readonly stage?: 'fuse' | 'merge' | 'gradient-prologue' | 'prologue';
   /** Keeps a small value for the backward pass in place of a large one; left out with `recompute`, which keeps neither. */
   readonly keeps?: true;
   match(node: Node, graph: RewriteGraph): readonly Replacement[] | undefined;

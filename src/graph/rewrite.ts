@@ -15,7 +15,7 @@ import { getOp, registeredOps } from './op.ts';
 export function rewrite(roots: readonly Value[], recompute = false, prologues = false): { roots: Value[]; applied: string[] } {
   const applied: string[] = [];
   let current = [...roots];
-  for (const stage of ['fuse', 'merge', ...(prologues ? ['prologue'] as const : [])] as const) {
+  for (const stage of ['fuse', 'merge', ...(prologues ? ['gradient-prologue', 'prologue'] as const : [])] as const) {
     current = rewriteBy(rulesOf(stage, recompute), current, applied);
   }
   return { roots: current, applied };

@@ -29,7 +29,7 @@ const fromBatchNorm: Rewrite = {
 };
 
 /** How many times as far away as a float32's the neighbour of a half is. */
-const neighbours: Readonly<Partial<Record<HalfType, number>>> = { float16: 2 ** 13, bfloat16: 2 ** 16 };
+export const neighbours: Readonly<Partial<Record<HalfType, number>>> = { float16: 2 ** 13, bfloat16: 2 ** 16 };
 
 /** Magnitudes of (y, mean, variance), given those of the inputs: the mean of y's; the variance moves by 2 |y - mean| per unit of y. */
 export function statisticsMagnitude(

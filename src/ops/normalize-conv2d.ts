@@ -34,12 +34,15 @@ function normalized(inputs: readonly HostTensor[], { normalize }: NormalizeAttrs
   return convolved(inputs, { ...x, data });
 }
 
-/** The same with magnitudes. */
-function magnitudes(inputs: readonly HostTensor[], { normalize }: NormalizeAttrs): HostTensor[] {
+/** The same with the magnitudes of what is normalized. */
+function magnified(inputs: readonly HostTensor[], { normalize }: NormalizeAttrs): HostTensor[] {
   const [x] = inputs;
   const [data] = normalizeOp.magnitude!(inputs.slice(0, NORMALIZE_INPUTS), normalize, [x]);
-  return convolved(inputs, { ...x, data }).map((t) => ({ ...t, data: t.data.map(Math.abs) }));
+  return convolved(inputs, { ...x, data });
 }
+
+const magnitudes = (inputs: readonly HostTensor[], attrs: NormalizeAttrs): HostTensor[] =>
+  magnified(inputs, attrs).map((t) => ({ ...t, data: t.data.map(Math.abs) }));
 
 const EPSILON = 2 ** -10;
 
@@ -59,7 +62,7 @@ function normalizedSamples<A extends Attrs>(op: DifferentiableOp<A>): Sample<A &
       given(scrambled([channels], i + 2, 8)),
     ];
     return {
-      inputs: [given(scrambled(shape, i + 3, 16)), ...vectors, ...others.map((t) => fixed(t.shape))],
+      inputs: [given(scrambled(shape, i + 3, 16)), ...vectors, ...others.map((t) => ({ ...t, differentiable: false }))],
       attrs: { ...attrs, normalize: { epsilon: EPSILON, fixGamma: i % 5 === 3, activation: i % 3 === 2 ? 'none' : 'relu' } },
       ...(note !== undefined && { note }),
     };
@@ -67,7 +70,7 @@ function normalizedSamples<A extends Attrs>(op: DifferentiableOp<A>): Sample<A &
 }
 
 /** What follows from the convolution that is prepended. */
-function prepended<A extends Attrs>(name: string, op: DifferentiableOp<A>) {
+export function prepended<A extends Attrs>(name: string, op: DifferentiableOp<A>) {
   return {
     name,
     inputs: ['x', 'mean', 'variance', 'gamma', 'beta', ...op.inputs.filter((input) => input !== 'x')],
@@ -78,9 +81,10 @@ function prepended<A extends Attrs>(name: string, op: DifferentiableOp<A>) {
     reference: (inputs: readonly HostTensor[], attrs: A & NormalizeAttrs, outputs: readonly TensorType[]): Float64Array[] =>
       op.reference!(normalized(inputs, attrs), plainAttrs<A>(attrs), outputs),
     magnitude: (inputs: readonly HostTensor[], attrs: A & NormalizeAttrs, outputs: readonly TensorType[]): Float64Array[] =>
-      op.reference!(magnitudes(inputs, attrs), plainAttrs<A>(attrs), outputs),
+      (op.magnitude ? op.magnitude(magnified(inputs, attrs), plainAttrs<A>(attrs), outputs)
+        : op.reference!(magnitudes(inputs, attrs), plainAttrs<A>(attrs), outputs)),
     precision: 'matrix' as const,
-    half: { ...op.half, inputs: [0, NORMALIZE_INPUTS] },
+    half: { ...op.half, inputs: (op.half!.inputs as readonly number[]).map((i) => (i === 0 ? 0 : i + NORMALIZE_INPUTS - 1)) },
     reductionLength: (inputs: readonly TensorType[], attrs: A & NormalizeAttrs): number =>
       op.reductionLength!(convolved(inputs, inputs[0]), plainAttrs<A>(attrs)),
     cost(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A & NormalizeAttrs) {
@@ -92,7 +96,7 @@ function prepended<A extends Attrs>(name: string, op: DifferentiableOp<A>) {
 }
 
 /** Of the convolution on devices that normalize first, and of both in one. */
-const lowerings = <A extends Attrs>(
+export const lowerings = <A extends Attrs>(
   cpu: Lowering<A, CpuLaunch>, webgpu: Lowering<A, WebgpuLaunch>, cuda: Lowering<A & NormalizeAttrs, CudaLaunch>,
 ): Lowerings<A & NormalizeAttrs> => ({ cpu: composed(cpuNorm.normalizeLowering, cpu), webgpu: composed(gpuNorm.normalizeLowering, webgpu), cuda });
 

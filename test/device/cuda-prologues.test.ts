@@ -1,8 +1,8 @@
 // time limit: 300 s
 // one Node is enough
 /**
- * Convolutions on CUDA that normalize their image as they read it (`cuda({ prologues: true })`), run in software: a chain of them never writes what
- * is normalized between two, and has the bits of the chain that does.
+ * Convolutions on CUDA that normalize their image as they read it, and make the gradient of batch norm likewise (`cuda({ prologues: true })`), run in
+ * software: a chain of them never writes what is normalized between two, nor the gradients there, and has the bits of the chain that does.
  */
 import * as assert from 'uvu/assert';
 import { compile, grad, tensor } from '../../src/fovea.ts';
@@ -25,22 +25,23 @@ const stream = new PhiloxStream(5, 'prologues');
 const random = (...shape: number[]): Tensor =>
   tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => stream.uniform(-1, 1)), shape);
 
-/** Filters of three convolutions, 3x3 and 1x1 of odd counts and of whole vectors, and what scales and shifts behind the first two. */
+/** Filters of three convolutions, 3x3 and 1x1 of odd counts and of whole vectors, biases that batch norm takes out, and what scales and shifts then. */
 const image = random(2, 9, 7, 5);
 const parameters = [
-  random(24, 3, 3, 5), random(24), random(24), random(16, 3, 3, 24), random(16), random(16), random(7, 1, 1, 16), random(7), random(7),
+  random(24, 3, 3, 5), random(24), random(24), random(24), random(16, 3, 3, 24), random(16), random(16), random(16), random(7, 1, 1, 16), random(7),
+  random(7), random(7),
 ];
 
 /** The loss, its gradient by all parameters, and where `pooled` another reader of what is normalized first. */
 function chain(pooled: boolean): (x: Tensor, ...given: Tensor[]) => Tensor[] {
   return (x, ...given) => {
     const unit = (v: Tensor, at: number, padding: number, stride = 1): Tensor => {
-      const [filter, gamma, beta] = given.slice(at);
-      return relu(batchNorm(conv2d(v, filter, { padding, stride }), gamma, beta).y);
+      const [filter, bias, gamma, beta] = given.slice(at);
+      return relu(batchNorm(conv2d(v, filter, { bias, padding, stride }), gamma, beta).y);
     };
     const first = unit(x, 0, 1);
-    const second = unit(first, 3, 1, 2);
-    const last = unit(second, 6, 0);
+    const second = unit(first, 4, 1, 2);
+    const last = unit(second, 8, 0);
     let loss = mean(last.mul(last));
     if (pooled) loss = loss.add(mean(maxPool2d(first, { size: 2, stride: 2 })));
     return [loss, ...grad(loss, given)];
@@ -76,8 +77,11 @@ async function both(options: CudaHostOptions, how: Parameters<typeof run>[1] = {
   return { fused, plain, asked };
 }
 
-const fusions = ({ rewrites }: Ran): string[] => rewrites.filter((name) => name.startsWith('normalize + conv2d')).sort();
-const all = ['normalize + conv2dFilterGrad', 'normalize + conv2dFilterGrad', 'normalize + conv2dStats', 'normalize + conv2dStats'];
+const fusions = ({ rewrites }: Ran): string[] => rewrites.filter((name) => /^normalize \+ conv2d|conv2d's gradients$/.test(name)).sort();
+const gradients = Array.from({ length: 3 }, () => "batchNormReluGrad + conv2d's gradients");
+const all = [
+  ...gradients, 'normalize + conv2dBatchNormGrad', 'normalize + conv2dBatchNormGrad', 'normalize + conv2dStats', 'normalize + conv2dStats',
+];
 
 for (const [name, options, how] of [
   ['float32', {}, {}], ['TF32', { tf32: true }, {}], ['plain arithmetic', { rung: 'simt' }, {}], ['mixed precision', {}, { mixed: true }],
@@ -88,9 +92,11 @@ for (const [name, options, how] of [
     assert.equal(fusions(fused), all);
     assert.equal(fusions(plain), []);
     assert.ok(asked.includes('norm_constants'), 'nothing was normalized on its way');
+    assert.not(asked.includes('norm_grad_apply'), 'a gradient was written');
     // what is normalized last is read by the loss
     fused.data.forEach((data, i) => assert.equal(data, plain.data[i], `result ${i}`));
-    assert.ok(fused.data[0][0] > 0 && fused.data.slice(1).every((g) => g.some((v) => v !== 0)), 'nothing was compared');
+    const isBias = (i: number): boolean => parameters[i].shape.length === 1 && i % 4 === 1;
+    assert.ok(fused.data[0][0] > 0 && fused.data.slice(1).every((g, i) => g.some((v) => v !== 0) !== isBias(i)), 'nothing was compared');
   });
 }
 
@@ -107,7 +113,7 @@ test('a chain agrees with the cpu device', async () => {
 
 test('what something else reads too is written, and read from there', async () => {
   const { fused, plain } = await both({}, { pooled: true });
-  assert.equal(fusions(fused), ['normalize + conv2dFilterGrad', 'normalize + conv2dStats']);
+  assert.equal(fusions(fused), [...gradients, 'normalize + conv2dBatchNormGrad', 'normalize + conv2dStats']);
   fused.data.forEach((data, i) => assert.equal(data, plain.data[i], `result ${i}`));
 });
 test.run();

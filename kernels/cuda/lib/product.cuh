@@ -16,14 +16,19 @@
 #include "lib/async_copy.cuh"
 #endif
 
+/** A thread's vectors of the second operand that an operand is worked on with, if there is one. */
+template <class P, class By, bool = By::beside> struct Beside {};
+template <class P, class By> struct Beside<P, By, true> { Vector<typename By::Beside, P::width> v[P::loads]; };
+
 /** A thread's vectors of one panel, on their way through registers, and what is done to them there. */
 template <class P, class Type, class By> struct Staged {
   Vector<Type, P::width> v[P::loads];
+  Beside<P, By> beside;
   /** The channel that all of them begin at, and a bit for each that is there. */
   i32 channel;
   u32 there;
 
-  template <class Source> DEVICE void load(const Span<const Type> &from, Source &source) {
+  template <class Source> DEVICE void load(const Span<const Type> &from, Source &source, const By &by) {
     if constexpr (By::byChannel) {
       static_assert(P::loads <= 32, "a bit for each vector");
       channel = source.channel();
@@ -35,6 +40,10 @@ template <class P, class Type, class By> struct Staged {
       if (inside) v[i] = from.template load<Vector<Type, P::width>>(at);
       else v[i] = Vector<Type, P::width>{};
       if constexpr (By::byChannel) there |= inside ? 1u << i : 0u;
+      if constexpr (By::beside) {
+        const i64 besideAt = static_cast<i64>(source.pixel(i)) * by.stride + channel;
+        if (inside) beside.v[i] = by.x.template load<Vector<typename By::Beside, P::width>>(besideAt);
+      }
       source.next();
     }
   }
@@ -43,9 +52,11 @@ template <class P, class Type, class By> struct Staged {
       // Where none is there, the channel need not be.
       if (there == 0) return;
       UNROLL for (i32 e = 0; e < P::width; e++) {
-        const ChannelNorm norm(by, channel + e);
+        const typename By::Channel c(by, channel + e);
         UNROLL for (i32 i = 0; i < P::loads; i++) {
-          if ((there >> i & 1u) != 0) v[i].v[e] = norm.of(v[i].v[e], by.relu);
+          if ((there >> i & 1u) == 0) continue;
+          if constexpr (By::beside) v[i].v[e] = c.of(v[i].v[e], beside.v[i].v[e]);
+          else v[i].v[e] = c.of(v[i].v[e]);
         }
       }
     }
@@ -128,8 +139,8 @@ DEVICE void addProducts(Tile<Left, Right> &tile, const SharedSpan<typename Left:
   Staged<Left, LeftType, LeftBy> nextLeft;
   Staged<Right, RightType, RightBy> nextRight;
   if (turns > 0) {
-    nextLeft.load(left, leftSource);
-    nextRight.load(right, rightSource);
+    nextLeft.load(left, leftSource, leftBy);
+    nextRight.load(right, rightSource, rightBy);
     leftSource.turn();
     rightSource.turn();
     nextLeft.pass(leftBy);
@@ -142,8 +153,8 @@ DEVICE void addProducts(Tile<Left, Right> &tile, const SharedSpan<typename Left:
   for (i32 t = 0; t < turns; t++) {
     const bool more = t + 1 < turns;
     if (more) {
-      nextLeft.load(left, leftSource);
-      nextRight.load(right, rightSource);
+      nextLeft.load(left, leftSource, leftBy);
+      nextRight.load(right, rightSource, rightBy);
       leftSource.turn();
       rightSource.turn();
     }

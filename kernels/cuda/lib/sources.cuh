@@ -1,7 +1,7 @@
 // Where the elements of a panel come from in global memory. A source tells for the thread's i-th vector of a turn whether it is there,
-// else it is zero, and its index; `channel` is the one that all vectors of
-// a turn begin at, where one is there; `next` goes on to the following vector, `turn` to the next STEPS terms of the sum. Whatever needs a division
-// is computed once, before the loop: taps, channels and pixels advance by additions and carries.
+// else it is zero, and its index; where one is there, `channel` is the one that all vectors of a turn begin at, and `pixel` the row of memory that the
+// i-th lies in; `next` goes on to the following vector, `turn` to the next STEPS terms of the sum. Whatever needs a division is computed once, before
+// the loop: taps, channels and pixels advance by additions and carries.
 #pragma once
 #include "lib/panel.cuh"
 
@@ -35,9 +35,9 @@ private:
 /** Panel by rows of a matrix [rows][stride] that begins at `start`, terms `first` to `last`. */
 template <class P> struct MatrixRows {
   i64 base[P::loads];
-  i32 step, end;
+  i32 step, end, row;
 
-  DEVICE MatrixRows(i32 row, i32 rows, i32 first, i32 last, i32 stride, i64 start) : step(first + P::part()), end(last) {
+  DEVICE MatrixRows(i32 firstRow, i32 rows, i32 first, i32 last, i32 stride, i64 start) : step(first + P::part()), end(last), row(firstRow) {
     UNROLL for (i32 i = 0; i < P::loads; i++) {
       const i32 r = row + P::line(i);
       base[i] = r < rows ? start + static_cast<i64>(r) * stride : -1;
@@ -48,6 +48,7 @@ template <class P> struct MatrixRows {
     return base[i] >= 0 && step < end;
   }
   DEVICE i32 channel() const { return step; }
+  DEVICE i32 pixel(i32 i) const { return row + P::line(i); }
   DEVICE void next() {}
   DEVICE void turn() { step += STEPS; }
 };
@@ -65,6 +66,7 @@ template <class P> struct MatrixSteps {
     return step < end;
   }
   DEVICE i32 channel() const { return first; }
+  DEVICE i32 pixel(i32) const { return step; }
   DEVICE void next() {
     step += P::atOnce;
     at += ahead;
@@ -83,7 +85,8 @@ struct Windows {
 
 /** Panel by rows: row = a window, whose first tap `window(row, image, top, left)` tells, terms = its taps and their channels. */
 template <class P> struct WindowRows {
-  i64 base[P::loads];
+  /** Pixels of memory, as is `offset`. */
+  i32 base[P::loads];
   i32 top[P::loads], left[P::loads];
   Windows w;
   Walk walk;
@@ -96,15 +99,16 @@ template <class P> struct WindowRows {
       top[i] = NOWHERE;
       left[i] = 0;
       window(P::line(i), image, top[i], left[i]);
-      base[i] = ((static_cast<i64>(image) * w.height + top[i]) * w.width + left[i]) * w.stride;
+      base[i] = top[i] == NOWHERE ? 0 : (image * w.height + top[i]) * w.width + left[i];
     }
     find();
   }
   DEVICE bool locate(i32 i, i64 &at) const {
-    at = base[i] + offset;
+    at = static_cast<i64>(pixel(i)) * w.stride + walk.low;
     return static_cast<u32>(top[i] + y) < static_cast<u32>(w.height) && static_cast<u32>(left[i] + x) < static_cast<u32>(w.width);
   }
   DEVICE i32 channel() const { return walk.low; }
+  DEVICE i32 pixel(i32 i) const { return base[i] + offset; }
   DEVICE void next() {}
   DEVICE void turn() {
     walk.advance();
@@ -117,7 +121,7 @@ private:
   DEVICE void find() {
     y = walk.high * w.down;
     x = walk.mid * w.right;
-    offset = (y * w.width + x) * w.stride + walk.low;
+    offset = y * w.width + x;
     if (!inSum()) y = NOWHERE;
   }
 };

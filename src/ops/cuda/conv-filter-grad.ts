@@ -8,8 +8,9 @@ import type { NormalizeAttrs } from '../support/prologue.ts';
 import { convShape, isPointwise } from './conv.ts';
 import { gemmLaunches, sumRuns } from './gemm.ts';
 import { hopperFilterGrad, hopperGemm, takesHopper } from './hopper.ts';
-import { constantsLaunch, constantsScratch, prologueBy } from './norm.ts';
-import type { Prologue } from './norm.ts';
+import { constantsLaunch, constantsScratch } from './norm.ts';
+import { isWorked, prologueBy, prologueForm } from './prologue.ts';
+import type { Prologues } from './prologue.ts';
 import { planProduct, productForm, productLaunch, runsOf, throughRegisters } from './tiles.ts';
 
 type Attrs = ConvAttrs & { readonly filterShape: Shape };
@@ -25,43 +26,43 @@ function cutOf(dy: TensorType, filterShape: Shape): { runs: number; run: number 
   return runsOf({ rows, columns, count: 1 }, depth);
 }
 
-function filterGradLaunches(
+/** The gradient by the filter; with `prologues.gradient` dy is given as what that begins from, with `prologues.right` x is normalized. */
+export function filterGradLaunches(
   { x, dy, dw }: { readonly x: Placed; readonly dy: Placed; readonly dw: Placed }, scratch: Scratch | undefined, attrs: ConvAttrs,
-  features: GpuFeatures | undefined, prologue?: Prologue,
+  features: GpuFeatures | undefined, prologues: Prologues = {},
 ): CudaLaunch[] {
   const label = 'conv2dFilterGrad';
   const sizes = sizesOf(dy, dw.shape);
-  const [left, right] = [{ value: dy, byRows: false }, { value: x, byRows: false }];
+  const [left, right] = [{ value: dy, byRows: false, beside: prologues.gradient?.normed }, { value: x, byRows: false }];
   const single = isPointwise(dw.shape, attrs);
-  if (prologue === undefined && takesHopper([x, dy], features)) {
+  if (!isWorked(prologues) && takesHopper([x, dy], features)) {
     const own = { scratch, features: features!, label };
     const launches = single ? hopperGemm(left, right, dw, sizes, own) : hopperFilterGrad(x, dy, dw, attrs, own);
     if (launches !== undefined) return launches;
   }
-  if (single) {
-    return gemmLaunches(left, right, dw, sizes, { scratch, features, label, ...(prologue && { prologue: { ...prologue, of: 'right' } }) });
-  }
+  if (single) return gemmLaunches(left, right, dw, sizes, { scratch, features, label, prologues });
   const { runs, run } = cutOf(dy, dw.shape);
   const cut = runs > 1;
   const plan = planProduct([dy, x], { ...sizes, depth: run, count: runs }, features);
-  const form = productForm(prologue ? throughRegisters(plan) : plan, [left, right]);
+  const form = productForm(isWorked(prologues) ? throughRegisters(plan) : plan, [left, right]);
   const flat = cut || dw.stride === dw.channels;
   const aligned = flat && sizes.columns % 4 === 0 && (cut || dw.offset % 4 === 0);
   const filter = { shape: dw.shape, stride: cut ? dw.channels : dw.stride };
   const to = cut ? scratch! : dw;
+  const { define, constants, activated, gradient, beside } = prologueForm(prologues, to);
   return [
     productLaunch('conv_filter_grad', form, {
       YT: storageType(dy), XT: storageType(x), WT: cut ? 'float' : storageType(dw), YW: form.left, XW: form.right,
-      FLAT: flat ? 1 : 0, ALIGNED: aligned ? 1 : 0, ...(prologue && { PROLOGUE: 1 }),
+      FLAT: flat ? 1 : 0, ALIGNED: aligned ? 1 : 0, ...define,
     }, [
-      at(dy), at(x), at(to), at(prologue?.constants ?? to), ...convShape({ x, y: dy, filter }, attrs), run, sizeOf(dw.shape), prologue?.relu ? 1 : 0,
+      at(dy), at(x), at(to), constants, ...gradient, ...convShape({ x, y: dy, filter }, attrs), run, sizeOf(dw.shape), activated, ...beside,
     ], label),
     ...(cut ? [sumRuns(scratch!, runs, dw, label)] : []),
   ];
 }
 
 /** Bytes of partial results. */
-function runsScratch(dy: TensorType, filterShape: Shape): number[] {
+export function runsScratch(dy: TensorType, filterShape: Shape): number[] {
   const { runs } = cutOf(dy, filterShape);
   return runs > 1 ? [4 * runs * sizeOf(filterShape)] : [];
 }
@@ -75,6 +76,7 @@ export const normalizeConv2dFilterGradLowering: Lowering<Attrs & NormalizeAttrs,
   scratch: (inputs, _outputs, { filterShape }) => [constantsScratch(inputs), ...runsScratch(convolved(inputs, inputs[0])[1], filterShape)],
   launches({ inputs, outputs: [dw], scratch: [constants, scratch], attrs, features }) {
     const [x, dy] = convolved(inputs, inputs[0]);
-    return [constantsLaunch(inputs, constants, attrs.normalize), ...filterGradLaunches({ x, dy, dw }, scratch, attrs, features, prologueBy(constants, attrs))];
+    const prologues = { right: prologueBy(constants, attrs) };
+    return [constantsLaunch(inputs, constants, attrs.normalize), ...filterGradLaunches({ x, dy, dw }, scratch, attrs, features, prologues)];
   },
 };

@@ -7,8 +7,9 @@ import { gemmLaunches } from './gemm.ts';
 import { hopperConv, hopperGemm, hopperInputGrad, hopperRows, takesHopper } from './hopper.ts';
 import { convolved } from '../support/prologue.ts';
 import type { NormalizeAttrs } from '../support/prologue.ts';
-import { combineLaunches, combineScratch, constantsLaunch, constantsScratch, prologueBy } from './norm.ts';
-import type { Prologue } from './norm.ts';
+import { combineLaunches, combineScratch, constantsLaunch, constantsScratch } from './norm.ts';
+import { prologueBy, prologueForm } from './prologue.ts';
+import type { GradientPrologue, Prologue } from './prologue.ts';
 import type { ProductPlan } from './tiles.ts';
 import { planProduct, productForm, productLaunch, throughRegisters } from './tiles.ts';
 
@@ -58,16 +59,16 @@ function forwardLaunches(
   const plan = forwardPlan([x, w], y, features);
   const { rows } = plan.tile;
   if (single) {
-    const own = { ...options, features, ...(prologue && { prologue: { ...prologue, of: 'left' as const } }) };
+    const own = { ...options, features, prologues: { left: prologue } };
     return { launches: gemmLaunches(left, right, y, pointwise(y, w), own), rows };
   }
   const form = productForm(prologue ? throughRegisters(plan) : plan, [left, right], true);
+  const { define, constants, activated } = prologueForm({ left: prologue }, y);
   const launch = productLaunch('conv_forward', form, {
     XT: storageType(x), WT: storageType(w), YT: storageType(y), XW: form.left, ALIGNED: isVectorizable(y) ? 1 : 0, STATS: statistics ? 1 : 0,
-    ...(prologue && { PROLOGUE: 1 }),
+    ...define,
   }, [
-    at(x), at(w), at(bias ?? y), at(y), at(statistics ?? y), at(prologue?.constants ?? y), ...convShape({ x, y, filter: w }, attrs), bias ? 1 : 0,
-    relu ? 1 : 0, prologue?.relu ? 1 : 0,
+    at(x), at(w), at(bias ?? y), at(y), at(statistics ?? y), constants, ...convShape({ x, y, filter: w }, attrs), bias ? 1 : 0, relu ? 1 : 0, activated,
   ], options.label);
   return { launches: [launch], rows };
 }
@@ -115,27 +116,34 @@ export const normalizeConv2dStatsLowering: Lowering<ConvAttrs & NormalizeAttrs, 
   ],
 };
 
+/** The gradient by the image; with `gradient` dy is given as what its prologue begins from. */
+export function inputGradLaunches(
+  dy: Placed, w: Placed, dx: Placed, attrs: ConvAttrs, features: GpuFeatures | undefined, gradient?: GradientPrologue,
+): CudaLaunch[] {
+  const [left, right] = [{ value: dy, byRows: true, beside: gradient?.normed }, { value: w, byRows: false }];
+  const [n, inH, inW, channels] = dx.shape;
+  const label = 'conv2dInputGrad';
+  const single = isPointwise(w.shape, attrs);
+  const product = { rows: pixelsOf(dx), columns: channels, depth: w.shape[0], batch: 1 };
+  if (takesHopper([dy, w], features) && gradient === undefined) {
+    const own = { features: features!, label };
+    const launches = single ? hopperGemm(left, right, dx, product, own) : hopperInputGrad(dy, w, dx, attrs, own);
+    if (launches !== undefined) return launches;
+  }
+  if (single) return gemmLaunches(left, right, dx, product, { features, label, prologues: { gradient } });
+  const [strideH, strideW] = attrs.stride;
+  // The largest phase has so many rows; small ones leave the last blocks idle.
+  const rows = n * Math.ceil(inH / strideH) * Math.ceil(inW / strideW);
+  const phases = strideH * strideW;
+  const depth = Math.ceil(sizeOf(w.shape) / channels / phases);
+  const plan = planProduct([dy, w], { rows, columns: channels, depth, count: phases }, features);
+  const form = productForm(gradient ? throughRegisters(plan) : plan, [left, right]);
+  const { define, gradient: made, beside } = prologueForm({ gradient }, dx);
+  return [productLaunch('conv_input_grad', form, {
+    YT: storageType(dy), WT: storageType(w), XT: storageType(dx), YW: form.left, WW: form.right, ALIGNED: isVectorizable(dx) ? 1 : 0, ...define,
+  }, [at(dy), at(w), at(dx), ...made, ...convShape({ x: dx, y: dy, filter: w }, attrs), ...beside], label)];
+}
+
 export const conv2dInputGradLowering: Lowering<ConvAttrs & { readonly inputShape: Shape }, CudaLaunch> = {
-  launches({ inputs: [dy, w], outputs: [dx], attrs, features }) {
-    const [left, right] = [{ value: dy, byRows: true }, { value: w, byRows: false }];
-    const [n, inH, inW, channels] = dx.shape;
-    const label = 'conv2dInputGrad';
-    const single = isPointwise(w.shape, attrs);
-    const product = { rows: pixelsOf(dx), columns: channels, depth: w.shape[0], batch: 1 };
-    if (takesHopper([dy, w], features)) {
-      const own = { features: features!, label };
-      const launches = single ? hopperGemm(left, right, dx, product, own) : hopperInputGrad(dy, w, dx, attrs, own);
-      if (launches !== undefined) return launches;
-    }
-    if (single) return gemmLaunches(left, right, dx, product, { features, label });
-    const [strideH, strideW] = attrs.stride;
-    // The largest phase has so many rows; small ones leave the last blocks idle.
-    const rows = n * Math.ceil(inH / strideH) * Math.ceil(inW / strideW);
-    const phases = strideH * strideW;
-    const depth = Math.ceil(sizeOf(w.shape) / channels / phases);
-    const form = productForm(planProduct([dy, w], { rows, columns: channels, depth, count: phases }, features), [left, right]);
-    return [productLaunch('conv_input_grad', form, {
-      YT: storageType(dy), WT: storageType(w), XT: storageType(dx), YW: form.left, WW: form.right, ALIGNED: isVectorizable(dx) ? 1 : 0,
-    }, [at(dy), at(w), at(dx), ...convShape({ x: dx, y: dy, filter: w }, attrs)], label)];
-  },
+  launches: ({ inputs: [dy, w], outputs: [dx], attrs, features }) => inputGradLaunches(dy, w, dx, attrs, features),
 };

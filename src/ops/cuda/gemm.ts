@@ -2,7 +2,8 @@
 import type { CudaLaunch, GpuFeatures, Placed, Scratch, TensorType } from '../../device/types.ts';
 import { sizeOf } from '../../device/types.ts';
 import { at, linearGrid, storageType } from '../../device/cuda/launch.ts';
-import type { Prologue } from './norm.ts';
+import { isWorked, prologueForm } from './prologue.ts';
+import type { Prologues } from './prologue.ts';
 import type { ProductPlan } from './tiles.ts';
 import { planProduct, productForm, productLaunch, runsOf, throughRegisters } from './tiles.ts';
 
@@ -39,30 +40,31 @@ export function gemmScratch(operands: readonly TensorType[], p: Product, feature
 /** y = left right, plus a bias for each column and through ReLU where asked for; with `statistics`, partial ones of each tile's rows. */
 export function gemmLaunches(
   left: Matrix, right: Matrix, y: Placed, p: Product,
-  { bias, relu = false, statistics, scratch, features, label, yBatch = 0, prologue }: {
+  { bias, relu = false, statistics, scratch, features, label, yBatch = 0, prologues = {} }: {
     readonly bias?: Placed | undefined; readonly relu?: boolean; readonly statistics?: Scratch; readonly scratch?: Scratch | undefined;
     readonly features: GpuFeatures | undefined; readonly label: string; readonly yBatch?: number;
-    /** Normalizes an operand whose channels lie side by side. */
-    readonly prologue?: Prologue & { readonly of: 'left' | 'right' };
+    /** Of operands whose channels lie side by side. */
+    readonly prologues?: Prologues | undefined;
   },
 ): CudaLaunch[] {
   const whole = scratch === undefined;
   const { plan, runs, run } = planGemm([left.value, right.value], p, features, whole);
-  const form = productForm(prologue ? throughRegisters(plan) : plan, [left, right]);
+  const form = productForm(isWorked(prologues) ? throughRegisters(plan) : plan, [{ ...left, beside: prologues.gradient?.normed }, right]);
   const cut = runs > 1;
   const size = p.rows * p.columns;
   const to = cut ? scratch! : y;
+  const { define, constants, activated, gradient, beside } = prologueForm(prologues, to);
   const aligned = cut ? p.columns % 4 === 0 : y.channels % 4 === 0 && y.stride % 4 === 0 && y.offset % 4 === 0;
   const launch = productLaunch('gemm', form, {
     XT: storageType(left.value), WT: storageType(right.value), YT: cut ? 'float' : storageType(y), XW: form.left, WW: form.right,
     LEFT_ROWS: left.byRows ? 1 : 0, RIGHT_ROWS: right.byRows ? 1 : 0, ALIGNED: aligned ? 1 : 0, STATS: statistics ? 1 : 0,
-    ...(prologue && { PROLOGUE: prologue.of === 'left' ? 1 : 2 }),
+    ...define,
   }, [
     // What is not there is not touched; its argument is any memory.
-    at(left.value), at(right.value), at(bias ?? y), at(to), at(statistics ?? to), at(prologue?.constants ?? to),
+    at(left.value), at(right.value), at(bias ?? y), at(to), at(statistics ?? to), constants, ...gradient,
     p.rows, p.columns, p.depth, left.value.stride, right.value.stride, cut ? p.columns : y.stride,
     left.batch ?? 0, right.batch ?? 0, cut ? size : yBatch, runs, run, cut ? p.batch * size : 0, bias ? 1 : 0, relu ? 1 : 0,
-    prologue?.relu ? 1 : 0,
+    activated, ...beside,
   ], label);
   return cut ? [launch, sumRuns(scratch!, runs, y, label)] : [launch];
 }

@@ -2,7 +2,6 @@
 import type { CudaArg, CudaLaunch, Lowering, Placed, Scratch, TensorType } from '../../device/types.ts';
 import { sizeOf } from '../../device/types.ts';
 import { at, BLOCK, f32, linearGrid, storageType, vectorizable } from '../../device/cuda/launch.ts';
-import type { NormalizeAttrs } from '../support/prologue.ts';
 import { columnsOf, runsOf } from './columns.ts';
 import type { Columns } from './columns.ts';
 
@@ -50,6 +49,9 @@ function overRows(
     label: kernel,
   };
 }
+
+/** lib/norm.cuh for kernels that have one channel a thread. */
+const SINGLE = { COLUMNS: BLOCK, WIDTH: 1, ALIGNED: 0 };
 
 /** Channels that a block of norm_combine and norm_grad_combine takes. */
 const COMBINED = 8;
@@ -108,15 +110,6 @@ function applyLaunches(x: Placed, mean: Placed, variance: Placed, gamma: Placed,
   ])];
 }
 
-/** What products normalize an operand by on its way into a panel (lib/prologue.cuh). */
-export interface Prologue {
-  /** mean, scale and beta of each channel. */
-  readonly constants: Scratch;
-  readonly relu: boolean;
-}
-
-export const prologueBy = (constants: Scratch, { normalize }: NormalizeAttrs): Prologue => ({ constants, relu: normalize.activation === 'relu' });
-
 /** Bytes of a prologue's constants. */
 export const constantsScratch = ([, mean]: readonly TensorType[]): number => 12 * sizeOf(mean.shape);
 
@@ -124,7 +117,7 @@ export const constantsScratch = ([, mean]: readonly TensorType[]): number => 12 
 export function constantsLaunch([, mean, variance, gamma, beta]: readonly Placed[], constants: Scratch, { epsilon, fixGamma }: NormAttrs): CudaLaunch {
   const channels = sizeOf(mean.shape);
   return {
-    kernel: 'norm_constants', define: { COLUMNS: BLOCK, WIDTH: 1, ALIGNED: 0 },
+    kernel: 'norm_constants', define: SINGLE,
     args: [...[mean, variance, gamma, beta].map(at), at(constants), channels, fixGamma ? 1 : 0, f32(epsilon)],
     grid: linearGrid(channels), block: BLOCK, label: 'norm_constants',
   };
@@ -142,38 +135,55 @@ export const normalizeLowering: Lowering<ActiveAttrs, CudaLaunch> = {
   launches: ({ inputs: [x, mean, variance, gamma, beta], outputs: [y], attrs }) => applyLaunches(x, mean, variance, gamma, beta, y, attrs),
 };
 
-function gradient(relu: boolean, frozen: boolean): Lowering<NormAttrs, CudaLaunch> {
+/** Bytes for partial sums, and for the terms of each channel: mean, scale, beta, shift and slope of lib/normalized.cuh. */
+export const gradientScratch = (x: TensorType): number[] => [statisticsScratch(x), 20 * x.shape[x.shape.length - 1]];
+
+interface Behind {
+  /** The gradient behind ReLU, not yet masked. */
+  readonly relu: boolean;
+  /** The statistics are constants. */
+  readonly frozen: boolean;
+}
+
+/** What comes ahead of the gradient by x: dgamma, dbeta, and the terms that it is a function of, element by element. */
+export function gradientTermsLaunches(
+  [dy, x, mean, variance, gamma, ownBeta]: readonly Placed[], dgamma: Placed, dbeta: Placed, [partial, terms]: readonly Scratch[],
+  { epsilon, fixGamma }: NormAttrs, { relu, frozen }: Behind,
+): CudaLaunch[] {
+  const cut = cutOf(x);
+  const { rows, channels, run, runs } = cut;
+  if (channels === 0) return [];
+  // without an activation beta does not matter: mean stands in for it
+  const vectors = [mean, variance, gamma, ownBeta ?? mean];
+  const fixed = fixGamma ? 1 : 0;
+  return [
+    overRows('norm_grad_sums', cut, run, [dy, x, ...vectors], { XT: storageType(x), DYT: storageType(dy) }, [
+      at(dy), at(x), ...vectors.map(at), at(partial), rows, channels, run, dy.stride, x.stride, fixed, relu ? 1 : 0, f32(epsilon),
+    ]),
+    {
+      kernel: 'norm_grad_combine', define: SINGLE,
+      args: [at(partial), ...vectors.map(at), at(terms), at(dgamma), at(dbeta), channels, runs, rows, fixed, frozen ? 1 : 0, f32(epsilon)],
+      grid: [Math.ceil(channels / COMBINED), 1, 1], block: BLOCK, label: 'norm_grad_combine',
+    },
+  ];
+}
+
+function gradient(behind: Behind): Lowering<NormAttrs, CudaLaunch> {
   return {
-    scratch: ([, x]) => [statisticsScratch(x), 8 * x.shape[x.shape.length - 1]],
-    launches({ inputs: [dy, x, mean, variance, gamma, ownBeta], outputs: [dx, dgamma, dbeta], scratch: [partial, sums], attrs }) {
+    scratch: ([, x]) => gradientScratch(x),
+    launches({ inputs, outputs: [dx, dgamma, dbeta], scratch, attrs }) {
+      const [dy, x] = inputs;
+      const ahead = gradientTermsLaunches(inputs, dgamma, dbeta, scratch, attrs, behind);
+      if (ahead.length === 0) return [];
       const cut = cutOf(x);
-      const { rows, channels, run, runs } = cut;
-      if (channels === 0) return [];
-      // without an activation beta does not matter: mean stands in for it
-      const beta = ownBeta ?? mean;
-      const flags = [attrs.fixGamma ? 1 : 0, relu ? 1 : 0];
-      const types = { XT: storageType(x), DYT: storageType(dy) };
-      const vectors = [mean, variance, gamma, beta];
-      const apply = applyRun(cut);
-      return [
-        overRows('norm_grad_sums', cut, run, [dy, x, ...vectors], types,
-          [at(dy), at(x), ...vectors.map(at), at(partial), rows, channels, run, dy.stride, x.stride, ...flags, f32(attrs.epsilon)]),
-        {
-          kernel: 'norm_grad_combine',
-          args: [at(partial), at(sums), at(dgamma), at(dbeta), channels, runs, flags[0]],
-          grid: [Math.ceil(channels / COMBINED), 1, 1],
-          block: BLOCK,
-          label: 'norm_grad_combine',
-        },
-        overRows('norm_grad_apply', cut, apply, [dy, x, dx, ...vectors], { ...types, YT: storageType(dx) }, [
-          at(dy), at(x), at(sums), ...vectors.map(at), at(dx), rows, channels, apply, dy.stride, x.stride, dx.stride,
-          ...flags, frozen ? 1 : 0, f32(attrs.epsilon),
-        ]),
-      ];
+      const run = applyRun(cut);
+      return [...ahead, overRows('norm_grad_apply', cut, run, [dy, x, dx], { XT: storageType(x), DYT: storageType(dy), YT: storageType(dx) }, [
+        at(dy), at(x), at(scratch[1]), at(dx), cut.rows, cut.channels, run, dy.stride, x.stride, dx.stride, behind.relu ? 1 : 0,
+      ])];
     },
   };
 }
 
-export const batchNormGradLowering = gradient(false, false);
-export const normalizeGradLowering = gradient(false, true);
-export const batchNormReluGradLowering = gradient(true, false);
+export const batchNormGradLowering = gradient({ relu: false, frozen: false });
+export const normalizeGradLowering = gradient({ relu: false, frozen: true });
+export const batchNormReluGradLowering = gradient({ relu: true, frozen: false });

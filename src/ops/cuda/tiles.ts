@@ -97,6 +97,8 @@ export const throughRegisters = (plan: ProductPlan): ProductPlan => ({ ...plan, 
 export interface Operand {
   readonly value: Placed;
   readonly byRows: boolean;
+  /** A value of its shape that is read along with it. */
+  readonly beside?: Placed | undefined;
 }
 
 type Macros = Readonly<Record<string, string | number>>;
@@ -144,7 +146,7 @@ function tileForm(
   { arithmetic, extent, forceAsync, mayCopy, worked }: ProductPlan, tile: Tile, [left, right]: readonly [Operand, Operand], sameWidth: boolean,
 ): TileForm {
   const most = arithmetic === 'half' ? 8 : 4;
-  const widthOf = ({ value }: Operand): number => (isVectorizable(value, most) ? most : 1);
+  const widthOf = ({ value, beside = value }: Operand): number => (isVectorizable(value, most) && isVectorizable(beside, most) ? most : 1);
   let widths = [widthOf(left), widthOf(right)];
   if (sameWidth && widths.includes(1)) widths = [1, 1];
   const vectors = !widths.includes(1);

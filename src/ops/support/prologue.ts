@@ -44,7 +44,7 @@ export function composed<A extends Attrs, L extends Launch>(
 }
 
 /** A contiguous value like `x` in scratch memory. */
-const inScratch = ({ shape, dtype, rows, channels }: Placed, { buffer, byteOffset }: Scratch): Placed =>
+export const inScratch = ({ shape, dtype, rows, channels }: Placed, { buffer, byteOffset }: Scratch): Placed =>
   ({ shape, dtype, rows, channels, stride: channels, buffer, offset: byteOffset / bytesPerElement[dtype] });
 
 /**
@@ -67,4 +67,4 @@ export function normalizing(op: string, fused: string): Rewrite {
 }
 
 const takesPrologue = ({ op, inputs }: Node, norm: Node): boolean =>
-  ['conv2d', 'conv2dStats', 'conv2dFilterGrad'].includes(op.name) && inputs.every((v, i) => (v.node === norm) === (i === 0));
+  ['conv2d', 'conv2dStats', 'conv2dFilterGrad', 'conv2dBatchNormGrad'].includes(op.name) && inputs.every((v, i) => (v.node === norm) === (i === 0));

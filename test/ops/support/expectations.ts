@@ -10,7 +10,7 @@ const discrete = [
 const terminal = [
   'maxPool2dGrad', 'maxPool2dIndexGrad', 'batchNormGrad', 'batchNormReluGrad', 'normalizeGrad', 'softmaxCrossEntropyGrad',
   'maxPool2dIndices', 'conv2dStats', 'normalizeConv2d', 'normalizeConv2dStats',
-  'normalizeConv2dFilterGrad', 'sgdUpdate', 'adamUpdate', 'assignFlat',
+  'normalizeConv2dFilterGrad', 'conv2dBatchNormGrad', 'normalizeConv2dBatchNormGrad', 'sgdUpdate', 'adamUpdate', 'assignFlat',
 ];
 /** MXNet's loss layers give another gradient than that of their result, on purpose; the fixtures check it. detach gives none. */
 const own = ['softmaxOutput', 'linearRegressionOutput', 'logisticRegressionOutput', 'makeLoss', 'detach'];
