@@ -1,6 +1,6 @@
 /** Every kernel of CUDA with every set of macros that lowerings ask for: for the ops' samples in all placements, and for the networks' shapes. */
 import { copyLaunch } from '../src/device/copy.ts';
-import type { CudaLaunch, DType, DeviceBuffer, GpuFeatures, Launch, Placed, PlacedLaunch, TensorType } from '../src/device/types.ts';
+import type { CudaLaunch, DType, DeviceBuffer, GpuFeatures, Launch, Placed, PlacedLaunch, Shape, TensorType } from '../src/device/types.ts';
 import { withVariant } from '../src/device/tuner.ts';
 import { bytesPerElement, sizeOf } from '../src/device/types.ts';
 import { gpuProbes } from '../src/benchmark/probes.ts';
@@ -117,8 +117,18 @@ function keepProblem(variants: Variants, op: Op, inputs: readonly TensorType[], 
   }
 }
 
+type Problem = readonly [op: Op, inputs: readonly TensorType[], attrs: Sample['attrs']];
+
+/** Both gradients of a filter gradient's convolution where batch norm and ReLU follow it; of an image itself none is asked. */
+function unitProblem(name: string, [x, dy]: readonly TensorType[], attrs: Sample['attrs']): Problem[] {
+  if (name !== 'conv2dFilterGrad') return [];
+  const vectors = Array.from({ length: 4 }, (): TensorType => ({ shape: [dy.shape[3]], dtype: 'float32' }));
+  const filter: TensorType[] = x.shape[3] > 3 ? [{ shape: attrs.filterShape as Shape, dtype: 'float32' }] : [];
+  return [[getOp('conv2dBatchNormGrad'), [x, dy, dy, ...vectors, ...filter], { ...attrs, epsilon: 1e-3, fixGamma: false, activation: 'relu' }]];
+}
+
 /** The same with its image normalized on its way, where the op has such a kernel. */
-function normalizedProblem(name: string, inputs: readonly TensorType[], attrs: Sample['attrs']): [Op, readonly TensorType[], Sample['attrs']][] {
+function normalizedProblem([{ name }, inputs, attrs]: Problem): Problem[] {
   const fused = registeredOps().find((op) => op.rewrites?.some((rule) => rule.stage === 'prologue' && rule.anchor === name));
   if (fused === undefined) return [];
   const [x, ...others] = inputs;
@@ -141,7 +151,8 @@ export async function collectVariants(only?: GpuFeatures, batches: readonly numb
     await keepSamples(variants, features, ops.filter((op) => op.precision === 'matrix'), [features.cuda!.capability]);
     if (i === 0) await keepSamples(variants, features, ops.filter((op) => op.precision !== 'matrix'), capabilities);
     for (const { op: name, inputs, attrs } of batches.flatMap(kernelProblems)) {
-      for (const [op, given, how] of [[getOp(name), inputs, attrs] as const, ...normalizedProblem(name, inputs, attrs)]) {
+      const whole: Problem[] = [[getOp(name), inputs, attrs], ...unitProblem(name, inputs, attrs)];
+      for (const [op, given, how] of [...whole, ...whole.flatMap(normalizedProblem)]) {
         keepProblem(variants, op, given, how, features);
         for (const dtype of ['bfloat16', 'float16'] as const) {
           const halves = given.map((t, j): TensorType => (t.dtype === 'float32' && takesHalf(op, j) ? { ...t, dtype } : t));

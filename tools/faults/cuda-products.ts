@@ -75,7 +75,23 @@ const list: readonly ProductFault[] = [
   },
   {
     name: 'cuda-prologue-padding', what: 'zeros of the padding are normalized too', file: lib('product'),
-    find: 'if ((there >> i & 1u) != 0) v[i]', replace: 'v[i]', op: 'normalizeConv2d',
+    find: 'if ((there >> i & 1u) == 0) continue;', replace: '', op: 'normalizeConv2d',
+  },
+  {
+    name: 'cuda-prologue-beside', what: 'what was normalized is read as far apart as the gradient behind it', file: lib('product'),
+    find: 'static_cast<i64>(source.pixel(i)) * by.stride + channel', replace: 'at', op: 'conv2dBatchNormGrad',
+  },
+  {
+    name: 'cuda-prologue-pixel', what: 'rows of what was normalized are all the first', file: lib('sources'),
+    find: 'return row + P::line(i)', replace: 'return row + P::line(0)', op: 'conv2dBatchNormGrad',
+  },
+  {
+    name: 'cuda-prologue-gradient', what: 'the gradient behind ReLU is not masked', file: lib('prologue'),
+    find: 'toFloat(x), by, relu', replace: 'toFloat(x), by, 0', op: 'conv2dBatchNormGrad',
+  },
+  {
+    name: 'cuda-norm-grad-terms', what: 'the slope is divided by no deviation', file: 'kernels/cuda/norm_grad_combine.cu',
+    find: 'all[1] / root[0] /', replace: 'all[1] /', op: 'conv2dBatchNormGrad',
   },
   {
     name: 'cuda-prologue-channel', what: 'an image is normalized by the channel before', file: lib('prologue'),
