@@ -117,13 +117,19 @@ function keepProblem(variants: Variants, op: Op, inputs: readonly TensorType[], 
   }
 }
 
-/** The same with its image normalized on its way, where the op has such a kernel. */
-function normalizedProblem(name: string, inputs: readonly TensorType[], attrs: Sample['attrs']): [Op, readonly TensorType[], Sample['attrs']][] {
+/** What normalizes by channel, and inputs of a problem with the vectors for it. */
+const normalize = { epsilon: 1e-3, fixGamma: false, activation: 'relu' } as const;
+const withVectors = (before: readonly TensorType[], channels: number, behind: readonly TensorType[]): TensorType[] =>
+  [...before, ...Array.from({ length: NORMALIZE_INPUTS - 1 }, (): TensorType => ({ shape: [channels], dtype: 'float32' })), ...behind];
+
+/** The same with its image normalized on its way, and with its result normalized as it is stored, where there are such kernels. */
+function normalizedProblems(name: string, inputs: readonly TensorType[], attrs: Sample['attrs']): [Op, readonly TensorType[], Sample['attrs']][] {
+  const problems: [Op, readonly TensorType[], Sample['attrs']][] = [];
+  const [x, filter, ...others] = inputs;
   const fused = registeredOps().find((op) => op.rewrites?.some((rule) => rule.stage === 'prologue' && rule.anchor === name));
-  if (fused === undefined) return [];
-  const [x, ...others] = inputs;
-  const vectors = Array.from({ length: NORMALIZE_INPUTS - 1 }, (): TensorType => ({ shape: [x.shape[3]], dtype: 'float32' }));
-  return [[fused, [x, ...vectors, ...others], { ...attrs, normalize: { epsilon: 1e-3, fixGamma: false, activation: 'relu' } }]];
+  if (fused !== undefined) problems.push([fused, withVectors([x], x.shape[3], [filter, ...others]), { ...attrs, normalize }]);
+  if (name === 'conv2d') problems.push([getOp('conv2dNormalize'), withVectors([x, filter], filter.shape[0], others), { ...attrs, normalize }]);
+  return problems;
 }
 
 /**
@@ -141,7 +147,7 @@ export async function collectVariants(only?: GpuFeatures, batches: readonly numb
     await keepSamples(variants, features, ops.filter((op) => op.precision === 'matrix'), [features.cuda!.capability]);
     if (i === 0) await keepSamples(variants, features, ops.filter((op) => op.precision !== 'matrix'), capabilities);
     for (const { op: name, inputs, attrs } of batches.flatMap(kernelProblems)) {
-      for (const [op, given, how] of [[getOp(name), inputs, attrs] as const, ...normalizedProblem(name, inputs, attrs)]) {
+      for (const [op, given, how] of [[getOp(name), inputs, attrs] as const, ...normalizedProblems(name, inputs, attrs)]) {
         keepProblem(variants, op, given, how, features);
         for (const dtype of ['bfloat16', 'float16'] as const) {
           const halves = given.map((t, j): TensorType => (t.dtype === 'float32' && takesHalf(op, j) ? { ...t, dtype } : t));

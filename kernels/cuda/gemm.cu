@@ -4,6 +4,7 @@
 // XT, WT, YT: storage types; XW, WW: elements that are read at once; ALIGNED: four results may be stored at once. STATS: statistics too.
 // PROLOGUE 1: left is normalized by `constants` on its way, terms being channels; 2: right, columns being channels; through ReLU where
 // `activated` (lib/prologue.cuh).
+// NORM: y = act((bias + sum - mean) scale + beta), `constants` being those of columns, of a sum that is whole; not with PROLOGUE.
 // Tile ROWS x COLUMNS, block THREADS (lib/panel.cuh); grid (tiles, batch * runs).
 // Source: implicit GEMM's loop as in CUTLASS; tiles as in siboehm/SGEMM_CUDA.
 #include "lib/product.cuh"
@@ -48,7 +49,7 @@ KERNEL(gemm, THREADS, BLOCKS)(Span<const XT> left, Span<const WT> right, Span<co
   storeTile(results, y, tile.column, p.columns, [&](i32 row, i64 &at) {
     at = yAt + static_cast<i64>(tile.row + row) * p.yStride;
     return tile.row + row < p.rows;
-  }, [&](i32 k) { return p.hasBias != 0 ? static_cast<float>(bias[k]) : 0.0f; }, p.relu);
+  }, Epilogue{bias, constants, p.columns, p.hasBias, p.relu});
 #if STATS
   DYNAMIC_SHARED(float, sums);
   const i32 count = p.rows - tile.row < ROWS ? p.rows - tile.row : ROWS;

@@ -16,6 +16,7 @@ struct Normalizing {
 struct ChannelNorm {
   float mean, scale, beta;
 
+  ChannelNorm() = default;
   DEVICE ChannelNorm(const Normalizing &by, i32 channel)
       : mean(by.constants[channel]), scale(by.constants[by.channels + channel]), beta(by.constants[2 * by.channels + channel]) {}
   template <class Type> DEVICE Type of(Type x, i32 relu) const {

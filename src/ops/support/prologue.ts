@@ -44,7 +44,7 @@ export function composed<A extends Attrs, L extends Launch>(
 }
 
 /** A contiguous value like `x` in scratch memory. */
-const inScratch = ({ shape, dtype, rows, channels }: Placed, { buffer, byteOffset }: Scratch): Placed =>
+export const inScratch = ({ shape, dtype, rows, channels }: Placed, { buffer, byteOffset }: Scratch): Placed =>
   ({ shape, dtype, rows, channels, stride: channels, buffer, offset: byteOffset / bytesPerElement[dtype] });
 
 /**
