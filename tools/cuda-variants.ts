@@ -127,13 +127,19 @@ function unitProblem(name: string, [x, dy]: readonly TensorType[], attrs: Sample
   return [[getOp('conv2dBatchNormGrad'), [x, dy, dy, ...vectors, ...filter], { ...attrs, epsilon: 1e-3, fixGamma: false, activation: 'relu' }]];
 }
 
-/** The same with its image normalized on its way, where the op has such a kernel. */
-function normalizedProblem([{ name }, inputs, attrs]: Problem): Problem[] {
+/** What normalizes by channel, and inputs of a problem with the vectors for it. */
+const normalize = { epsilon: 1e-3, fixGamma: false, activation: 'relu' } as const;
+const withVectors = (before: readonly TensorType[], channels: number, behind: readonly TensorType[]): TensorType[] =>
+  [...before, ...Array.from({ length: NORMALIZE_INPUTS - 1 }, (): TensorType => ({ shape: [channels], dtype: 'float32' })), ...behind];
+
+/** The same with its image normalized on its way, and with its result normalized as it is stored, where there are such kernels. */
+function normalizedProblems([{ name }, inputs, attrs]: Problem): Problem[] {
+  const problems: Problem[] = [];
+  const [x, filter, ...others] = inputs;
   const fused = registeredOps().find((op) => op.rewrites?.some((rule) => rule.stage === 'prologue' && rule.anchor === name));
-  if (fused === undefined) return [];
-  const [x, ...others] = inputs;
-  const vectors = Array.from({ length: NORMALIZE_INPUTS - 1 }, (): TensorType => ({ shape: [x.shape[3]], dtype: 'float32' }));
-  return [[fused, [x, ...vectors, ...others], { ...attrs, normalize: { epsilon: 1e-3, fixGamma: false, activation: 'relu' } }]];
+  if (fused !== undefined) problems.push([fused, withVectors([x], x.shape[3], [filter, ...others]), { ...attrs, normalize }]);
+  if (name === 'conv2d') problems.push([getOp('conv2dNormalize'), withVectors([x, filter], filter.shape[0], others), { ...attrs, normalize }]);
+  return problems;
 }
 
 /**
@@ -152,7 +158,7 @@ export async function collectVariants(only?: GpuFeatures, batches: readonly numb
     if (i === 0) await keepSamples(variants, features, ops.filter((op) => op.precision !== 'matrix'), capabilities);
     for (const { op: name, inputs, attrs } of batches.flatMap(kernelProblems)) {
       const whole: Problem[] = [[getOp(name), inputs, attrs], ...unitProblem(name, inputs, attrs)];
-      for (const [op, given, how] of [...whole, ...whole.flatMap(normalizedProblem)]) {
+      for (const [op, given, how] of [...whole, ...whole.flatMap(normalizedProblems)]) {
         keepProblem(variants, op, given, how, features);
         for (const dtype of ['bfloat16', 'float16'] as const) {
           const halves = given.map((t, j): TensorType => (t.dtype === 'float32' && takesHalf(op, j) ? { ...t, dtype } : t));

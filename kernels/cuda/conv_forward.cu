@@ -4,6 +4,7 @@
 // of a first layer fill the panels as well as many do; their threads read one element at a time, neighbours beside each other (XW 1).
 // XT, WT, YT: storage types; XW: elements of x and w that are read at once; ALIGNED: four results may be stored at once.
 // PROLOGUE 1: x is normalized by `constants` on its way, through ReLU where `activated` (lib/prologue.cuh).
+// NORM: y = act((bias + sum - mean) scale + beta), `constants` being those of y's channels; not with PROLOGUE.
 // Tile ROWS x COLUMNS, block THREADS (lib/panel.cuh); grid (tiles).
 // Source: implicit GEMM with iterators that advance by additions, as in CUTLASS (conv2d_fprop, its few-channels iterator).
 #include "lib/conv.cuh"
@@ -35,7 +36,7 @@ KERNEL(conv_forward, THREADS, BLOCKS)(Span<const XT> x, Span<const WT> w, Span<c
   storeTile(results, y, tile.column, c.filters, [&](i32 row, i64 &at) {
     at = static_cast<i64>(tile.row + row) * c.yStride;
     return tile.row + row < pixels;
-  }, [&](i32 k) { return hasBias != 0 ? static_cast<float>(bias[k]) : 0.0f; }, relu);
+  }, Epilogue{bias, constants, c.filters, hasBias, relu});
 #if STATS
   DYNAMIC_SHARED(float, sums);
   storeStatistics(results, sums, partial, tile.row / ROWS, pixels - tile.row < ROWS ? pixels - tile.row : ROWS, tile.column, c.filters);

@@ -3,7 +3,8 @@
 // too, whose filter is read backwards and by steps.
 // The copy engine gathers windows as it copies (im2col mode): it walks the windows' first pixels from a tile's first on, by the strides of x's map,
 // each moved by the tap, and fills with zeros what lies outside; it reads filters as boxes of one tap. The sum runs over taps, then panels of STEPS
-// of the `depth` channels of x. YT: storage type of y. ALIGNED: two results may be stored at once. STATS: statistics too (lib/results.cuh).
+// of the `depth` channels of x. YT: storage type of y. ALIGNED: two results may be stored at once. STATS: statistics too;
+// NORM: y = act((bias + sum - mean) scale + beta), by `constants` (lib/results.cuh).
 // Tile ROWS x COLUMNS, block 384, shared memory STAGES panels (lib/hopper_product.cuh); grid of blocks that stay, at most one a tile.
 // Source: PTX ISA, "Im2col mode"; implicit GEMM by it as in CUTLASS (sm90 conv).
 #include "lib/hopper_product.cuh"
@@ -12,7 +13,8 @@ struct GroupConv {
   i32 images, outH, outW, depth, columns, kernelH, kernelW, strideH, strideW, firstH, firstW, dilationH, dilationW, yStride, hasBias, relu;
 };
 
-KERNEL(conv_hopper, 384, 1)(TENSOR_MAP x, TENSOR_MAP w, Span<const float> bias, Span<YT> y, Span<float> partial, GroupConv c) {
+KERNEL(conv_hopper, 384, 1)(TENSOR_MAP x, TENSOR_MAP w, Span<const float> bias, Span<YT> y, Span<float> partial, Span<const float> constants,
+                             GroupConv c) {
   DYNAMIC_SHARED(u8, panels);
   const i32 pixels = c.images * c.outH * c.outW, parts = (c.depth + STEPS - 1) / STEPS, taps = c.kernelH * c.kernelW;
   groupProducts<XT, true, RIGHT_ROWS>(sharedAddress(panels, 0), tileCount(pixels, c.columns), [&](i32) { return taps * parts; },
@@ -28,6 +30,6 @@ KERNEL(conv_hopper, 384, 1)(TENSOR_MAP x, TENSOR_MAP w, Span<const float> bias, 
     [&](i32 index, GroupTile &results) {
       const TilePlace tile = tilePlace(index, pixels, c.columns);
       storeRows(results, panels, y, partial, tile, pixels, c.columns, 0, c.yStride,
-                [&](i32 k) { return c.hasBias != 0 ? static_cast<float>(bias[k]) : 0.0f; }, c.relu);
+                Epilogue{bias, constants, c.columns, c.hasBias, c.relu});
     });
 }

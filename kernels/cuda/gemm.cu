@@ -5,6 +5,7 @@
 // PROLOGUE 1: left is normalized by `constants` on its way, terms being channels; 2: right, columns being channels; through ReLU where
 // `activated`. 4: left is made on its way, the gradient of batch norm from that behind it, which stands in its place, and from `normed` of type BT
 // beside it, by `terms`; of ReLU too where `masked`; 6: right is normalized besides (lib/prologue.cuh).
+// NORM: y = act((bias + sum - mean) scale + beta), `constants` being those of columns, of a sum that is whole; not with PROLOGUE.
 // Tile ROWS x COLUMNS, block THREADS (lib/panel.cuh); grid (tiles, batch * runs).
 // Source: implicit GEMM's loop as in CUTLASS; tiles as in siboehm/SGEMM_CUDA.
 #include "lib/product.cuh"
@@ -52,7 +53,7 @@ KERNEL(gemm, THREADS, BLOCKS)(Span<const XT> left, Span<const WT> right, Span<co
   storeTile(results, y, tile.column, p.columns, [&](i32 row, i64 &at) {
     at = yAt + static_cast<i64>(tile.row + row) * p.yStride;
     return tile.row + row < p.rows;
-  }, [&](i32 k) { return p.hasBias != 0 ? static_cast<float>(bias[k]) : 0.0f; }, p.relu);
+  }, Epilogue{bias, constants, p.columns, p.hasBias, p.relu});
 #if STATS
   DYNAMIC_SHARED(float, sums);
   const i32 count = p.rows - tile.row < ROWS ? p.rows - tile.row : ROWS;

@@ -98,15 +98,20 @@ export interface Op<A extends Attrs = any> {
   readonly rewrites?: readonly Rewrite[];
 }
 
+/** In their order. */
+export const stages = ['fuse', 'epilogue', 'merge', 'gradient-prologue', 'prologue'] as const;
+export type Stage = (typeof stages)[number];
+
 /** A pattern of ops replaced by others. `match` looks at one node and its users and says what to put in place. */
 export interface Rewrite {
   readonly name: string;
   readonly anchor: string;
   /**
-   * `fuse` (the default) puts a fused kernel in the pattern's place; `merge` makes one op of several alike, once nothing fuses any more;
-   * `gradient-prologue` and `prologue` come last, on a device that is asked for prologues (`GpuFeatures.cuda.prologues`), whose kernels alone gain.
+   * `fuse` (the default) puts a fused kernel in the pattern's place; `merge` makes one op of several alike, once nothing fuses any more. Between
+   * them comes `epilogue`, for kernels that work on a result as they store it, and last `gradient-prologue` and `prologue`, for those that work
+   * on an operand as they read it: on devices alone that gain by them (graph/planned.ts).
    */
-  readonly stage?: 'fuse' | 'merge' | 'gradient-prologue' | 'prologue';
+  readonly stage?: Stage;
   /** Keeps a small value for the backward pass in place of a large one; left out with `recompute`, which keeps neither. */
   readonly keeps?: true;
   match(node: Node, graph: RewriteGraph): readonly Replacement[] | undefined;

@@ -5,7 +5,7 @@ import type { Leaf } from './leaves.ts';
 import { halfOf } from './half.ts';
 import { mixed } from './mixed.ts';
 import type { Attrs, Node, Value } from './node.ts';
-import type { Op } from './op.ts';
+import type { Op, Stage } from './op.ts';
 import type { Assignment } from './order.ts';
 import { schedule } from './order.ts';
 import type { Plan } from './plan.ts';
@@ -65,10 +65,14 @@ export interface Planned {
   readonly memory: ProgramMemory;
 }
 
+/** Stages of rewriting that the device's kernels gain by. */
+const stagesOf = ({ features }: Device): Stage[] =>
+  (features?.cuda === undefined ? [] : features.cuda.prologues ? ['epilogue', 'gradient-prologue', 'prologue'] : ['epilogue']);
+
 /** Rewrites, orders and plans; allocates nothing. */
 export function planProgram({ device, requested, assignments, fuse, mixed: half = false, recompute: again = false }: ProgramSpec): Planned {
   const values = [...requested, ...assignments.map((a) => a.value)];
-  const { roots: fused, applied } = fuse === false ? { roots: values, applied: [] } : rewrite(values, again, device.features?.cuda?.prologues);
+  const { roots: fused, applied } = fuse === false ? { roots: values, applied: [] } : rewrite(values, again, stagesOf(device));
   const roots = half ? mixed(fused, halfOf(device, 'mixed precision')) : fused;
   const { arena: kind, alignment, maxBuffer } = device.memory;
   const options = {

@@ -1,7 +1,7 @@
 import type { Attrs, Value } from './node.ts';
 import { Node, topologicalOrder } from './node.ts';
-import type { Replacement, Rewrite, RewriteGraph } from './op.ts';
-import { getOp, registeredOps } from './op.ts';
+import type { Replacement, Rewrite, RewriteGraph, Stage } from './op.ts';
+import { getOp, registeredOps, stages } from './op.ts';
 
 /**
  * Replaces patterns of ops by the hand-written fused ones, until none matches, then merges what can be merged. The graph given is left
@@ -9,14 +9,14 @@ import { getOp, registeredOps } from './op.ts';
  *
  * @param roots the values asked for and those assigned to variables
  * @param recompute leaves out the rewrites that keep one value so that another need not be kept, which can be computed again
- * @param prologues takes the rewrites to kernels that work on an operand as they read it
+ * @param taken stages to go through besides those that are every device's
  * @returns the same values in the rewritten graph, and the names of the rewrites that were applied
  */
-export function rewrite(roots: readonly Value[], recompute = false, prologues = false): { roots: Value[]; applied: string[] } {
+export function rewrite(roots: readonly Value[], recompute = false, taken: readonly Stage[] = []): { roots: Value[]; applied: string[] } {
   const applied: string[] = [];
   let current = [...roots];
-  for (const stage of ['fuse', 'merge', ...(prologues ? ['gradient-prologue', 'prologue'] as const : [])] as const) {
-    current = rewriteBy(rulesOf(stage, recompute), current, applied);
+  for (const stage of stages) {
+    if (stage === 'fuse' || stage === 'merge' || taken.includes(stage)) current = rewriteBy(rulesOf(stage, recompute), current, applied);
   }
   return { roots: current, applied };
 }
@@ -24,7 +24,7 @@ export function rewrite(roots: readonly Value[], recompute = false, prologues = 
 /** Rules by anchor. */
 type Rules = ReadonlyMap<string, readonly Rewrite[]>;
 
-function rulesOf(stage: NonNullable<Rewrite['stage']>, recompute: boolean): Rules {
+function rulesOf(stage: Stage, recompute: boolean): Rules {
   const rules = new Map<string, Rewrite[]>();
   for (const op of registeredOps()) {
     for (const rule of op.rewrites ?? []) {

@@ -26,7 +26,7 @@ const test = suiteUnless(await cudaHostAbsent(), 'rungs of products in software'
 
 const chosen = process.env.FOVEA_OPS?.split(',');
 const isChosen = (name: string): boolean => chosen?.includes(name) ?? true;
-const products = ['matmul', 'conv2d', 'conv2dStats', 'conv2dInputGrad', 'conv2dFilterGrad'].filter(isChosen);
+const products = ['matmul', 'conv2d', 'conv2dNormalize', 'conv2dStats', 'conv2dInputGrad', 'conv2dFilterGrad'].filter(isChosen);
 const some: readonly LayoutName[] = ['plain', 'odd'];
 
 /** Opens a device, and gives besides the kernels that it was asked for. */
@@ -93,6 +93,7 @@ const wanted: Readonly<Record<string, readonly [kernel: string, ...macros: strin
   matmul: [[true, true], [true, false], [false, false], [false, true]].map(([left, right]) =>
     ['gemm_hopper', `LEFT_ROWS ${left ? 1 : 0}`, `RIGHT_ROWS ${right ? 1 : 0}`] as const),
   conv2d: [['gemm_hopper', 'STATS 0'], ['conv_hopper', 'RIGHT_ROWS 1']],
+  conv2dNormalize: [['gemm_hopper', 'NORM 1'], ['conv_hopper', 'NORM 1']],
   conv2dStats: [['gemm_hopper', 'STATS 1'], ['conv_hopper', 'STATS 1']],
   conv2dInputGrad: [['gemm_hopper', 'RIGHT_ROWS 0'], ['conv_hopper', 'RIGHT_ROWS 0'], ['conv_input_grad']],
   conv2dFilterGrad: [['gemm_hopper', 'LEFT_ROWS 0', 'YT float'], ['conv_filter_hopper', 'WT float']],
@@ -108,7 +109,7 @@ for (const dtype of ['float16', 'bfloat16'] as const) {
       await pass(device, name, own, ['plain']);
       // Of these none is refused, but that strided input gradients are another rung's.
       const kernels = new Set([...asked].map((text) => text.slice(0, text.indexOf('\n'))));
-      const others = [...kernels].filter((kernel) => !/_hopper$|^(copy|sum_runs|norm_combine)$/.test(kernel));
+      const others = [...kernels].filter((kernel) => !/_hopper$|^(copy|sum_runs|norm_combine|norm_constants)$/.test(kernel));
       assert.equal(others, name === 'conv2dInputGrad' ? ['conv_input_grad'] : []);
       await pass(device, name, halfSamples(getOp(name), dtype), ['plain']);
       for (const [kernel, ...macros] of dtype === 'float16' ? wanted[name] : []) {

@@ -17,7 +17,7 @@ import { bytesPerElement, sizeOf } from '../../src/device/types.ts';
 import { DeviceError } from '../../src/errors.ts';
 import { cudaKernels } from '../../src/generated/sources.ts';
 import { conv2dFilterGradLowering } from '../../src/ops/cuda/conv-filter-grad.ts';
-import { conv2dInputGradLowering, conv2dLowering, conv2dStatsLowering } from '../../src/ops/cuda/conv.ts';
+import { conv2dInputGradLowering, conv2dLowering, conv2dNormalizeLowering, conv2dStatsLowering } from '../../src/ops/cuda/conv.ts';
 import { matmulLowering } from '../../src/ops/cuda/matmul.ts';
 import { toHalfBits } from '../../src/device/half.ts';
 import { fingerprintDifferences, fingerprintOf } from '../../src/train/fingerprint.ts';
@@ -34,16 +34,17 @@ const test = suiteUnless(fakes.reason, 'cuda tuning');
 
 const conv = { stride: [1, 1], padding: [1, 1, 1, 1], dilation: [1, 1], activation: 'relu' } as const;
 
-/** Launches of one op on memory that holds numbers, and its result. */
+/** Launches of one op on memory that holds numbers, and its result. Vectors are float32, of positive numbers. */
 function launchesOf<A>(
   on: Device, lowering: Lowering<A, CudaLaunch>, attrs: A, inputs: readonly Shape[], outputs: readonly Shape[], dtype: DType = 'float32',
 ): { launches: CudaLaunch[]; y: Placed } {
   const place = (shape: Shape, fill: boolean): Placed => {
-    const [channels, size] = [shape[shape.length - 1], sizeOf(shape)];
-    const buffer = on.allocate(bytesPerElement[dtype] * size, 'test');
-    const numbers = Float32Array.from({ length: size }, (_, i) => Math.sin(37 * i + size));
-    if (fill) on.write(buffer, 0, dtype === 'float16' || dtype === 'bfloat16' ? toHalfBits(numbers, dtype) : numbers);
-    return { shape, dtype, buffer, offset: 0, rows: size / channels, channels, stride: channels };
+    const [channels, size, vector] = [shape[shape.length - 1], sizeOf(shape), shape.length === 1];
+    const own = vector ? 'float32' : dtype;
+    const buffer = on.allocate(bytesPerElement[own] * size, 'test');
+    const numbers = Float32Array.from({ length: size }, (_, i) => Math.sin(37 * i + size) + (vector ? 1.5 : 0));
+    if (fill) on.write(buffer, 0, own === 'float16' || own === 'bfloat16' ? toHalfBits(numbers, own) : numbers);
+    return { shape, dtype: own, buffer, offset: 0, rows: size / channels, channels, stride: channels };
   };
   const placed = inputs.map((shape) => place(shape, true));
   const results = outputs.map((shape) => place(shape, false));
@@ -160,12 +161,14 @@ test('options that are none are refused', async () => {
 
 const software = suiteUnless(await cudaHostAbsent(), 'variants in software');
 
+const epilogue = { ...conv, normalize: { epsilon: 1e-3, fixGamma: false, activation: 'relu' } } as const;
 const x: Shape = [1, 7, 10, 24], w: Shape = [40, 3, 3, 24], y: Shape = [1, 7, 10, 40];
 /** Each direction, at tiles whole and cut; of channels that are read in vectors, and one by one. */
 const cases: readonly [name: string, make: (on: Device, dtype: DType) => ReturnType<typeof launchesOf>, tiles?: number][] = [
   ['matmul', (on, dtype) => launchesOf(on, matmulLowering, { transposeA: false, transposeB: true }, [[70, 96], [72, 96]], [[70, 72]], dtype)],
   ['conv2d', (on, dtype) => launchesOf(on, conv2dLowering, conv, [x, w], [y], dtype)],
   ['conv2d, 3 channels', (on, dtype) => launchesOf(on, conv2dLowering, conv, [[1, 6, 6, 3], [24, 3, 3, 3]], [[1, 6, 6, 24]], dtype)],
+  ['conv2dNormalize', (on, dtype) => launchesOf(on, conv2dNormalizeLowering, epilogue, [x, w, [40], [40], [40], [40]], [y], dtype)],
   ['conv2dInputGrad', (on, dtype) => launchesOf(on, conv2dInputGradLowering, { ...conv, inputShape: x }, [y, w], [x], dtype)],
   ['conv2dFilterGrad', (on, dtype) => launchesOf(on, conv2dFilterGradLowering, { ...conv, filterShape: w }, [x, y], [w], dtype)],
 ];
@@ -192,8 +195,8 @@ for (const [arithmetic, options, dtype] of arithmetics) {
         offered++;
       }
     }
-    // Of five products four tiles each, but where one would read its operands in other widths.
-    assert.ok(offered >= 18, `${offered} variants`);
+    // Of six products four tiles each, but where one would read its operands in other widths.
+    assert.ok(offered >= 22, `${offered} variants`);
     device.dispose();
   });
 }

@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import '../../src/fovea.ts';
 import { isLeaf } from '../../src/graph/leaves.ts';
+import type { Stage } from '../../src/graph/op.ts';
 import { topologicalOrder } from '../../src/graph/node.ts';
 import { runReference } from '../../src/graph/reference.ts';
 import { rewrite } from '../../src/graph/rewrite.ts';
@@ -36,9 +37,9 @@ function count(names: readonly string[]): string[] {
 }
 
 /** Rewrites the graph, asserts that every value stays to float64's rounding, and returns the ops that are left. */
-function rewritten(tensors: readonly Tensor[]): { ops: string[]; applied: string[] } {
+function rewritten(tensors: readonly Tensor[], taken: readonly Stage[] = []): { ops: string[]; applied: string[] } {
   const values = tensors.map((t) => t.value);
-  const { roots, applied } = rewrite(values);
+  const { roots, applied } = rewrite(values, false, taken);
   const [before, after] = [runReference(values), runReference(roots)];
   before.forEach((data, i) => {
     assert.is(after[i].length, data.length);
@@ -64,6 +65,41 @@ test('normalize + relu, after a convolution: inference', () => {
   const x = conv2d(random(2, 4, 4, 3), random(5, 1, 1, 3), { bias: random(5) });
   const y = relu(normalize(x, random(5), wrap(new Float32Array(5).fill(0.5), [5], 'float32'), random(5), random(5)));
   assert.equal(rewritten([y]).ops, ['conv2d', 'normalize']);
+});
+
+/** By statistics of its own, that are given. */
+const normalized = (x: Tensor, epsilon = 1e-3): Tensor => {
+  const channels = x.shape[x.shape.length - 1];
+  return normalize(x, random(channels), wrap(new Float32Array(channels).fill(0.5), [channels], 'float32'), random(channels), random(channels), { epsilon });
+};
+
+test('normalize + relu is the epilogue of a convolution that it alone reads, where a device takes epilogues', () => {
+  const x = random(2, 4, 4, 3);
+  const conv = (options = {}): Tensor => conv2d(x, random(5, 3, 3, 3), options);
+  const y = relu(normalized(conv({ bias: random(5), padding: 1 })));
+  assert.equal(rewritten([y]).ops, ['conv2d', 'normalize']);
+  assert.equal(rewritten([y], ['epilogue']).ops, ['conv2dNormalize']);
+  // what is convolved is asked for, read besides, for its mean too, or went through a ReLU
+  const asked = conv();
+  assert.equal(rewritten([normalized(asked), asked], ['epilogue']).ops, ['conv2d', 'normalize']);
+  const read = conv();
+  assert.equal(rewritten([add(normalized(read), read)], ['epilogue']).ops, ['add', 'conv2d', 'normalize']);
+  const twice = conv();
+  const by = normalize(twice, mean(twice, [0, 1, 2]), mean(random(2, 5).mul(0.1).add(1), [0]), random(5), random(5));
+  assert.ok(rewritten([by], ['epilogue']).ops.includes('conv2d'));
+  assert.equal(rewritten([normalized(relu(conv()))], ['epilogue']).ops, ['conv2d', 'normalize']);
+  // the statistics are the batch's own
+  assert.equal(rewritten([batchNorm(conv(), random(5), random(5)).y], ['epilogue']).ops, ['conv2dStats', 'normalize']);
+});
+
+test('convolutions 1x1 of one image become one with their epilogues, of the same epsilon', () => {
+  const x = random(2, 4, 4, 8);
+  const block = (epsilon: number): Tensor => concat([4, 3, 5].map((n, i) => relu(normalized(conv2d(x, random(n, 1, 1, 8)), i === 0 ? epsilon : 1e-3))));
+  const of = (name: string, { ops }: { ops: string[] }): number => ops.filter((op) => op === name).length;
+  const same = rewritten([sum(block(1e-3))], ['epilogue']);
+  assert.equal([of('conv2dNormalize', same), of('normalize', same), of('slice', same)], [1, 0, 3]);
+  assert.ok(same.applied.includes('conv2dNormalize of one image'));
+  assert.is(of('conv2dNormalize', rewritten([sum(block(1e-2))], ['epilogue'])), 2);
 });
 
 /** conv, batch norm, relu: the unit of an Inception. */

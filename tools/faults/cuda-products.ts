@@ -106,6 +106,26 @@ const list: readonly ProductFault[] = [
     find: 'scaleOf(deviation(load(variance, channel), epsilon), load(gamma, channel), fixGamma)[0]', replace: 'variance[channel]', op: 'normalizeConv2d',
   },
   {
+    name: 'cuda-epilogue-bias', what: 'the bias is left out of what is normalized as it is stored', file: lib('results'),
+    find: 'norm.of(sum + bias, relu)', replace: 'norm.of(sum, relu)', op: 'conv2dNormalize',
+  },
+  {
+    name: 'cuda-epilogue-column', what: 'a result is normalized by the channel before', file: lib('results'),
+    find: 'Normalizing{constants, columns, relu}, k)', replace: 'Normalizing{constants, columns, relu}, k > 0 ? k - 1 : 0)', op: 'conv2dNormalize',
+  },
+  {
+    name: 'cuda-gemm-epilogue', what: 'scales are looked for behind as many means as a sum has terms', file: 'kernels/cuda/gemm.cu',
+    find: 'Epilogue{bias, constants, p.columns', replace: 'Epilogue{bias, constants, p.depth', op: 'conv2dNormalize',
+  },
+  {
+    name: 'cuda-conv-hopper-epilogue', what: 'scales are looked for behind as many means as x has channels', file: 'kernels/cuda/conv_hopper.cu',
+    find: 'Epilogue{bias, constants, c.columns', replace: 'Epilogue{bias, constants, c.depth', op: 'conv2dNormalize', rung: 'hopper',
+  },
+  {
+    name: 'cuda-gemm-hopper-epilogue', what: 'no ReLU follows a product of Hopper\'s rung', file: 'kernels/cuda/gemm_hopper.cu',
+    find: 'p.hasBias, p.relu}', replace: 'p.hasBias, 0}', op: 'conv2dNormalize', rung: 'hopper',
+  },
+  {
     name: 'cuda-gemm-hopper-panel', what: 'the right panel is taken a panel further', file: 'kernels/cuda/gemm_hopper.cu',
     find: 'right, term, tile.column', replace: 'right, term + STEPS, tile.column', op: 'matmul', rung: 'hopper',
   },

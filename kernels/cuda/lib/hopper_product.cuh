@@ -74,12 +74,12 @@ struct RunTiles {
  * Stores a tile of `rows` x `columns` results, rows of which begin `stride` elements apart from element `from` of y on, and with STATS the
  * statistics of its rows (lib/results.cuh), for which there is room behind the ring.
  */
-template <class Type, class Bias> DEVICE void storeRows(GroupTile &results, const SharedSpan<u8> &shared, const Span<Type> &y, const Span<float> &partial,
-                                                        const TilePlace &tile, i32 rows, i32 columns, i64 from, i32 stride, const Bias &bias, i32 relu) {
+template <class Type> DEVICE void storeRows(GroupTile &results, const SharedSpan<u8> &shared, const Span<Type> &y, const Span<float> &partial,
+                                            const TilePlace &tile, i32 rows, i32 columns, i64 from, i32 stride, const Epilogue &after) {
   storeTile(results, y, tile.column, columns, [&](i32 row, i64 &at) {
     at = from + static_cast<i64>(tile.row + row) * stride;
     return tile.row + row < rows;
-  }, bias, relu);
+  }, after);
 #if STATS
   const SharedSpan<float> sums = shared.part<float>(RING_BYTES, (GroupTile::sharers + 1) * COLUMNS);
   storeStatistics(results, sums, partial, tile.row / ROWS, rows - tile.row < ROWS ? rows - tile.row : ROWS, tile.column, columns);

@@ -25,6 +25,7 @@ struct Normalizing {
     float mean, scale, beta;
     i32 relu;
 
+    Channel() = default;
     DEVICE Channel(const Normalizing &by, i32 channel)
         : mean(by.constants[channel]), scale(by.constants[by.channels + channel]), beta(by.constants[2 * by.channels + channel]), relu(by.relu) {}
     template <class Type> DEVICE Type of(Type x) const {

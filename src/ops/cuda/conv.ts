@@ -3,6 +3,8 @@ import type { CudaLaunch, GpuFeatures, Lowering, Placed, Scratch, Shape, TensorT
 import { isVectorizable, sizeOf } from '../../device/types.ts';
 import { at, storageType } from '../../device/cuda/launch.ts';
 import type { ConvAttrs } from '../support/conv.ts';
+import { convolvedBy, normalizedBy } from '../support/epilogue.ts';
+import type { EpilogueAttrs } from '../support/epilogue.ts';
 import { gemmLaunches } from './gemm.ts';
 import { hopperConv, hopperGemm, hopperInputGrad, hopperRows, takesHopper } from './hopper.ts';
 import { convolved } from '../support/prologue.ts';
@@ -46,11 +48,11 @@ const forwardRows = (w: TensorType, y: TensorType): number => hopperRows({ rows:
 /** The launches, and rows of the tiles whose statistics are left. */
 function forwardLaunches(
   [x, w, bias]: readonly Placed[], y: Placed, attrs: ConvAttrs, features: GpuFeatures | undefined, relu: boolean,
-  { statistics, prologue }: { readonly statistics?: Scratch; readonly prologue?: Prologue } = {},
+  { statistics, prologue, epilogue }: { readonly statistics?: Scratch; readonly prologue?: Prologue; readonly epilogue?: Scratch } = {},
 ): { readonly launches: CudaLaunch[]; readonly rows: number } {
   const [left, right] = [{ value: x, byRows: true }, { value: w, byRows: true }];
   const single = isPointwise(w.shape, attrs);
-  const options = { bias, relu, label: 'conv2d', ...(statistics && { statistics }) };
+  const options = { bias, relu, label: 'conv2d', ...(statistics && { statistics }), ...(epilogue && { epilogue }) };
   if (takesHopper([x, w], features) && prologue === undefined) {
     const own = { ...options, features: features! };
     const launches = single ? hopperGemm(left, right, y, pointwise(y, w), own) : hopperConv(x, w, y, attrs, own);
@@ -66,15 +68,25 @@ function forwardLaunches(
   const { define, constants, activated } = prologueForm({ left: prologue }, y);
   const launch = productLaunch('conv_forward', form, {
     XT: storageType(x), WT: storageType(w), YT: storageType(y), XW: form.left, ALIGNED: isVectorizable(y) ? 1 : 0, STATS: statistics ? 1 : 0,
-    ...define,
+    ...define, ...(epilogue && { NORM: 1 }),
   }, [
-    at(x), at(w), at(bias ?? y), at(y), at(statistics ?? y), constants, ...convShape({ x, y, filter: w }, attrs), bias ? 1 : 0, relu ? 1 : 0, activated,
+    at(x), at(w), at(bias ?? y), at(y), at(statistics ?? y), epilogue ? at(epilogue) : constants, ...convShape({ x, y, filter: w }, attrs), bias ? 1 : 0,
+    relu ? 1 : 0, activated,
   ], options.label);
   return { launches: [launch], rows };
 }
 
 export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' | 'relu' }, CudaLaunch> = {
   launches: ({ inputs, outputs: [y], attrs, features }) => forwardLaunches(inputs, y, attrs, features, attrs.activation === 'relu').launches,
+};
+
+/** Constants of the convolution's result, by which it is normalized as it is stored. */
+export const conv2dNormalizeLowering: Lowering<EpilogueAttrs, CudaLaunch> = {
+  scratch: (inputs, [y]) => [constantsScratch(normalizedBy(inputs, y))],
+  launches({ inputs, outputs: [y], scratch: [epilogue], attrs, features }) {
+    const constants = constantsLaunch(normalizedBy(inputs, y), epilogue, attrs.normalize);
+    return [constants, ...forwardLaunches(convolvedBy(inputs), y, attrs, features, attrs.normalize.activation === 'relu', { epilogue }).launches];
+  },
 };
 
 /** Bytes of the statistics that the tiles of a convolution leave, which may take Hopper's rung. */

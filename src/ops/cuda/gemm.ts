@@ -40,11 +40,13 @@ export function gemmScratch(operands: readonly TensorType[], p: Product, feature
 /** y = left right, plus a bias for each column and through ReLU where asked for; with `statistics`, partial ones of each tile's rows. */
 export function gemmLaunches(
   left: Matrix, right: Matrix, y: Placed, p: Product,
-  { bias, relu = false, statistics, scratch, features, label, yBatch = 0, prologues = {} }: {
+  { bias, relu = false, statistics, scratch, features, label, yBatch = 0, prologues = {}, epilogue }: {
     readonly bias?: Placed | undefined; readonly relu?: boolean; readonly statistics?: Scratch; readonly scratch?: Scratch | undefined;
     readonly features: GpuFeatures | undefined; readonly label: string; readonly yBatch?: number;
     /** Of operands whose channels lie side by side. */
     readonly prologues?: Prologues | undefined;
+    /** Constants by which results are normalized ahead of ReLU; of whole sums. */
+    readonly epilogue?: Scratch;
   },
 ): CudaLaunch[] {
   const whole = scratch === undefined;
@@ -58,10 +60,10 @@ export function gemmLaunches(
   const launch = productLaunch('gemm', form, {
     XT: storageType(left.value), WT: storageType(right.value), YT: cut ? 'float' : storageType(y), XW: form.left, WW: form.right,
     LEFT_ROWS: left.byRows ? 1 : 0, RIGHT_ROWS: right.byRows ? 1 : 0, ALIGNED: aligned ? 1 : 0, STATS: statistics ? 1 : 0,
-    ...define,
+    ...define, ...(epilogue && { NORM: 1 }),
   }, [
     // What is not there is not touched; its argument is any memory.
-    at(left.value), at(right.value), at(bias ?? y), at(to), at(statistics ?? to), constants, ...gradient,
+    at(left.value), at(right.value), at(bias ?? y), at(to), at(statistics ?? to), epilogue ? at(epilogue) : constants, ...gradient,
     p.rows, p.columns, p.depth, left.value.stride, right.value.stride, cut ? p.columns : y.stride,
     left.batch ?? 0, right.batch ?? 0, cut ? size : yBatch, runs, run, cut ? p.batch * size : 0, bias ? 1 : 0, relu ? 1 : 0,
     activated, ...beside,

@@ -54,6 +54,8 @@ interface Options {
   readonly relu?: boolean;
   /** Where partial statistics of each tile's rows go: 8 bytes a column and tile (hopperRows). */
   readonly statistics?: Scratch | undefined;
+  /** Constants by which results are normalized ahead of ReLU; of whole sums. */
+  readonly epilogue?: Scratch | undefined;
   readonly features: GpuFeatures;
   readonly label: string;
 }
@@ -74,11 +76,11 @@ function launch(
 }
 
 /** Arguments and macros of a kernel that stores rows of results (storeRows in lib/hopper_product.cuh). */
-function stored(x: Placed, y: Placed, { bias, relu = false, statistics }: Options) {
+function stored(x: Placed, y: Placed, { bias, relu = false, statistics, epilogue }: Options) {
   return {
-    define: { XT: storageType(x), YT: storageType(y), ALIGNED: isVectorizable(y, 2) ? 1 : 0, STATS: statistics ? 1 : 0 },
+    define: { XT: storageType(x), YT: storageType(y), ALIGNED: isVectorizable(y, 2) ? 1 : 0, STATS: statistics ? 1 : 0, ...(epilogue && { NORM: 1 }) },
     // What is not there is not touched; its argument is any memory.
-    places: [at(bias ?? y), at(y), at(statistics ?? y)],
+    places: [at(bias ?? y), at(y), at(statistics ?? y), at(epilogue ?? y)],
     flags: [bias ? 1 : 0, relu ? 1 : 0],
   };
 }
@@ -103,12 +105,12 @@ export function hopperGemm(
   const { runs, run } = hopperRuns({ rows, columns, count: 1 }, depth, scratch);
   const extent = { rows, columns, count: runs };
   const tile = hopperRows(extent);
-  const { define, places: [bias, to, statistics], flags } = stored(left.value, y, options);
+  const { define, places: [bias, to, ...others], flags } = stored(left.value, y, options);
   const cut = runs > 1;
   const made = launch('gemm_hopper', tile, extent, {
     ...define, ...(cut && { YT: 'float', ALIGNED: columns % 2 === 0 ? 1 : 0 }), LEFT_ROWS: left.byRows ? 1 : 0, RIGHT_ROWS: right.byRows ? 1 : 0,
   }, [
-    matrixMap(left, rows, depth, tile), matrixMap(right, columns, depth, COLUMNS), bias, cut ? at(scratch!) : to, statistics,
+    matrixMap(left, rows, depth, tile), matrixMap(right, columns, depth, COLUMNS), bias, cut ? at(scratch!) : to, ...others,
     rows, columns, depth, cut ? columns : y.stride, run, cut ? rows * columns : 0, ...flags,
   ], features, label);
   return summed(made, runs, scratch, y, label);

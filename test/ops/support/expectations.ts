@@ -9,7 +9,7 @@ const discrete = [
 /** Gradients that have no gradient rule themselves, fused kernels that stand for ops that have one, and updates of variables. */
 const terminal = [
   'maxPool2dGrad', 'maxPool2dIndexGrad', 'batchNormGrad', 'batchNormReluGrad', 'normalizeGrad', 'softmaxCrossEntropyGrad',
-  'maxPool2dIndices', 'conv2dStats', 'normalizeConv2d', 'normalizeConv2dStats',
+  'maxPool2dIndices', 'conv2dStats', 'conv2dNormalize', 'normalizeConv2d', 'normalizeConv2dStats',
   'normalizeConv2dFilterGrad', 'conv2dBatchNormGrad', 'normalizeConv2dBatchNormGrad', 'sgdUpdate', 'adamUpdate', 'assignFlat',
 ];
 /** MXNet's loss layers give another gradient than that of their result, on purpose; the fixtures check it. detach gives none. */

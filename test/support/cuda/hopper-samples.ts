@@ -40,6 +40,11 @@ export const large: Readonly<Record<string, Sample[]>> = {
     ...shapes.map(([x, filter, attrs]) => ({ inputs: half(x, filter), attrs: { ...attrs, activation: 'none' } })),
     { inputs: [...half([1, 12, 12, 64], [64, 1, 7, 64]), { shape: [64], dtype: 'float32' }], attrs: relu(1, [0, 0, 3, 3], 1) },
   ],
+  conv2dNormalize: shapes.map(([x, filter, attrs], i) => {
+    const vectors = [-1, 0.2, 0.5, -1, ...(i % 2 === 0 ? [-1] : [])].map((low) => ({ shape: [filter[0]], dtype: 'float32' as DType, low }));
+    const normalize = { epsilon: 1e-3, fixGamma: i === 3, activation: i % 3 === 1 ? 'none' : 'relu' };
+    return { inputs: [...half(x, filter), ...vectors], attrs: { ...attrs, normalize } };
+  }),
   conv2dStats: shapes.map(([x, filter, attrs]) => ({ inputs: half(x, filter), attrs })),
   conv2dInputGrad: shapes.map(([x, filter, attrs]) => ({ inputs: half(resultOf(x, filter, attrs), filter), attrs: { ...attrs, inputShape: x } })),
   conv2dFilterGrad: shapes.map(([x, filter, attrs]) => ({ inputs: half(x, resultOf(x, filter, attrs)), attrs: { ...attrs, filterShape: filter } })),
