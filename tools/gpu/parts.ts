@@ -76,8 +76,10 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     step(part, `training steps of ${batch} images`, seconds, batch, peers, 60, on));
   const withHopper = (part: Part, env: Part['env'] = {}): Part =>
     ({ ...part, name: `${part.name}-hopper`, what: `${part.what}, by Hopper's own kernels`, env: { ...part.env, ...hopper, ...env } });
-  const withPrologues = (part: Part): Part =>
-    ({ ...part, name: `${part.name}-prologues`, what: `${part.what}, images normalized as they are read, gradients of batch norm made likewise`, env: { ...part.env, FOVEA_CUDA_PROLOGUES: '1' } });
+  const withPrologues = (part: Part): Part => ({
+    ...part, name: `${part.name}-prologues`, what: `${part.what}, images normalized and gradients of batch norm made as they are read`,
+    env: { ...part.env, FOVEA_CUDA_PROLOGUES: '1' },
+  });
   return [
     ...(own.length > 0 ? [compile] : []),
     suite(devices, 200),

@@ -35,7 +35,8 @@ export interface CudaOptions extends TuningOptions {
   readonly rung?: Rung;
   /**
    * Convolutions normalize their image as they read it, where nothing else reads it normalized, and their gradients make that of batch norm as they
-   * read, so that neither need be written: passes over memory less, but panels go through registers in place of cp.async. Seen on no GPU yet. Default: whether FOVEA_CUDA_PROLOGUES is 1.
+   * read, so that neither need be written: passes over memory less, but panels go through registers in place of cp.async. Seen on no GPU yet. Default:
+   * whether FOVEA_CUDA_PROLOGUES is 1.
    */
   readonly prologues?: boolean;
   /** Waits for each launch, so that one that fails is named; slow. Default: whether FOVEA_CUDA_CHECK is 1. */

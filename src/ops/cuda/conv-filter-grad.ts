@@ -9,7 +9,7 @@ import { convShape, isPointwise } from './conv.ts';
 import { gemmLaunches, sumRuns } from './gemm.ts';
 import { hopperFilterGrad, hopperGemm, takesHopper } from './hopper.ts';
 import { constantsLaunch, constantsScratch } from './norm.ts';
-import { isWorked, prologueBy, prologueForm } from './prologue.ts';
+import { prologueBy, prologueForm, workedBy } from './prologue.ts';
 import type { Prologues } from './prologue.ts';
 import { planProduct, productForm, productLaunch, runsOf, throughRegisters } from './tiles.ts';
 
@@ -35,7 +35,7 @@ export function filterGradLaunches(
   const sizes = sizesOf(dy, dw.shape);
   const [left, right] = [{ value: dy, byRows: false, beside: prologues.gradient?.normed }, { value: x, byRows: false }];
   const single = isPointwise(dw.shape, attrs);
-  if (!isWorked(prologues) && takesHopper([x, dy], features)) {
+  if (workedBy(prologues) === undefined && takesHopper([x, dy], features)) {
     const own = { scratch, features: features!, label };
     const launches = single ? hopperGemm(left, right, dw, sizes, own) : hopperFilterGrad(x, dy, dw, attrs, own);
     if (launches !== undefined) return launches;
@@ -44,7 +44,7 @@ export function filterGradLaunches(
   const { runs, run } = cutOf(dy, dw.shape);
   const cut = runs > 1;
   const plan = planProduct([dy, x], { ...sizes, depth: run, count: runs }, features);
-  const form = productForm(isWorked(prologues) ? throughRegisters(plan) : plan, [left, right]);
+  const form = productForm(throughRegisters(plan, workedBy(prologues)), [left, right]);
   const flat = cut || dw.stride === dw.channels;
   const aligned = flat && sizes.columns % 4 === 0 && (cut || dw.offset % 4 === 0);
   const filter = { shape: dw.shape, stride: cut ? dw.channels : dw.stride };

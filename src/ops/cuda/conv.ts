@@ -10,7 +10,7 @@ import { hopperConv, hopperGemm, hopperInputGrad, hopperRows, takesHopper } from
 import { convolved } from '../support/prologue.ts';
 import type { NormalizeAttrs } from '../support/prologue.ts';
 import { combineLaunches, combineScratch, constantsLaunch, constantsScratch } from './norm.ts';
-import { prologueBy, prologueForm } from './prologue.ts';
+import { prologueBy, prologueForm, workedBy } from './prologue.ts';
 import type { GradientPrologue, Prologue } from './prologue.ts';
 import type { ProductPlan } from './tiles.ts';
 import { planProduct, productForm, productLaunch, throughRegisters } from './tiles.ts';
@@ -64,7 +64,7 @@ function forwardLaunches(
     const own = { ...options, features, prologues: { left: prologue } };
     return { launches: gemmLaunches(left, right, y, pointwise(y, w), own), rows };
   }
-  const form = productForm(prologue ? throughRegisters(plan) : plan, [left, right], true);
+  const form = productForm(throughRegisters(plan, workedBy({ left: prologue })), [left, right], true);
   const { define, constants, activated } = prologueForm({ left: prologue }, y);
   const launch = productLaunch('conv_forward', form, {
     XT: storageType(x), WT: storageType(w), YT: storageType(y), XW: form.left, ALIGNED: isVectorizable(y) ? 1 : 0, STATS: statistics ? 1 : 0,
@@ -149,7 +149,7 @@ export function inputGradLaunches(
   const phases = strideH * strideW;
   const depth = Math.ceil(sizeOf(w.shape) / channels / phases);
   const plan = planProduct([dy, w], { rows, columns: channels, depth, count: phases }, features);
-  const form = productForm(gradient ? throughRegisters(plan) : plan, [left, right]);
+  const form = productForm(throughRegisters(plan, workedBy({ gradient })), [left, right]);
   const { define, gradient: made, beside } = prologueForm({ gradient }, dx);
   return [productLaunch('conv_input_grad', form, {
     YT: storageType(dy), WT: storageType(w), XT: storageType(dx), YW: form.left, WW: form.right, ALIGNED: isVectorizable(dx) ? 1 : 0, ...define,

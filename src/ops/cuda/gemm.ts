@@ -2,7 +2,7 @@
 import type { CudaLaunch, GpuFeatures, Placed, Scratch, TensorType } from '../../device/types.ts';
 import { sizeOf } from '../../device/types.ts';
 import { at, linearGrid, storageType } from '../../device/cuda/launch.ts';
-import { isWorked, prologueForm } from './prologue.ts';
+import { prologueForm, workedBy } from './prologue.ts';
 import type { Prologues } from './prologue.ts';
 import type { ProductPlan } from './tiles.ts';
 import { planProduct, productForm, productLaunch, runsOf, throughRegisters } from './tiles.ts';
@@ -51,7 +51,7 @@ export function gemmLaunches(
 ): CudaLaunch[] {
   const whole = scratch === undefined;
   const { plan, runs, run } = planGemm([left.value, right.value], p, features, whole);
-  const form = productForm(isWorked(prologues) ? throughRegisters(plan) : plan, [{ ...left, beside: prologues.gradient?.normed }, right]);
+  const form = productForm(throughRegisters(plan, workedBy(prologues)), [{ ...left, beside: prologues.gradient?.normed }, right]);
   const cut = runs > 1;
   const size = p.rows * p.columns;
   const to = cut ? scratch! : y;

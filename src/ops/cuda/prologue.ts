@@ -54,5 +54,6 @@ export function prologueForm({ left, right, gradient }: Prologues, unused: Place
   };
 }
 
-/** Whether an operand is worked on. */
-export const isWorked = ({ left, right, gradient }: Prologues): boolean => [left, right, gradient].some((by) => by !== undefined);
+/** Whether an operand is worked on, and with a value beside it. */
+export const workedBy = ({ left, right, gradient }: Prologues): 'alone' | 'beside' | undefined =>
+  (gradient !== undefined ? 'beside' : left !== undefined || right !== undefined ? 'alone' : undefined);

@@ -63,8 +63,8 @@ export interface ProductPlan {
   /** The copying rung is asked for also where it moves single elements. */
   readonly forceAsync: boolean;
   readonly mayCopy: boolean;
-  /** An operand's elements are worked on between memory and panel. */
-  readonly worked?: true;
+  /** An operand's elements are worked on between memory and panel, alone or with those of a value beside them. */
+  readonly worked?: 'alone' | 'beside';
 }
 
 function arithmeticOf([left, right]: readonly TensorType[], features: GpuFeatures | undefined): Arithmetic {
@@ -90,8 +90,9 @@ export function planProduct(operands: readonly TensorType[], extent: Sized, feat
   };
 }
 
-/** The plan for operands that something is done to on their way: they pass through registers, and there is no choice of tiles. */
-export const throughRegisters = (plan: ProductPlan): ProductPlan => ({ ...plan, others: [], mayCopy: false, worked: true });
+/** The plan for operands that something is done to on their way, if so: they pass through registers, and there is no choice of tiles. */
+export const throughRegisters = (plan: ProductPlan, worked: ProductPlan['worked']): ProductPlan =>
+  (worked === undefined ? plan : { ...plan, others: [], mayCopy: false, worked });
 
 /** An operand, and whether neighbours in memory are terms of one sum. */
 export interface Operand {
@@ -166,8 +167,10 @@ function tileForm(
   const steps = !single ? tile.steps : arithmetic === 'half' ? 16 : oblong ? 8 : tile.steps;
   // Of so few steps there are not as many vectors as threads.
   if (single && oblong) widths = [1, 1];
-  // What an operand is worked on with finds no registers beside the results of the largest tile where two blocks share them.
-  const alone = (single && !(oblong && arithmetic === 'fma')) || (worked === true && tile.columns === 128);
+  // What an operand is worked on with finds no registers beside the results of the largest tile where two blocks share them; of halves, vectors of two
+  // values do not beside those of the next.
+  const crowded = tile.columns === 128 ? worked !== undefined : worked === 'beside' && tile.rows === 128 && arithmetic === 'half';
+  const alone = (single && !(oblong && arithmetic === 'fma')) || crowded;
   const stages = !copies ? 2 : arithmetic === 'fma' && steps === 8 ? 4 : 3;
   const size = panelSize(left.byRows, tile.rows, steps, arithmetic) + panelSize(right.byRows, tile.columns, steps, arithmetic);
   const threads = tile.down * tile.across * (arithmetic === 'fma' ? 1 : 32);
