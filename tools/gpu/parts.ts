@@ -84,7 +84,7 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     ...(own.length > 0 ? [compile] : []),
     suite(devices, 200),
     ...(own.length > 0 ? [
-      withHopper(compile), withHopper(suite(own, 60), { FOVEA_OPS: 'matmul,conv2d,conv2dStats,conv2dInputGrad,conv2dFilterGrad' }),
+      withHopper(compile), withHopper(suite(own, 60), { FOVEA_OPS: 'matmul,conv2d,conv2dNormalize,conv2dStats,conv2dInputGrad,conv2dFilterGrad' }),
       withHopper({
         name: 'tiles', what: 'products and convolutions of several tiles and runs', seconds: 60, report: false, args: ['test/device/cuda-hopper-gpu.test.ts'],
       }),

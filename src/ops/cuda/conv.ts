@@ -80,7 +80,7 @@ export const conv2dLowering: Lowering<ConvAttrs & { readonly activation: 'none' 
   launches: ({ inputs, outputs: [y], attrs, features }) => forwardLaunches(inputs, y, attrs, features, attrs.activation === 'relu').launches,
 };
 
-/** Constants of the convolution's result, by which it is normalized as it is stored. */
+/** What normalizes the result is left as constants by channel first, as by a prologue. */
 export const conv2dNormalizeLowering: Lowering<EpilogueAttrs, CudaLaunch> = {
   scratch: (inputs, [y]) => [constantsScratch(normalizedBy(inputs, y))],
   launches({ inputs, outputs: [y], scratch: [epilogue], attrs, features }) {

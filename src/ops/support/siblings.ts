@@ -44,7 +44,7 @@ function part(graph: RewriteGraph, value: Value, axis: number, start: number, le
   return graph.make('slice', { begin, size }, [value])[0];
 }
 
-/** Convolutions of `op`, conv2d or conv2dStats: all outputs have the filters along their last axis. */
+/** Convolutions of `op`: whatever they read but the image has the filters along its first axis, all outputs along their last. */
 export function mergedForward(op: string): Rewrite {
   return {
     name: `${op} of one image`,
