@@ -170,7 +170,7 @@ test('arguments are laid out as a C++ parameter list, in graphs and in single la
 
 test('maps for the copy engine are made by the driver, in place', () => on(async (device) => {
   const buffer = device.allocate(1 << 16, 'x');
-  const half = value(buffer, { rows: 8, channels: 64, offset: 128, dtype: 'float16' });
+  const half = value(buffer, { rows: 70, channels: 64, offset: 128, dtype: 'float16' });
   const maps: TensorMap[] = [
     { value: half, lengths: [64, 8], strides: [128], box: [64, 4] },
     { value: half, lengths: [64, 7, 5, 2], strides: [128, 896, 4480], windows: { lower: [-1, -2], upper: [1, 2], channels: 64, pixels: 32, strides: [2, 3] } },
@@ -187,11 +187,38 @@ test('maps for the copy engine are made by the driver, in place', () => on(async
   assert.is(args.readBigUInt64LE(192 + 16), args.readBigUInt64LE(320));
   assert.equal(words(64 + 24, 12), [64, 8, 0, 0, 0, 128, 0, 0, 0, 0, 64, 4]);
   assert.equal(words(192 + 24, 20), [64, 7, 5, 2, 0, 128, 896, 4480, 0, 0, -1, -2, 1, 2, 64, 32, 1, 2, 3, 1]);
-  const bad = { ...maps[0], value: value(buffer) };
+  const bad = { ...maps[0], value: { ...half, dtype: 'float32' as const } };
   await rejects(() => device.build([launching({ args: [{ tensorMap: bad }] })]), DeviceError, /no map of float32/);
   const odd = { ...maps[0], value: { ...half, offset: 1 } };
   await rejects(() => device.build([launching({ args: [{ tensorMap: odd }] })]), DeviceError,
     /^cuTensorMapEncodeTiled failed for node_1 \(kernel copy\): CUDA_ERROR_INVALID_VALUE/);
+}));
+
+test('maps that run past their value, and values past their buffer, are refused by name', () => on(async (device) => {
+  const buffer = device.allocate(1 << 16, 'x');
+  // Every second 64 channels of rows of 128.
+  const half = value(buffer, { rows: 12, channels: 64, stride: 128, dtype: 'float16' });
+  const [tiled, windows]: TensorMap[] = [
+    { value: half, lengths: [64, 12], strides: [256], box: [64, 4] },
+    {
+      value: half, lengths: [64, 3, 2, 2], strides: [256, 3 * 256, 6 * 256],
+      windows: { lower: [0, 0], upper: [0, 0], channels: 64, pixels: 8 },
+    },
+  ];
+  const build = (tensorMap: TensorMap) => () => device.build([launching({ args: [7, { tensorMap }] })]);
+  for (const map of [tiled, windows]) (await build(map)()).dispose();
+  const past: TensorMap[] = [
+    { ...tiled, lengths: [64, 13] }, { ...tiled, lengths: [65, 12] }, { ...tiled, strides: [272] },
+    ...[[64, 4, 2, 2], [64, 3, 3, 2], [64, 3, 2, 3]].map((lengths) => ({ ...windows, lengths })),
+  ];
+  const bytes = [12 * 256 + 128, 11 * 256 + 130, 11 * 272 + 128, 12 * 256 + 128, 14 * 256 + 128, 17 * 256 + 128];
+  for (const [i, map] of past.entries()) {
+    await rejects(build(map), DeviceError, new RegExp(`^argument 1 of node_1 \\(kernel copy\\): a map of ${bytes[i]} bytes, of a value that has 2944$`));
+  }
+  const late = { ...tiled, value: { ...half, offset: 32640 } };
+  await rejects(build(late), DeviceError, /^argument 1 of node_1 \(kernel copy\): bytes 65280 to 68224 of buffer "x", which has 65536$/);
+  buffer.dispose();
+  await rejects(build(tiled), DeviceError, /"x" was disposed/);
 }));
 
 test('launches that the GPU would refuse are refused by name', () => on(async (device) => {
