@@ -284,6 +284,25 @@ test('with a driver and no NVRTC that will do, auto goes on to WebGPU and then t
   }
 });
 
+test('a link to nowhere in a toolkit is refused by name, and what is beside it is taken', async () => {
+  const toolkit = place('dead');
+  const dead = join(toolkit, 'lib64/libnvrtc.so.13');
+  mkdirSync(dirname(dead));
+  symlinkSync('/nowhere/libnvrtc.so.13', dead);
+  symlinkSync(nvrtc.path, join(toolkit, 'lib64/libnvrtc.so.12'));
+  await within({ ...whole(), FOVEA_NVRTC: '', CUDA_PATH: toolkit }, async () => {
+    driver.reset();
+    const auto = await device('auto', { threads: 1 });
+    assert.is(auto.name, 'cuda:0 (Fake GPU 0)');
+    auto.dispose();
+    const [report] = (await describeDevices({ threads: 1 })).filter(({ name }) => name.startsWith('cuda'));
+    assert.ok(report.available, report.why);
+    const text = report.details.join('\n');
+    assert.match(text, `NVRTC: ${join(toolkit, 'lib64/libnvrtc.so.12')} (CUDA toolkit)`);
+    assert.match(text, `NVRTC refused: NVRTC at ${dead} cannot be used: `);
+  });
+});
+
 test('where FOVEA_NVRTC names nothing, auto goes on to the next device and says so', () => within({ ...whole(), FOVEA_NVRTC: '/nowhere' }, async () => {
   driver.reset();
   const lines: string[] = [];

@@ -2,6 +2,8 @@
 import * as assert from 'uvu/assert';
 import { copyLaunch } from '../../src/device/copy.ts';
 import { cuda } from '../../src/device/cuda/index.ts';
+import { signatures } from '../../src/device/cuda/bindings.ts';
+import type { CudaCall } from '../../src/device/cuda/bindings.ts';
 import type { CudaDeviceInfo, CudaOptions } from '../../src/device/cuda/index.ts';
 import type { CudaExecutable } from '../../src/device/cuda/executable.ts';
 import type { CudaArg, CudaLaunch, DeviceBuffer, Placed, PlacedLaunch, TensorMap } from '../../src/device/types.ts';
@@ -168,7 +170,7 @@ test('arguments are laid out as a C++ parameter list, in graphs and in single la
 
 test('maps for the copy engine are made by the driver, in place', () => on(async (device) => {
   const buffer = device.allocate(1 << 16, 'x');
-  const half = value(buffer, { rows: 8, channels: 64, offset: 128, dtype: 'float16' });
+  const half = value(buffer, { rows: 70, channels: 64, offset: 128, dtype: 'float16' });
   const maps: TensorMap[] = [
     { value: half, lengths: [64, 8], strides: [128], box: [64, 4] },
     { value: half, lengths: [64, 7, 5, 2], strides: [128, 896, 4480], windows: { lower: [-1, -2], upper: [1, 2], channels: 64, pixels: 32, strides: [2, 3] } },
@@ -185,11 +187,38 @@ test('maps for the copy engine are made by the driver, in place', () => on(async
   assert.is(args.readBigUInt64LE(192 + 16), args.readBigUInt64LE(320));
   assert.equal(words(64 + 24, 12), [64, 8, 0, 0, 0, 128, 0, 0, 0, 0, 64, 4]);
   assert.equal(words(192 + 24, 20), [64, 7, 5, 2, 0, 128, 896, 4480, 0, 0, -1, -2, 1, 2, 64, 32, 1, 2, 3, 1]);
-  const bad = { ...maps[0], value: value(buffer) };
+  const bad = { ...maps[0], value: { ...half, dtype: 'float32' as const } };
   await rejects(() => device.build([launching({ args: [{ tensorMap: bad }] })]), DeviceError, /no map of float32/);
   const odd = { ...maps[0], value: { ...half, offset: 1 } };
   await rejects(() => device.build([launching({ args: [{ tensorMap: odd }] })]), DeviceError,
     /^cuTensorMapEncodeTiled failed for node_1 \(kernel copy\): CUDA_ERROR_INVALID_VALUE/);
+}));
+
+test('maps that run past their value, and values past their buffer, are refused by name', () => on(async (device) => {
+  const buffer = device.allocate(1 << 16, 'x');
+  // Every second 64 channels of rows of 128.
+  const half = value(buffer, { rows: 12, channels: 64, stride: 128, dtype: 'float16' });
+  const [tiled, windows]: TensorMap[] = [
+    { value: half, lengths: [64, 12], strides: [256], box: [64, 4] },
+    {
+      value: half, lengths: [64, 3, 2, 2], strides: [256, 3 * 256, 6 * 256],
+      windows: { lower: [0, 0], upper: [0, 0], channels: 64, pixels: 8 },
+    },
+  ];
+  const build = (tensorMap: TensorMap) => () => device.build([launching({ args: [7, { tensorMap }] })]);
+  for (const map of [tiled, windows]) (await build(map)()).dispose();
+  const past: TensorMap[] = [
+    { ...tiled, lengths: [64, 13] }, { ...tiled, lengths: [65, 12] }, { ...tiled, strides: [272] },
+    ...[[64, 4, 2, 2], [64, 3, 3, 2], [64, 3, 2, 3]].map((lengths) => ({ ...windows, lengths })),
+  ];
+  const bytes = [12 * 256 + 128, 11 * 256 + 130, 11 * 272 + 128, 12 * 256 + 128, 14 * 256 + 128, 17 * 256 + 128];
+  for (const [i, map] of past.entries()) {
+    await rejects(build(map), DeviceError, new RegExp(`^argument 1 of node_1 \\(kernel copy\\): a map of ${bytes[i]} bytes, of a value that has 2944$`));
+  }
+  const late = { ...tiled, value: { ...half, offset: 32640 } };
+  await rejects(build(late), DeviceError, /^argument 1 of node_1 \(kernel copy\): bytes 65280 to 68224 of buffer "x", which has 65536$/);
+  buffer.dispose();
+  await rejects(build(tiled), DeviceError, /"x" was disposed/);
 }));
 
 test('launches that the GPU would refuse are refused by name', () => on(async (device) => {
@@ -315,6 +344,33 @@ test('after a kernel that leaves the context dead, every call says which it was'
   }
 });
 
+test('what a kernel left shows in whichever call comes next, and its name is told all the same', async () => {
+  for (const next of ['cuCtxSetCurrent', 'cuEventQuery', 'cuEventRecord', 'cuMemcpyDtoHAsync_v2', 'cuMemHostAlloc'] as const) {
+    driver.reset();
+    const device = await open();
+    const a = device.allocate(64, 'a');
+    const program = await device.build([copying(value(a, { rows: 2 }), value(a, { rows: 2 }), 'conv_7')]);
+    driver.set('hold', 1);
+    await program.run();
+    driver.fail(next, 1, 700);
+    const message = new RegExp(`was lost in conv_7 \\(kernel copy\\) from model.ts:7: ${next} failed.*\\(700\\)`);
+    await rejects(() => device.read(a, 0, 4), DeviceError, message);
+    await rejects(() => program.run(), DeviceError, message);
+    device.dispose();
+    assert.equal(driver.live(), nothing);
+  }
+  // A run is suspected from the moment that the driver has it, and not before.
+  for (const [next, suspects] of [['cuEventRecord', 'lost in conv_7 '], ['cuEventCreate', 'lost: cuEventCreate']] as const) {
+    driver.reset();
+    const device = await open();
+    const a = device.allocate(64, 'a');
+    const program = await device.build([copying(value(a, { rows: 2 }), value(a, { rows: 2 }), 'conv_7')]);
+    driver.fail(next, 1, 700);
+    await rejects(() => program.run(), DeviceError, new RegExp(suspects));
+    device.dispose();
+  }
+});
+
 test('of several launches all are named, and with checkLaunches the very one', async () => {
   driver.reset();
   const launches = (a: DeviceBuffer): PlacedLaunch[] => ['first', 'second'].map((node) => copying(value(a, { rows: 1 }), value(a, { rows: 1 }), node));
@@ -369,7 +425,7 @@ test('a driver that is missing, wrong, too old or without a GPU that will do is 
 const long = new Uint8Array((8 << 20) + 64);
 
 /** Everything that a device does, once. */
-async function everything(): Promise<void> {
+async function everything(open: () => Promise<CudaDeviceInfo>, openChecked: () => Promise<CudaDeviceInfo>): Promise<void> {
   const device = await open();
   try {
     const [a, b] = [device.allocate(64, 'a'), device.allocate(64, 'b')];
@@ -377,18 +433,24 @@ async function everything(): Promise<void> {
     const large = device.allocate(9 << 20, 'large');
     device.write(large, 0, long);
     device.copy(a, 0, b, 0, 16);
-    const map = { value: value(large, { dtype: 'float16' }), lengths: [4, 4], strides: [16], box: [4, 4] };
+    const half = value(large, { dtype: 'float16', rows: 16, channels: 64 });
+    const maps: TensorMap[] = [
+      { value: half, lengths: [64, 16], strides: [128], box: [64, 4] },
+      { value: half, lengths: [64, 4, 2, 2], strides: [128, 512, 1024], windows: { lower: [0, 0], upper: [0, 0], channels: 64, pixels: 8 } },
+    ];
     const program = await device.build([
-      copying(value(a, { rows: 2 }), value(b, { rows: 2 })), launching({ shared: 100 << 10, args: [{ tensorMap: map }] }, 'shared'),
+      copying(value(a, { rows: 2 }), value(b, { rows: 2 })),
+      launching({ shared: 100 << 10, args: maps.map((tensorMap) => ({ tensorMap })) }, 'shared'),
     ]) as CudaExecutable;
     await program.run();
     await program.profile();
     await program.time();
     assert.equal(await floats(device, b, 4, 8), [2, 3]);
     await device.synchronize();
+    device.lookAtMemory?.();
     program.dispose();
     large.dispose();
-    const checked = await open({ checkLaunches: true });
+    const checked = await openChecked();
     try {
       const own = checked.allocate(64, 'own');
       await (await checked.build([copying(value(own, { rows: 1 }), value(own, { rows: 1 }))])).run();
@@ -400,43 +462,97 @@ async function everything(): Promise<void> {
   }
 }
 
+/** Writes wait for the oldest of as many blocks as may be under way. */
+async function full(open: () => Promise<CudaDeviceInfo>): Promise<void> {
+  const device = await open();
+  try {
+    const buffer = device.allocate(8 << 20, 'x');
+    driver.set('hold', 1);
+    for (let i = 0; i < 33; i++) device.write(buffer, 0, long.subarray(0, 8 << 20));
+  } finally {
+    device.dispose();
+  }
+}
+
+/** There is no room, not even without what the pool keeps, and that is what is told. */
+async function tooMuch(open: () => Promise<CudaDeviceInfo>): Promise<void> {
+  const device = await open();
+  try {
+    device.allocate(2 ** 31, 'too much').dispose();
+    assert.unreachable('2 GiB of 1 were allocated');
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError && error.message.includes('cannot allocate 2147483648 bytes for too much'))) throw error;
+  } finally {
+    device.dispose();
+  }
+}
+
 /** Calls that only give back: nobody is told of their failure, and what they were to give back is lost. */
 const gives: Readonly<Record<string, string>> = {
   cuDevicePrimaryCtxRelease_v2: 'contexts', cuStreamDestroy_v2: 'streams', cuEventDestroy_v2: 'events', cuMemFreeAsync: 'memory',
   cuMemFreeHost: 'pinned', cuModuleUnload: 'modules', cuGraphDestroy: 'graphs', cuGraphExecDestroy: 'execs',
 };
 
+/** What is done, and the calls that are made to fail in it: all, where none are named. */
+const scenarios: readonly { work: typeof everything; failing?: readonly CudaCall[] }[] = [
+  { work: everything },
+  { work: full, failing: ['cuEventSynchronize'] },
+  { work: tooMuch, failing: ['cuMemAllocAsync', 'cuStreamSynchronize', 'cuMemPoolTrimTo', 'cuMemGetInfo_v2', 'cuGetErrorName', 'cuGetErrorString'] },
+];
+
 for (const code of [1, 2, 700]) {
   test(`each call in turn that fails with ${code} ends in an error that names it, and leaks nothing`, async () => {
-    driver.reset();
-    await everything();
-    assert.equal(driver.live(), nothing);
-    const calls = driver.calls();
-    const times = new Map<string, number>();
-    for (const call of calls) times.set(call, (times.get(call) ?? 0) + 1);
-    assert.ok(times.size >= 40, [...times.keys()].join(' '));
-    const unseen: string[] = [];
-    for (const [call, most] of times) {
-      // Each of them once; the first and the last for the other codes.
-      for (let nth = 1; nth <= most; nth += code === 1 ? 1 : Math.max(1, most - nth)) {
-        driver.reset();
-        driver.fail(call, nth, code);
-        const error = await everything().then(() => undefined, (e: unknown) => e);
-        const held = Object.entries(driver.live()).filter(([kind, n]) => n !== 0 && !(gives[call] === kind && n === 1));
-        assert.equal(held, [], `${call} ${nth}: ${(error as Error | undefined)?.message}`);
-        if (error === undefined) {
-          unseen.push(call);
-          continue;
+    const failed = new Set<string>();
+    /** Whether a device is under way to be opened: it is no device yet that could be lost. */
+    let opening = false;
+    const opens = (options?: CudaOptions) => async (): Promise<CudaDeviceInfo> => {
+      opening = true;
+      const made = await open(options);
+      opening = false;
+      return made;
+    };
+    for (const { work, failing } of scenarios) {
+      driver.reset();
+      await work(opens(), opens({ checkLaunches: true }));
+      assert.equal(driver.live(), nothing);
+      const times = new Map<string, number>();
+      for (const call of driver.calls()) times.set(call, (times.get(call) ?? 0) + 1);
+      const unseen: string[] = [];
+      for (const call of failing ?? times.keys()) {
+        const most = times.get(call) ?? 0;
+        assert.ok(most > 0, `${work.name} makes no ${call}`);
+        failed.add(call);
+        for (let nth = 1; nth <= most; nth++) {
+          driver.reset();
+          driver.fail(call, nth, code);
+          const error = await work(opens(), opens({ checkLaunches: true })).then(() => undefined, (e: unknown) => e);
+          const about = `${work.name}, ${call} ${nth}: ${(error as Error | undefined)?.message}`;
+          const held = Object.entries(driver.live()).filter(([kind, n]) => n !== 0 && !(gives[call] === kind && n === 1));
+          assert.equal(held, [], about);
+          if (error === undefined) {
+            unseen.push(call);
+            continue;
+          }
+          assert.instance(error, FoveaError, about);
+          assert.match((error as Error).message, `${call} failed`);
+          assert.is(error instanceof OutOfMemoryError, code === 2, about);
+          if (code === 700 && !opening) assert.match((error as Error).message, /^cuda:0 \(Fake GPU 0\) was lost/);
         }
-        assert.instance(error, FoveaError, `${call} ${nth}: ${String(error)}`);
-        assert.match((error as Error).message, `${call} failed`);
-        assert.is(error instanceof OutOfMemoryError, code === 2, `${call} ${nth}: ${(error as Error).message}`);
       }
+      // Those that tell nobody: what gives back; all of dispose(); the allocation that is tried again, and what is given back for it, but
+      // that the device was lost; what is free, and a code's words, asked for a message.
+      const silent = new Set([
+        ...Object.keys(gives), 'cuCtxSetCurrent', 'cuStreamSynchronize', 'cuMemPoolTrimTo', 'cuGetErrorName', 'cuGetErrorString',
+        ...(code === 2 ? ['cuMemAllocAsync'] : []), ...(work === tooMuch ? ['cuMemGetInfo_v2'] : []),
+      ]);
+      const count = (call: string): number => unseen.filter((one) => one === call).length;
+      assert.equal(unseen.filter((call) => !silent.has(call)), []);
+      assert.ok(count('cuCtxSetCurrent') <= 12, String(count('cuCtxSetCurrent')));
+      // In the end a device lets nobody know; and where there is no room, only that it was lost.
+      const trims = work === everything ? [3, 2] : [2, code === 700 ? 1 : 2];
+      if (failing === undefined || failing.includes('cuMemPoolTrimTo')) assert.equal([times.get('cuMemPoolTrimTo'), count('cuMemPoolTrimTo')], trims);
     }
-    // Those that tell nobody: what gives back; all of dispose(); the one allocation that is tried again; what is free, asked for a message.
-    const silent = new Set([...Object.keys(gives), 'cuCtxSetCurrent', 'cuStreamSynchronize', 'cuMemPoolTrimTo', ...(code === 2 ? ['cuMemAllocAsync'] : [])]);
-    assert.equal(unseen.filter((call) => !silent.has(call)), []);
-    assert.ok(unseen.filter((call) => call === 'cuCtxSetCurrent').length <= 12, String(unseen.filter((call) => call === 'cuCtxSetCurrent').length));
+    assert.equal([...failed].sort(), Object.keys(signatures).sort());
   });
 }
 

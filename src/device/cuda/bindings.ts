@@ -10,7 +10,7 @@ import type koffiTypes from 'koffi';
 export type Koffi = typeof koffiTypes;
 
 /** Parameters of each function; all return a CUresult. `ptr` is memory of the caller's, valid for the time of the call. */
-const signatures = {
+export const signatures = {
   cuInit: ['u32'],
   cuDriverGetVersion: ['ptr'],
   cuDeviceGetCount: ['ptr'],

@@ -208,8 +208,13 @@ export class CudaDevice implements Device {
     } catch (error) {
       if (!isMemory(error)) throw error;
     }
-    // What the pool keeps may be in pieces that do not fit: without them there may be room.
-    this.#trim(label);
+    // What the pool keeps may be in pieces that do not fit: without them there may be room. Where it cannot be given back, the lack of
+    // memory is still what is told.
+    try {
+      this.#trim(label);
+    } catch (error) {
+      if (!(error instanceof CudaError) || error.sticky) throw error;
+    }
     try {
       return attempt();
     } catch (cause) {

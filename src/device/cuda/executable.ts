@@ -109,8 +109,7 @@ export class CudaExecutable implements Executable {
   #submit(): void {
     const { cuda, stream, queue } = this.#host;
     if (this.#graph === undefined) return;
-    cuda.call('cuGraphLaunch', [this.#graph, stream], describeLaunch(this.#launches[0]));
-    queue.submitted(this.#launches);
+    queue.submit(this.#launches, () => cuda.call('cuGraphLaunch', [this.#graph!, stream], describeLaunch(this.#launches[0])));
   }
 
   #runChecked(): void {
@@ -187,8 +186,7 @@ export class CudaExecutable implements Executable {
     try {
       queue.guard(() => {
         for (let i = 0; i <= count; i++) events.push(cuda.handle('cuEventCreate', [0]));
-        submit(events);
-        queue.submitted(this.#launches);
+        queue.submit(this.#launches, () => submit(events));
       });
       await queue.wait(events[count], 'timing');
       return queue.guard(() => {

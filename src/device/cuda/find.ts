@@ -31,6 +31,15 @@ const list = (folder: string): string[] => {
   }
 };
 
+/** Of a link to nowhere, the link itself: what tries to load it says what is wrong. */
+function realOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
 const globbed = (folder: string, pattern: RegExp): string[] =>
   list(folder).filter((name) => pattern.test(name)).map((name) => join(folder, name));
 
@@ -52,12 +61,7 @@ function pythonPrefixes(env: NodeJS.ProcessEnv): string[] {
     const python = join(folder, 'python3');
     if (folder === '' || !existsSync(python)) continue;
     // A virtual environment's python3 is a link to another's, so its own folder counts too.
-    prefixes.push(dirname(folder));
-    try {
-      prefixes.push(dirname(dirname(realpathSync(python))));
-    } catch {
-      // a link to nowhere
-    }
+    prefixes.push(dirname(folder), dirname(dirname(realOf(python))));
   }
   const pyenv = env.PYENV_ROOT ?? join(homedir(), '.pyenv');
   prefixes.push(join(homedir(), '.local'), '/usr/local', '/usr', ...globbed(join(pyenv, 'versions'), /./));
@@ -108,7 +112,7 @@ export function findNvrtc(asked: string | undefined, env: NodeJS.ProcessEnv = pr
   }
   const seen = new Set<string>();
   return places(env).flatMap(({ folder, source }) => librariesIn(folder, source)).filter(({ path }) => {
-    const real = realpathSync(path);
+    const real = realOf(path);
     if (seen.has(real)) return false;
     seen.add(real);
     return true;

@@ -20,6 +20,10 @@ export function spanOf(address: Placed | Scratch): { start: number; bytes: numbe
   return { start: address.offset * size, bytes: elements * size };
 }
 
+/** Bytes that the copy engine's map of a value spans, likewise. */
+const reachOf = ({ value, lengths, strides }: TensorMap): number =>
+  lengths.slice(1).reduce((sum, length, i) => sum + (length - 1) * strides[i], lengths[0] * bytesPerElement[value.dtype]);
+
 /** What every kernel can be given, on every GPU and driver. */
 const MOST_BYTES = 4096;
 
@@ -38,41 +42,51 @@ export interface Places {
 const layoutOf = (arg: CudaArg): [size: number, alignment: number] =>
   (typeof arg === 'number' || 'f32' in arg ? [4, 4] : 'tensorMap' in arg ? [128, 64] : [16, 8]);
 
+/** The span of what a kernel is given. @throws DeviceError for more elements than kernels count, or what is not all in its buffer */
+function checkedSpan(address: Placed | Scratch, argument: string): { start: number; bytes: number } {
+  const span = spanOf(address);
+  const { buffer } = address;
+  if ('rows' in address && address.rows * address.channels > MOST_COUNTED) {
+    const { shape, rows, channels } = address;
+    throw new DeviceError(`${argument} has shape [${shape}], ${rows * channels} elements; kernels count to ${MOST_COUNTED}: a smaller batch is needed`);
+  }
+  if (!(span.start >= 0 && span.start + span.bytes <= buffer.bytes)) {
+    const range = `bytes ${span.start} to ${span.start + span.bytes} of buffer "${buffer.label}"`;
+    throw new DeviceError(`${argument}: ${range}, which has ${buffer.bytes}`);
+  }
+  return span;
+}
+
 /**
  * Writes arguments into `view` from byte 0 on: i32 and float in 4 bytes at multiples of 4, a Span as two 64-bit words at multiples of 8, a
  * map in 128 bytes at multiples of 64.
  *
  * @returns bytes up to the end of the last argument
- * @throws DeviceError for a number that is no i32, a value of more elements than an i32 counts, memory past the end of its buffer, or more
- *   than 4096 bytes
+ * @throws DeviceError for a number that is no i32, a value of more elements than an i32 counts, memory past the end of its buffer, a
+ *   map past the end of its value, or more than 4096 bytes
  */
 export function packArguments(view: DataView, args: readonly CudaArg[], places: Places, about: string): number {
   let at = 0;
   args.forEach((arg, i) => {
     const [size, alignment] = layoutOf(arg);
+    const argument = `argument ${i} of ${about}`;
     at = Math.ceil(at / alignment) * alignment;
     if (at + size > MOST_BYTES) throw new DeviceError(`${about} has more than ${MOST_BYTES} bytes of arguments`);
     if (typeof arg === 'number') {
       if (!Number.isInteger(arg) || arg < -0x80000000 || arg > MOST_COUNTED) {
-        throw new DeviceError(`argument ${i} of ${about} is ${arg}, not an integer of 32 bits with a sign`);
+        throw new DeviceError(`${argument} is ${arg}, not an integer of 32 bits with a sign`);
       }
       view.setInt32(at, arg, true);
     } else if ('f32' in arg) {
       view.setFloat32(at, arg.f32, true);
     } else if ('tensorMap' in arg) {
+      // The copy engine knows no other bounds than the map's.
+      const { bytes } = checkedSpan(arg.tensorMap.value, argument);
+      const reach = reachOf(arg.tensorMap);
+      if (!(reach <= bytes)) throw new DeviceError(`${argument}: a map of ${reach} bytes, of a value that has ${bytes}`);
       places.encodeMap(arg.tensorMap, at);
     } else {
-      const { start, bytes } = spanOf(arg.address);
-      const { buffer } = arg.address;
-      if ('rows' in arg.address && arg.address.rows * arg.address.channels > MOST_COUNTED) {
-        const { shape, rows, channels } = arg.address;
-        throw new DeviceError(`argument ${i} of ${about} has shape [${shape}], ${rows * channels} elements; kernels count to ${MOST_COUNTED}: `
-          + 'a smaller batch is needed');
-      }
-      if (!(start >= 0 && start + bytes <= buffer.bytes)) {
-        const range = `bytes ${start} to ${start + bytes} of buffer "${buffer.label}"`;
-        throw new DeviceError(`argument ${i} of ${about}: ${range}, which has ${buffer.bytes}`);
-      }
+      const { start, bytes } = checkedSpan(arg.address, argument);
       view.setBigUint64(at, places.addressOf(arg.address) + BigInt(start), true);
       view.setBigUint64(at + 8, BigInt(bytes), true);
     }

@@ -38,10 +38,16 @@ export class WorkQueue {
     this.#enter = enter;
   }
 
-  /** To be called behind the submission of a run. */
-  submitted(launches: readonly PlacedLaunch[]): void {
-    // Before anything that may throw: where the next call tells of a failure, this run is under suspicion.
+  /** Has `hand` give a run to the driver, of these launches. */
+  submit(launches: readonly PlacedLaunch[], hand: () => void): void {
+    // Nothing that may throw lies between: where the next call tells of a failure, this run is under suspicion.
     const event = this.#spare.pop() ?? this.#cuda.handle('cuEventCreate', [DISABLE_TIMING]);
+    try {
+      hand();
+    } catch (error) {
+      this.#spare.push(event);
+      throw error;
+    }
     this.#runs.push({ event, launches });
     this.#cuda.call('cuEventRecord', [event, this.#stream]);
   }
@@ -70,8 +76,9 @@ export class WorkQueue {
 
   /** Does something with the driver. Errors come out as `failure` has them. */
   guard<T>(work: () => T): T {
-    this.#enter();
     try {
+      // A kernel's failure may show first here.
+      this.#enter();
       return work();
     } catch (error) {
       throw this.failure(error);

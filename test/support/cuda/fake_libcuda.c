@@ -162,7 +162,7 @@ static int enter(const char *call) {
   if (failNth > 0 && !strcmp(call, failCall) && --failNth == 0) return failCode;
   return 0;
 }
-/* Calls in a context fail after a sticky error, those that give things back do it all the same. */
+/* Calls in a context fail after a sticky error; those that give things back, or say what a code means, do it all the same. */
 #define ENTER do { int e = enter(__func__); if (e) return e; if (sticky) return sticky; } while (0)
 #define ENTER_FREE do { int e = enter(__func__); if (e) return e; } while (0)
 
@@ -469,11 +469,13 @@ API int cuTensorMapEncodeIm2col(unsigned *to, int type, unsigned rank, u64 addre
 }
 
 API int cuGetErrorName(int code, const char **name) {
+  ENTER_FREE;
   *name = code == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : code == 100 ? "CUDA_ERROR_NO_DEVICE" : code == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" :
           code == 1 ? "CUDA_ERROR_INVALID_VALUE" : code == 200 ? "CUDA_ERROR_INVALID_IMAGE" : NULL;
   return *name ? 0 : 1;
 }
 API int cuGetErrorString(int code, const char **words) {
+  ENTER_FREE;
   *words = code == 2 ? "out of memory" : code == 100 ? "no CUDA-capable device is detected" :
            code == 700 ? "an illegal memory access was encountered" : code == 1 ? "invalid argument" : NULL;
   return *words ? 0 : 1;
