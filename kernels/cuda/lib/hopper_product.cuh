@@ -123,6 +123,8 @@ DEVICE void groupProducts(u32 shared, i32 tiles, const Turns &turnsOf, const Fil
       GroupTile results;
       const i32 turns = turnsOf(tile);
       i32 before = 0;
+      // Overwritten by a tile's first products. Without a value here, ptxas may give them one between products, which it then serializes (C7514).
+      UNROLL for (i32 i = 0; i < MF * 64; i++) results.sum[i / 64][i / 4 % 16][i % 4] = 0.0f;
       for (i32 t = 0; t < turns; t++) {
         await(place.full(ring.stage), ring.parity);
         const u64 left = Operand<LeftRows>::descriptor(place.left(ring.stage) + half);
