@@ -73,7 +73,7 @@ Promise<{ compiler: string; measured: (Variant & Resources & { architecture: str
       const { source, headers } = kernelSource(cudaSources, kernel, define);
       const options = nvrtcOptions(architecture);
       const resources = await kept([info.version, ...options, source, ...Object.entries(headers).flat()], async () =>
-        resourcesOf(await pool.compile({ name: `${kernel}.cu`, source, headers, options }), kernel, capability));
+        resourcesOf((await pool.compile({ name: `${kernel}.cu`, source, headers, options })).cubin, kernel, capability));
       done(++count);
       return { ...variant, ...resources, architecture, occupancy: occupancy(resources, block, dynamic, capability) };
     }));

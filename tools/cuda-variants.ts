@@ -6,11 +6,12 @@ import { bytesPerElement, sizeOf } from '../src/device/types.ts';
 import { gpuProbes } from '../src/benchmark/probes.ts';
 import { kernelProblems } from '../src/benchmark/problems.ts';
 import { getOp } from '../src/fovea.ts';
-import { evaluate } from '../src/graph/evaluate.ts';
 import { takesHalf } from '../src/graph/half.ts';
-import { hostArray } from '../src/graph/leaves.ts';
+import { hostArray, isLeaf } from '../src/graph/leaves.ts';
+import { topologicalOrder } from '../src/graph/node.ts';
 import type { Op, Sample } from '../src/graph/op.ts';
 import { registeredOps } from '../src/graph/op.ts';
+import { Program } from '../src/graph/program.ts';
 import { NORMALIZE_INPUTS } from '../src/ops/support/prologue.ts';
 import { apply } from '../src/tensor/tensor.ts';
 import { halfSamples, samplesOf } from '../src/testing/check-op.ts';
@@ -89,12 +90,17 @@ async function keepSamples(variants: Variants, features: GpuFeatures, ops: reado
     },
   };
   for (const op of ops) {
-    for (const { inputs, outputs } of Object.values(layouts)) {
-      const asked = [...samplesOf(op), ...halfSamples(op), ...halfSamples(op, 'bfloat16')].flatMap((sample: Sample) => {
-        const values = sample.inputs.map((input, j) => placed(hostArray(input.dtype, sizeOf(input.shape)), input, inputs[j % inputs.length]));
-        return apply(op, values, sample.attrs).map((t, j) => requested(t, outputs[j % outputs.length]).tensor.value);
+    const samples = [...samplesOf(op), ...halfSamples(op), ...halfSamples(op, 'bfloat16')].map((sample: Sample) =>
+      ({ ...sample, data: sample.inputs.map(({ dtype, shape }) => hostArray(dtype, sizeOf(shape))) }));
+    for (const { inputs: sides, outputs } of Object.values(layouts)) {
+      const asked = samples.flatMap(({ inputs, attrs, data }) => {
+        const values = inputs.map((input, j) => placed(data[j], input, sides[j % sides.length]));
+        return apply(op, values, attrs).map((t, j) => requested(t, outputs[j % outputs.length]).tensor.value);
       });
-      await evaluate(asked, device);
+      // Made ready and not run, so that no values are converted.
+      const leaves = topologicalOrder(asked.map(({ node }) => node)).filter(isLeaf);
+      const program = await Program.create({ device, requested: asked.filter(({ node }) => !isLeaf(node)), assignments: [], inputs: leaves });
+      program.dispose();
     }
   }
 }

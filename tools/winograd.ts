@@ -1,6 +1,6 @@
 /**
  * Minimal filtering: derives the matrices of F(tile, filter) from points in exact fractions, proves that they compute a correlation,
- * measures how rounding errors grow, and writes the transforms for WASM, WGSL and CUDA.
+ * measures how rounding errors grow, and writes the transforms for WASM and WGSL.
  *
  *     npx tsx tools/winograd.ts --tile 4 --filter 3 --points '0, 5/8, -5/8, 3/2, -3/2'     # matrices, proof, errors
  *     npx tsx tools/winograd.ts --tile 4 --filter 3 --points '...' --print wasm            # the functions, on the console

@@ -11,23 +11,39 @@ struct GroupFilterGrad {
   i32 images, outH, outW, channels, filters, kernelH, kernelW, strideH, strideW, firstH, firstW, dilationH, dilationW, wStride, run, yRun;
 };
 
+/** Where a tile's units of columns begin in x: channel, and distance of the tap. */
+struct TileUnits {
+  i32 channel[COLUMNS / 64];
+  u16 right[COLUMNS / 64], down[COLUMNS / 64];
+};
+
 KERNEL(conv_filter_hopper, 384, 1)(TENSOR_MAP dy, TENSOR_MAP x, Span<WT> dw, GroupFilterGrad c) {
   DYNAMIC_SHARED(u8, panels);
   const i32 parts = (c.channels + 63) / 64, taps = c.kernelH * c.kernelW, units = taps * parts, columns = 64 * units;
   const RunTiles tiles{tileCount(c.filters, columns), c.images * c.outH * c.outW, c.run};
   groupProducts<XT, false, false>(sharedAddress(panels, 0), tiles.all(), [&](i32 index) { return tiles.turns(index); },
-    [&](i32 index, i32 turn, const RingPlace &place, i32 stage) {
+    [&](i32 index) {
       const TilePlace tile = tilePlace(tiles.tile(index), c.filters, columns);
-      const i32 pixel = tiles.first(index) + turn * STEPS, line = pixel / c.outW, image = line / c.outH;
-      const i32 w = (pixel - line * c.outW) * c.strideW + c.firstW, h = (line - image * c.outH) * c.strideH + c.firstH;
-      copyMatrix<false, ROWS>(place.left(stage), dy, pixel, tile.row, place.full(stage));
+      TileUnits sources;
       UNROLL for (i32 u = 0; u < COLUMNS / 64; u++) {
         // Where a tile has a unit behind the last, that is read again, and not stored.
         const i32 wanted = tile.column / 64 + u, unit = wanted < units ? wanted : units - 1;
         const i32 tap = unit / parts, r = tap / c.kernelW, s = tap - r * c.kernelW;
-        copyWindows(place.right(stage) + u * 64 * 128, x, (unit - tap * parts) * 64, w, h, image,
-                    static_cast<u16>(s * c.dilationW), static_cast<u16>(r * c.dilationH), place.full(stage));
+        sources.channel[u] = (unit - tap * parts) * 64;
+        sources.right[u] = static_cast<u16>(s * c.dilationW);
+        sources.down[u] = static_cast<u16>(r * c.dilationH);
       }
+      // Digits: columns and rows of y, images.
+      return [&, row = tile.row, sources, pixel = tiles.first(index), at = Walk(tiles.first(index), STEPS, c.outW, c.outH)]
+             (const RingPlace &place, i32 stage) mutable {
+        copyMatrix<false, ROWS>(place.left(stage), dy, pixel, row, place.full(stage));
+        UNROLL for (i32 u = 0; u < COLUMNS / 64; u++) {
+          copyWindows(place.right(stage) + u * 64 * 128, x, sources.channel[u], at.low * c.strideW + c.firstW, at.mid * c.strideH + c.firstH, at.high,
+                      sources.right[u], sources.down[u], place.full(stage));
+        }
+        pixel += STEPS;
+        at.advance();
+      };
     },
     [&](i32 index, GroupTile &results) {
       const TilePlace tile = tilePlace(tiles.tile(index), c.filters, columns);

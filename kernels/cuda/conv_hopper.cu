@@ -18,14 +18,19 @@ KERNEL(conv_hopper, 384, 1)(TENSOR_MAP x, TENSOR_MAP w, Span<const float> bias, 
   DYNAMIC_SHARED(u8, panels);
   const i32 pixels = c.images * c.outH * c.outW, parts = (c.depth + STEPS - 1) / STEPS, taps = c.kernelH * c.kernelW;
   groupProducts<XT, true, RIGHT_ROWS>(sharedAddress(panels, 0), tileCount(pixels, c.columns), [&](i32) { return taps * parts; },
-    [&](i32 index, i32 turn, const RingPlace &place, i32 stage) {
+    [&](i32 index) {
       const TilePlace tile = tilePlace(index, pixels, c.columns);
       const i32 line = tile.row / c.outW, image = line / c.outH;
-      const i32 tap = turn / parts, part = (turn - tap * parts) * STEPS, r = tap / c.kernelW, s = tap - r * c.kernelW;
-      const u32 barrier = place.full(stage);
-      copyWindows(place.left(stage), x, part, (tile.row - line * c.outW) * c.strideW + c.firstW, (line - image * c.outH) * c.strideH + c.firstH, image,
-                  static_cast<u16>(s * c.dilationW), static_cast<u16>(r * c.dilationH), barrier);
-      copyTap<RIGHT_ROWS, COLUMNS>(place.right(stage), w, part, RIGHT_ROWS ? tap : taps - 1 - tap, tile.column, barrier);
+      const i32 left = (tile.row - line * c.outW) * c.strideW + c.firstW, top = (line - image * c.outH) * c.strideH + c.firstH;
+      // Digits: panels of the channels, columns and rows of taps.
+      return [&, column = tile.column, image, left, top, at = Walk(0, 1, parts, c.kernelW)](const RingPlace &place, i32 stage) mutable {
+        const i32 channel = at.low * STEPS, tap = at.high * c.kernelW + at.mid;
+        const u32 barrier = place.full(stage);
+        copyWindows(place.left(stage), x, channel, left, top, image, static_cast<u16>(at.mid * c.dilationW), static_cast<u16>(at.high * c.dilationH),
+                    barrier);
+        copyTap<RIGHT_ROWS, COLUMNS>(place.right(stage), w, channel, RIGHT_ROWS ? tap : taps - 1 - tap, column, barrier);
+        at.advance();
+      };
     },
     [&](i32 index, GroupTile &results) {
       const TilePlace tile = tilePlace(index, pixels, c.columns);

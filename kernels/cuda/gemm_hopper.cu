@@ -13,11 +13,12 @@ KERNEL(gemm_hopper, 384, 1)(TENSOR_MAP left, TENSOR_MAP right, Span<const float>
   DYNAMIC_SHARED(u8, panels);
   const RunTiles tiles{tileCount(p.rows, p.columns), p.depth, p.run};
   groupProducts<XT, LEFT_ROWS, RIGHT_ROWS>(sharedAddress(panels, 0), tiles.all(), [&](i32 index) { return tiles.turns(index); },
-    [&](i32 index, i32 turn, const RingPlace &place, i32 stage) {
-      const TilePlace tile = tilePlace(tiles.tile(index), p.rows, p.columns);
-      const i32 term = tiles.first(index) + turn * STEPS;
-      copyMatrix<LEFT_ROWS, ROWS>(place.left(stage), left, term, tile.row, place.full(stage));
-      copyMatrix<RIGHT_ROWS, COLUMNS>(place.right(stage), right, term, tile.column, place.full(stage));
+    [&](i32 index) {
+      return [&, tile = tilePlace(tiles.tile(index), p.rows, p.columns), term = tiles.first(index)](const RingPlace &place, i32 stage) mutable {
+        copyMatrix<LEFT_ROWS, ROWS>(place.left(stage), left, term, tile.row, place.full(stage));
+        copyMatrix<RIGHT_ROWS, COLUMNS>(place.right(stage), right, term, tile.column, place.full(stage));
+        term += STEPS;
+      };
     },
     [&](i32 index, GroupTile &results) {
       const TilePlace tile = tilePlace(tiles.tile(index), p.rows, p.columns);

@@ -24,10 +24,11 @@ KERNEL(pool, 256)(Span<const XT> x, Span<YT> y,
   Lanes<float, WIDTH> a = spread<WIDTH>(0.0f);
 #endif
   for (i32 iy = w.top; iy < w.bottom; iy++) {
-    for (i32 ix = w.left; ix < w.right; ix++) {
-      const Lanes<float, WIDTH> v = loadLanes<WIDTH, true>(x, base + static_cast<i64>(iy * p.inW + ix) * xStride);
+    i64 at = base + static_cast<i64>(iy * p.inW + w.left) * xStride;
+    i32 place = (iy + p.padTop - oy * p.strideH) * p.sizeW + w.left + p.padLeft - ox * p.strideW;
+    for (i32 ix = w.left; ix < w.right; ix++, at += xStride, place++) {
+      const Lanes<float, WIDTH> v = loadLanes<WIDTH, true>(x, at);
 #if MAX
-      const i32 place = (iy + p.padTop - oy * p.strideH) * p.sizeW + ix + p.padLeft - ox * p.strideW;
       UNROLL for (i32 lane = 0; lane < WIDTH; lane++) {
         if (v[lane] > a[lane] || v[lane] != v[lane]) {
           a[lane] = v[lane];

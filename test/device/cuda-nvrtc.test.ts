@@ -2,7 +2,8 @@
 // one Node is enough
 /**
  * CUDA kernels, with sets of macros that lowerings make for the ops' samples, compile by the product's own path through the real NVRTC, for
- * sm_80 and sm_90a: a few of each kernel, and with FOVEA_CUDA_ALL=1 all. Nothing is run: there need be no GPU.
+ * sm_80 and sm_90a, and leave the compiler nothing to say: a few of each kernel, but all of Hopper's own. docs/cuda-resources.json is of every
+ * one (cuda-resources.test.ts). Nothing is run: there need be no GPU.
  */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -18,8 +19,8 @@ import type { Variant } from '../../tools/cuda-variants.ts';
 import { nvrtcAbsent } from '../support/cuda/nvrtc.ts';
 import { suiteUnless } from '../support/webgpu.ts';
 
-/** Of each kernel, for each GPU: there are some 6,500 modules in all, of a tenth of a second to two seconds each. */
-const MOST_VARIANTS = process.env.FOVEA_CUDA_ALL === '1' ? Infinity : 4;
+/** Of each kernel, for each GPU; but whether products of warpgroups overlap is decided anew in each variant. */
+const mostOf = (kernel: string): number => (kernel.endsWith('_hopper') ? Infinity : 4);
 
 /** A few of each kernel and GPU, evenly from all. */
 function some(all: readonly Variant[]): Variant[] {
@@ -29,7 +30,7 @@ function some(all: readonly Variant[]): Variant[] {
     groups.set(key, [...groups.get(key) ?? [], one]);
   }
   return [...groups.values()].flatMap((group) => {
-    const count = Math.min(MOST_VARIANTS, group.length);
+    const count = Math.min(mostOf(group[0].kernel), group.length);
     return Array.from({ length: count }, (_, i) => group[Math.floor((i * group.length) / count)]);
   });
 }
@@ -49,13 +50,30 @@ test('kernels that lowerings ask for compile', async () => {
     const { source, headers } = kernelSource(cudaSources, kernel, define);
     const job = { name: `${kernel}.cu`, source, headers, options: nvrtcOptions(architectureFor(capability, info)) };
     // An ELF file: what a driver loads.
-    const cubin = await pool.compile(job).catch((error: Error) => error);
-    if (cubin instanceof Error) failures.push(`${kernel} ${JSON.stringify(define)} for ${capability}: ${cubin.message.slice(0, 1000)}`);
-    else if (Buffer.from(cubin.subarray(0, 4)).toString('latin1') !== '\x7fELF') failures.push(`${kernel}: no ELF file`);
+    const compiled = await pool.compile(job).catch((error: Error) => error);
+    const what = `${kernel} ${JSON.stringify(define)} for ${capability}`;
+    if (compiled instanceof Error) failures.push(`${what}: ${compiled.message.slice(0, 1000)}`);
+    else if (Buffer.from(compiled.cubin.subarray(0, 4)).toString('latin1') !== '\x7fELF') failures.push(`${what}: no ELF file`);
+    else if (compiled.log !== '') failures.push(`${what}: ${compiled.log.slice(0, 1000)}`);
   }));
   pool.dispose();
   console.log(`\n${tried.length} of ${wanted.length} modules by NVRTC ${info.version} in ${((performance.now() - began) / 1000).toFixed(1)} s`);
   assert.is(failures.length, 0, `${failures.length}: ${failures.slice(0, 5).join('\n')}`);
+});
+
+test('what the compiler says of a kernel that it takes is seen', async () => {
+  const library = findNvrtc(undefined).find(({ major }) => major >= 12)!;
+  const pool = new NvrtcPool(library.path, 1);
+  const { kernel, define } = wanted.find((one) => one.kernel === 'conv_hopper')!;
+  const { source, headers } = kernelSource(cudaSources, kernel, define);
+  // Sums that change while they are computed.
+  const file = 'lib/hopper_product.cuh';
+  const header = headers[file].replace('waitProducts<1>();', 'results.sum[0][0][0] += 1.0f; waitProducts<1>();');
+  assert.is.not(header, headers[file]);
+  const job = { name: `${kernel}.cu`, source, headers: { ...headers, [file]: header }, options: nvrtcOptions('sm_90a') };
+  const { log } = await pool.compile(job);
+  pool.dispose();
+  assert.match(log, /\(C75\d\d\) .*wgmma.mma_async instructions are serialized/);
 });
 
 test('what does not compile is seen', async () => {

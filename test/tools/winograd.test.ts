@@ -10,8 +10,7 @@ import type { Filtering } from '../../tools/winograd/derive.ts';
 import { derive, filterAdjoint, prove } from '../../tools/winograd/derive.ts';
 import { emit, fileOf, targets } from '../../tools/winograd/emit.ts';
 import { errorsOf } from '../../tools/winograd/error.ts';
-import { add, decimal, one, parseFractions, ratio, show, toNumber } from '../../tools/winograd/fractions.ts';
-import type { Line } from '../../tools/winograd/lines.ts';
+import { add, decimal, one, parseFractions, ratio, show } from '../../tools/winograd/fractions.ts';
 import { linesOf, proveLine } from '../../tools/winograd/lines.ts';
 import { candidates, shipped } from '../../tools/winograd/shipped.ts';
 
@@ -76,32 +75,6 @@ for (const f of shipped) {
     });
   }
 }
-
-/** The functions of a printed file, run as JavaScript: what differs from it in syntax is taken out. */
-function printedCuda(f: Filtering): Record<string, (input: number[], line: number[]) => void> {
-  const script = emit('cuda', f)
-    .replace(/^#pragma once$|^namespace .*$|^}  \/\/ namespace.*$/gm, '')
-    .replace(/__device__ __forceinline__ void (\w+)\(const float \(&(\w)\)\[\d+\], float \(&line\)\[\d+\]\)/g, 'function $1($2, line)')
-    .replace(/const float/g, 'const')
-    .replace(/(\d)f\b/g, '$1');
-  const names = linesOf(f).map(({ name }) => name).join(', ');
-  return new Function(`const fmaf = (a, b, c) => a * b + c;\n${script}\nreturn { ${names} };`)();
-}
-
-test('the functions printed for CUDA multiply by the matrices', () => {
-  for (const f of shipped) {
-    const printed = printedCuda(f);
-    const input = (line: Line): number[] => line.inputs.map((_, i) => Math.sin(3 * i + 1));
-    for (const line of linesOf(f)) {
-      const got: number[] = [];
-      printed[line.name](input(line), got);
-      line.matrix.forEach((row, i) => {
-        const wanted = row.reduce((total, v, k) => total + toNumber(v) * input(line)[k], 0);
-        assert.ok(Math.abs(got[i] - wanted) < 1e-6, `${nameOf(f)}, ${line.name}[${i}]: ${got[i]}, expected ${wanted}`);
-      });
-    }
-  }
-});
 
 test('constants are written as float32 reads them', () => {
   assert.is(decimal(ratio(-40, 93)), '-0.43010753');

@@ -8,7 +8,7 @@ const lib = (name: string): string => `kernels/cuda/lib/${name}.cuh`;
 
 const list: readonly ProductFault[] = [
   {
-    name: 'cuda-walk-carry', what: 'channels carry no tap', file: lib('sources'),
+    name: 'cuda-walk-carry', what: 'channels carry no tap', file: lib('walk'),
     find: 'mid += aheadMid + carry;', replace: 'mid += aheadMid;', op: 'conv2d',
   },
   {
@@ -131,8 +131,8 @@ const list: readonly ProductFault[] = [
   },
   {
     name: 'cuda-conv-hopper-tap', what: 'taps of a row are taken for those of a column', file: 'kernels/cuda/conv_hopper.cu',
-    find: 'static_cast<u16>(s * c.dilationW), static_cast<u16>(r * c.dilationH)',
-    replace: 'static_cast<u16>(r * c.dilationW), static_cast<u16>(s * c.dilationH)', op: 'conv2d', rung: 'hopper',
+    find: 'static_cast<u16>(at.mid * c.dilationW), static_cast<u16>(at.high * c.dilationH)',
+    replace: 'static_cast<u16>(at.high * c.dilationW), static_cast<u16>(at.mid * c.dilationH)', op: 'conv2d', rung: 'hopper',
   },
   {
     name: 'cuda-hopper-release', what: 'panels are given back while they are read', file: lib('hopper_product'),
@@ -176,7 +176,11 @@ const list: readonly ProductFault[] = [
   },
   {
     name: 'cuda-conv-filter-hopper-unit', what: 'every unit of a tap has the first channels', file: 'kernels/cuda/conv_filter_hopper.cu',
-    find: 'x, (unit - tap * parts) * 64, w, h', replace: 'x, 0, w, h', op: 'conv2dFilterGrad', rung: 'hopper',
+    find: 'channel[u] = (unit - tap * parts) * 64', replace: 'channel[u] = 0', op: 'conv2dFilterGrad', rung: 'hopper',
+  },
+  {
+    name: 'cuda-conv-filter-hopper-walk', what: 'every run begins with the first window', file: 'kernels/cuda/conv_filter_hopper.cu',
+    find: 'at = Walk(tiles.first(index), STEPS', replace: 'at = Walk(0, STEPS', op: 'conv2dFilterGrad', rung: 'hopper',
   },
   {
     name: 'cuda-conv-filter-hopper-last', what: 'a unit behind the last is stored', file: 'kernels/cuda/conv_filter_hopper.cu',

@@ -1,4 +1,4 @@
-/** Prints the lines of minimal filtering for AssemblyScript, WGSL and CUDA. */
+/** Prints the lines of minimal filtering for AssemblyScript and WGSL. */
 import type { Filtering } from './derive.ts';
 import type { Fraction, Matrix } from './fractions.ts';
 import { decimal, show } from './fractions.ts';
@@ -44,18 +44,18 @@ const pointList = ({ points }: Filtering): string => [...points.map(show), 'infi
 /** The command that writes the file anew. */
 const command = 'npx tsx tools/winograd.ts --write';
 
-export type Target = 'wasm' | 'wgsl' | 'cuda';
-export const targets: readonly Target[] = ['wasm', 'wgsl', 'cuda'];
+export type Target = 'wasm' | 'wgsl';
+export const targets: readonly Target[] = ['wasm', 'wgsl'];
 
 /** Where a target's file lies. */
 export function fileOf(target: Target, { tile, filter }: Filtering): string {
   const name = `winograd_f${tile}x${filter}`;
-  return { wasm: `kernels/wasm/lib/${name.replace('_', '-')}.ts`, wgsl: `shaders/${name}.wgsl`, cuda: `kernels/cuda/lib/${name}.cuh` }[target];
+  return { wasm: `kernels/wasm/lib/${name.replace('_', '-')}.ts`, wgsl: `shaders/${name}.wgsl` }[target];
 }
 
 /** The text of a target's file. */
 export function emit(target: Target, f: Filtering): string {
-  return { wasm: emitWasm, wgsl: emitWgsl, cuda: emitCuda }[target](f);
+  return { wasm: emitWasm, wgsl: emitWgsl }[target](f);
 }
 
 function emitWasm(f: Filtering): string {
@@ -125,35 +125,4 @@ ${body(steps, (s) => {
 // Written by tools/winograd.ts: ${command}. Not for editing.
 
 ${structs}${linesOf(f).map(line).join('')}`;
-}
-
-function emitCuda(f: Filtering): string {
-  const language: Language = {
-    name: (text) => (/^[a-z]\d+$/.test(text) ? `${text[0]}[${text.slice(1)}]` : text),
-    zero: '0.0f',
-    add: (a, b) => `(${a} + ${b})`,
-    subtract: (a, b) => `(${a} - ${b})`,
-    multiply: (a, by) => `${by} * ${a}`,
-    madd: (a, by, c) => `fmaf(${by}, ${a}, ${bare(c)})`,
-    constant: (by) => `${decimal(by)}f`,
-  };
-  const parameters = (inputs: readonly string[], matrix: Matrix): string =>
-    `const float (&${inputs[0][0]})[${inputs.length}], float (&line)[${matrix.length}]`;
-  const line = ({ name, formula, matrix, inputs, steps }: Line): string => `
-// ${formula}:
-${rows(matrix).map((row) => `//     ${row}\n`).join('')}__device__ __forceinline__ void ${name}(${parameters(inputs, matrix)}) {
-${body(steps, (s) => {
-    const text = bare(print(s.as, language));
-    return 'define' in s ? `const float ${s.define} = ${text};` : `line[${s.result}] = ${text};`;
-  })}}
-`;
-  return `// The one-dimensional transforms of minimal filtering ${title(f)} with points ${pointList(f)}, on
-// registers; applied to columns and then to rows they give the two-dimensional ones. \`line\` is none of the arguments.
-// Written by tools/winograd.ts: ${command}. Not for editing.
-#pragma once
-
-namespace winograd_f${f.tile}x${f.filter} {
-${linesOf(f).map(line).join('')}
-}  // namespace winograd_f${f.tile}x${f.filter}
-`;
 }

@@ -7,6 +7,7 @@
 #pragma once
 #include "lib/hopper.cuh"
 #include "lib/results.cuh"
+#include "lib/walk.cuh"
 
 /** Fragments of 64 rows that a consumer has. */
 #define MF (ROWS / 128)
@@ -87,11 +88,12 @@ template <class Type> DEVICE void storeRows(GroupTile &results, const SharedSpan
 }
 
 /**
- * Computes `tiles` tiles, each of sums over `turnsOf(tile)` panels, one or more. `fill(tile, turn, place, stage)` asks for the copies of both
- * operands' panels, and `store(tile, results)` is called by consumers. All threads of the block call this together.
+ * Computes `tiles` tiles, each of sums over `turnsOf(tile)` panels, one or more. `begin(tile)` gives what is called each turn, as
+ * `fill(place, stage)`, to ask for the copies of both operands' panels and go on to the next: what needs a division is computed once a tile.
+ * `store(tile, results)` is called by consumers. All threads of the block call this together.
  */
-template <class Type, bool LeftRows, bool RightRows, class Turns, class Fill, class Store>
-DEVICE void groupProducts(u32 shared, i32 tiles, const Turns &turnsOf, const Fill &fill, const Store &store) {
+template <class Type, bool LeftRows, bool RightRows, class Turns, class Begin, class Store>
+DEVICE void groupProducts(u32 shared, i32 tiles, const Turns &turnsOf, const Begin &begin, const Store &store) {
   const RingPlace place(shared);
   if (threadIdx.x == 0) {
     for (i32 s = 0; s < STAGES; s++) {
@@ -108,10 +110,11 @@ DEVICE void groupProducts(u32 shared, i32 tiles, const Turns &turnsOf, const Fil
     if (threadIdx.x == 0) {
       for (i32 tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
         const i32 turns = turnsOf(tile);
+        auto fill = begin(tile);
         for (i32 t = 0; t < turns; t++) {
           await(place.empty(ring.stage), ring.parity ^ 1u);
           arriveExpecting(place.full(ring.stage), PANEL_BYTES);
-          fill(tile, t, place, ring.stage);
+          fill(place, ring.stage);
           ring.advance();
         }
       }
@@ -123,6 +126,8 @@ DEVICE void groupProducts(u32 shared, i32 tiles, const Turns &turnsOf, const Fil
       GroupTile results;
       const i32 turns = turnsOf(tile);
       i32 before = 0;
+      // Overwritten by a tile's first products. Without a value here, ptxas may give them one between products, which it then serializes (C7514).
+      UNROLL for (i32 i = 0; i < MF * 64; i++) results.sum[i / 64][i / 4 % 16][i % 4] = 0.0f;
       for (i32 t = 0; t < turns; t++) {
         await(place.full(ring.stage), ring.parity);
         const u64 left = Operand<LeftRows>::descriptor(place.left(ring.stage) + half);

@@ -4,33 +4,7 @@
 // the loop: taps, channels and pixels advance by additions and carries.
 #pragma once
 #include "lib/panel.cuh"
-
-/** Three counters that advance together as the digits of one number: high, mid of `mids`, low of `lows`. */
-struct Walk {
-  i32 low, mid, high, lows, mids, aheadLow, aheadMid, aheadHigh;
-
-  DEVICE Walk(i32 at, i32 ahead, i32 lowCount, i32 midCount) : lows(lowCount), mids(midCount) {
-    split(at, low, mid, high);
-    split(ahead, aheadLow, aheadMid, aheadHigh);
-  }
-  DEVICE void advance() {
-    low += aheadLow;
-    const i32 carry = low >= lows ? 1 : 0;
-    low -= carry * lows;
-    mid += aheadMid + carry;
-    const i32 over = mid >= mids ? 1 : 0;
-    mid -= over * mids;
-    high += aheadHigh + over;
-  }
-
-private:
-  DEVICE void split(i32 n, i32 &l, i32 &m, i32 &h) const {
-    const i32 upper = n / lows;
-    l = n - upper * lows;
-    h = upper / mids;
-    m = upper - h * mids;
-  }
-};
+#include "lib/walk.cuh"
 
 /** Panel by rows of a matrix [rows][stride] that begins at `start`, terms `first` to `last`. */
 template <class P> struct MatrixRows {

@@ -64,7 +64,7 @@ export function nvrtcCompiler({ koffi, library, capability, driver, folder = joi
     return join(folder, `${kernel}-${architecture}-${hash.digest('hex').slice(0, 32)}.cubin`);
   };
   const recompile: Compile = async (kernel, source, defines, headers) => {
-    const cubin = await pool.compile({ name: `${kernel}.cu`, source, options, headers });
+    const { cubin } = await pool.compile({ name: `${kernel}.cu`, source, options, headers });
     await keep(fileOf(kernel, source, defines, headers), cubin);
     return cubin;
   };

@@ -42,7 +42,13 @@ export interface Job {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-type Answer = { readonly cubin: Uint8Array } | { readonly failed: string } | { readonly ready: true };
+export interface Compiled {
+  readonly cubin: Uint8Array;
+  /** What the compiler says of code that it took; mostly nothing. */
+  readonly log: string;
+}
+
+type Answer = Compiled | { readonly failed: string } | { readonly ready: true };
 
 /**
  * What runs in a worker; plain JavaScript in a string, so that no bundler has to know of a second file. Koffi runs what it calls on a
@@ -75,11 +81,9 @@ parentPort.on('message', ({ name, source, options, headers }) => {
     const names = Object.keys(headers);
     check('nvrtcCreateProgram', create(handle, source, name, names.length, names.map((n) => headers[n]), names));
     const result = compile(handle[0], options.length, options);
-    if (result !== 0) {
-      const log = Buffer.from(fetch('Log', handle[0])).toString('utf8').replace(/\\0+$/, '').trim();
-      throw new Error('nvrtcCompileProgram: ' + text(result) + (log === '' ? '' : '\\n' + log));
-    }
-    answer = { cubin: fetch('CUBIN', handle[0]) };
+    const log = Buffer.from(fetch('Log', handle[0])).toString('utf8').replace(/\\0+$/, '').trim();
+    if (result !== 0) throw new Error('nvrtcCompileProgram: ' + text(result) + (log === '' ? '' : '\\n' + log));
+    answer = { cubin: fetch('CUBIN', handle[0]), log };
   } catch (error) {
     answer = { failed: error.message };
   }
@@ -91,7 +95,7 @@ parentPort.postMessage({ ready: true });
 
 interface Pending {
   readonly job: Job;
-  resolve(cubin: Uint8Array): void;
+  resolve(compiled: Compiled): void;
   reject(error: Error): void;
 }
 
@@ -112,8 +116,8 @@ export class NvrtcPool {
     this.#most = workers;
   }
 
-  /** The job's cubin. Rejects with NVRTC's log. */
-  compile(job: Job): Promise<Uint8Array> {
+  /** Rejects with NVRTC's log. */
+  compile(job: Job): Promise<Compiled> {
     return new Promise((resolve, reject) => {
       this.#queue.push({ job, resolve, reject });
       this.#next();
@@ -151,7 +155,7 @@ export class NvrtcPool {
       this.#workers.set(worker, 'idle');
       worker.unref();
       if (typeof state === 'object') {
-        if ('cubin' in answer) state.resolve(answer.cubin);
+        if ('cubin' in answer) state.resolve(answer);
         else if ('failed' in answer) state.reject(new DeviceError(answer.failed));
       }
       this.#next();
