@@ -1,11 +1,11 @@
 /** MXNet and PyTorch in processes of their own, asked over lines of JSON: python/lines.py has the protocol. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { HostData } from '../../src/device/types.ts';
+import type { HalfType, HostData } from '../../src/device/types.ts';
 import { isHalfType } from '../../src/device/types.ts';
 import { toDeviceData } from '../../src/graph/leaves.ts';
 import { arraysToMXNet } from '../../src/nn/parameters.ts';
-import type { AbsentPeer, Contestant, Peer, PeerOptions, Problem, StepProblem } from '../../src/benchmark/types.ts';
+import type { AbsentPeer, Contestant, KernelProblem, Peer, PeerOptions, Problem, StepProblem } from '../../src/benchmark/types.ts';
 import { isAsked } from './asked.ts';
 import { convolutionOf } from './convolution.ts';
 import { PeerProcess, lines } from './process.ts';
@@ -110,8 +110,9 @@ async function openPeer(interpreter: string, script: string, asked: Mode): Promi
       const stated = problem.kind === 'step' ? stepRequest(problem) : kernelRequest(problem, values);
       if (stated === undefined || !(await server.ask({ call: 'prepare', problem: stated })).able) return { absent: 'not compared' };
       const step = problem.kind === 'step';
+      const rounded = step ? undefined : roundedBy(problem);
       return {
-        name,
+        name, ...(rounded && { rounded }),
         run: async (times, queued = 1, clock = 'host') => (await server.ask({ call: 'run', times, queued, clock })).milliseconds,
         async result() {
           const { losses, data } = await server.ask({ call: 'result' });
@@ -139,6 +140,11 @@ function kernelRequest(problem: Problem & { kind: 'kernel' }, values: readonly H
   const encoded = inputs.map(({ shape, dtype }, i) =>
     (isHalfType(dtype) ? { ...encode(toDeviceData(values[i], dtype), shape), half: dtype } : encode(values[i], shape)));
   return { kind: op, inputs: encoded, attributes: attrs, ...(conv && { filter: conv.filter, image: conv.image }) };
+}
+
+/** A filter's gradient has its operands' dtype, ours is float32; and a bias is added to what the convolution stored. */
+function roundedBy({ op, inputs: [{ dtype }] }: KernelProblem): HalfType | undefined {
+  return (op === 'conv2dFilterGrad' || op === 'conv2d') && isHalfType(dtype) ? dtype : undefined;
 }
 
 function stepRequest({ symbol, batch, side, learningRate, momentum, parameters, images, labels }: StepProblem): object {
