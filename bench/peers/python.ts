@@ -1,11 +1,12 @@
 /** MXNet and PyTorch in processes of their own, asked over lines of JSON: python/lines.py has the protocol. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { HostData } from '../../src/device/types.ts';
+import type { HalfType, HostData } from '../../src/device/types.ts';
 import { isHalfType } from '../../src/device/types.ts';
 import { toDeviceData } from '../../src/graph/leaves.ts';
 import { arraysToMXNet } from '../../src/nn/parameters.ts';
-import type { AbsentPeer, Contestant, Peer, PeerOptions, Problem, StepProblem } from '../../src/benchmark/types.ts';
+import type { AbsentPeer, Contestant, KernelProblem, Peer, PeerOptions, Problem, StepProblem } from '../../src/benchmark/types.ts';
+import { torchWays } from '../../src/benchmark/torch-ways.ts';
 import { isAsked } from './asked.ts';
 import { convolutionOf } from './convolution.ts';
 import { PeerProcess, lines } from './process.ts';
@@ -24,6 +25,8 @@ interface Mode {
   readonly arguments: readonly string[];
   /** What it competes in; all where absent. */
   readonly ops?: readonly string[];
+  /** Competes in kernels of halves too. */
+  readonly half?: boolean;
 }
 
 const kernels = ['matmul', 'conv2d', 'conv2dInputGrad', 'conv2dFilterGrad'];
@@ -34,13 +37,10 @@ const gpus: Peer['beside'] = ['webgpu', 'cuda'];
  * PyTorch on NVIDIA's GPUs, by cuDNN: eager; as CUDA graphs, which begin sooner and compute the same; its steps compiled too, which takes
  * minutes. Kernels in float32 and TF32, and of halves by their dtype; steps in each precision.
  */
-const cuda: readonly Mode[] = (['bfloat16', 'tf32', 'float32'] as const).flatMap((precision) => (['eager', 'graph', 'compile'] as const).map((how): Mode => ({
-  name: ['cuda', ...(how === 'eager' ? [] : [how]), ...(precision === 'float32' ? [] : [precision])].join(', '),
-  beside: gpus, threads: 1, arguments: ['cuda', precision, how], ops: precision !== 'bfloat16' && how !== 'compile' ? [...kernels, 'step'] : ['step'],
-})));
-
-/** Their names. */
-export const cudaPeerNames: readonly string[] = cuda.map(({ name }) => `PyTorch, ${name}`);
+const cuda: readonly Mode[] = torchWays.map(({ name, precision, how, kernels: isAble, halves }): Mode => ({
+  name: name.slice('PyTorch, '.length), beside: gpus, threads: 1, arguments: ['cuda', precision, how],
+  ops: isAble ? [...kernels, 'step'] : ['step'], half: halves,
+}));
 
 /** Beside the cpu both engines at each number of threads, beside GPUs PyTorch with CUDA, from whichever interpreter has them. */
 export async function pythonPeers({ beside, python, threads, only }: PeerOptions): Promise<(Peer | AbsentPeer)[]> {
@@ -90,7 +90,7 @@ interface Answer {
 }
 
 async function openPeer(interpreter: string, script: string, asked: Mode): Promise<Peer> {
-  const { name: mode, beside, threads, arguments: given, ops = [...kernels, 'step'] } = asked;
+  const { name: mode, beside, threads, arguments: given, ops = [...kernels, 'step'], half = false } = asked;
   const env = { ...process.env, OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) };
   const path = fileURLToPath(new URL(`python/${script}`, import.meta.url));
   const start = (): ReturnType<typeof spawn> => spawn(interpreter, [path, ...given], { stdio: 'pipe', env });
@@ -105,13 +105,14 @@ async function openPeer(interpreter: string, script: string, asked: Mode): Promi
   }
   const name = `${hello.name}, ${mode}`;
   return {
-    name, beside, ops, slowness: 2, half: /^PyTorch, cuda(, graph)?$/.test(name), versions: { ...hello.versions, threads },
+    name, beside, ops, slowness: 2, half, versions: { ...hello.versions, threads },
     async enter(problem, values) {
       const stated = problem.kind === 'step' ? stepRequest(problem) : kernelRequest(problem, values);
       if (stated === undefined || !(await server.ask({ call: 'prepare', problem: stated })).able) return { absent: 'not compared' };
       const step = problem.kind === 'step';
+      const rounded = step ? undefined : roundedBy(problem);
       return {
-        name,
+        name, ...(rounded && { rounded }),
         run: async (times, queued = 1, clock = 'host') => (await server.ask({ call: 'run', times, queued, clock })).milliseconds,
         async result() {
           const { losses, data } = await server.ask({ call: 'result' });
@@ -139,6 +140,11 @@ function kernelRequest(problem: Problem & { kind: 'kernel' }, values: readonly H
   const encoded = inputs.map(({ shape, dtype }, i) =>
     (isHalfType(dtype) ? { ...encode(toDeviceData(values[i], dtype), shape), half: dtype } : encode(values[i], shape)));
   return { kind: op, inputs: encoded, attributes: attrs, ...(conv && { filter: conv.filter, image: conv.image }) };
+}
+
+/** A filter's gradient has its operands' dtype, ours is float32; and a bias is added to what the convolution stored. */
+function roundedBy({ op, inputs: [{ dtype }] }: KernelProblem): HalfType | undefined {
+  return (op === 'conv2dFilterGrad' || op === 'conv2d') && isHalfType(dtype) ? dtype : undefined;
 }
 
 function stepRequest({ symbol, batch, side, learningRate, momentum, parameters, images, labels }: StepProblem): object {

@@ -2,7 +2,8 @@
  * What outputs should be: the float64 reference, of the whole output where that is quick, of a sample of its elements for products
  * and convolutions, whose whole outputs are held to each other. Held to the one rule of tolerance (testing/tolerance.ts).
  */
-import type { HostData, Shape, TensorType } from '../device/types.ts';
+import { halfStep } from '../device/half.ts';
+import type { HalfType, HostData, Shape, TensorType } from '../device/types.ts';
 import { sizeOf } from '../device/types.ts';
 import { BenchmarkError } from '../errors.ts';
 import { getOp } from '../fovea.ts';
@@ -15,10 +16,12 @@ import { saysTf32 } from './targets.ts';
 import { generator, hostTensor } from './values.ts';
 import type { KernelProblem } from './types.ts';
 
+/** What a contestant's own way to round may add to the bound of an element of this value; undefined where that is nothing. */
+type Loss = (one: Omit<Outcome, 'results'>) => ((value: number, element: number) => number) | undefined;
+
 /** What some elements of an output are. */
 interface Expectation {
-  /** What rounding operands to TF32 may add to the bound of an element of this size. */
-  readonly tf32?: (value: number) => number;
+  readonly loss?: Loss;
   readonly output: number;
   /** Elements, in order; all of them where absent. */
   readonly elements?: readonly number[];
@@ -40,21 +43,22 @@ const WHOLE = 1 << 23;
 /** A check of outputs of the problem. @throws BenchmarkError, by `one`, naming contestant, element and both values */
 export function checkOf(problem: KernelProblem, values: readonly HostData[]): Check {
   const exact = isSampled(problem) ? exactOf(problem, values) : undefined;
-  const sample = exact === undefined ? undefined : sampled(problem, exact);
+  const sample = exact === undefined ? undefined : sampled(problem, exact, values);
   const expected: readonly Expectation[] = sample === undefined ? whole(problem, values) : [sample];
   const outputs = outputTypes(problem);
   const wrong = (who: string, element: number, output: number, { got, expected: right, ratio }: Comparison): string =>
     `${problem.name}, ${who}: element ${element} of output ${output} is ${got}, expected ${right} (${ratio.toPrecision(3)} times what rounding allows)`;
   return {
-    one(results, who) {
-      for (const { output, elements, values: want, bound, tf32 } of expected) {
+    one(results, who, rounded) {
+      for (const { output, elements, values: want, bound, loss } of expected) {
         const got = results[output];
         // Peers give the first output alone; the others are extras of ours.
         if (got === undefined && output > 0) continue;
         const size = sizeOf(outputs[output].shape);
         if (got?.length !== size) throw new BenchmarkError(`${problem.name}, ${who}: output ${output} has ${got?.length} elements, expected ${size}`);
         const least = (i: number): number => (typeof bound === 'number' ? bound : bound[i]);
-        const allowed = tf32 === undefined || !saysTf32(who) ? bound : want.map((value, i) => least(i) + tf32(value));
+        const loses = loss?.({ who, rounded });
+        const allowed = loses === undefined ? bound : want.map((value, i) => least(i) + loses(value, elements?.[i] ?? i));
         const found = compare(elements ? elements.map((i) => got[i]) : got, want, allowed, outputs[output].dtype);
         if (!(found.ratio <= 1)) throw new BenchmarkError(wrong(who, elements?.[found.at] ?? found.at, output, found));
       }
@@ -62,10 +66,10 @@ export function checkOf(problem: KernelProblem, values: readonly HostData[]): Ch
     },
     // What was compared with the reference as a whole need not be compared again.
     ...(exact !== undefined && sample !== undefined && sizeOf(outputs[0].shape) <= WHOLE && outputs[0].dtype === 'float32' && {
-      among: (outcomes) => apart(outcomes, sample, (who, element, got) => {
+      among: (outcomes) => apart(outcomes, sample, (one, element, got) => {
         const { value } = exact(element);
-        const found = compare([got], Float64Array.of(value), sample.bound + (saysTf32(who) ? sample.tf32(value) : 0));
-        return found.ratio <= 1 ? undefined : wrong(who, element, 0, found);
+        const found = compare([got], Float64Array.of(value), sample.bound + (sample.loss(one)?.(value, element) ?? 0));
+        return found.ratio <= 1 ? undefined : wrong(one.who, element, 0, found);
       }),
     }),
   };
@@ -73,20 +77,22 @@ export function checkOf(problem: KernelProblem, values: readonly HostData[]): Ch
 
 /** Elements in which a result is further from the first one than both may err: the reference says which of the two is wrong. */
 function apart(
-  outcomes: readonly Outcome[], { bound, tf32 }: Sampled, judge: (who: string, element: number, got: number) => string | undefined,
+  outcomes: readonly Outcome[], { bound, loss }: Sampled, judge: (one: Outcome, element: number, got: number) => string | undefined,
 ): Map<string, string> {
   const wrong = new Map<string, string>();
   let left = [...outcomes];
   while (left.length > 1) {
     const [first, ...others] = left;
     const base = Float64Array.from(first.results[0]);
-    for (const { who, results: [got] } of others) {
-      const rounded = [first.who, who].filter(saysTf32).length;
-      const { ratio, at } = compare(got, base, rounded === 0 ? 2 * bound : base.map((value) => 2 * bound + rounded * tf32(value)));
+    for (const other of others) {
+      const got = other.results[0];
+      const losses = [first, other].flatMap((one) => loss(one) ?? []);
+      const allowed = losses.length === 0 ? 2 * bound : base.map((value, i) => losses.reduce((sum, loses) => sum + loses(value, i), 2 * bound));
+      const { ratio, at } = compare(got, base, allowed);
       if (ratio <= 1) continue;
-      for (const [name, value] of [[first.who, base[at]], [who, got[at]]] as const) {
-        const why = judge(name, at, value);
-        if (why !== undefined) wrong.set(name, why);
+      for (const [one, value] of [[first, base[at]], [other, got[at]]] as const) {
+        const why = judge(one, at, value);
+        if (why !== undefined) wrong.set(one.who, why);
       }
     }
     // One that is itself wrong is no measure for the others.
@@ -134,13 +140,14 @@ function exactOf(problem: KernelProblem, [a, b, bias]: readonly HostData[]): Exa
   };
 }
 
-type Sampled = Expectation & Required<Pick<Expectation, 'tf32'>> & { readonly bound: number };
+type Sampled = Expectation & Required<Pick<Expectation, 'loss'>> & { readonly bound: number };
 
 /**
  * Losses of TF32 are of either sign where operands are rounded, and then add up as the square root of their number; where they are cut off, all are
- * towards zero, so that the result loses the same share of itself besides.
+ * towards zero, so that the result loses the same share of itself besides. A sum that is rounded to a half may be the neighbour of the right one;
+ * where a bias, rounded too, is added then, it was no larger than both together, whatever a ReLU left of it.
  */
-function sampled(problem: KernelProblem, exact: Exact): Sampled {
+function sampled(problem: KernelProblem, exact: Exact, [, , bias]: readonly HostData[]): Sampled {
   const [{ shape }] = outputTypes(problem);
   const op = getOp(problem.op);
   const random = generator(7);
@@ -152,9 +159,13 @@ function sampled(problem: KernelProblem, exact: Exact): Sampled {
   // At the ends padding takes terms away: what is allowed goes by elements anywhere.
   const magnitudes = Float64Array.from(found.slice(0, SAMPLES), (f) => f.magnitude);
   const size = rootMeanSquare(magnitudes);
+  const byTf32 = (value: number): number => TF32_LOSS * (Math.abs(value) + 2 * size / Math.sqrt(n));
+  const byHalf = (dtype: HalfType) => (value: number, element: number): number =>
+    halfStep(Math.abs(value) + Math.abs(bias?.[element % bias.length] ?? 0), dtype);
   return {
     output: 0, elements, values: Float64Array.from(found, (f) => f.value), bound: constantOf(op) * float32Epsilon * Math.sqrt(n) * size,
-    tf32: (value) => TF32_LOSS * (Math.abs(value) + 2 * size / Math.sqrt(n)),
+    // Products of halves are none of TF32.
+    loss: ({ who, rounded }) => (rounded !== undefined ? byHalf(rounded) : saysTf32(who) ? byTf32 : undefined),
   };
 }
 

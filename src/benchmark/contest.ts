@@ -1,4 +1,5 @@
 /** The clock: contestants check out first, then take turns, each within its limit. */
+import type { HalfType } from '../device/types.ts';
 import type { Gate } from './gate.ts';
 import type { Clock, Contestant, Entry } from './types.ts';
 
@@ -27,12 +28,14 @@ export interface ContestOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export type ResultCheck = (results: readonly ArrayLike<number>[], who: string) => void;
+/** `rounded`: as a contestant has it. */
+export type ResultCheck = (results: readonly ArrayLike<number>[], who: string, rounded?: HalfType) => void;
 
 /** Results of a contestant that passed its own check. */
 export interface Outcome {
   readonly who: string;
   readonly results: readonly ArrayLike<number>[];
+  readonly rounded?: HalfType | undefined;
 }
 
 export interface Check {
@@ -99,7 +102,7 @@ export async function contest(contestants: readonly Contestant[], check: Check, 
     const results = await attempt.warmUp(check.one);
     if (results === undefined || check.among === undefined) continue;
     room -= 4 * results.reduce((sum, r) => sum + r.length, 0);
-    if (room >= 0) outcomes.push({ who: attempt.name, results });
+    if (room >= 0) outcomes.push({ who: attempt.name, results, rounded: attempt.rounded });
   }
   const wrong = check.among?.(outcomes.splice(0));
   for (const attempt of attempts) attempt.fail(wrong?.get(attempt.name));
@@ -145,6 +148,10 @@ class Attempt {
     return this.#contestant.name;
   }
 
+  get rounded(): HalfType | undefined {
+    return this.#contestant.rounded;
+  }
+
   fail(why: string | undefined): void {
     if (why !== undefined) this.#end = { failed: why };
   }
@@ -157,7 +164,7 @@ class Attempt {
     const results = await this.#held(() => this.#contestant.result());
     if (results === undefined) return undefined;
     try {
-      if (!this.#contestant.yardstick) check(results, this.#contestant.name);
+      if (!this.#contestant.yardstick) check(results, this.name, this.rounded);
     } catch (error) {
       this.#end = { failed: firstLine(error) };
       return undefined;

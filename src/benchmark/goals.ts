@@ -3,6 +3,7 @@ import { inceptionBNLayers, inceptionBNSide, multiplyAdds } from './layers.ts';
 import { LARGE_SIDE, operandHalf, kernelProblems, squareProduct } from './problems.ts';
 import { microKernelName } from './micro-kernel.ts';
 import { geometricMean, median } from './statistics.ts';
+import { torchWays } from './torch-ways.ts';
 import type { DeviceFacts, Entry, Probe, Report, Row, StepFacts } from './types.ts';
 
 export interface Goal {
@@ -33,6 +34,8 @@ interface Figure {
   readonly value: number;
   /** What it would be if the row took no longer than its roofline says; undefined where no proven limit is known. */
   readonly best?: number | undefined;
+  /** Of PyTorch's ways, those that the row has no time of: the best of them all may be another. */
+  readonly without?: readonly string[];
 }
 
 interface Asked {
@@ -162,7 +165,10 @@ function judge({ what, goal, atMost = false, figures, of, all = 1, device, withh
   if (withheld !== undefined) return { ...common, value, verdict: 'not measured', note: withheld };
   if (figures.length < all) return { ...common, value, verdict: 'not measured', note: `${figures.length} of ${all} rows alone` };
   const reaches = (x: number): boolean => (atMost ? x <= goal : x >= goal);
-  const note = named ? { note: figures.map((f) => f.row.name.replace(/^.*, /, '')).join(', ') } : {};
+  const notes = figures.map(({ row, without = [] }) => [
+    ...(named ? [row.name.replace(/^.*, /, '')] : []), ...(without.length > 0 ? [`without ${without.join('; ')}`] : []),
+  ].join(' '));
+  const note = notes.some((text) => text !== '') ? { note: notes.join(', ') } : {};
   if (reaches(value)) return { ...common, value, verdict: 'met', ...note };
   const bests = figures.flatMap((f) => f.best ?? []);
   const best = bests.length === figures.length ? of(bests) : undefined;
@@ -219,13 +225,15 @@ function ratios(rows: readonly Row[], device: DeviceFacts | undefined, isPeer: (
   });
 }
 
-/** The best of ours over the best of PyTorch: each in the precision that suits it. */
+/** The best of ours over the best of PyTorch that was there: each in the precision that suits it. */
 function bestRatios(rows: readonly Row[], device: DeviceFacts | undefined): Figure[] {
   const quickest = (entries: readonly Entry[]): number => least(entries.map((e) => median(e.milliseconds)));
   return rows.flatMap((row) => {
     const mine = measured(row.entries, (name) => ['', ', mixed', ', tf32'].some((end) => name === `${device!.contestant}${end}`));
     const theirs = measured(row.entries, (name) => name.startsWith('PyTorch, cuda'));
-    return mine.length === 0 || theirs.length === 0 ? [] : [{ row, value: quickest(theirs) / quickest(mine) }];
+    const asked = torchWays.filter((way) => row.group === 'step' || (operandHalf(row) === undefined ? way.kernels : way.halves));
+    const without = asked.filter(({ name }) => !theirs.some((e) => e.contestant === name)).map(({ name }) => name);
+    return mine.length === 0 || theirs.length === 0 ? [] : [{ row, value: quickest(theirs) / quickest(mine), without }];
   });
 }
 

@@ -1,5 +1,5 @@
 /** What a benchmark is made of: problems, contestants that solve them, peers that bring contestants, and rows of figures. */
-import type { Device, HostData, TensorType } from '../device/types.ts';
+import type { Device, HalfType, HostData, TensorType } from '../device/types.ts';
 import type { Attrs } from '../graph/node.ts';
 import type { ParameterArrays } from '../nn/parameters.ts';
 
@@ -70,6 +70,11 @@ export interface Contestant {
   dispose(): void | Promise<void>;
   /** What there is to say beside times, asked for when all is measured. */
   facts?(): Promise<Facts>;
+  /**
+   * Rounds each sum to this dtype by itself, which ours do not: where results are float32, and before a bias is added. It is held to what that
+   * loses.
+   */
+  readonly rounded?: HalfType;
   /** A limit that takes turns with the others: its results are not the problem's, and `result` throws where they are wrong. */
   readonly yardstick?: true;
   /**

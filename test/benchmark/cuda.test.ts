@@ -10,7 +10,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pythonPeers } from '../../bench/peers/python.ts';
 import { wasAsked } from '../../src/benchmark/asked.ts';
-import { checkOf } from '../../src/benchmark/check.ts';
+import { checkOf, outputTypes } from '../../src/benchmark/check.ts';
 import { contest } from '../../src/benchmark/contest.ts';
 import { workAsked } from '../../src/benchmark/estimate.ts';
 import { goalsOf } from '../../src/benchmark/goals.ts';
@@ -18,14 +18,16 @@ import { kernelContestant } from '../../src/benchmark/kernel.ts';
 import { defaults } from '../../src/benchmark/options.ts';
 import { Paces } from '../../src/benchmark/pace.ts';
 import { workOf } from '../../src/benchmark/plans.ts';
-import { kernelProblems, squareProduct } from '../../src/benchmark/problems.ts';
+import { halfProblems, kernelProblems, squareProduct } from '../../src/benchmark/problems.ts';
 import { measure } from '../../src/benchmark/row.ts';
 import { openTargets } from '../../src/benchmark/targets.ts';
 import { kernelNotes, summaryTable } from '../../src/benchmark/table.ts';
 import type { Contestant, KernelProblem, Peer, Report, Row } from '../../src/benchmark/types.ts';
-import { inputValues } from '../../src/benchmark/values.ts';
+import { hostTensor, inputValues } from '../../src/benchmark/values.ts';
 import { cuda } from '../../src/device/cuda/index.ts';
+import { roundToHalf } from '../../src/device/half.ts';
 import { DeviceError } from '../../src/errors.ts';
+import { getOp } from '../../src/fovea.ts';
 import { cudaHostAbsent, openCudaHost } from '../support/cuda-host.ts';
 import { buildFakes, folder } from '../support/cuda/fake.ts';
 import { skip } from '../support/skip.ts';
@@ -112,6 +114,35 @@ software('what TF32 gives is no float32, and a wrong element of TF32 is seen', a
   assert.equal(among({ ...results, 'fovea, tf32': [bent] }), ['fovea, tf32']);
 });
 
+test('a filter gradient that was rounded to bfloat16, and a bias that was added to what was, are held to what that loses and to no more', async () => {
+  const all = halfProblems(kernelProblems(1), 'bfloat16');
+  for (const [op, name] of [['conv2dFilterGrad', '8x8x384 1x3 384'], ['conv2d', '55x55x64 1x1 64']]) {
+    const problem = all.find((p) => p.name === `${op} ${name} bfloat16`)!;
+    const values = inputValues(problem);
+    const [type] = outputTypes(problem);
+    // What is summed, then what is stored of it: by the reference of the op without bias and ReLU.
+    const inputs = problem.inputs.slice(0, 2).map((t, i) => hostTensor(t, values[i]));
+    const [sums] = getOp(op).reference!(inputs, { ...problem.attrs, activation: 'none' }, [{ ...type, dtype: 'float32' }]);
+    const stored = (x: number): number => roundToHalf(x, 'bfloat16');
+    const bias = values[2] as Float32Array | undefined;
+    const rounded = sums.map((sum, i) => (bias === undefined ? stored(sum) : Math.max(0, stored(stored(sum) + stored(bias[i % bias.length])))));
+    const check = checkOf(problem, values);
+    const peer: Contestant = {
+      name: 'PyTorch', rounded: 'bfloat16', dispose: () => undefined, result: async () => [rounded], run: async (times) => Array<number>(times).fill(1),
+    };
+    const [entry] = await contest([peer], check, { runs: 1, warmUps: 1, limit: 60 });
+    assert.is(entry.failed, undefined);
+    assert.throws(() => check.one([rounded], 'fovea'), /times what rounding allows/, op);
+    const bent = rounded.with(0, rounded[0] + 0.05 * rounded.reduce((a, b) => Math.max(a, b)));
+    assert.throws(() => check.one([bent], 'PyTorch', 'bfloat16'), /element 0 of output 0.*times what rounding allows/, op);
+    if (type.dtype !== 'float32') continue;
+    const outcomes = [
+      { who: 'fovea', results: [sums] }, { who: 'PyTorch', results: [rounded], rounded: 'bfloat16' }, { who: 'none', results: [rounded] },
+    ] as const;
+    assert.equal([...check.among!(outcomes).keys()], ['none']);
+  }
+});
+
 test('runs that count are timed by the clock that was asked for, those before them by the host', async () => {
   const asked: unknown[] = [];
   const one: Contestant = {
@@ -154,12 +185,26 @@ test('a run that was not asked for TF32 has not lost it', () => {
   }
 });
 
-/** As much of torch as a product takes, on numbers that Python has; its GPU's clock goes on by 3 ms a product. */
+/**
+ * As much of torch as a product and a filter's gradient take, on numbers that Python has; its GPU's clock goes on by 3 ms for each. Operands of
+ * several dtypes are refused, as torch has it, and gradients are rounded to theirs.
+ */
 const torch = `
-import array, types
+import array, itertools, struct, types
+def bits(x): return struct.unpack("I", struct.pack("f", x))[0]
+def single(n): return struct.unpack("f", struct.pack("I", n))[0]
+def stored(x, dtype): return x if dtype == "float32" else single(bits(x) + 0x7fff + (bits(x) >> 16 & 1) & 0xffff0000)
 class Tensor:
-    def __init__(self, data, shape): self.data, self.shape = data, list(shape)
-    def reshape(self, shape): return Tensor(self.data, [len(self.data)] if shape == -1 else shape)
+    def __init__(self, data, shape, dtype="float32"): self.data, self.shape, self.dtype = data, list(shape), dtype
+    def reshape(self, shape): return Tensor(self.data, [len(self.data)] if shape == -1 else shape, self.dtype)
+    def at(self, place):
+        flat = 0
+        for i, length in zip(place, self.shape): flat = flat * length + i
+        return self.data[flat]
+    def permute(self, *order):
+        shape = [self.shape[i] for i in order]
+        place = lambda to: [to[order.index(i)] for i in range(len(order))]
+        return Tensor([self.at(place(to)) for to in itertools.product(*map(range, shape))], shape, self.dtype)
     def to(self, device): return self
     def t(self):
         rows, columns = self.shape
@@ -179,8 +224,26 @@ class Nothing:
     def __exit__(self, *_): pass
     def wait_stream(self, _): pass
 no_grad = Nothing
-float32 = "float32"
-frombuffer = lambda raw, dtype: Tensor(memoryview(raw).cast("f"), [len(raw) // 4])
+float32, bfloat16 = "float32", "bfloat16"
+def frombuffer(raw, dtype):
+    if dtype == "float32": return Tensor(memoryview(raw).cast("f"), [len(raw) // 4])
+    return Tensor([single(n << 16) for n in memoryview(raw).cast("H")], [len(raw) // 2], dtype)
+def zeros(shape, device, dtype=float32):
+    count = 1
+    for n in shape: count *= n
+    return Tensor([0.0] * count, shape, dtype)
+def convolution_backward(dy, x, w, bias, stride, pad, dilation, transposed, extra, groups, mask):
+    if len({t.dtype for t in (dy, x, w)}) > 1 or mask != [False, True, False]: raise ValueError("expected operands of one dtype")
+    cuda.now += 3
+    (n, k, p, q), (_, c, h, wide) = dy.shape, x.shape
+    def one(to, of, i, j):
+        total = 0
+        for image, y, z in itertools.product(range(n), range(p), range(q)):
+            a, b = y * stride[0] + i - pad[0], z * stride[1] + j - pad[1]
+            if 0 <= a < h and 0 <= b < wide: total += dy.at((image, to, y, z)) * x.at((image, of, a, b))
+        return stored(total, w.dtype)
+    return None, Tensor([one(*place) for place in itertools.product(*map(range, w.shape))], w.shape, w.dtype), None
+ops = types.SimpleNamespace(aten=types.SimpleNamespace(convolution_backward=convolution_backward))
 set_num_threads = lambda n: None
 __version__ = "made up"
 backends = types.SimpleNamespace(cuda=types.SimpleNamespace(matmul=types.SimpleNamespace()), cudnn=types.SimpleNamespace(version=lambda: 9))
@@ -202,7 +265,7 @@ nn = types.SimpleNamespace(Module=Module)
 `;
 
 const python = spawnSync('python3', ['--version']).status === 0;
-const asks = 'PyTorch is asked for the GPU\'s clock, and gives the right product by it, eager and as a graph';
+const asks = 'PyTorch is asked for the GPU\'s clock, and gives products and a filter gradient of bfloat16 by it, eager and as a graph';
 if (!python) skip(asks, 'no python3');
 else {
   test(asks, async () => {
@@ -231,6 +294,22 @@ else {
           checkOf(problem, values).one(await contestant.result(), peer.name);
           await contestant.dispose();
         }
+      }
+      // PyTorch's is rounded to bfloat16, which it says; by the name alone it would be wrong.
+      const conv = { stride: [2, 1], padding: [1, 1, 1, 1], dilation: [1, 1], filterShape: [4, 3, 3, 3] };
+      const gradient: KernelProblem = {
+        kind: 'kernel', group: 'conv', op: 'conv2dFilterGrad', name: 'conv2dFilterGrad bfloat16', layers: [], attrs: conv,
+        inputs: [{ shape: [2, 9, 6, 3], dtype: 'bfloat16' }, { shape: [2, 5, 6, 4], dtype: 'bfloat16' }],
+      };
+      const values = inputValues(gradient);
+      const check = checkOf(gradient, values);
+      for (const peer of peers.filter(({ half }) => half)) {
+        const contestant = await peer.enter(gradient, values) as Contestant;
+        assert.equal(await contestant.run(1, 2, 'gpu'), [3], peer.name);
+        const result = await contestant.result();
+        check.one(result, peer.name, contestant.rounded);
+        assert.throws(() => check.one(result, peer.name), /times what rounding allows/);
+        await contestant.dispose();
       }
       for (const peer of peers) await peer.dispose();
     } finally {

@@ -15,6 +15,7 @@ import { Paces } from '../../src/benchmark/pace.ts';
 import { operandHalf, halfProblems, kernelProblems, spread } from '../../src/benchmark/problems.ts';
 import { attainable, isProven, leastMilliseconds, limitsOf, withoutBeatenLimits } from '../../src/benchmark/roofline.ts';
 import { lossCheck } from '../../src/benchmark/step.ts';
+import { torchWays } from '../../src/benchmark/torch-ways.ts';
 import { goalNotes, goalTable, kernelNotes, kernelTable, summaryTable } from '../../src/benchmark/table.ts';
 import { inputValues } from '../../src/benchmark/values.ts';
 import { roundToHalf } from '../../src/device/half.ts';
@@ -343,6 +344,14 @@ test('the goals of steps: on the cpu of 16 images or more, by the least of the r
   const said = [/best of PyTorch/, /GPU, over tfjs/].map((what) => goalOf(what, [gpu], card)).map((g) => [g.verdict, g.value]);
   assert.equal(said, [['missed', 0.4], ['missed', 9]]);
   assert.is(goalOf(/best of PyTorch/, [gpu]).verdict, 'not measured');
+  // Who was not there in the same run, or has no time, is named: the best may be another.
+  const { note } = goalOf(/best of PyTorch/, [gpu], card);
+  assert.is(note, `batch 128 without ${torchWays.slice(1).filter(({ name }) => name !== 'PyTorch, cuda').map(({ name }) => name).join('; ')}`);
+  assert.match(note!, /; PyTorch, cuda, compile, tf32; PyTorch, cuda, graph; PyTorch, cuda, compile$/);
+  const all = torchWays.map(({ name }) => entryOf(name, 200));
+  const row = stepOf('webgpu', 128, [entryOf('fovea', 100), ...all.slice(1), { contestant: torchWays[0].name, milliseconds: [], absent: 'too slow' }]);
+  assert.is(goalOf(/best of PyTorch/, [row], card).note, `batch 128 without ${torchWays[0].name}`);
+  assert.is(goalOf(/best of PyTorch/, [stepOf('webgpu', 128, [entryOf('fovea', 100), ...all])], card).note, 'batch 128');
 });
 
 test('what is missed is explained where the rows\' own proven rooflines forbid it, else open, with what the run shows', () => {

@@ -8,11 +8,11 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isAsked } from '../../bench/peers/asked.ts';
-import { cudaPeerNames } from '../../bench/peers/python.ts';
 import { plansOf } from '../../src/benchmark/plans.ts';
 import { parseBenchmarkOptions } from '../../src/benchmark/options.ts';
 import type { BenchmarkOptions } from '../../src/benchmark/options.ts';
 import { readReport } from '../../src/benchmark/report-file.ts';
+import { torchWays } from '../../src/benchmark/torch-ways.ts';
 import { deviceWord } from '../../tools/gpu.ts';
 import { parts } from '../../tools/gpu/parts.ts';
 
@@ -35,18 +35,21 @@ const benchmarks = all.filter(({ report }) => report).map((part) => ({ part, opt
 test('steps of 32, 128 and 256 images, each beside eager, captured and compiled peers in f32, TF32 and bf16', () => {
   assert.is(new Set(all.map(({ name }) => name)).size, all.length);
   const steps = benchmarks.filter(({ options }) => options.only.includes('step'));
+  const names = torchWays.map(({ name }) => name);
   const peersAt = (batch: number): string[] => steps.filter(({ options }) => options.stepBatch[0] === batch)
-    .flatMap(({ options }) => cudaPeerNames.filter((name) => isAsked(name, options.peer)));
-  for (const [batch, names] of [
-    [32, ['', ', graph', ', tf32', ', graph, tf32', ', bfloat16', ', graph, bfloat16', ', compile, bfloat16']],
-    [128, [', graph', ', graph, tf32', ', bfloat16', ', graph, bfloat16', ', compile, tf32', ', compile, bfloat16']],
-    [256, [', graph', ', graph, tf32', ', graph, bfloat16', ', compile, bfloat16']],
-  ] as const) {
-    for (const name of names) assert.ok(peersAt(batch).includes(`PyTorch, cuda${name}`), `${batch}: ${name}: ${peersAt(batch).join('; ')}`);
+    .flatMap(({ options }) => names.filter((name) => isAsked(name, options.peer)));
+  // Batches that decide have each way once, whose rows are then told apart by their parts alone.
+  for (const batch of [128, 256]) {
+    const own = steps.filter(({ part, options }) => options.stepBatch[0] === batch && part.env === undefined);
+    const beside = own.flatMap(({ options }) => names.filter((name) => isAsked(name, options.peer)));
+    assert.equal(beside.sort(), [...names].sort(), `${batch}: ${beside.join('; ')}`);
+  }
+  for (const name of ['', ', graph', ', tf32', ', graph, tf32', ', bfloat16', ', graph, bfloat16', ', compile, bfloat16']) {
+    assert.ok(peersAt(32).includes(`PyTorch, cuda${name}`), `32: ${name}: ${peersAt(32).join('; ')}`);
   }
   // A text that names no peer would measure beside nobody.
   for (const { part, options } of benchmarks) {
-    for (const text of options.peer!) assert.ok(cudaPeerNames.some((name) => isAsked(name, [text])), `${part.name}: ${text}`);
+    for (const text of options.peer!) assert.ok(names.some((name) => isAsked(name, [text])), `${part.name}: ${text}`);
   }
   assert.not(isAsked('PyTorch, cuda, graph, tf32', ['cuda, graph$']));
 });

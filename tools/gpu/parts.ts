@@ -33,8 +33,17 @@ const beside = [
   { batch: 32, part: 'step-32', seconds: 75, peers: ways('', ', tf32', ', bfloat16', ', graph', ', graph, tf32', ', graph, bfloat16') },
   { batch: 256, part: 'step-256-float32', seconds: 60, peers: ways(', graph') },
 ] as const;
+/** After all else, those first by which the best of PyTorch is most likely another. Eager steps are their graphs' kernels, which wait for the host. */
 const compiled = [
-  { batch: 128, precision: 'bfloat16' }, { batch: 256, precision: 'bfloat16' }, { batch: 128, precision: 'tf32' }, { batch: 32, precision: 'bfloat16' },
+  { batch: 128, precision: 'bfloat16' }, { batch: 256, precision: 'bfloat16' }, { batch: 128, precision: 'tf32' }, { batch: 256, precision: 'tf32' },
+] as const;
+const eager = [
+  { batch: 128, part: 'step-128-eager', seconds: 60, peers: ways(', tf32', '') },
+  { batch: 256, part: 'step-256-eager', seconds: 75, peers: ways(', bfloat16', ', tf32') },
+  { batch: 256, part: 'step-256-eager-float32', seconds: 60, peers: ways('') },
+] as const;
+const compiledLast = [
+  { batch: 32, precision: 'bfloat16' }, { batch: 128, precision: 'float32' }, { batch: 256, precision: 'float32' },
 ] as const;
 
 /** Kernels at this batch: at a larger one inputs do not fit into a line to the peer. */
@@ -72,8 +81,11 @@ export function parts({ devices, python, quick }: Settings): Part[] {
       ['--only', 'conv', '--filter', `${op}+inception-bn${word}`, '--no-probes'], on));
   const gemm = (on = measured): Part => kernels('gemm', 'products, one of 8192 in 16 bits among them', 90, ways('', ', graph', ', graph, tf32'),
     ['--only', 'gemm'], on);
-  const steps = beside.map(({ batch, part, seconds, peers }) => (on = measured): Part =>
-    step(part, `training steps of ${batch} images`, seconds, batch, peers, 60, on));
+  const stepBeside = ({ batch, part, seconds, peers }: (typeof beside | typeof eager)[number], on = measured): Part =>
+    step(part, `training steps of ${batch} images`, seconds, batch, peers, 60, on);
+  const stepCompiled = ({ batch, precision }: (typeof compiled | typeof compiledLast)[number]): Part =>
+    step(`compile-${batch}-${precision}`, `training steps of ${batch} images beside torch.compile(mode='max-autotune') in ${precision}`, 420, batch,
+      ways(`, compile${precision === 'float32' ? '' : `, ${precision}`}`), 400, own.length > 0 ? own : measured);
   const withHopper = (part: Part, env: Part['env'] = {}): Part =>
     ({ ...part, name: `${part.name}-hopper`, what: `${part.what}, by Hopper's own kernels`, env: { ...part.env, ...hopper, ...env } });
   const withPrologues = (part: Part): Part => ({
@@ -89,15 +101,14 @@ export function parts({ devices, python, quick }: Settings): Part[] {
         name: 'tiles', what: 'products and convolutions of several tiles and runs', seconds: 60, report: false, args: ['test/device/cuda-hopper-gpu.test.ts'],
       }),
     ] : []),
-    ...steps.map((make) => make()),
+    ...beside.map((one) => stepBeside(one)),
     gemm(),
     ...convolutions.map((make) => make(240)),
     // Those rows alone that Hopper's kernels take.
     ...(own.length > 0 ? [
-      withHopper(gemm(own)), ...convolutions.map((make) => withHopper(make(120, own, '+bfloat16'))), withHopper(steps[0](own)), withPrologues(steps[0](own)),
+      withHopper(gemm(own)), ...convolutions.map((make) => withHopper(make(120, own, '+bfloat16'))), withHopper(stepBeside(beside[0], own)),
+      withPrologues(stepBeside(beside[0], own)),
     ] : []),
-    ...compiled.map(({ batch, precision }) => step(`compile-${batch}-${precision}`,
-      `training steps of ${batch} images beside torch.compile(mode='max-autotune') in ${precision}`, 420, batch, ways(`, compile, ${precision}`), 400,
-      own.length > 0 ? own : measured)),
+    ...compiled.map(stepCompiled), ...eager.map((one) => stepBeside(one, own.length > 0 ? own : measured)), ...compiledLast.map(stepCompiled),
   ];
 }
