@@ -90,6 +90,10 @@ const list: readonly ProductFault[] = [
     find: 'toFloat(x), by, relu', replace: 'toFloat(x), by, 0', op: 'conv2dBatchNormGrad',
   },
   {
+    name: 'cuda-norm-grad-apply-stride', what: 'dx is stored as far apart as dy lies', file: 'kernels/cuda/norm_grad_apply.cu',
+    find: '* dxStride', replace: '* dyStride', op: 'batchNormGrad',
+  },
+  {
     name: 'cuda-norm-grad-terms', what: 'the slope is divided by no deviation', file: 'kernels/cuda/norm_grad_combine.cu',
     find: 'all[1] / root[0] /', replace: 'all[1] /', op: 'conv2dBatchNormGrad',
   },

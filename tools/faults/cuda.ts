@@ -139,10 +139,6 @@ export const cudaFaults: readonly Fault[] = [
     find: 'fixGamma != 0 ? 0.0f : all[1]', replace: 'all[1]', test: run('batchNormGrad'),
   },
   {
-    name: 'cuda-norm-grad-apply-stride', what: 'dx is stored as far apart as dy lies', file: 'kernels/cuda/norm_grad_apply.cu',
-    find: '* dxStride', replace: '* dyStride', test: run('batchNormGrad'),
-  },
-  {
     name: 'cuda-norm-grad-apply-rows', what: 'the mean of dy is its sum', file: 'kernels/cuda/norm_grad_combine.cu',
     find: 'all[0] / static_cast<float>(rows)', replace: 'all[0]', test: run('batchNormGrad'),
   },
