@@ -1,6 +1,6 @@
 // y[n,i,j] = x[n] at column u = m0 j + m1 i + m2 and row v = m3 j + m4 i + m5, of four pixels by bilinear weights, or as m6 says, where there is
 // one (lib/taps.cuh); `fill` outside.
-// Block 256, one pixel a thread; grid ceil(pixels / 256).
+// Block 256, one pixel a thread; grid ceil(pixels / 256). Five blocks a multiprocessor: for six ptxas would keep two registers in memory (sm_90a).
 #include "lib/taps.cuh"
 
 struct Image { i32 height, width, channels, stride; };
@@ -45,8 +45,8 @@ DEVICE void interpolate(const Span<const float> &x, const Image &image, i32 n, c
   }
 }
 
-KERNEL(warp_affine, 256)(Span<const float> x, Span<const float> m, Span<float> y, i32 pixels, Image image, i32 mStride, i32 mLength, i32 yStride,
-                         float fill) {
+KERNEL(warp_affine, 256, 5)(Span<const float> x, Span<const float> m, Span<float> y, i32 pixels, Image image, i32 mStride, i32 mLength, i32 yStride,
+                            float fill) {
   const i32 pixel = blockIdx.x * 256 + threadIdx.x;
   if (pixel >= pixels) return;
   const i32 line = pixel / image.width, n = line / image.height;

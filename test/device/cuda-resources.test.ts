@@ -1,21 +1,23 @@
 // time limit: 300 s
 // one Node is enough
 /**
- * docs/cuda-resources.json, what the compilers say of every CUDA kernel (tools/cuda-report.ts): all kernels are in it, those that compute products
- * spill nothing, and, where NVRTC is, some of them are compiled again and found to be as it says.
+ * docs/cuda-resources.json, what the compilers say of every CUDA kernel (tools/cuda-report.ts): it is of these sources and these variants, no
+ * kernel has local memory, the compilers say nothing against any, and, where NVRTC is, some of them are compiled again and found to be as it says.
  */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { occupancy, resourcesOf } from '../../tools/cuda-cubin.ts';
-import { measure, readReport } from '../../tools/cuda-report.ts';
+import { agreed, openMeter, ptxasReport } from '../../tools/cuda-measure.ts';
+import { readReport } from '../../tools/cuda-report.ts';
+import { staleRows } from '../../tools/cuda-table.ts';
+import { collectVariants } from '../../tools/cuda-variants.ts';
 import { nvrtcAbsent } from '../support/cuda/nvrtc.ts';
 import { skip } from '../support/skip.ts';
 
 const report = readReport();
-/** In which a training step spends its time. */
-const isHot = (kernel: string): boolean => /^(gemm|conv)/.test(kernel);
+const MEND = 'npx tsx tools/cuda-report.ts';
 
 test('every kernel is in the table, for both architectures', () => {
   const files = readdirSync(fileURLToPath(new URL('../../kernels/cuda', import.meta.url))).filter((file) => file.endsWith('.cu'));
@@ -24,11 +26,41 @@ test('every kernel is in the table, for both architectures', () => {
   assert.equal(report.rows.map(({ kernel, architecture }) => `${kernel} ${architecture}`).sort(), expected.sort());
 });
 
-test('kernels of products spill nothing, in none of their variants', () => {
-  const hot = report.rows.filter(({ kernel }) => isHot(kernel));
-  assert.ok(hot.length >= 10);
-  for (const { kernel, architecture, local, withLocal } of hot) {
+const began = performance.now();
+const variants = await collectVariants();
+console.log(`\n${variants.length} variants collected in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+
+test('the table is of these sources, and of all variants that the engine can ask for', () => {
+  const stale = staleRows(report.rows, variants);
+  assert.is(stale.length, 0, `docs/cuda-resources.json is to be written again: ${MEND}\n${stale.join('\n')}`);
+});
+
+test('a table of other sources, of other variants or of too few kernels is seen', () => {
+  const kernel = 'pool';
+  const [asked, rows] = [variants, report.rows].map((list) => list.filter((one) => one.kernel === kernel)) as [typeof variants, typeof report.rows];
+  assert.equal(staleRows(rows, asked), []);
+  assert.equal(staleRows([{ ...rows[0], sources: '0' }, rows[1]], asked), ['pool for sm_80 has other sources']);
+  assert.equal(staleRows([rows[0]], asked), ['pool for sm_90a is missing']);
+  assert.equal(staleRows(rows, asked.filter(({ capability }) => capability === 80)), ['nothing asks for pool for sm_90a']);
+  const count = rows[0].variants;
+  assert.equal(staleRows(rows, asked.slice(1)), [`pool for sm_80 is asked for in other variants (${count - 1}, in the table ${count})`]);
+  const wider = asked.map((one, i) => (i === 0 ? { ...one, define: { ...one.define, WIDTH: 8 } } : one));
+  assert.equal(staleRows(rows, wider), [`pool for sm_80 is asked for in other variants (${count}, in the table ${count})`]);
+});
+
+test('no kernel has local memory, in none of its variants', () => {
+  for (const { kernel, architecture, local, withLocal } of report.rows) {
     assert.is(local, 0, `${kernel} for ${architecture}: ${withLocal.map(({ define }) => JSON.stringify(define)).join(', ')}`);
+  }
+});
+
+test('compilers say nothing against any kernel', () => {
+  for (const { kernel, architecture, said } of report.rows) assert.equal(said, [], `${kernel} for ${architecture}`);
+});
+
+test('every variant is a module of the table', () => {
+  for (const { kernel, architecture, variants: count, modules } of report.rows) {
+    assert.is(Object.keys(modules).length, count, `${kernel} for ${architecture}`);
   }
 });
 
@@ -55,8 +87,26 @@ test('what is no cubin is refused', () => {
   assert.throws(() => resourcesOf(new Uint8Array(64), 'copy', 80), /not an ELF file/);
 });
 
+test('ptxas\' own report is read, and must be what the cubin says', () => {
+  const log = `ptxas info    : 28 bytes gmem
+ptxas info    : Compiling entry function 'pool' for 'sm_90a'
+ptxas info    : Function properties for pool
+ptxas         .     8 bytes stack frame, 4 bytes spill stores, 4 bytes spill loads
+ptxas info    : Used 40 registers, used 1 barriers
+ptxas info    : Compile time = 221.080 ms`;
+  const read = { registers: 40, local: 8, spilled: 4, said: '' };
+  assert.equal(ptxasReport(log), read);
+  const advice = 'ptxas info    : (C7514) Potential Performance Loss: wgmma.mma_async instructions are serialized';
+  assert.equal(ptxasReport(`${advice}\n${log}`), { ...read, said: advice });
+  assert.throws(() => ptxasReport(''), /no report of one kernel/);
+  const cubin = { registers: 40, shared: 0, local: 8 };
+  assert.equal(agreed(cubin, read), cubin);
+  for (const other of [{ ...read, registers: 41 }, { ...read, local: 0 }]) assert.throws(() => agreed(cubin, other), /ptxas reports/);
+  assert.throws(() => agreed({ ...cubin, local: 0 }, { ...read, local: 0 }), /4 spilled/);
+});
+
 const reason = await nvrtcAbsent();
-const fresh = 'the table is of these kernels: some that networks ask for, compiled again';
+const fresh = 'the table says what compilers do: some that networks ask for, compiled again';
 if (reason !== undefined) {
   skip(fresh, reason);
 } else {
@@ -64,14 +114,18 @@ if (reason !== undefined) {
     const kinds = new Map<string, typeof report.network[number][]>();
     for (const one of report.network) kinds.set(`${one.kernel} ${one.capability}`, [...kinds.get(`${one.kernel} ${one.capability}`) ?? [], one]);
     const tried = [...kinds.values()].map((group) => group[Math.floor(group.length / 2)]);
-    const { compiler, measured } = await measure(tried);
-    for (const [i, now] of measured.entries()) {
-      const then = tried[i];
-      const what = `${now.kernel} ${JSON.stringify(now.define)} for ${now.architecture}: docs/cuda-resources.json is to be written again`;
-      assert.equal([now.shared, now.occupancy > 0], [then.shared, true], what);
-      if (isHot(now.kernel)) assert.is(now.local, 0, what);
-      // Other versions of the compiler choose other registers.
-      if (compiler === report.compiler) assert.equal([now.registers, now.local], [then.registers, then.local], what);
+    const meter = await openMeter();
+    try {
+      for (const [i, now] of (await Promise.all(tried.map((one) => meter.measure(one)))).entries()) {
+        const then = tried[i];
+        const what = `${now.kernel} ${JSON.stringify(now.define)} for ${now.architecture}: ${MEND} --kernels ${now.kernel} --all`;
+        assert.equal([now.shared, now.local, now.said, now.occupancy > 0], [then.shared, 0, '', true], what);
+        // Other versions of the compiler choose other registers.
+        const { compiler } = report.rows.find((row) => row.kernel === now.kernel && row.architecture === now.architecture)!;
+        if (compiler === meter.compiler) assert.equal([now.registers, now.local], [then.registers, then.local], what);
+      }
+    } finally {
+      meter.dispose();
     }
   });
 }

@@ -1,0 +1,91 @@
+/** Compiles CUDA kernels by the product's own NVRTC path, and says what they take of a GPU: as their cubins say, and ptxas, which must agree. */
+import { importKoffi } from '../src/device/cuda/bindings.ts';
+import { architectureFor, nvrtcOptions } from '../src/device/cuda/compile.ts';
+import { findNvrtc } from '../src/device/cuda/find.ts';
+import { nvrtcInfo, NvrtcPool } from '../src/device/cuda/nvrtc.ts';
+import { kernelSource } from '../src/device/cuda/source.ts';
+import { cudaSources } from '../src/generated/cuda.ts';
+import { occupancy, resourcesOf } from './cuda-cubin.ts';
+import type { Resources } from './cuda-cubin.ts';
+import type { Module } from './cuda-table.ts';
+import type { Variant } from './cuda-variants.ts';
+
+export interface Measured extends Variant, Resources {
+  readonly architecture: string;
+  readonly occupancy: number;
+  /** What the compiler says of it; mostly nothing. */
+  readonly said: string;
+}
+
+/** Has ptxas report what it allocates. The code stays what it is. */
+const VERBOSE = '--ptxas-options=-v';
+
+/** Lines of ptxas' report; others are what it has to say. */
+const reported = [
+  / bytes gmem/, /: Compiling entry function /, /: Function properties for /, /bytes stack frame/, /: Used \d+ registers/, /: Compile time = /,
+];
+
+export interface PtxasReport extends Pick<Resources, 'registers' | 'local'> {
+  readonly spilled: number;
+  /** Other lines of the log. */
+  readonly said: string;
+}
+
+/** @throws Error where the log is not that of one kernel's module compiled with ptxas' option -v */
+export function ptxasReport(log: string): PtxasReport {
+  const numbers = (form: RegExp): number[] => {
+    const found = [...log.matchAll(form)];
+    if (found.length !== 1) throw new Error(`the log is no report of one kernel by ptxas: ${log}`);
+    return found[0].slice(1).map(Number);
+  };
+  const [registers] = numbers(/: Used (\d+) registers/g);
+  const [local, stores, loads] = numbers(/(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads/g);
+  const said = log.split('\n').filter((line) => line.trim() !== '' && !reported.some((form) => form.test(line)));
+  return { registers, local, spilled: Math.max(stores, loads), said: said.join(' ') };
+}
+
+/** What a module takes. @throws Error where its cubin says otherwise than ptxas */
+export function agreed(cubin: Resources, ptxas: PtxasReport): Resources {
+  const differs = cubin.registers !== ptxas.registers || cubin.local !== ptxas.local;
+  // What is spilled lies in the frame.
+  if (differs || (ptxas.spilled > 0 && cubin.local === 0)) {
+    throw new Error(`ptxas reports ${ptxas.registers} registers, a frame of ${ptxas.local} bytes and ${ptxas.spilled} spilled; the cubin has `
+      + `${cubin.registers} registers and a frame of ${cubin.local} bytes`);
+  }
+  return cubin;
+}
+
+export interface Meter {
+  /** `NVRTC 13.5` */
+  readonly compiler: string;
+  /** Compiles a variant, unless what it takes is known. Rejects with NVRTC's words. */
+  measure(variant: Variant, known?: Module): Promise<Measured>;
+  dispose(): void;
+}
+
+export async function openMeter(): Promise<Meter> {
+  const library = findNvrtc(undefined).find(({ major }) => major >= 12);
+  if (library === undefined) throw new Error('no NVRTC: node tools/cuda-compiler.mjs');
+  const info = nvrtcInfo(await importKoffi(), library.path);
+  const pool = new NvrtcPool(library.path);
+  const compile = async ({ kernel, define, capability }: Variant, architecture: string): Promise<Resources & { said: string }> => {
+    const { source, headers } = kernelSource(cudaSources, kernel, define);
+    const { cubin, log } = await pool.compile({ name: `${kernel}.cu`, source, headers, options: [...nvrtcOptions(architecture), VERBOSE] });
+    try {
+      const ptxas = ptxasReport(log);
+      return { ...agreed(resourcesOf(cubin, kernel, capability), ptxas), said: ptxas.said };
+    } catch (error) {
+      throw new Error(`${kernel} ${JSON.stringify(define)} for ${architecture}: ${(error as Error).message}`, { cause: error });
+    }
+  };
+  return {
+    compiler: `NVRTC ${info.version}`,
+    async measure(variant, known) {
+      const architecture = architectureFor(variant.capability, info);
+      const found = known === undefined ? await compile(variant, architecture)
+        : { registers: known[0], shared: known[1], local: known[2], said: known[3] ?? '' };
+      return { ...variant, ...found, architecture, occupancy: occupancy(found, variant.block, variant.dynamic, variant.capability) };
+    },
+    dispose: () => pool.dispose(),
+  };
+}
