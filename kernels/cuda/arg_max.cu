@@ -7,7 +7,7 @@
 struct Axes { i32 keptLength[4], keptStride[4], yStride[4]; };
 
 KERNEL(arg_max, 256)(Span<const float> x, Span<i32> y, i32 outputs, i32 count, i32 stride, Axes axes) {
-  const i32 o = (blockIdx.x * 256 + threadIdx.x) / LANES, lane = threadIdx.x % LANES;
+  const i32 o = rowOf<LANES>(blockIdx.x, threadIdx.x), lane = threadIdx.x % LANES;
   i64 from = 0, to = 0;
   u32 rest = o;
   UNROLL for (i32 axis = 0; axis < 4; axis++) {

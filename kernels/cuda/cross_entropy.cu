@@ -7,7 +7,7 @@ KERNEL(cross_entropy, 256)(Span<const float> logits, Span<const LABEL> labels, S
                            Span<float> losses, Span<float> probabilities, i32 rows, i32 channels, i32 xStride, i32 labelStride,
                            i32 pStride, i32 useIgnore, i32 ignoreLabel) {
   SHARED(float, parts, 8);
-  const i32 row = (blockIdx.x * 256 + threadIdx.x) / THREADS, thread = threadIdx.x % THREADS;
+  const i32 row = rowOf<THREADS>(blockIdx.x, threadIdx.x), thread = threadIdx.x % THREADS;
   const i32 end = row < rows ? channels : 0;
   const i64 x = static_cast<i64>(row) * xStride, p = static_cast<i64>(row) * pStride;
   float top = -infinity();

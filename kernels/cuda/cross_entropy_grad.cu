@@ -5,7 +5,7 @@
 KERNEL(cross_entropy_grad, 256)(Span<const float> dlosses, Span<const float> probabilities, Span<const LABEL> labels,
                                 Span<const float> classWeights, Span<const float> sampleWeights, Span<float> dlogits, i32 rows, i32 channels,
                                 i32 pStride, i32 labelStride, i32 yStride, i32 useIgnore, i32 ignoreLabel) {
-  const i32 row = (blockIdx.x * 256 + threadIdx.x) / THREADS, thread = threadIdx.x % THREADS;
+  const i32 row = rowOf<THREADS>(blockIdx.x, threadIdx.x), thread = threadIdx.x % THREADS;
   const i32 end = row < rows ? channels : 0;
   const i64 p = static_cast<i64>(row) * pStride, y = static_cast<i64>(row) * yStride;
   const float scale = row < rows ? dlosses[row] * sampleWeights[row] : 0.0f;

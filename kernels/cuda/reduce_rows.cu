@@ -15,7 +15,7 @@ struct Axes {
 KERNEL(reduce_rows, 256)(Span<const XT> x, Span<YT> y, i32 outputs, i32 count, i32 run, i32 yRun, float scale, Axes axes) {
   SHARED(float, parts, 8);
   const FOLD combine;
-  const i32 o = (blockIdx.x * 256 + threadIdx.x) / THREADS, thread = threadIdx.x % THREADS;
+  const i32 o = rowOf<THREADS>(blockIdx.x, threadIdx.x), thread = threadIdx.x % THREADS;
   const i32 end = blockIdx.y * run + run < count ? blockIdx.y * run + run : count;
   i64 from = 0, to = static_cast<i64>(blockIdx.y) * yRun;
   u32 rest = o;

@@ -5,7 +5,7 @@
 
 KERNEL(softmax, 256)(Span<const float> x, Span<float> y, i32 rows, i32 channels, i32 xStride, i32 yStride) {
   SHARED(float, parts, 8);
-  const i32 row = (blockIdx.x * 256 + threadIdx.x) / THREADS, thread = threadIdx.x % THREADS;
+  const i32 row = rowOf<THREADS>(blockIdx.x, threadIdx.x), thread = threadIdx.x % THREADS;
   const i32 end = row < rows ? channels : 0;
   const i64 p = static_cast<i64>(row) * xStride, q = static_cast<i64>(row) * yStride;
   float top = -infinity();

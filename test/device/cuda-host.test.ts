@@ -29,6 +29,14 @@ async function trial(statements: string, more: Partial<HostLaunch> = {}): Promis
   return y;
 }
 
+test('a row of a thread is told in 32 bits, where the threads before it are more', async () => {
+  // The last block's of 2^27 + 8 rows by warps, and of 2^24 + 1 by blocks.
+  for (const [threads, block] of [[32, 2 ** 24], [256, 2 ** 24]]) {
+    const y = await trial(`y[t] = rowOf<${threads}>(${block}u, t) - ${block * (256 / threads)};`);
+    assert.equal([...y], Array.from({ length: 256 }, (_, t) => Math.floor(t / threads)));
+  }
+});
+
 /** Statements, and what is said of them. */
 const faults: Readonly<Record<string, readonly [statements: string, says: RegExp, more?: Partial<HostLaunch>]>> = {
   'an index behind the end':
