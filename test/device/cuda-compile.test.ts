@@ -220,9 +220,21 @@ test('a pool that is disposed of ends its threads between their jobs: one that l
     assert.equal(await Promise.all(jobs), Array(2).fill('the device was disposed of while kernels were compiled'));
     for (let i = 0; i < 500 && ended < 2; i++) await new Promise((resolve) => setTimeout(resolve, 10));
     assert.is(ended, 2, 'when they have started');
+    await rejects(() => pool.compile({ name: 'late', source: '', headers: {}, options: [] }), DeviceError, /^the device was disposed of/);
   } finally {
     Worker.prototype.terminate = terminate;
   }
+});
+
+test('a device that is disposed of while a kept cubin is looked for compiles none', async () => {
+  driver.reset();
+  const cache = place('cache');
+  const made = await open(cache);
+  const before = nvrtc.compilations();
+  const building = made.build(copies(made.allocate(64, 'x'), 'float32'));
+  made.dispose();
+  await rejects(() => building, DeviceError, /^compiling copy_0 .* failed: the device was disposed of while kernels were compiled$/);
+  assert.equal([nvrtc.compilations() - before, readdirSync(cache).length], [0, 0]);
 });
 
 test('devices by name and number; auto takes CUDA first and says why', () => within(whole(), async () => {

@@ -106,6 +106,8 @@ export class NvrtcPool {
   readonly #queue: Pending[] = [];
   readonly #workers = new Map<Worker, Pending | 'idle' | 'starting' | 'leaving'>();
   #linger: ReturnType<typeof setTimeout> | undefined;
+  /** What is said of every job, once the pool is disposed of. */
+  #gone: DeviceError | undefined;
 
   constructor(library: string, workers: number = Math.min(MOST_WORKERS, availableParallelism())) {
     this.#library = library;
@@ -114,6 +116,7 @@ export class NvrtcPool {
 
   /** The job's cubin. Rejects with NVRTC's log. */
   compile(job: Job): Promise<Uint8Array> {
+    if (this.#gone !== undefined) return Promise.reject(this.#gone);
     return new Promise((resolve, reject) => {
       this.#queue.push({ job, resolve, reject });
       this.#next();
@@ -181,7 +184,7 @@ export class NvrtcPool {
 
   dispose(): void {
     clearTimeout(this.#linger);
-    const error = new DeviceError('the device was disposed of while kernels were compiled');
+    const error = this.#gone = new DeviceError('the device was disposed of while kernels were compiled');
     for (const pending of this.#queue.splice(0)) pending.reject(error);
     for (const [worker, state] of this.#workers) {
       if (typeof state === 'object') state.reject(error);
