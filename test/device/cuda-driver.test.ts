@@ -9,7 +9,7 @@ import type { CudaExecutable } from '../../src/device/cuda/executable.ts';
 import type { CudaArg, CudaLaunch, DeviceBuffer, Placed, PlacedLaunch, TensorMap } from '../../src/device/types.ts';
 import { DeviceError, FoveaError, OptionError, OutOfMemoryError } from '../../src/errors.ts';
 import { buildFakes } from '../support/cuda/fake.ts';
-import { rejects } from '../support/errors.ts';
+import { rejects, throws } from '../support/errors.ts';
 import { suiteUnless } from '../support/webgpu.ts';
 
 const fakes = await buildFakes();
@@ -307,6 +307,61 @@ test('steady runs hold no more events and memory than the first, and wait when t
   assert.is(done, 20);
 }));
 
+test('a pool keeps what was freed for as long as a device has it, and then does as before', async () => {
+  driver.reset();
+  const before = BigInt(driver.threshold());
+  const all = 2n ** 64n - 1n;
+  const [one, two] = [await open(), await open()];
+  assert.is(BigInt(driver.threshold()), all);
+  one.dispose();
+  assert.is(BigInt(driver.threshold()), all);
+  two.dispose();
+  assert.is(BigInt(driver.threshold()), before);
+  driver.fail('cuMemGetInfo_v2', 1, 1);
+  await rejects(() => open(), DeviceError, /cuMemGetInfo_v2 failed/);
+  assert.is(BigInt(driver.threshold()), before);
+});
+
+test('where page-locked memory runs out, it is the host\'s that is told of', () => on(async (device) => {
+  const buffer = device.allocate(64, 'x');
+  const message = /^cuda:0 \(Fake GPU 0\): cuMemHostAlloc failed for \d+ bytes of page-locked memory for (writing|reading) "x": .*; the host's memory ran out: \d+ of its \d+ bytes are free$/;
+  driver.fail('cuMemHostAlloc', 1, 2);
+  throws(() => device.write(buffer, 0, counted(16)), OutOfMemoryError, message);
+  driver.fail('cuMemHostAlloc', 1, 2);
+  await rejects(() => device.read(buffer, 0, 64), OutOfMemoryError, message);
+}));
+
+test('reads, writes and waits that fail leave nothing held', () => on(async (device) => {
+  const buffer = device.allocate(8 << 20, 'x');
+  const block = long.subarray(0, 8 << 20);
+  const attempts: [keyof typeof signatures, nth: number, work: () => unknown][] = [
+    ['cuMemHostAlloc', 1, () => device.write(buffer, 0, block)],
+    ['cuEventCreate', 1, () => device.write(buffer, 0, block)],
+    ['cuEventRecord', 1, () => device.write(buffer, 0, block)],
+    ['cuMemHostAlloc', 1, () => device.read(buffer, 0, 64)],
+    ['cuEventCreate', 1, () => device.read(buffer, 0, 64)],
+    ['cuMemcpyDtoHAsync_v2', 1, () => device.read(buffer, 0, 64)],
+    ['cuEventRecord', 1, () => device.read(buffer, 0, 64)],
+    ['cuEventQuery', 1, () => device.read(buffer, 0, 64)],
+    ['cuCtxSetCurrent', 2, () => device.read(buffer, 0, 64)],
+    ['cuCtxSetCurrent', 3, () => device.read(buffer, 0, 64)],
+    ['cuEventRecord', 1, () => device.synchronize()],
+    ['cuCtxSetCurrent', 2, () => device.synchronize()],
+    ['cuEventQuery', 1, () => device.synchronize()],
+  ];
+  const before = driver.live();
+  for (const [call, nth, work] of attempts) {
+    driver.fail(call, nth, 1);
+    await rejects(async () => void await work(), DeviceError, new RegExp(`^${call} failed`));
+    assert.equal(driver.live(), before, `${call} ${nth}, ${String(work)}`);
+  }
+  // A read that ends when the device is gone has nothing to give back.
+  driver.set('hold', 1);
+  const late = device.read(buffer, 0, 64);
+  device.dispose();
+  await rejects(() => late, DeviceError, /was disposed/);
+}));
+
 test('out of memory says what was asked for and what is free, after a second try without what the pool keeps', () => on(async (device) => {
   const kept = device.allocate(512 << 20, 'kept');
   assert.throws(() => device.allocate(600 << 20, 'activations'), (error: Error) => error instanceof OutOfMemoryError &&
@@ -542,7 +597,8 @@ for (const code of [1, 2, 700]) {
       // Those that tell nobody: what gives back; all of dispose(); the allocation that is tried again, and what is given back for it, but
       // that the device was lost; what is free, and a code's words, asked for a message.
       const silent = new Set([
-        ...Object.keys(gives), 'cuCtxSetCurrent', 'cuStreamSynchronize', 'cuMemPoolTrimTo', 'cuGetErrorName', 'cuGetErrorString',
+        ...Object.keys(gives), 'cuCtxSetCurrent', 'cuStreamSynchronize', 'cuMemPoolTrimTo', 'cuMemPoolSetAttribute', 'cuGetErrorName',
+        'cuGetErrorString',
         ...(code === 2 ? ['cuMemAllocAsync'] : []), ...(work === tooMuch ? ['cuMemGetInfo_v2'] : []),
       ]);
       const count = (call: string): number => unseen.filter((one) => one === call).length;

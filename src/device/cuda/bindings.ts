@@ -23,6 +23,7 @@ export const signatures = {
   cuCtxSetCurrent: ['u64'],
   cuMemGetInfo_v2: ['ptr', 'ptr'],
   cuDeviceGetDefaultMemPool: ['ptr', 'i32'],
+  cuMemPoolGetAttribute: ['u64', 'i32', 'ptr'],
   cuMemPoolSetAttribute: ['u64', 'i32', 'ptr'],
   cuMemPoolTrimTo: ['u64', 'u64'],
   cuStreamCreate: ['ptr', 'u32'],

@@ -17,6 +17,7 @@ import { buildExecutable } from './executable.ts';
 import type { GpuInfo } from './gpu.ts';
 import type { Compiler } from './kernels.ts';
 import { Kernels } from './kernels.ts';
+import { MemoryPool } from './memory-pool.ts';
 import { LaunchBlock } from './pack.ts';
 import { WorkQueue } from './queue.ts';
 import { Staging } from './staging.ts';
@@ -26,7 +27,6 @@ import { trialHost } from './trials.ts';
 const ALIGNMENT = 256;
 
 const STREAM_NON_BLOCKING = 1;
-const POOL_RELEASE_THRESHOLD = 4;
 
 /** The ladder of kernels for products: plain arithmetic, with copies under way meanwhile, by matrix units, by Hopper's. */
 export const rungs = ['simt', 'async', 'tensor', 'hopper'] as const;
@@ -77,7 +77,7 @@ export class CudaDevice implements Device {
   readonly #cuda: Bindings;
   readonly #context: bigint;
   readonly #stream: bigint;
-  readonly #pool: bigint;
+  readonly #pool: MemoryPool;
   readonly #queue: WorkQueue;
   readonly #staging: Staging;
   readonly #kernels: Kernels;
@@ -100,19 +100,20 @@ export class CudaDevice implements Device {
     };
     this.#context = cuda.handle('cuDevicePrimaryCtxRetain', [gpu.device], this.name);
     let stream: bigint | undefined;
+    let pool: MemoryPool | undefined;
     try {
       cuda.call('cuCtxSetCurrent', [this.#context], this.name);
       stream = cuda.handle('cuStreamCreate', [STREAM_NON_BLOCKING], this.name);
-      this.#pool = cuda.handle('cuDeviceGetDefaultMemPool', [gpu.device], this.name);
-      // What was freed is kept for the next allocation, where the driver would give it back at every wait.
-      cuda.call('cuMemPoolSetAttribute', [this.#pool, POOL_RELEASE_THRESHOLD, new BigUint64Array([2n ** 64n - 1n])], this.name);
+      pool = new MemoryPool(cuda, gpu.device, this.name);
       this.memory = { arena: 'slab', alignment: ALIGNMENT, maxBuffer: this.#free() };
     } catch (error) {
+      pool?.dispose();
       if (stream !== undefined) cuda.attempt('cuStreamDestroy_v2', [stream]);
       cuda.attempt('cuDevicePrimaryCtxRelease_v2', [gpu.device]);
       throw error;
     }
     this.#stream = stream;
+    this.#pool = pool;
     this.#queue = new WorkQueue(cuda, stream, this.name, () => this.#enter());
     this.#staging = new Staging(cuda, stream);
     this.#kernels = new Kernels(cuda, compiler, this.counters, sharedBytes, (work) => this.#queue.guard(work));
@@ -150,7 +151,7 @@ export class CudaDevice implements Device {
   /** Gives back what the pool keeps. */
   #trim(about: string): void {
     this.#cuda.call('cuStreamSynchronize', [this.#stream], about);
-    this.#cuda.call('cuMemPoolTrimTo', [this.#pool, 0], about);
+    this.#pool.trim(about);
   }
 
   /** Contexts belong to threads, and other devices of the process may have made theirs current meanwhile. */
@@ -251,8 +252,16 @@ export class CudaDevice implements Device {
       return bytes === 0 ? undefined : this.#staging.read(source, bytes, about);
     });
     if (pending === undefined) return new Uint8Array(0);
-    await this.#queue.wait(pending.event, about);
-    return this.#queue.guard(() => pending.take());
+    try {
+      await this.#queue.wait(pending.event, about);
+      return this.#queue.guard(() => pending.take());
+    } catch (error) {
+      if (!this.#disposed) {
+        this.#cuda.attempt('cuCtxSetCurrent', [this.#context]);
+        pending.abandon();
+      }
+      throw error;
+    }
   }
 
   copy(from: DeviceBuffer, fromByte: number, to: DeviceBuffer, toByte: number, bytes: number): void {
@@ -271,13 +280,13 @@ export class CudaDevice implements Device {
   }
 
   async synchronize(): Promise<void> {
-    const event = this.#queue.guard(() => {
-      const made = this.#staging.event('synchronize()');
-      this.#cuda.call('cuEventRecord', [made, this.#stream]);
-      return made;
-    });
-    await this.#queue.wait(event, 'synchronize()');
-    this.#staging.dropEvent(event);
+    const event = this.#queue.guard(() => this.#staging.event('synchronize()'));
+    try {
+      this.#queue.guard(() => this.#cuda.call('cuEventRecord', [event, this.#stream]));
+      await this.#queue.wait(event, 'synchronize()');
+    } finally {
+      this.#staging.dropEvent(event);
+    }
   }
 
   get disposed(): boolean {
@@ -298,7 +307,7 @@ export class CudaDevice implements Device {
     this.#kernels.dispose();
     this.#host.block.dispose();
     cuda.attempt('cuStreamSynchronize', [this.#stream]);
-    cuda.attempt('cuMemPoolTrimTo', [this.#pool, 0]);
+    this.#pool.dispose();
     cuda.attempt('cuStreamDestroy_v2', [this.#stream]);
     cuda.attempt('cuDevicePrimaryCtxRelease_v2', [this.gpu.device]);
   }

@@ -1,4 +1,5 @@
 /** What was submitted to a device's stream and is not known to be done; waiting for it, and what to say when it has failed. */
+import { freemem, totalmem } from 'node:os';
 import { DeviceError, OutOfMemoryError } from '../../errors.ts';
 import type { PlacedLaunch } from '../types.ts';
 import type { Bindings } from './bindings.ts';
@@ -98,10 +99,11 @@ export class WorkQueue {
       return this.lost;
     }
     if (error.result !== Result.outOfMemory) return error;
-    return new OutOfMemoryError(`${this.#name}: ${error.message}; ${this.freeMemory()}`, { cause: error });
+    const left = error.call === 'cuMemHostAlloc' ? `the host's memory ran out: ${freemem()} of its ${totalmem()} bytes are free` : this.freeMemory();
+    return new OutOfMemoryError(`${this.#name}: ${error.message}; ${left}`, { cause: error });
   }
 
-  /** `123 of 456 bytes are free`. */
+  /** `123 of 456 bytes are free`, of the GPU's. */
   freeMemory(): string {
     const free = new BigUint64Array(1);
     const total = new BigUint64Array(1);

@@ -68,7 +68,12 @@ export class Staging {
     let block = this.#free.pop();
     if (block === undefined) {
       const event = this.event(about);
-      block = { ...this.#allocate(BLOCK, about), event };
+      try {
+        block = { ...this.#allocate(BLOCK, about), event };
+      } catch (error) {
+        this.dropEvent(event);
+        throw error;
+      }
       this.#all.add(block);
     }
     this.#current = { block, used: 0 };
@@ -77,9 +82,14 @@ export class Staging {
 
   #retire(about: string): void {
     const { block } = this.#current!;
-    this.#cuda.call('cuEventRecord', [block.event, this.#stream], about);
-    this.#busy.push(block);
     this.#current = undefined;
+    try {
+      this.#cuda.call('cuEventRecord', [block.event, this.#stream], about);
+    } catch (error) {
+      this.#abandon(block.event, block);
+      throw error;
+    }
+    this.#busy.push(block);
   }
 
   #reclaim(about: string): void {
@@ -91,14 +101,21 @@ export class Staging {
 
   /**
    * Starts copying `bytes` from device address `source` in the stream's order.
-   * @returns the event behind the copy, and what takes the bytes, to be called once, when the copy is done
+   * @returns the event behind the copy, and what takes the bytes, to be called once, when the copy is done; or `abandon`, where that is not
+   *   to be learned
    */
-  read(source: bigint, bytes: number, about: string): { event: bigint; take(): Uint8Array<ArrayBuffer> } {
-    const pinned = this.#takeForRead(bytes, about);
-    // Where one of these fails, a copy may be under way all the same: the memory stays until all is done, which is when `dispose` frees it.
+  read(source: bigint, bytes: number, about: string): { event: bigint; take(): Uint8Array<ArrayBuffer>; abandon(): void } {
     const event = this.event(about);
-    this.#cuda.call('cuMemcpyDtoHAsync_v2', [pinned.address, source, bytes, this.#stream], about);
-    this.#cuda.call('cuEventRecord', [event, this.#stream], about);
+    let taken: Pinned | undefined;
+    try {
+      taken = this.#takeForRead(bytes, about);
+      this.#cuda.call('cuMemcpyDtoHAsync_v2', [taken.address, source, bytes, this.#stream], about);
+      this.#cuda.call('cuEventRecord', [event, this.#stream], about);
+    } catch (error) {
+      this.#abandon(event, taken);
+      throw error;
+    }
+    const pinned = taken;
     const take = (): Uint8Array<ArrayBuffer> => {
       const result = pinned.bytes.slice(0, bytes) as Uint8Array<ArrayBuffer>;
       this.dropEvent(event);
@@ -110,7 +127,19 @@ export class Staging {
       }
       return result;
     };
-    return { event, take };
+    return { event, take, abandon: () => this.#abandon(event, pinned) };
+  }
+
+  /** Gives back what a failure has left. A copy may be under way all the same: where it cannot be waited for, its memory stays until `dispose`. */
+  #abandon(event: bigint, pinned?: Pinned): void {
+    this.dropEvent(event);
+    if (pinned === undefined || !this.#all.has(pinned)) return;
+    try {
+      this.#cuda.call('cuStreamSynchronize', [this.#stream]);
+    } catch {
+      return;
+    }
+    this.#release(pinned);
   }
 
   #takeForRead(bytes: number, about: string): Pinned {

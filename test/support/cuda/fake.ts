@@ -22,6 +22,7 @@ export interface FakeDriver {
   launches(): { kernel: string; grid: number[]; block: number; shared: number; args: Buffer }[];
   /** What is held: `{ memory: 2, modules: 0, ... }`. */
   live(): Record<string, number>;
+  threshold(): number | bigint;
 }
 
 export interface FakeNvrtc {
@@ -69,6 +70,7 @@ function fakeDriver(koffi: Koffi, path: string): FakeDriver {
     failKernel: library.func('fake_fail_kernel', 'void', ['str', 'int']) as FakeDriver['failKernel'],
     time: library.func('fake_time', 'void', ['str', 'uint', 'int']) as FakeDriver['time'],
     set: library.func('fake_set', 'void', ['str', 'uint64']) as FakeDriver['set'],
+    threshold: library.func('fake_threshold', 'uint64', []) as FakeDriver['threshold'],
     calls: () => lines(log() as string),
     launches: () => lines(launched() as string).map((line) => {
       const [kernel, x, y, z, block, shared, args] = line.split(' ');

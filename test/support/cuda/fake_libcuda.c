@@ -10,6 +10,7 @@
  *   fake_log()                       names of the calls made, one a line
  *   fake_launches()                  launches done: "kernel gx gy gz block shared hex-of-arguments", one a line
  *   fake_live()                      "memory N modules N ..." of what is held
+ *   fake_threshold()                 bytes that the pool keeps when the stream was waited for; 4096 at the start
  *
  * A kernel does nothing, but for one called "copy" with the 52 bytes of arguments of kernels/cuda/copy.cu, which is carried out for
  * WORD = u32 so that a round trip through a launch is real.
@@ -28,7 +29,7 @@ static const char *kinds[KINDS] = {"contexts", "streams", "events", "memory", "p
 
 static int live[KINDS];
 static int version = 13000, deviceCount = 1, major = 9, minor = 0, pools = 1, hold, sticky;
-static u64 total = (u64)1 << 30, used;
+static u64 total = (u64)1 << 30, used, threshold;
 static char failCall[64], failKernel[64];
 static int failNth, failCode, failKernelCode;
 static struct { char kernel[64]; unsigned blocks; int ms; } times[64];
@@ -174,7 +175,7 @@ API int fake_reset(void) {
   while (memories) freeMemory((u64)memories->data);
   memset(live, 0, sizeof live);
   version = 13000, deviceCount = 1, major = 9, minor = 0, pools = 1, sticky = 0;
-  total = (u64)1 << 30, used = 0;
+  total = (u64)1 << 30, used = 0, threshold = 4096;
   failNth = failKernelCode = timed = 0;
   textSize = launchSize = 0;
   if (text) *text = 0;
@@ -204,6 +205,7 @@ API void fake_set(const char *key, u64 value) {
 }
 API const char *fake_log(void) { return text ? text : ""; }
 API const char *fake_launches(void) { return launchText ? launchText : ""; }
+API u64 fake_threshold(void) { return threshold; }
 API const char *fake_live(void) {
   static char out[256];
   int n = 0;
@@ -229,7 +231,8 @@ API int cuDevicePrimaryCtxRelease_v2(int device) { ENTER_FREE; (void)device; liv
 API int cuCtxSetCurrent(u64 context) { ENTER; return context >= 4096 ? 0 : 201; }
 API int cuMemGetInfo_v2(size_t *free, size_t *all) { ENTER; *free = total - used, *all = total; return 0; }
 API int cuDeviceGetDefaultMemPool(u64 *pool, int device) { ENTER; *pool = 8192 + device; return 0; }
-API int cuMemPoolSetAttribute(u64 pool, int which, void *value) { ENTER; (void)pool, (void)value; return which == 4 ? 0 : 1; }
+API int cuMemPoolGetAttribute(u64 pool, int which, u64 *value) { ENTER; (void)pool; *value = threshold; return which == 4 ? 0 : 1; }
+API int cuMemPoolSetAttribute(u64 pool, int which, const u64 *value) { ENTER; (void)pool; threshold = *value; return which == 4 ? 0 : 1; }
 API int cuMemPoolTrimTo(u64 pool, size_t bytes) { ENTER; (void)pool, (void)bytes; return 0; }
 API int cuStreamCreate(u64 *stream, unsigned flags) { ENTER; (void)flags; *stream = 77; live[STREAMS]++; return 0; }
 API int cuStreamDestroy_v2(u64 stream) { ENTER_FREE; (void)stream; live[STREAMS]--; return 0; }

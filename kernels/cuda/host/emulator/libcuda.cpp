@@ -71,6 +71,7 @@ API cuDevicePrimaryCtxRelease_v2(int) { return success; }
 API cuCtxSetCurrent(u64) { return success; }
 API cuMemGetInfo_v2(u64 *free, u64 *total) { return *total = totalMemory, *free = totalMemory - allocated, success; }
 API cuDeviceGetDefaultMemPool(u64 *pool, int) { return *pool = 1, success; }
+API cuMemPoolGetAttribute(u64, int, u64 *value) { return *value = 0, success; }
 API cuMemPoolSetAttribute(u64, int, void *) { return success; }
 API cuMemPoolTrimTo(u64, u64) { return success; }
 
