@@ -278,7 +278,7 @@ export interface DeviceCounters {
   encodeMs: number;
 }
 
-/** A machine that runs kernels. Implementations: cpu (WASM SIMD and threads), webgpu (WGSL), and a place for cuda. */
+/** A machine that runs kernels. Implementations: cpu (WASM SIMD and threads), webgpu (WGSL), cuda (CUDA C++). */
 export interface Device {
   readonly kind: 'cpu' | 'webgpu' | 'cuda';
   /** Unique in the process, for messages: `cpu (2 threads, relaxed SIMD)`. */
