@@ -8,37 +8,39 @@
  *
  * On a machine without npm: `node --import tsx tools/gpu.ts`, with src/generated as it was made before (node tools/generate.mjs).
  *
- * Files go to FOLDER/bench-results as DEVICE-PART-DATE.json (or .txt), and to DEVICE-parts-DATE.json what became of each part. A part that
- * the limit does not leave time for is not begun, and named with the command that runs it; exit code 1 where one failed or was not run.
+ * Files go to FOLDER/bench-results as DEVICE-PART-DATE.json (or .txt), and to DEVICE-parts-DATE.json what became of each part; with --keep
+ * figures are copied to bench/results. A part that the limit does not leave time for is not begun, and named with the command that runs it.
+ * Nothing runs on a device that is not there, nor on a software adapter where `webgpu` was asked for: that is said to be not run, and why. Exit code
+ * 1 where a part failed or was not run on all that was asked for.
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import type { Refusals } from './gpu/look.ts';
 import { parts } from './gpu/parts.ts';
 import type { Part, Settings } from './gpu/parts.ts';
+import { keep, passedOver } from './gpu/results.ts';
+import type { Outcome } from './gpu/results.ts';
 import { generate } from './generate.mjs';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
+
+/** Where measured figures are kept, under version control. */
+const results = join(root, 'bench/results');
 
 const usage = `npm run gpu -- [options]
 
   --parts <names>     some of the parts, separated by commas (default: all, in their order)
   --limit <seconds>   for all of them together (default: no limit)
   --out <folder>      in which bench-results is made (default: the variable OUT, else .cache/gpu)
-  --devices <names>   as device() takes them, separated by commas (default: cuda,webgpu)
+  --keep              also copy the reports of the parts that passed, and what became of each part, to bench/results
+  --devices <names>   as device() takes them, separated by commas; webgpu: hardware alone (default: cuda,webgpu)
   --python <paths>    interpreters that have PyTorch, separated by commas (default: python3)
   --quick             smallest settings: does it run?
   --plan              list the parts with what they run and the seconds they are thought to take, and run none
 `;
-
-interface Outcome {
-  readonly part: string;
-  readonly seconds: number;
-  readonly result: 'passed' | 'failed' | 'ended at the limit' | 'not begun';
-  readonly file?: string;
-}
 
 /** Seconds that a part has to write what it measured, once it was told to end. */
 const ENDING = 15;
@@ -98,6 +100,21 @@ function chosen(settings: Settings, names: string | undefined): Part[] {
   });
 }
 
+/** Looks which devices will do, in a process that a driver may take with it; within so many seconds. */
+async function look(devices: readonly string[], folder: string, seconds: number): Promise<Refusals> {
+  const file = join(folder, 'look.json'), log = join(folder, 'look.txt');
+  rmSync(file, { force: true });
+  const { code, late } = await run({ args: ['tools/gpu/look.ts', file, ...devices] }, log, seconds);
+  rmSync(log);
+  if (!existsSync(file)) {
+    const why = late ? 'the look for it did not end' : `the look for it ended with code ${code}`;
+    return Object.fromEntries(devices.map((name) => [name, why]));
+  }
+  const refusals = JSON.parse(readFileSync(file, 'utf8')) as Refusals;
+  rmSync(file);
+  return refusals;
+}
+
 /** Parts named as they are in a command that runs them. */
 const again = (left: readonly string[]): string => `npm run gpu -- --parts ${left.join(',')}`;
 
@@ -106,7 +123,7 @@ async function main(): Promise<number> {
     options: {
       parts: { type: 'string' }, limit: { type: 'string' }, out: { type: 'string' }, devices: { type: 'string', default: 'cuda,webgpu' },
       python: { type: 'string', default: 'python3' }, quick: { type: 'boolean', default: false }, plan: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
+      keep: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
     },
   });
   if (values.help) {
@@ -115,6 +132,7 @@ async function main(): Promise<number> {
   }
   const limit = values.limit === undefined ? Infinity : Number(values.limit);
   if (!(limit > 0)) throw new Error(`--limit: a number of seconds was expected, got "${values.limit}"`);
+  if (values.keep && values.quick) throw new Error('--keep: figures at smallest settings are none to keep');
   const folder = join(values.out ?? process.env.OUT ?? join(root, '.cache/gpu'), 'bench-results');
   const settings: Settings = { devices: values.devices.split(','), python: values.python, quick: values.quick };
   const wanted = chosen(settings, values.parts);
@@ -133,33 +151,50 @@ async function main(): Promise<number> {
   mkdirSync(folder, { recursive: true });
   const date = new Date().toISOString().slice(0, 10);
   const listing = join(folder, 'devices.txt');
-  const look = await run({ args: ['src/cli/main.ts', 'devices', '--verbose'] }, listing, Math.min(left(), 120));
-  const device = deviceWord(look.said, settings.devices);
+  const listed = await run({ args: ['src/cli/main.ts', 'devices', '--verbose'] }, listing, Math.min(left(), 120));
+  const refusals = await look(settings.devices, folder, Math.min(left(), 120));
+  const usable = settings.devices.filter((name) => refusals[name] === null);
+  const device = deviceWord(listed.said, usable);
   const named = (part: string, ending: string): string => join(folder, `${device}-${part}-${date}.${ending}`);
   renameSync(listing, named('devices', 'txt'));
+  const devices = readFileSync(named('devices', 'txt'), 'utf8').split('\n');
   const outcomes: Outcome[] = [];
-  for (const part of wanted) {
+  const add = (outcome: Outcome): void => {
+    outcomes.push(outcome);
+    writeFileSync(named('parts', 'json'), `${JSON.stringify({ device, date, devices, outcomes }, undefined, 1)}\n`);
+  };
+  const onUsable = parts({ ...settings, devices: usable });
+  for (const planned of wanted) {
+    const lacking = planned.devices.filter((name) => !usable.includes(name));
+    for (const name of lacking) add({ part: planned.name, seconds: 0, result: 'not run', why: `${name}: ${refusals[name]}` });
+    const part = lacking.length === planned.devices.length ? undefined : onUsable.find(({ name }) => name === planned.name);
+    if (part === undefined) continue;
     const { name, seconds } = part;
     if (left() < seconds) {
-      outcomes.push({ part: name, seconds: 0, result: 'not begun' });
+      add({ part: name, seconds: 0, result: 'not begun' });
       continue;
     }
     console.log(`\n== ${name}: ${part.what}`);
     const started = performance.now();
     const json = named(name, 'json');
-    const { code, late } = await run({ ...part, args: [...part.args, ...(part.report ? ['--out', json] : [])] }, named(name, 'txt'), left());
+    rmSync(json, { force: true });
+    const { code, late, said } = await run({ ...part, args: [...part.args, ...(part.report ? ['--out', json] : [])] }, named(name, 'txt'), left());
     // One file a part: of a benchmark its report, and what it printed only where that failed.
     const file = part.report && existsSync(json) ? json : named(name, 'txt');
     if (file === json && code === 0) rmSync(named(name, 'txt'));
-    outcomes.push({
-      part: name, seconds: Math.round((performance.now() - started) / 1000), result: late ? 'ended at the limit' : code === 0 ? 'passed' : 'failed',
-      file: file.slice(folder.length + 1),
+    const report = file === json ? JSON.parse(readFileSync(json, 'utf8')) as Parameters<typeof passedOver>[2] : undefined;
+    const why = code === 0 && !late ? passedOver(said, part.devices, report) : undefined;
+    add({
+      part: name, seconds: Math.round((performance.now() - started) / 1000),
+      result: late ? 'ended at the limit' : code !== 0 ? 'failed' : why !== undefined ? 'not run' : 'passed',
+      ...(why !== undefined && { why }), file: basename(file),
     });
-    const devices = readFileSync(named('devices', 'txt'), 'utf8').split('\n');
-    writeFileSync(named('parts', 'json'), `${JSON.stringify({ device, date, devices, outcomes }, undefined, 1)}\n`);
   }
   console.log('');
-  for (const { part, seconds, result, file } of outcomes) console.log(`${part}: ${result}${file === undefined ? '' : `, ${seconds} s, ${file}`}`);
+  for (const { part, seconds, result, why, file } of outcomes) {
+    console.log(`${part}: ${result}${file === undefined ? '' : `, ${seconds} s, ${file}`}${why === undefined ? '' : `, ${why}`}`);
+  }
+  if (values.keep) for (const line of keep(folder, outcomes, basename(named('parts', 'json')), results)) console.log(line);
   const undone = outcomes.filter(({ result }) => result === 'not begun' || result === 'ended at the limit').map(({ part }) => part);
   if (undone.length > 0) console.log(`not done: ${again(undone)}`);
   return outcomes.every(({ result }) => result === 'passed') ? 0 : 1;

@@ -324,7 +324,8 @@ test('a pool keeps what was freed for as long as a device has it, and then does 
 
 test('where page-locked memory runs out, it is the host\'s that is told of', () => on(async (device) => {
   const buffer = device.allocate(64, 'x');
-  const message = /^cuda:0 \(Fake GPU 0\): cuMemHostAlloc failed for \d+ bytes of page-locked memory for (writing|reading) "x": .*; the host's memory ran out: \d+ of its \d+ bytes are free$/;
+  const message = new RegExp('^cuda:0 \\(Fake GPU 0\\): cuMemHostAlloc failed for \\d+ bytes of page-locked memory for (writing|reading) "x": .*; '
+    + "the host's memory ran out: \\d+ of its \\d+ bytes are free$");
   driver.fail('cuMemHostAlloc', 1, 2);
   throws(() => device.write(buffer, 0, counted(16)), OutOfMemoryError, message);
   driver.fail('cuMemHostAlloc', 1, 2);

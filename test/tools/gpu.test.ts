@@ -1,7 +1,7 @@
 // time limit: 180 s
 /** The one command for a GPU that is lent (tools/gpu.ts): parts are what the benchmark takes, fit into their time, and run at small settings. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,9 @@ import type { BenchmarkOptions } from '../../src/benchmark/options.ts';
 import { readReport } from '../../src/benchmark/report-file.ts';
 import { deviceWord } from '../../tools/gpu.ts';
 import { parts } from '../../tools/gpu/parts.ts';
+import { keep, passedOver } from '../../tools/gpu/results.ts';
+import { openWebgpu } from '../support/webgpu.ts';
+import { skip } from '../support/skip.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'fovea-gpu-'));
@@ -80,9 +83,38 @@ test('files are named by the device', () => {
   assert.is(deviceWord(listing, ['webgpu']), 'none');
 });
 
+test('what a part has passed over is seen in what it says and in its report', () => {
+  const fixtures = "# skip: MXNet's operator fixtures # no fixtures\n";
+  assert.is(passedOver(`\n${fixtures}\n  Passed: 3\n`, ['cuda']), undefined);
+  assert.is(passedOver(`\n${fixtures}\n# skip: all ops on cuda # no CUDA driver\n`, ['cuda', 'cpu']), 'all ops on cuda was skipped: no CUDA driver');
+  const devices = [{ kind: 'cuda' }, { kind: 'webgpu', software: true }];
+  assert.is(passedOver('', ['cuda:0', 'webgpu:llvmpipe'], { devices }), undefined);
+  assert.is(passedOver('', ['cuda', 'webgpu', 'cpu'], { devices }), 'the report has no figures of webgpu and cpu');
+  // Each part says what it runs on, so that one of devices that are not there is not begun.
+  for (const { name, devices: on, args, env } of all) {
+    const told = env?.FOVEA_RUNNERS?.split(',').slice(1) ?? args[args.indexOf('--device') + 1]?.split(',');
+    assert.equal(on, args.includes('--device') || env?.FOVEA_RUNNERS !== undefined ? told : ['cuda'], name);
+  }
+});
+
+test('reports of parts that passed are kept with what became of each, and nothing that is there is written over', () => {
+  const [from, to] = ['from', 'to'].map((name) => mkdtempSync(join(folder, `${name}-`)));
+  const files = ['gemm.json', 'step.json', 'suite.txt', 'parts.json'];
+  for (const file of files) writeFileSync(join(from, file), `new ${file}`);
+  const outcomes = (['passed', 'ended at the limit', 'passed'] as const).map((result, i) => ({ part: files[i], seconds: 1, result, file: files[i] }));
+  const below = join(to, 'below');
+  assert.equal(keep(from, outcomes, 'parts.json', below), [`kept: ${join(below, 'gemm.json')}`, `kept: ${join(below, 'parts.json')}`]);
+  assert.equal(readdirSync(below).map((file) => readFileSync(join(below, file), 'utf8')), ['new gemm.json', 'new parts.json']);
+  writeFileSync(join(to, 'gemm.json'), 'old');
+  assert.equal(keep(from, outcomes, 'parts.json', to), [`not kept: ${join(to, 'gemm.json')} is there already`, `kept: ${join(to, 'parts.json')}`]);
+  assert.is(readFileSync(join(to, 'gemm.json'), 'utf8'), 'old');
+  assert.equal(readdirSync(from).sort(), [...files].sort(), 'where they were written they stay');
+  assert.equal(keep(from, outcomes.slice(1), 'parts.json', to), ['nothing to keep']);
+});
+
 const gpu = (...args: string[]): { status: number | null; out: string } => {
   const all = ['--import', 'tsx', 'tools/gpu.ts', '--devices', 'cpu', '--quick', '--out', folder, ...args];
-  const child = spawnSync(process.execPath, all, { cwd: root, encoding: 'utf8' });
+  const child = spawnSync(process.execPath, all, { cwd: root, encoding: 'utf8', env: { ...process.env, FOVEA_LIBCUDA: '/nowhere/libcuda.so.1' } });
   return { status: child.status, out: child.stdout + child.stderr };
 };
 
@@ -104,8 +136,38 @@ test('at small settings on the cpu the suite and steps run; what became of each 
   const late = gpu('--parts', 'suite,gemm', '--limit', '80');
   assert.is(late.status, 1, late.out);
   assert.match(late.out, 'suite: not begun\ngemm: not begun\nnot done: npm run gpu -- --parts suite,gemm');
+  assert.match(gpu('--keep').out, '--keep: figures at smallest settings are none to keep');
   assert.match(gpu('--parts', 'sweet').out, /no part is named "sweet"; there are suite, step-128, step-256/);
 });
+
+test('on a device that is not there nothing is run, and that is said and is no success', () => {
+  const { status, out } = gpu('--devices', 'cpu,cuda', '--parts', 'kernels,suite,compile-128-bfloat16');
+  assert.is(status, 1, out);
+  const why = 'not run, cuda: no CUDA driver: /nowhere/libcuda.so.1 could not be loaded';
+  for (const line of [`kernels: ${why}`, `suite: ${why}`, `compile-128-bfloat16: ${why}`]) assert.match(out, line);
+  assert.match(out, /\nsuite: passed, \d+ s, cpu-suite-/);
+  assert.match(out, '== suite: the op suite on cpu\n');
+  assert.not.match(out, '== kernels');
+  const file = readdirSync(join(folder, 'bench-results')).find((name) => name.startsWith('cpu-parts-'))!;
+  const { outcomes } = JSON.parse(readFileSync(join(folder, 'bench-results', file), 'utf8')) as { outcomes: { part: string; result: string; why?: string }[] };
+  assert.equal(outcomes.map(({ part, result }) => [part, result]),
+    [['kernels', 'not run'], ['suite', 'not run'], ['suite', 'passed'], ['compile-128-bfloat16', 'not run']]);
+  assert.match(outcomes[0].why!, 'no CUDA driver');
+});
+
+const { device: adapter, reason } = await openWebgpu({});
+if (reason === undefined && !adapter.software) {
+  skip('a software adapter in place of hardware', `${adapter.name} is hardware`);
+} else {
+  test('a software adapter stands for no GPU: nothing is run on it', () => {
+    const { status, out } = gpu('--devices', 'webgpu', '--parts', 'suite,gemm');
+    assert.is(status, 1, out);
+    const why = reason ?? 'software; webgpu:NAME takes it all the same';
+    for (const part of ['suite', 'gemm']) assert.ok(out.split('\n').some((line) => line.startsWith(`${part}: not run, webgpu: `) && line.includes(why)), out);
+    assert.not.match(out, '== ');
+  });
+}
+adapter?.dispose();
 
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 test.run();

@@ -13,6 +13,8 @@ export interface Part {
   readonly what: string;
   /** That it is thought to take on an H100 with 16 processor cores; by reasoning, not measured. It is begun where so many are left. */
   readonly seconds: number;
+  /** What it runs on, of those asked for. */
+  readonly devices: readonly string[];
   /** A file of the repository and its arguments. */
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -50,19 +52,19 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     ['bench/main.ts', '--device', on.join(','), '--threads', '1', '--python', python, ...given, ...(own.length > 0 ? ['--tf32'] : []), ...small];
   // Eager, PyTorch has the kernels that its graphs have; it is there for the peak of its product, which probes are held to.
   const kernels = (name: string, what: string, seconds: number, peers: string, given: readonly string[], on = measured): Part => ({
-    name, what, seconds, report: true,
+    name, what, seconds, devices: on, report: true,
     args: bench([...(quick ? [] : ['--batch', String(KERNEL_BATCH), '--runs', '10', '--limit', '20']), '--peer', peers, ...given], on),
   });
   const step = (name: string, what: string, seconds: number, batch: number, peers: string, limit: number, on = measured): Part => {
     const sizes = quick ? [] : ['--step-batch', String(batch), '--runs', '12', '--step-limit', String(limit), '--no-probes'];
-    return { name, what, seconds, report: true, args: bench(['--only', 'step', ...sizes, '--peer', peers], on) };
+    return { name, what, seconds, devices: on, report: true, args: bench(['--only', 'step', ...sizes, '--peer', peers], on) };
   };
   const compile: Part = {
-    name: 'kernels', what: "CUDA's kernels for the suite and the benchmark, several at once, where the cache lacks them", seconds: 90, report: false,
-    args: ['tools/gpu/compile.ts', ...(quick ? ['--kernels', 'copy'] : [])],
+    name: 'kernels', what: "CUDA's kernels for the suite and the benchmark, several at once, where the cache lacks them", seconds: 90, devices: own,
+    report: false, args: ['tools/gpu/compile.ts', ...(quick ? ['--kernels', 'copy'] : [])],
   };
   const suite = (on: readonly string[], seconds: number): Part => ({
-    name: 'suite', what: `the op suite on ${on.join(' and ')}`, seconds, report: false, args: ['test/ops/suite.test.ts'],
+    name: 'suite', what: `the op suite on ${on.join(' and ')}`, seconds, devices: on, report: false, args: ['test/ops/suite.test.ts'],
     env: { FOVEA_RUNNERS: ['reference', ...on].join(','), ...(quick && { FOVEA_OPS: 'relu,matmul' }) },
   });
   const directions = [['forward', 'conv2d '], ['input-gradient', 'conv2dInputGrad'], ['filter-gradient', 'conv2dFilterGrad']] as const;
@@ -84,7 +86,8 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     ...(own.length > 0 ? [
       withHopper(compile), withHopper(suite(own, 60), { FOVEA_OPS: 'matmul,conv2d,conv2dStats,conv2dInputGrad,conv2dFilterGrad' }),
       withHopper({
-        name: 'tiles', what: 'products and convolutions of several tiles and runs', seconds: 60, report: false, args: ['test/device/cuda-hopper-gpu.test.ts'],
+        name: 'tiles', what: 'products and convolutions of several tiles and runs', seconds: 60, devices: own, report: false,
+        args: ['test/device/cuda-hopper-gpu.test.ts'],
       }),
     ] : []),
     ...steps.map((make) => make()),
