@@ -2,8 +2,8 @@
 #pragma once
 #include "lib/lanes.cuh"
 
-/** The row of a thread of a block of 256, THREADS of which share one. Threads of a grid are not counted: of 2^27 rows they pass 32 bits. */
-template <i32 THREADS> DEVICE i32 rowOf(u32 block, u32 thread) { return block * (256 / THREADS) + thread / THREADS; }
+/** The row of a thread of a block of 256, Threads of which share one. Threads of a grid are not counted: of 2^27 rows they pass 32 bits. */
+template <i32 Threads> DEVICE i32 rowOf(u32 block, u32 thread) { return block * (256 / Threads) + thread / Threads; }
 
 struct Add { DEVICE float operator()(float a, float b) const { return a + b; } };
 /** The larger and the smaller; NaN if either is. */
