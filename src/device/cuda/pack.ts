@@ -27,8 +27,8 @@ const reachOf = ({ value, lengths, strides }: TensorMap): number =>
 /** What every kernel can be given, on every GPU and driver. */
 const MOST_BYTES = 4096;
 
-/** Kernels count elements in an i32; where they lie is told in 64 bits. */
-const MOST_COUNTED = 0x7fffffff;
+/** Kernels count elements in an i32, and threads of a last block count past the end; where elements lie is told in 64 bits. */
+const MOST_COUNTED = 0x7fff0000;
 
 /** How what is not plain data becomes bytes. */
 export interface Places {
@@ -73,7 +73,7 @@ export function packArguments(view: DataView, args: readonly CudaArg[], places: 
     at = Math.ceil(at / alignment) * alignment;
     if (at + size > MOST_BYTES) throw new DeviceError(`${about} has more than ${MOST_BYTES} bytes of arguments`);
     if (typeof arg === 'number') {
-      if (!Number.isInteger(arg) || arg < -0x80000000 || arg > MOST_COUNTED) {
+      if (!Number.isInteger(arg) || arg < -0x80000000 || arg > 0x7fffffff) {
         throw new DeviceError(`${argument} is ${arg}, not an integer of 32 bits with a sign`);
       }
       view.setInt32(at, arg, true);
