@@ -68,9 +68,11 @@ function fromParts(anchor: string, activation: BatchNormAttrs['activation']): Re
     stage: 'gradient-prologue',
     match(node, graph) {
       const [dy, dgamma, dbeta] = node.outputs;
+      // It is made in the type of the gradient behind, so it has to be of that.
+      if (dy.dtype !== node.inputs[0].dtype || graph.isRequested(node, 0)) return undefined;
       const users = graph.users(node, 0);
       const reads = (op: string, input: number): Node | undefined =>
-        users.find((n) => n.op.name === op && n.inputs.every((v, i) => (v === dy) === (i === input)) && !graph.isRequested(node, 0));
+        users.find((n) => n.op.name === op && n.inputs.every((v, i) => (v === dy) === (i === input)));
       const [ofFilter, ofImage] = [reads('conv2dFilterGrad', 1), reads('conv2dInputGrad', 0)];
       if (ofFilter === undefined || users.length !== (ofImage === undefined ? 1 : 2)) return undefined;
       const attrs = filterAttrs(ofFilter.attrs as unknown as Conv2dFilterGradAttrs);

@@ -145,6 +145,24 @@ test('two units, trained: fused forward and backward', () => {
   ]);
 });
 
+test('gradients between convolution and batch norm are made on their way, where nothing else reads them', () => {
+  const stages = ['gradient-prologue'] as const;
+  const gradients = (active: boolean, use: (dy: Tensor) => Tensor[]): string[] => {
+    const [x, parameters] = [random(2, 5, 5, 3), [random(4, 3, 3, 3), random(4), random(4), random(4)]];
+    const [filter, bias, gamma, beta] = parameters;
+    const inner = relu(batchNorm(conv2d(x, random(3, 1, 1, 3)), random(3), random(3)).y);
+    const conv = conv2d(inner, filter, { bias, padding: 1 });
+    const { y } = batchNorm(conv, gamma, beta);
+    const loss = mean((active ? relu(y) : y).mul(random(...y.shape)));
+    const [dy, ...others] = grad(loss, [conv, ...parameters, inner]);
+    return rewritten([loss, ...others, ...use(dy)], stages).ops.filter((name) => /Grad/.test(name));
+  };
+  for (const active of [true, false]) assert.equal(gradients(active, () => []), ['conv2dBatchNormGrad'], `ReLU ${active}`);
+  const separate = ['batchNormReluGrad', 'conv2dFilterGrad', 'conv2dInputGrad'];
+  assert.equal(gradients(true, (dy) => [dy]), separate, 'asked for');
+  assert.equal(gradients(true, (dy) => [sum(dy.mul(dy))]), separate, 'read elsewhere too');
+});
+
 test('the gradient of a bias ahead of batch norm is zero, and no number where that of beta is none', () => {
   const [x, filter, bias, gamma, beta] = [random(2, 4, 4, 3), random(4, 3, 3, 3), random(4), random(4), random(4)];
   const biasGradient = (factor: number, through: (y: Tensor) => Tensor): number[] => {
