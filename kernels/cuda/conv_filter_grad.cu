@@ -3,12 +3,12 @@
 // partial results sum_runs.cu adds in order: dw + blockIdx.y * yRun. The few channels of a first layer are read one element at a time (XW 1).
 // YT, XT, WT: storage types of dy, x and dw; YW, XW: elements of dy and x that are read at once; ALIGNED: four results may be stored at once.
 // PROLOGUE 2: x is normalized by `constants` on its way, through ReLU where `activated`; 4: dy is made on its way, the gradient of batch norm from that
-// behind it, which stands in its place, and from `normed` of type BT beside it, by `terms`; of ReLU too where `masked`; 6: both (lib/prologue.cuh).
+// behind it, which stands in its place, and from `normed` beside it, by `terms`; of ReLU too where `masked`; 6: both (lib/prologue.cuh).
 // Tile ROWS x COLUMNS, block THREADS (lib/panel.cuh); grid (tiles, runs).
 // Source: split-K wgrad as in CUTLASS (conv2d_wgrad), partial results reduced in a fixed order.
 #include "lib/conv.cuh"
 
-KERNEL(conv_filter_grad, THREADS, BLOCKS)(Span<const YT> dy, Span<const XT> x, Span<WT> dw, Span<const float> constants, Span<const BT> normed,
+KERNEL(conv_filter_grad, THREADS, BLOCKS)(Span<const YT> dy, Span<const XT> x, Span<WT> dw, Span<const float> constants, Span<const YT> normed,
                                           Span<const float> terms, ConvShape c, i32 run, i32 yRun, i32 activated, i32 besideStride, i32 masked) {
   typedef Panel<false, ROWS, YW, YT> Left;
   typedef Panel<false, COLUMNS, XW, XT> Right;
@@ -24,7 +24,7 @@ KERNEL(conv_filter_grad, THREADS, BLOCKS)(Span<const YT> dy, Span<const XT> x, S
     rightSource.see(r * c.dilationH - c.padTop, (tap - r * c.kernelW) * c.dilationW - c.padLeft, column - tap * c.channels);
   }
 #if PROLOGUE & 4
-  const NormGradient<BT> leftBy{normed, besideStride, terms, c.filters, masked};
+  const NormGradient<YT> leftBy{normed, besideStride, terms, c.filters, masked};
 #else
   const AsStored leftBy;
 #endif

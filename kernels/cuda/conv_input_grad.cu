@@ -3,8 +3,8 @@
 // these it is a convolution with stride 1 over dy, backwards: no zero is multiplied. A phase that sees no tap is filled with zeros.
 // Implicit GEMM: rows are pixels of the phase, columns channels, the sum runs over (tap, k).
 // YT, WT, XT: storage types; YW, WW: elements of dy and w that are read at once; ALIGNED: four results may be stored at once.
-// PROLOGUE 4: dy is made on its way, the gradient of batch norm from that behind it, which stands in its place, and from `x` of type BT beside it, by
-// `terms`; of ReLU too where `activated` (lib/prologue.cuh).
+// PROLOGUE 4: dy is made on its way, the gradient of batch norm from that behind it, which stands in its place, and from `normed` beside it, by `terms`;
+// of ReLU too where `masked` (lib/prologue.cuh).
 // Tile ROWS x COLUMNS, block THREADS (lib/panel.cuh); grid (tiles of the largest phase, strideH * strideW).
 // Source: strided dgrad by filter positions, as in CUTLASS (conv2d_dgrad, StrideSupport::kStrided).
 #include "lib/conv.cuh"
@@ -27,8 +27,8 @@ DEVICE Phase phaseOf(i32 phase, i32 stride, i32 pad, i32 kernel, i32 dilation) {
   return p;
 }
 
-KERNEL(conv_input_grad, THREADS, BLOCKS)(Span<const YT> dy, Span<const WT> w, Span<XT> dx, Span<const BT> x, Span<const float> terms, ConvShape c,
-                                         i32 besideStride, i32 activated) {
+KERNEL(conv_input_grad, THREADS, BLOCKS)(Span<const YT> dy, Span<const WT> w, Span<XT> dx, Span<const YT> normed, Span<const float> terms, ConvShape c,
+                                         i32 besideStride, i32 masked) {
   typedef Panel<true, ROWS, YW, YT> Left;
   typedef Panel<false, COLUMNS, WW, WT> Right;
   DYNAMIC_SHARED(Left::Element, panels);
@@ -53,7 +53,7 @@ KERNEL(conv_input_grad, THREADS, BLOCKS)(Span<const YT> dy, Span<const WT> w, Sp
   FilterSteps<Right> rightSource(tile.column, c.channels, c.filters, c.kernelH * c.kernelW * c.wStride, taps);
   Tile<Left, Right> results;
 #if PROLOGUE & 4
-  const NormGradient<BT> by{x, besideStride, terms, c.filters, activated};
+  const NormGradient<YT> by{normed, besideStride, terms, c.filters, masked};
 #else
   const AsStored by;
 #endif

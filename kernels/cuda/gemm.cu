@@ -3,7 +3,7 @@
 // A sum may be cut into `runs`, whose partial results sum_runs.cu adds in order.
 // XT, WT, YT: storage types; XW, WW: elements that are read at once; ALIGNED: four results may be stored at once. STATS: statistics too.
 // PROLOGUE 1: left is normalized by `constants` on its way, terms being channels; 2: right, columns being channels; through ReLU where
-// `activated`. 4: left is made on its way, the gradient of batch norm from that behind it, which stands in its place, and from `normed` of type BT
+// `activated`. 4: left is made on its way, the gradient of batch norm from that behind it, which stands in its place, and from `normed`
 // beside it, by `terms`; of ReLU too where `masked`; 6: right is normalized besides (lib/prologue.cuh).
 // NORM: y = act((bias + sum - mean) scale + beta), `constants` being those of columns, of a sum that is whole; not with PROLOGUE.
 // Tile ROWS x COLUMNS, block THREADS (lib/panel.cuh); grid (tiles, batch * runs).
@@ -17,7 +17,7 @@ struct Product {
 };
 
 KERNEL(gemm, THREADS, BLOCKS)(Span<const XT> left, Span<const WT> right, Span<const float> bias, Span<YT> y, Span<float> partial,
-                      Span<const float> constants, Span<const BT> normed, Span<const float> terms, Product p) {
+                      Span<const float> constants, Span<const XT> normed, Span<const float> terms, Product p) {
   typedef Panel<LEFT_ROWS, ROWS, XW, XT> Left;
   typedef Panel<RIGHT_ROWS, COLUMNS, WW, WT> Right;
   DYNAMIC_SHARED(Left::Element, panels);
@@ -38,7 +38,7 @@ KERNEL(gemm, THREADS, BLOCKS)(Span<const XT> left, Span<const WT> right, Span<co
 #if PROLOGUE & 1
   const Normalizing leftBy{constants, p.depth, p.activated};
 #elif PROLOGUE & 4
-  const NormGradient<BT> leftBy{normed, p.besideStride, terms, LEFT_ROWS ? p.depth : p.rows, p.masked};
+  const NormGradient<XT> leftBy{normed, p.besideStride, terms, LEFT_ROWS ? p.depth : p.rows, p.masked};
 #else
   const AsStored leftBy;
 #endif

@@ -17,13 +17,13 @@
 #endif
 
 /** A thread's vectors of the second operand that an operand is worked on with, if there is one. */
-template <class P, class By, bool = By::beside> struct Beside {};
-template <class P, class By> struct Beside<P, By, true> { Vector<typename By::Beside, P::width> v[P::loads]; };
+template <class P, class Type, bool> struct Beside {};
+template <class P, class Type> struct Beside<P, Type, true> { Vector<Type, P::width> v[P::loads]; };
 
 /** A thread's vectors of one panel, on their way through registers, and what is done to them there. */
 template <class P, class Type, class By> struct Staged {
   Vector<Type, P::width> v[P::loads];
-  Beside<P, By> beside;
+  Beside<P, Type, By::beside> beside;
   /** The channel that all of them begin at, and a bit for each that is there. */
   i32 channel;
   u32 there;
@@ -42,7 +42,7 @@ template <class P, class Type, class By> struct Staged {
       if constexpr (By::byChannel) there |= inside ? 1u << i : 0u;
       if constexpr (By::beside) {
         const i64 besideAt = static_cast<i64>(source.pixel(i)) * by.stride + channel;
-        if (inside) beside.v[i] = by.x.template load<Vector<typename By::Beside, P::width>>(besideAt);
+        if (inside) beside.v[i] = by.normed.template load<Vector<Type, P::width>>(besideAt);
       }
       source.next();
     }

@@ -8,9 +8,6 @@
 #ifndef PROLOGUE
 #define PROLOGUE 0
 #endif
-#ifndef BT
-#define BT float
-#endif
 
 struct AsStored { static constexpr bool byChannel = false, beside = false; };
 
@@ -37,13 +34,12 @@ struct Normalizing {
 
 /**
  * The gradient of batch norm, and of ReLU behind it, by what was normalized, rounded to the type of the gradient behind them, as
- * norm_grad_apply.cu stores it. The operand is that gradient, `x` beside it what was normalized, its rows `stride` apart; `terms` has mean, scale,
- * beta, shift, slope [channels] (norm_grad_combine.cu).
+ * norm_grad_apply.cu stores it. The operand is that gradient, `normed` beside it what was normalized, of its type, rows `stride` apart; `terms` has mean,
+ * scale, beta, shift, slope [channels] (norm_grad_combine.cu).
  */
-template <class Other> struct NormGradient {
+template <class Type> struct NormGradient {
   static constexpr bool byChannel = true, beside = true;
-  typedef Other Beside;
-  Span<const Other> x;
+  Span<const Type> normed;
   i32 stride;
   Span<const float> terms;
   i32 channels, relu;
@@ -53,6 +49,6 @@ template <class Other> struct NormGradient {
     i32 relu;
 
     DEVICE Channel(const NormGradient &g, i32 channel) : by(gradientTerms(g.terms, g.channels, channel)), relu(g.relu) {}
-    template <class Type> DEVICE Type of(Type dy, Other x) const { return fromFloat<Type>(normGradient(toFloat(dy), toFloat(x), by, relu)); }
+    DEVICE Type of(Type dy, Type x) const { return fromFloat<Type>(normGradient(toFloat(dy), toFloat(x), by, relu)); }
   };
 };

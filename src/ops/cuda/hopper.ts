@@ -161,7 +161,7 @@ function overWindows(
   const extent = { rows: images * outH * outW, columns, count: 1 };
   const tile = hopperRows(extent);
   const map = windowMap(x, windows, spansOf(w.shape, attrs), tile);
-  if (map === undefined || !copyable(x) || !copyable(w)) return undefined;
+  if (map === undefined || channels === 0 || !copyable(x) || !copyable(w)) return undefined;
   const { define, places, flags } = stored(x, y, options);
   const [h, v] = windows;
   return [launch('conv_hopper', tile, extent, { ...define, RIGHT_ROWS: forward ? 1 : 0 }, [

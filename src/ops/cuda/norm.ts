@@ -60,14 +60,13 @@ const COMBINED = 8;
 const FEW = 1024;
 const PART = 256;
 
-/** Bytes for two partial results of every run. */
+/** Bytes for `runs` partial results, two a channel, and for those that they are combined into first. */
+export const combineScratch = (channels: number, runs: number): number => 8 * channels * (runs + (runs > FEW ? Math.ceil(runs / PART) : 0));
+
 function statisticsScratch(x: TensorType): number {
   const { channels, runs } = cutOf(x);
-  return 8 * channels * runs;
+  return combineScratch(channels, runs);
 }
-
-/** Bytes for `runs` partial results, (mean, sum of squared deviations), and for those that they are combined into first. */
-export const combineScratch = (channels: number, runs: number): number => 8 * channels * (runs + (runs > FEW ? Math.ceil(runs / PART) : 0));
 
 /** mean and variance (biased) from `runs` partial results at the beginning of the scratch memory, of `run` rows each. */
 export function combineLaunches(

@@ -1,6 +1,6 @@
 /** What products do to an operand on its way into a panel (kernels/cuda/lib/prologue.cuh). */
 import type { CudaArg, Placed, Scratch } from '../../device/types.ts';
-import { at, storageType } from '../../device/cuda/launch.ts';
+import { at } from '../../device/cuda/launch.ts';
 import type { NormalizeAttrs } from '../support/prologue.ts';
 
 /** An operand is normalized. */
@@ -29,7 +29,7 @@ export interface Prologues {
 }
 
 /** How a product's launch tells its kernel. */
-export interface PrologueForm {
+interface PrologueForm {
   /** None where nothing is done. */
   readonly define: Readonly<Record<string, string | number>>;
   /** What an operand is normalized by, and whether ReLU follows. */
@@ -46,7 +46,7 @@ export function prologueForm({ left, right, gradient }: Prologues, unused: Place
   const normalized = left ?? right;
   const kinds = (left ? 1 : 0) + (right ? 2 : 0) + (gradient ? 4 : 0);
   return {
-    define: kinds === 0 ? {} : { PROLOGUE: kinds, ...(gradient && { BT: storageType(gradient.normed) }) },
+    define: kinds === 0 ? {} : { PROLOGUE: kinds },
     constants: at(normalized?.constants ?? unused),
     activated: normalized?.relu === true ? 1 : 0,
     gradient: [at(gradient?.normed ?? unused), at(gradient?.terms ?? unused)],
