@@ -101,10 +101,10 @@ export interface GpuFeatures {
     readonly tf32?: boolean;
     /**
      * The highest rung that products may take: multiply-adds fed through registers, the same fed by cp.async, matrix units by mma.sync,
-     * Hopper's own by wgmma. Asked for by tests; all by default.
+     * Hopper's own by wgmma. By default all but Hopper's, which is taken only where it is asked for.
      */
     readonly rung?: 'simt' | 'async' | 'tensor' | 'hopper';
-    /** Convolutions normalize their image as they read it, where nothing else reads it normalized: asked for by `cuda({ prologues: true })`. */
+    /** Convolutions normalize their image, and make the gradient of batch norm, as they read them: asked for by `cuda({ prologues: true })`. */
     readonly prologues?: boolean;
     /** Asked for by tests: which of a rung's tiles all products take, from the largest on. By default it follows from each shape. */
     readonly tile?: number;

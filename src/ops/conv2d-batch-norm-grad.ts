@@ -80,6 +80,9 @@ function fromParts(anchor: string, activation: BatchNormAttrs['activation']): Re
       if (ofImage !== undefined && JSON.stringify(ofImage.attrs) !== JSON.stringify(imageAttrs(attrs, x))) return undefined;
       const [dz, y, mean, variance, gamma, beta = mean] = node.inputs;
       const filter = ofImage === undefined ? [] : [ofImage.inputs[1]];
+      // No member may need what another gives, but for dy.
+      const merged = [node, ofFilter, ...(ofImage === undefined ? [] : [ofImage])];
+      if ([x, ...filter].some((v) => merged.includes(v.node) || graph.dependsOn(v.node, merged))) return undefined;
       const made = graph.make('conv2dBatchNormGrad', { ...attrs, ...normAttrs(node.attrs as unknown as NormAttrs), activation }, [
         x, dz, y, mean, variance, gamma, beta, ...filter,
       ]);

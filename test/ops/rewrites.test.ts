@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import '../../src/fovea.ts';
 import { isLeaf } from '../../src/graph/leaves.ts';
+import { getOp } from '../../src/graph/op.ts';
 import type { Stage } from '../../src/graph/op.ts';
 import { topologicalOrder } from '../../src/graph/node.ts';
 import { runReference } from '../../src/graph/reference.ts';
@@ -19,7 +20,7 @@ import { relu } from '../../src/ops/unary.ts';
 import { PhiloxStream } from '../../src/random/philox.ts';
 import { grad } from '../../src/tensor/grad.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
-import { wrap } from '../../src/tensor/tensor.ts';
+import { apply, wrap } from '../../src/tensor/tensor.ts';
 
 const stream = new PhiloxStream(3, 'rewrites');
 
@@ -163,6 +164,17 @@ test('gradients between convolution and batch norm are made on their way, where 
   assert.equal(gradients(true, (dy) => [sum(dy.mul(dy))]), separate, 'read elsewhere too');
 });
 
+test('a filter gradient that needs the image gradient stays apart from it', () => {
+  const [x, filter, gamma, beta] = [random(2, 5, 5, 4), random(4, 3, 3, 4), random(4), random(4)];
+  const inner = relu(x);
+  const conv = conv2d(inner, filter, { padding: 1 });
+  const loss = mean(relu(batchNorm(conv, gamma, beta).y).mul(random(2, 5, 5, 4)));
+  const [dy, dx] = grad(loss, [conv, inner]);
+  const attrs = { stride: [1, 1], padding: [1, 1, 1, 1], dilation: [1, 1], filterShape: [...filter.shape] };
+  const { ops } = rewritten(apply(getOp('conv2dFilterGrad'), [dx, dy], attrs), ['gradient-prologue']);
+  assert.ok(ops.includes('conv2dFilterGrad') && ops.includes('batchNormReluGrad'), ops.join());
+});
+
 test('the gradient of a bias ahead of batch norm is zero, and no number where that of beta is none', () => {
   const [x, filter, bias, gamma, beta] = [random(2, 4, 4, 3), random(4, 3, 3, 3), random(4), random(4), random(4)];
   const biasGradient = (factor: number, through: (y: Tensor) => Tensor): number[] => {
@@ -174,6 +186,20 @@ test('the gradient of a bias ahead of batch norm is zero, and no number where th
   };
   for (const through of [relu, (y: Tensor) => y]) assert.equal(biasGradient(1, through), [0, 0, 0, 0]);
   assert.ok(biasGradient(NaN, (y) => y).every(Number.isNaN));
+});
+
+test('only over all rows, and with statistics of what was normalized, the gradient of batch norm adds up to zero', () => {
+  const [dy, x, other] = [random(4, 4), random(4, 4), random(4, 4)];
+  const [gamma, beta] = [random(4), random(4)];
+  const summed = (statisticsOf: Tensor, axis: number, keepDims = false): string[] => {
+    const { mean: m, variance } = batchNorm(statisticsOf, gamma, beta);
+    const [dx] = apply(getOp('batchNormGrad'), [dy, x, m, variance, gamma], { epsilon: 1e-3, fixGamma: false });
+    return rewritten([sum(dx, axis, { keepDims })]).applied;
+  };
+  assert.equal(summed(x, 0), ['sum of batchNormGrad']);
+  assert.equal(summed(other, 0), []);
+  assert.equal(summed(x, 1), []);
+  assert.equal(summed(x, 0, true), []);
 });
 
 test('by given statistics a bias has a gradient', () => {
