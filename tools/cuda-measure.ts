@@ -25,7 +25,7 @@ const reported = [
   / bytes gmem/, /: Compiling entry function /, /: Function properties for /, /bytes stack frame/, /: Used \d+ registers/, /: Compile time = /,
 ];
 
-export interface PtxasReport extends Pick<Resources, 'registers' | 'local'> {
+interface PtxasReport extends Pick<Resources, 'registers' | 'local'> {
   readonly spilled: number;
   /** Other lines of the log. */
   readonly said: string;

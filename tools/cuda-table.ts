@@ -60,7 +60,7 @@ const askedOf = (variants: readonly Variant[]): string =>
 /** Whether a row has all of a kernel's variants and no others. */
 export const isCurrent = (row: ReportRow, variants: readonly Variant[]): boolean => row.asked === askedOf(variants);
 
-export interface KernelVariants {
+interface KernelVariants {
   readonly kernel: string;
   readonly architecture: string;
   readonly variants: readonly Variant[];

@@ -18,10 +18,11 @@ import { createWriteStream, existsSync, mkdirSync, readFileSync, renameSync, rmS
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import type { Report } from '../src/benchmark/types.ts';
 import type { Refusals } from './gpu/look.ts';
 import { parts } from './gpu/parts.ts';
 import type { Part, Settings } from './gpu/parts.ts';
-import { keep, passedOver } from './gpu/results.ts';
+import { allPassed, keep, passedOver } from './gpu/results.ts';
 import type { Outcome } from './gpu/results.ts';
 import { generate } from './generate.mjs';
 
@@ -182,8 +183,8 @@ async function main(): Promise<number> {
     // One file a part: of a benchmark its report, and what it printed only where that failed.
     const file = part.report && existsSync(json) ? json : named(name, 'txt');
     if (file === json && code === 0) rmSync(named(name, 'txt'));
-    const report = file === json ? JSON.parse(readFileSync(json, 'utf8')) as Parameters<typeof passedOver>[2] : undefined;
-    const why = code === 0 && !late ? passedOver(said, part.devices, report) : undefined;
+    const report = file === json ? JSON.parse(readFileSync(json, 'utf8')) as Report : undefined;
+    const why = code === 0 && !late ? passedOver(said, part, report) : undefined;
     add({
       part: name, seconds: Math.round((performance.now() - started) / 1000),
       result: late ? 'ended at the limit' : code !== 0 ? 'failed' : why !== undefined ? 'not run' : 'passed',
@@ -197,7 +198,7 @@ async function main(): Promise<number> {
   if (values.keep) for (const line of keep(folder, outcomes, basename(named('parts', 'json')), results)) console.log(line);
   const undone = outcomes.filter(({ result }) => result === 'not begun' || result === 'ended at the limit').map(({ part }) => part);
   if (undone.length > 0) console.log(`not done: ${again(undone)}`);
-  return outcomes.every(({ result }) => result === 'passed') ? 0 : 1;
+  return allPassed(outcomes) ? 0 : 1;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -1,6 +1,6 @@
 /** The ways of PyTorch on NVIDIA's GPUs, by cuDNN, of which the best is the peer. */
 
-export interface TorchWay {
+interface TorchWay {
   readonly precision: 'float32' | 'tf32' | 'bfloat16';
   readonly how: 'eager' | 'graph' | 'compile';
   /** `PyTorch, cuda, graph, tf32`: of contestants. */

@@ -14,7 +14,7 @@ import { checkDerivative, checkForward, checkGradient, differentiableSamples, sa
 import type { Report } from '../../src/testing/check-op.ts';
 import { generate } from '../../tools/generate.mjs';
 import { opFixtures, refused, refusedLater, runOpFixture } from '../support/op-fixtures.ts';
-import { noFixtures } from '../support/python.ts';
+import { noFixtures, operatorFixtures } from '../support/python.ts';
 import { runners } from '../support/runners.ts';
 import { skip } from '../support/skip.ts';
 import { gradientCell, noSamples, viewsAlone } from './support/expectations.ts';
@@ -82,7 +82,7 @@ for (const [name, why] of absent) skip(`all ops on ${name}`, why);
 
 const fixtures = opFixtures();
 if (fixtures === undefined) {
-  skip('MXNet\'s operator fixtures', noFixtures('mxnet', 'ops'));
+  skip(operatorFixtures, noFixtures('mxnet', 'ops'));
   matrix.withoutFixtures();
 } else {
   for (const runner of present) {
@@ -96,7 +96,7 @@ if (fixtures === undefined) {
       });
     }
   }
-  for (const [name, why] of absent) skip(`MXNet's operator fixtures on ${name}`, why);
+  for (const [name, why] of absent) skip(`${operatorFixtures} on ${name}`, why);
   test('operators of the fixtures that Fovea does not have', () => {
     const lacking = [...Object.keys(refused), ...Object.keys(refusedLater)];
     // Fixtures made anew by tools/oracles are of Fovea's operators alone: they have none of these.

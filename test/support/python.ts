@@ -32,6 +32,9 @@ const commands = {
   torch: 'pip install torch torchvision timm safetensors (FOVEA_TORCH_PYTHON=PATH_OF_PYTHON), then',
 };
 
+/** What a test is called that is skipped for want of MXNet's operators alone: tools/gpu.ts knows it by that, since no device is lacking. */
+export const operatorFixtures = "MXNet's operator fixtures";
+
 /** What a test says that is skipped for want of fixtures: where they were looked for, and what makes them. */
 export function noFixtures(system: keyof typeof commands, part: string): string {
   const folder = system === 'torch' ? 'fixtures/torch' : `fixtures/mxnet/${part}`;

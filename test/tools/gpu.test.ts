@@ -12,10 +12,12 @@ import { plansOf } from '../../src/benchmark/plans.ts';
 import { parseBenchmarkOptions } from '../../src/benchmark/options.ts';
 import type { BenchmarkOptions } from '../../src/benchmark/options.ts';
 import { readReport } from '../../src/benchmark/report-file.ts';
+import type { Entry, Row } from '../../src/benchmark/types.ts';
 import { torchWays } from '../../src/benchmark/torch-ways.ts';
 import { deviceWord } from '../../tools/gpu.ts';
 import { parts } from '../../tools/gpu/parts.ts';
-import { keep, passedOver } from '../../tools/gpu/results.ts';
+import { allPassed, keep, passedOver } from '../../tools/gpu/results.ts';
+import { operatorFixtures } from '../support/python.ts';
 import { openWebgpu } from '../support/webgpu.ts';
 import { skip } from '../support/skip.ts';
 
@@ -86,14 +88,68 @@ test('files are named by the device', () => {
   assert.is(deviceWord(listing, ['webgpu']), 'none');
 });
 
-test('what a part has passed over is seen in what it says and in its report', () => {
-  const fixtures = "# skip: MXNet's operator fixtures # no fixtures\n";
-  assert.is(passedOver(`\n${fixtures}\n  Passed: 3\n`, ['cuda']), undefined);
-  assert.is(passedOver(`\n${fixtures}\n# skip: all ops on cuda # no CUDA driver\n`, ['cuda', 'cpu']), 'all ops on cuda was skipped: no CUDA driver');
-  const devices = [{ kind: 'cuda' }, { kind: 'webgpu', software: true }];
-  assert.is(passedOver('', ['cuda:0', 'webgpu:llvmpipe'], { devices }), undefined);
-  assert.is(passedOver('', ['cuda', 'webgpu', 'cpu'], { devices }), 'the report has no figures of webgpu and cpu');
-  // Each part says what it runs on, so that one of devices that are not there is not begun.
+test('what a part has passed over is seen in what it says', () => {
+  const fixtures = `# skip: ${operatorFixtures} # no fixtures\n`;
+  const suite = { devices: ['cuda', 'cpu'], report: false };
+  assert.is(passedOver(`\n${fixtures}\n  Passed: 3\n`, suite), undefined);
+  assert.is(passedOver(`\n${fixtures}\n# skip: all ops on cuda # no CUDA driver\n`, suite), 'all ops on cuda was skipped: no CUDA driver');
+});
+
+test('what a part has passed over is seen in the figures of its report', () => {
+  const row = { group: 'step', name: 'steps', layers: [], flop: 0, bytes: 0 } as const;
+  const full = (contestant: string): Entry => ({ contestant, milliseconds: [1] });
+  const absent = (contestant: string): Entry => ({ contestant, milliseconds: [], absent: 'no room' });
+  const onCuda = (...entries: Entry[]): Row => ({ ...row, device: 'cuda', entries });
+  const cuda = { kind: 'cuda', contestant: 'fovea, cuda', software: false };
+  const llvmpipe = { kind: 'webgpu', contestant: 'fovea, llvmpipe', software: true };
+  const rows = [
+    onCuda(absent('fovea, cuda'), full('fovea, cuda, mixed'), full('PyTorch, cuda')),
+    { ...row, device: 'webgpu', entries: [full('fovea, llvmpipe')] },
+  ];
+  const report = { devices: [cuda, llvmpipe], rows };
+  const on = (...devices: string[]): { devices: string[]; report: true } => ({ devices, report: true });
+  assert.is(passedOver('', on('cuda', 'webgpu:llvmpipe'), report), undefined);
+  assert.is(passedOver('', on('cuda', 'webgpu', 'cpu'), report), 'the report has no times of webgpu and cpu');
+  assert.is(passedOver('', on('cuda')), 'it wrote no report');
+  // Opened, and without times: no room, too slow, or no row at all; a peer's times are not ours.
+  for (const none of [[onCuda(absent('fovea, cuda'), absent('fovea, cuda, mixed'), full('PyTorch, cuda'))], []]) {
+    assert.is(passedOver('', on('cuda'), { devices: [cuda], rows: none }), 'the report has no times of cuda');
+  }
+  // Of two GPUs each by its own contestant.
+  const two = ['cuda:0', 'cuda:1'].map((name) => ({ ...cuda, contestant: `fovea, ${name}` }));
+  const ofTwo = (...entries: Entry[]): string | undefined => passedOver('', on('cuda:0', 'cuda:1'), { devices: two, rows: [onCuda(...entries)] });
+  assert.is(ofTwo(full('fovea, cuda:0'), full('fovea, cuda:1, mixed')), undefined);
+  assert.is(ofTwo(full('fovea, cuda:0'), absent('fovea, cuda:1')), 'the report has no times of cuda:1');
+  // Parts that are there for a peer.
+  const compiled = { ...on('cuda'), peers: ['PyTorch, cuda, compile'] };
+  assert.is(passedOver('', compiled, report), 'the report has no times of PyTorch, cuda, compile');
+  const tried = (entry: Entry): string | undefined => passedOver('', compiled, { devices: [cuda], rows: [onCuda(full('fovea, cuda'), entry)] });
+  assert.is(tried(absent('PyTorch, cuda, compile')), 'the report has no times of PyTorch, cuda, compile');
+  assert.is(tried(full('PyTorch, cuda, compile')), undefined);
+  for (const { part, options } of benchmarks) {
+    const asked = torchWays.map(({ name }) => name).filter((name) => isAsked(name, options.peer)).sort();
+    assert.equal([...part.peers ?? []].sort(), /^compile-|-eager/.test(part.name) ? asked : [], part.name);
+  }
+});
+
+test('a part that has nothing to run on is none, and no part is no success', () => {
+  const namesOn = (...devices: string[]): string[] => parts({ devices, python: 'python3', quick: false }).map(({ name }) => name);
+  assert.equal(namesOn('cuda-host'), ['suite']);
+  assert.equal(namesOn(), []);
+  // PyTorch with CUDA stands beside no cpu.
+  assert.equal(namesOn('cpu').filter((name) => /^compile-|-eager/.test(name)), []);
+  assert.equal(namesOn('webgpu').filter((name) => /^compile-|-eager/.test(name)).length, 10);
+  const passed = { part: 'gemm', seconds: 1, result: 'passed' } as const;
+  assert.is(allPassed([passed]), true);
+  assert.is(allPassed([passed, { ...passed, result: 'not run' }]), false);
+  assert.is(allPassed([]), false);
+  const { status, out } = gpu('--devices', 'cuda-host', '--parts', 'step-128');
+  assert.is(status, 2, out);
+  assert.match(out, 'no part is named "step-128"; there are suite\n');
+});
+
+test('each part says what it runs on', () => {
+  // So that one of devices that are not there is not begun.
   for (const { name, devices: on, args, env } of all) {
     const told = env?.FOVEA_RUNNERS?.split(',').slice(1) ?? args[args.indexOf('--device') + 1]?.split(',');
     assert.equal(on, args.includes('--device') || env?.FOVEA_RUNNERS !== undefined ? told : ['cuda'], name);
@@ -117,7 +173,9 @@ test('reports of parts that passed are kept with what became of each, and nothin
 
 const gpu = (...args: string[]): { status: number | null; out: string } => {
   const all = ['--import', 'tsx', 'tools/gpu.ts', '--devices', 'cpu', '--quick', '--out', folder, ...args];
-  const child = spawnSync(process.execPath, all, { cwd: root, encoding: 'utf8', env: { ...process.env, FOVEA_LIBCUDA: '/nowhere/libcuda.so.1' } });
+  // Without fixtures, as where a GPU is lent.
+  const env = { ...process.env, FOVEA_LIBCUDA: '/nowhere/libcuda.so.1', FOVEA_SHARED: folder };
+  const child = spawnSync(process.execPath, all, { cwd: root, encoding: 'utf8', env });
   return { status: child.status, out: child.stdout + child.stderr };
 };
 
@@ -130,7 +188,9 @@ test('at small settings on the cpu the suite and steps run; what became of each 
     assert.ok(files.includes(`cpu-${part}-${date}.${ending}`), files.join());
     return `cpu-${part}-${date}.${ending}`;
   };
-  assert.match(readFileSync(join(folder, 'bench-results', named('suite', 'txt')), 'utf8'), 'matmul');
+  const said = readFileSync(join(folder, 'bench-results', named('suite', 'txt')), 'utf8');
+  assert.match(said, 'matmul');
+  assert.match(said, `# skip: ${operatorFixtures} # `);
   const report = await readReport(join(folder, 'bench-results', named('step-128', 'json')));
   assert.is(report.rows.length, 1);
   const parsed = JSON.parse(readFileSync(join(folder, 'bench-results', named('parts', 'json')), 'utf8')) as unknown;

@@ -20,29 +20,32 @@ export interface Part {
   readonly env?: Readonly<Record<string, string>>;
   /** It takes --out for a report. */
   readonly report: boolean;
+  /** Contestants for whose sake it is there: without times of each it has not been run. */
+  readonly peers?: readonly string[];
 }
 
-/** Ends of PyTorch's names in the benchmark (bench/peers/python.ts): how, and in which precision. */
-const ways = (...names: string[]): string => names.map((name) => `PyTorch, cuda${name}$`).join(';');
+/** PyTorch's name in the benchmark (bench/peers/python.ts), by its end: how, and in which precision. */
+const torch = (end: string): string => `PyTorch, cuda${end}`;
+const ways = (...ends: string[]): string => ends.map((end) => `${torch(end)}$`).join(';');
 
 /**
  * What stands beside the steps of so many images: each holds a batch's activations in a process of its own, so that of large batches few find
  * room at once (78 GiB). A graph computes what eager steps do; compiled ones take minutes to be ready and have parts of their own.
  */
 const beside = [
-  { batch: 128, part: 'step-128', seconds: 75, peers: ways(', bfloat16', ', graph, bfloat16', ', graph, tf32', ', graph') },
-  { batch: 256, part: 'step-256', seconds: 75, peers: ways(', graph, bfloat16', ', graph, tf32') },
-  { batch: 32, part: 'step-32', seconds: 75, peers: ways('', ', tf32', ', bfloat16', ', graph', ', graph, tf32', ', graph, bfloat16') },
-  { batch: 256, part: 'step-256-float32', seconds: 60, peers: ways(', graph') },
+  { batch: 128, part: 'step-128', seconds: 75, ends: [', bfloat16', ', graph, bfloat16', ', graph, tf32', ', graph'] },
+  { batch: 256, part: 'step-256', seconds: 75, ends: [', graph, bfloat16', ', graph, tf32'] },
+  { batch: 32, part: 'step-32', seconds: 75, ends: ['', ', tf32', ', bfloat16', ', graph', ', graph, tf32', ', graph, bfloat16'] },
+  { batch: 256, part: 'step-256-float32', seconds: 60, ends: [', graph'] },
 ] as const;
 /** After all else, those first by which the best of PyTorch is most likely another. Eager steps are their graphs' kernels, which wait for the host. */
 const compiled = [
   { batch: 128, precision: 'bfloat16' }, { batch: 256, precision: 'bfloat16' }, { batch: 128, precision: 'tf32' }, { batch: 256, precision: 'tf32' },
 ] as const;
 const eager = [
-  { batch: 128, part: 'step-128-eager', seconds: 60, peers: ways(', tf32', '') },
-  { batch: 256, part: 'step-256-eager', seconds: 75, peers: ways(', bfloat16', ', tf32') },
-  { batch: 256, part: 'step-256-eager-float32', seconds: 60, peers: ways('') },
+  { batch: 128, part: 'step-128-eager', seconds: 60, ends: [', tf32', ''] },
+  { batch: 256, part: 'step-256-eager', seconds: 75, ends: [', bfloat16', ', tf32'] },
+  { batch: 256, part: 'step-256-eager-float32', seconds: 60, ends: [''] },
 ] as const;
 const compiledLast = [
   { batch: 32, precision: 'bfloat16' }, { batch: 128, precision: 'float32' }, { batch: 256, precision: 'float32' },
@@ -51,10 +54,13 @@ const compiledLast = [
 /** Kernels at this batch: at a larger one inputs do not fit into a line to the peer. */
 const KERNEL_BATCH = 32;
 
+/** Those that have something to run on. */
 export function parts({ devices, python, quick }: Settings): Part[] {
   // `cuda-host` is the suite's alone.
   const measured = devices.filter((name) => name !== 'cuda-host');
   const own = devices.filter((name) => /^cuda(:|$)/.test(name));
+  // PyTorch with CUDA stands beside GPUs alone.
+  const besideTorch = own.length > 0 ? own : measured.filter((name) => name !== 'cpu');
   const hopper = { FOVEA_CUDA_RUNG: 'hopper' };
   const small = quick ? ['--quick', '--runs', '2', '--shapes', '1', '--no-probes', '--width', '0.125'] : [];
   const bench = (given: readonly string[], on = measured): string[] =>
@@ -64,9 +70,9 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     name, what, seconds, devices: on, report: true,
     args: bench([...(quick ? [] : ['--batch', String(KERNEL_BATCH), '--runs', '10', '--limit', '20']), '--peer', peers, ...given], on),
   });
-  const step = (name: string, what: string, seconds: number, batch: number, peers: string, limit: number, on = measured): Part => {
+  const step = (name: string, what: string, seconds: number, batch: number, ends: readonly string[], limit: number, on = measured): Part => {
     const sizes = quick ? [] : ['--step-batch', String(batch), '--runs', '12', '--step-limit', String(limit), '--no-probes'];
-    return { name, what, seconds, devices: on, report: true, args: bench(['--only', 'step', ...sizes, '--peer', peers], on) };
+    return { name, what, seconds, devices: on, report: true, args: bench(['--only', 'step', ...sizes, '--peer', ways(...ends)], on) };
   };
   const compile: Part = {
     name: 'kernels', what: "CUDA's kernels for the suite and the benchmark, several at once, where the cache lacks them", seconds: 90, devices: own,
@@ -83,18 +89,21 @@ export function parts({ devices, python, quick }: Settings): Part[] {
       ['--only', 'conv', '--filter', `${op}+inception-bn${word}`, '--no-probes'], on));
   const gemm = (on = measured): Part => kernels('gemm', 'products, one of 8192 in 16 bits among them', 90, ways('', ', graph', ', graph, tf32'),
     ['--only', 'gemm'], on);
-  const stepBeside = ({ batch, part, seconds, peers }: (typeof beside | typeof eager)[number], on = measured): Part =>
-    step(part, `training steps of ${batch} images`, seconds, batch, peers, 60, on);
-  const stepCompiled = ({ batch, precision }: (typeof compiled | typeof compiledLast)[number]): Part =>
-    step(`compile-${batch}-${precision}`, `training steps of ${batch} images beside torch.compile(mode='max-autotune') in ${precision}`, 420, batch,
-      ways(`, compile${precision === 'float32' ? '' : `, ${precision}`}`), 400, own.length > 0 ? own : measured);
+  const stepBeside = ({ batch, part, seconds, ends }: (typeof beside | typeof eager)[number], on = measured): Part =>
+    step(part, `training steps of ${batch} images`, seconds, batch, ends, 60, on);
+  const stepEager = (one: (typeof eager)[number]): Part => ({ ...stepBeside(one, besideTorch), peers: one.ends.map(torch) });
+  const stepCompiled = ({ batch, precision }: (typeof compiled | typeof compiledLast)[number]): Part => {
+    const end = `, compile${precision === 'float32' ? '' : `, ${precision}`}`;
+    const what = `training steps of ${batch} images beside torch.compile(mode='max-autotune') in ${precision}`;
+    return { ...step(`compile-${batch}-${precision}`, what, 420, batch, [end], 400, besideTorch), peers: [torch(end)] };
+  };
   const withHopper = (part: Part, env: Part['env'] = {}): Part =>
     ({ ...part, name: `${part.name}-hopper`, what: `${part.what}, by Hopper's own kernels`, env: { ...part.env, ...hopper, ...env } });
   const withPrologues = (part: Part): Part => ({
     ...part, name: `${part.name}-prologues`, what: `${part.what}, images normalized and gradients of batch norm made as they are read`,
     env: { ...part.env, FOVEA_CUDA_PROLOGUES: '1' },
   });
-  return [
+  const all = [
     ...(own.length > 0 ? [compile] : []),
     suite(devices, 200),
     ...(own.length > 0 ? [
@@ -112,6 +121,7 @@ export function parts({ devices, python, quick }: Settings): Part[] {
       withHopper(gemm(own)), ...convolutions.map((make) => withHopper(make(120, own, '+bfloat16'))), withHopper(stepBeside(beside[0], own)),
       withPrologues(stepBeside(beside[0], own)),
     ] : []),
-    ...compiled.map(stepCompiled), ...eager.map((one) => stepBeside(one, own.length > 0 ? own : measured)), ...compiledLast.map(stepCompiled),
+    ...compiled.map(stepCompiled), ...eager.map(stepEager), ...compiledLast.map(stepCompiled),
   ];
+  return all.filter((part) => part.devices.length > 0);
 }
