@@ -5,17 +5,11 @@ import { findNvrtc } from '../src/device/cuda/find.ts';
 import { nvrtcInfo, NvrtcPool } from '../src/device/cuda/nvrtc.ts';
 import { kernelSource } from '../src/device/cuda/source.ts';
 import { cudaSources } from '../src/generated/cuda.ts';
-import { occupancy, resourcesOf } from './cuda-cubin.ts';
+import { resourcesOf } from './cuda-cubin.ts';
 import type { Resources } from './cuda-cubin.ts';
-import type { Module } from './cuda-table.ts';
+import { measuredAs } from './cuda-table.ts';
+import type { Measured, Module } from './cuda-table.ts';
 import type { Variant } from './cuda-variants.ts';
-
-export interface Measured extends Variant, Resources {
-  readonly architecture: string;
-  readonly occupancy: number;
-  /** What the compiler says of it; mostly nothing. */
-  readonly said: string;
-}
 
 /** Has ptxas report what it allocates. The code stays what it is. */
 const VERBOSE = '--ptxas-options=-v';
@@ -58,8 +52,8 @@ export function agreed(cubin: Resources, ptxas: PtxasReport): Resources {
 export interface Meter {
   /** `NVRTC 13.5` */
   readonly compiler: string;
-  /** Compiles a variant, unless what it takes is known. Rejects with NVRTC's words. */
-  measure(variant: Variant, known?: Module): Promise<Measured>;
+  /** Compiles a variant. Rejects with NVRTC's words. */
+  measure(variant: Variant): Promise<Measured>;
   dispose(): void;
 }
 
@@ -68,23 +62,22 @@ export async function openMeter(): Promise<Meter> {
   if (library === undefined) throw new Error('no NVRTC: node tools/cuda-compiler.mjs');
   const info = nvrtcInfo(await importKoffi(), library.path);
   const pool = new NvrtcPool(library.path);
-  const compile = async ({ kernel, define, capability }: Variant, architecture: string): Promise<Resources & { said: string }> => {
+  const compile = async ({ kernel, define, capability }: Variant, architecture: string): Promise<Module> => {
     const { source, headers } = kernelSource(cudaSources, kernel, define);
     const { cubin, log } = await pool.compile({ name: `${kernel}.cu`, source, headers, options: [...nvrtcOptions(architecture), VERBOSE] });
     try {
       const ptxas = ptxasReport(log);
-      return { ...agreed(resourcesOf(cubin, kernel, capability), ptxas), said: ptxas.said };
+      const { registers, shared, local } = agreed(resourcesOf(cubin, kernel, capability), ptxas);
+      return [registers, shared, local, ptxas.said];
     } catch (error) {
       throw new Error(`${kernel} ${JSON.stringify(define)} for ${architecture}: ${(error as Error).message}`, { cause: error });
     }
   };
   return {
     compiler: `NVRTC ${info.version}`,
-    async measure(variant, known) {
+    async measure(variant) {
       const architecture = architectureFor(variant.capability, info);
-      const found = known === undefined ? await compile(variant, architecture)
-        : { registers: known[0], shared: known[1], local: known[2], said: known[3] ?? '' };
-      return { ...variant, ...found, architecture, occupancy: occupancy(found, variant.block, variant.dynamic, variant.capability) };
+      return measuredAs(variant, architecture, await compile(variant, architecture));
     },
     dispose: () => pool.dispose(),
   };

@@ -5,34 +5,39 @@
  *   npx tsx tools/cuda-report.ts [--kernels gemm,copy] [--all]
  *
  * Only what the table has not yet of the same sources and compiler is compiled, or with --all everything: some 20 minutes of a processor's time, by
- * as many threads as there are cores. What is done is written kernel by kernel, so that one may stop it and go on.
+ * as many threads as there are cores. What is done is written kernel by kernel, so that one may stop it and go on. What follows from modules that the
+ * table has, as occupancies and the page do, is told anew every time.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { cudaSources } from '../src/generated/cuda.ts';
 import { openMeter } from './cuda-measure.ts';
-import type { Measured } from './cuda-measure.ts';
-import { byKernel, isCurrent, keyOf, rowOf, sourcesOf } from './cuda-table.ts';
-import type { Report, ReportRow } from './cuda-table.ts';
+import { byKernel, isCurrent, keyOf, measuredAs, networkOf, retold, rowOf, sourcesOf } from './cuda-table.ts';
+import type { Module, Report, ReportRow } from './cuda-table.ts';
 import { collectVariants } from './cuda-variants.ts';
 import type { Variant } from './cuda-variants.ts';
 
 const folder = fileURLToPath(new URL('../docs/', import.meta.url));
-const reportFile = `${folder}cuda-resources.json`;
+const reportFile = `${folder}cuda-resources.json`, pageFile = `${folder}cuda-resources.md`;
 
 export const readReport = (): Report => JSON.parse(readFileSync(reportFile, 'utf8')) as Report;
+export const readPage = (): string => readFileSync(pageFile, 'utf8');
 
 const words = (define: Variant['define']): string => Object.entries(define).map(([name, value]) => `${name}=${value}`).join(' ');
 
-function page({ rows, network }: Report): string {
+const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** docs/cuda-resources.md. */
+export function page({ rows }: Report, variants: readonly Variant[]): string {
   const line = (...cells: (string | number)[]): string => `| ${cells.join(' | ')} |\n`;
   const percent = (part: number): string => `${Math.round(part * 100)} %`;
   const spilling = rows.flatMap(({ kernel, architecture, withLocal }) =>
     withLocal.map(({ define, local }) => `- \`${kernel}\` for ${architecture}, ${local} bytes: \`${words(define)}\`\n`));
   const advice = rows.flatMap(({ kernel, architecture, said }) =>
     said.map(({ define, text }) => `- \`${kernel}\` for ${architecture}, \`${words(define)}\`: ${text}\n`));
-  const shown = [...network].sort((a, b) =>
-    a.kernel.localeCompare(b.kernel) || a.architecture.localeCompare(b.architecture) || b.registers - a.registers);
+  const shown = networkOf(rows, variants).sort((a, b) => order(a.kernel, b.kernel) || order(a.architecture, b.architecture)
+    || b.registers - a.registers || order(words(a.define), words(b.define)));
   const compilers = [...new Set(rows.map(({ compiler }) => compiler))].join(' and ');
   return `# What CUDA kernels take of a GPU
 
@@ -56,56 +61,58 @@ ${advice.join('') || 'Nothing.\n'}
 ${shown.map((v) => line(v.kernel, v.architecture, v.registers, v.shared + v.dynamic, v.local, percent(v.occupancy), words(v.define))).join('')}`;
 }
 
-/** The report with one kernel's row in place of what it had. */
-function withRow({ rows, network }: Report, row: ReportRow, measured: readonly Measured[]): Report {
-  const other = (one: { kernel: string; architecture: string }): boolean => one.kernel !== row.kernel || one.architecture !== row.architecture;
-  const inOrder = <T extends { kernel: string; architecture: string }>(list: readonly T[]): T[] => {
-    const name = ({ kernel, architecture }: T): string => `${kernel} ${architecture}`;
-    return [...list].sort((a, b) => (name(a) < name(b) ? -1 : name(a) > name(b) ? 1 : 0));
-  };
-  return {
-    rows: inOrder([...rows.filter(other), row]), network: inOrder([...network.filter(other), ...measured.filter((one) => one.network)]),
-  };
+function write(report: Report, variants: readonly Variant[]): void {
+  writeFileSync(reportFile, `{\n"rows": [\n${report.rows.map((row) => JSON.stringify(row)).join(',\n')}\n]\n}\n`);
+  writeFileSync(pageFile, page(report, variants));
 }
 
-function write(report: Report): void {
-  const lines = (list: readonly object[]): string => list.map((one) => JSON.stringify(one)).join(',\n');
-  writeFileSync(reportFile, `{\n"rows": [\n${lines(report.rows)}\n],\n"network": [\n${lines(report.network)}\n]\n}\n`);
-  writeFileSync(`${folder}cuda-resources.md`, page(report));
+/** Which of the kernels are named, by their names with commas between. @throws Error where there is no kernel of a name */
+export function chosen(kernels: readonly string[], names: string | undefined): readonly string[] {
+  if (names === undefined) return kernels;
+  return names.split(',').map((name) => {
+    if (!kernels.includes(name)) throw new Error(`--kernels: no kernel is named "${name}"; there are ${kernels.join(', ')}`);
+    return name;
+  });
 }
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { kernels: { type: 'string' }, all: { type: 'boolean', default: false } } });
-  const only = values.kernels?.split(',');
+  const kernels = Object.keys(cudaSources).filter((file) => file.endsWith('.cu')).map((file) => file.slice(0, -'.cu'.length));
+  const only = chosen(kernels, values.kernels);
   const began = performance.now();
   const since = (): string => `${((performance.now() - began) / 1000).toFixed(0)} s`;
-  const groups = byKernel(await collectVariants());
+  const variants = await collectVariants();
+  const groups = byKernel(variants).sort((a, b) => order(`${a.kernel} ${a.architecture}`, `${b.kernel} ${b.architecture}`));
   const meter = await openMeter();
-  let report = readReport();
-  const wanted = new Set(groups.map(({ kernel, architecture }) => `${kernel} ${architecture}`));
-  report = {
-    rows: report.rows.filter((row) => wanted.has(`${row.kernel} ${row.architecture}`)),
-    network: report.network.filter((one) => wanted.has(`${one.kernel} ${one.architecture}`)),
-  };
+  // In the order of the groups; without those of which there is no more.
+  const before = readReport().rows;
+  const rows = groups.map(({ kernel, architecture, variants: asked }) => {
+    const row = before.find((one) => one.kernel === kernel && one.architecture === architecture);
+    return row !== undefined && isCurrent(row, asked) ? retold(row, asked) : row;
+  });
+  const report = (): Report => ({ rows: rows.filter((row): row is ReportRow => row !== undefined) });
   let compiled = 0;
   try {
-    for (const { kernel, architecture, variants } of groups) {
-      if (!(only?.includes(kernel) ?? true)) continue;
-      const before = report.rows.find((row) => row.kernel === kernel && row.architecture === architecture);
-      const same = !values.all && before?.compiler === meter.compiler && before.sources === sourcesOf(kernel, architecture);
-      if (same && isCurrent(before, variants)) continue;
-      const known = new Map(same ? Object.entries(before.modules) : []);
-      const fresh = variants.filter((one) => !known.has(keyOf(one)));
-      const measured = await Promise.all(variants.map((one) => meter.measure(one, known.get(keyOf(one)))));
-      report = withRow(report, rowOf(measured, meter.compiler), measured);
-      write(report);
+    for (const [i, { kernel, architecture, variants: asked }] of groups.entries()) {
+      if (!only.includes(kernel)) continue;
+      const row = rows[i];
+      const same = !values.all && row?.compiler === meter.compiler && row.sources === sourcesOf(kernel, architecture);
+      if (same && isCurrent(row, asked)) continue;
+      const known = new Map<string, Module>(same ? Object.entries(row.modules) : []);
+      const fresh = asked.filter((one) => !known.has(keyOf(one)));
+      const measured = await Promise.all(asked.map(async (one) => {
+        const module = known.get(keyOf(one));
+        return module === undefined ? meter.measure(one) : measuredAs(one, architecture, module);
+      }));
+      rows[i] = rowOf(measured, meter.compiler);
+      write(report(), variants);
       compiled += fresh.length;
-      console.log(`${kernel} for ${architecture}: ${fresh.length} of ${variants.length} compiled, ${since()}`);
+      console.log(`${kernel} for ${architecture}: ${fresh.length} of ${asked.length} compiled, ${since()}`);
     }
   } finally {
     meter.dispose();
   }
-  write(report);
+  write(report(), variants);
   console.log(`${compiled} modules compiled in ${since()}`);
 }
 

@@ -1,15 +1,25 @@
 /** The table of what CUDA kernels take of a GPU, docs/cuda-resources.json: what is in it, and whether it is of the kernels that there are. */
 import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { architectureFor, nvrtcOptions } from '../src/device/cuda/compile.ts';
 import { kernelSource } from '../src/device/cuda/source.ts';
 import { cudaSources } from '../src/generated/cuda.ts';
-import type { Measured } from './cuda-measure.ts';
+import { occupancy } from './cuda-cubin.ts';
+import type { Resources } from './cuda-cubin.ts';
 import type { Variant } from './cuda-variants.ts';
 
 /** Of one module: registers, static shared and local bytes, and what the compiler says of it, if anything. */
 export type Module = readonly [registers: number, shared: number, local: number, said?: string];
 
-/** Of one kernel for one architecture. */
+/** A variant, and what its module takes. */
+export interface Measured extends Variant, Resources {
+  readonly architecture: string;
+  readonly occupancy: number;
+  /** What the compiler says of it; mostly nothing. */
+  readonly said: string;
+}
+
+/** Of one kernel for one architecture: what compilers found is in `modules`, and the other numbers follow from it and the variants. */
 export interface ReportRow {
   readonly kernel: string;
   readonly architecture: string;
@@ -35,8 +45,6 @@ export interface ReportRow {
 
 export interface Report {
   readonly rows: readonly ReportRow[];
-  /** Of those that a network's shapes ask for: macros, registers, static and dynamic shared bytes, local bytes, occupancy. */
-  readonly network: readonly Measured[];
 }
 
 const hashOf = (parts: readonly string[], length = 16): string => {
@@ -58,7 +66,8 @@ const askedOf = (variants: readonly Variant[]): string =>
   hashOf(variants.map(({ define, block, dynamic, network }) => JSON.stringify([define, block, dynamic, network])).sort());
 
 /** Whether a row has all of a kernel's variants and no others. */
-export const isCurrent = (row: ReportRow, variants: readonly Variant[]): boolean => row.asked === askedOf(variants);
+export const isCurrent = (row: ReportRow, variants: readonly Variant[]): boolean =>
+  row.asked === askedOf(variants) && variants.every((one) => row.modules[keyOf(one)] !== undefined);
 
 interface KernelVariants {
   readonly kernel: string;
@@ -80,6 +89,22 @@ export function byKernel(variants: readonly Variant[]): KernelVariants[] {
   return [...groups.values()].map((group) => ({ kernel: group[0].kernel, architecture: architectureOf(group[0].capability), variants: group }));
 }
 
+export function measuredAs(variant: Variant, architecture: string, [registers, shared, local, said = '']: Module): Measured {
+  const found = { registers, shared, local };
+  return { ...variant, ...found, said, architecture, occupancy: occupancy(found, variant.block, variant.dynamic, variant.capability) };
+}
+
+/** Those of a kernel's variants whose modules are in its row. */
+export const measuredIn = ({ architecture, modules }: ReportRow, variants: readonly Variant[]): Measured[] => variants.flatMap((one) => {
+  const known = modules[keyOf(one)] as Module | undefined;
+  return known === undefined ? [] : [measuredAs(one, architecture, known)];
+});
+
+/** What of the table a network's shapes ask for. */
+export const networkOf = (rows: readonly ReportRow[], variants: readonly Variant[]): Measured[] =>
+  byKernel(variants.filter(({ network }) => network)).flatMap(({ kernel, architecture, variants: asked }) =>
+    rows.filter((row) => row.kernel === kernel && row.architecture === architecture).flatMap((row) => measuredIn(row, asked)));
+
 /** @param measured all variants of one kernel for one architecture */
 export function rowOf(measured: readonly Measured[], compiler: string): ReportRow {
   const [{ kernel, architecture }] = measured;
@@ -96,7 +121,11 @@ export function rowOf(measured: readonly Measured[], compiler: string): ReportRo
   };
 }
 
-/** What of the table is not of these kernels with these variants: a line for each kernel and architecture. */
+/** A row that has these variants, with all that follows from its modules told anew. */
+export const retold = (row: ReportRow, variants: readonly Variant[]): ReportRow =>
+  ({ ...rowOf(measuredIn(row, variants), row.compiler), sources: row.sources });
+
+/** What of the table is not of these kernels with these variants, or does not follow from its modules: a line for each kernel and architecture. */
 export function staleRows(rows: readonly ReportRow[], variants: readonly Variant[]): string[] {
   const groups = byKernel(variants);
   const missing = groups.flatMap(({ kernel, architecture, variants: asked }) => {
@@ -104,7 +133,8 @@ export function staleRows(rows: readonly ReportRow[], variants: readonly Variant
     const row = rows.find((one) => one.kernel === kernel && one.architecture === architecture);
     if (row === undefined) return [`${name} is missing`];
     if (row.sources !== sourcesOf(kernel, architecture)) return [`${name} has other sources`];
-    return isCurrent(row, asked) ? [] : [`${name} is asked for in other variants (${asked.length}, in the table ${row.variants})`];
+    if (!isCurrent(row, asked)) return [`${name} is asked for in other variants (${asked.length}, in the table ${row.variants})`];
+    return isDeepStrictEqual(row, retold(row, asked)) ? [] : [`${name} has numbers that do not follow from its modules`];
   });
   const wanted = new Set(groups.map(({ kernel, architecture }) => `${kernel} ${architecture}`));
   const unasked = rows.filter(({ kernel, architecture }) => !wanted.has(`${kernel} ${architecture}`));

@@ -163,8 +163,8 @@ export async function collectVariants(only?: GpuFeatures, batches: readonly numb
     await keepSamples(variants, features, ops.filter((op) => op.precision === 'matrix'), [features.cuda!.capability]);
     if (i === 0) await keepSamples(variants, features, ops.filter((op) => op.precision !== 'matrix'), capabilities);
     for (const { op: name, inputs, attrs } of batches.flatMap(kernelProblems)) {
-      const whole: Problem[] = [[getOp(name), inputs, attrs], ...unitProblem(name, inputs, attrs)];
-      for (const [op, given, how] of [...whole, ...whole.flatMap(normalizedProblems)]) {
+      const plain: Problem[] = [[getOp(name), inputs, attrs], ...unitProblem(name, inputs, attrs)];
+      for (const [op, given, how] of [...plain, ...plain.flatMap(normalizedProblems)]) {
         keepProblem(variants, op, given, how, features);
         for (const dtype of ['bfloat16', 'float16'] as const) {
           const halves = given.map((t, j): TensorType => (t.dtype === 'float32' && takesHalf(op, j) ? { ...t, dtype } : t));

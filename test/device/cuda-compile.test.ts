@@ -203,6 +203,18 @@ async function within(env: Readonly<Record<string, string>>, work: () => Promise
 
 const whole = (): Record<string, string> => ({ FOVEA_LIBCUDA: driver.path, FOVEA_NVRTC: nvrtc.path, FOVEA_CACHE: place('cache') });
 
+test('a log that cannot be had takes neither the cubin nor the error along', async () => {
+  const pool = new NvrtcPool(nvrtc.path, 1);
+  try {
+    const { cubin, log } = await pool.compile({ name: 'a', source: 'MUTE', headers: {}, options: ['-x'] });
+    assert.equal([Buffer.from(cubin).toString('latin1'), log], ['cubin of a -x\0', '']);
+    await rejects(() => pool.compile({ name: 'a', source: 'MUTE FAIL', headers: {}, options: [] }), DeviceError,
+      /^nvrtcCompileProgram: NVRTC_ERROR_COMPILATION$/);
+  } finally {
+    pool.dispose();
+  }
+});
+
 test('a pool that is disposed of ends its threads between their jobs: one that loads koffi would take the process with it', async () => {
   const terminate = Worker.prototype.terminate;
   // Threads of devices before this one may end meanwhile: theirs have lower numbers.

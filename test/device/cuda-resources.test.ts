@@ -1,8 +1,9 @@
 // time limit: 300 s
 // one Node is enough
 /**
- * docs/cuda-resources.json, what the compilers say of every CUDA kernel (tools/cuda-report.ts): it is of these sources and these variants, no
- * kernel has local memory, the compilers say nothing against any, and, where NVRTC is, some of them are compiled again and found to be as it says.
+ * docs/cuda-resources.json, what the compilers say of every CUDA kernel (tools/cuda-report.ts): it is of these sources and these variants, its
+ * numbers follow from its modules, and the page from it, no kernel has local memory, the compilers say nothing against any, and, where NVRTC is,
+ * some of them are compiled again and found to be as it says.
  */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -10,8 +11,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { occupancy, resourcesOf } from '../../tools/cuda-cubin.ts';
 import { agreed, openMeter, ptxasReport } from '../../tools/cuda-measure.ts';
-import { readReport } from '../../tools/cuda-report.ts';
-import { staleRows } from '../../tools/cuda-table.ts';
+import { chosen, page, readPage, readReport } from '../../tools/cuda-report.ts';
+import { networkOf, staleRows } from '../../tools/cuda-table.ts';
 import { collectVariants } from '../../tools/cuda-variants.ts';
 import { nvrtcAbsent } from '../support/cuda/nvrtc.ts';
 import { skip } from '../support/skip.ts';
@@ -29,10 +30,21 @@ test('every kernel is in the table, for both architectures', () => {
 const began = performance.now();
 const variants = await collectVariants();
 console.log(`\n${variants.length} variants collected in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+const network = networkOf(report.rows, variants);
 
 test('the table is of these sources, and of all variants that the engine can ask for', () => {
   const stale = staleRows(report.rows, variants);
   assert.is(stale.length, 0, `docs/cuda-resources.json is to be written again: ${MEND}\n${stale.join('\n')}`);
+});
+
+test('the page is of this table', () => {
+  assert.is(readPage(), page(report, variants), `docs/cuda-resources.md is to be written again: ${MEND}`);
+});
+
+test('kernels that there are not are refused by name', () => {
+  assert.equal(chosen(['copy', 'gemm'], undefined), ['copy', 'gemm']);
+  assert.equal(chosen(['copy', 'gemm', 'pool'], 'pool,copy'), ['pool', 'copy']);
+  assert.throws(() => chosen(['copy', 'gemm'], 'gemm,cpy'), /no kernel is named "cpy"; there are copy, gemm/);
 });
 
 test('a table of other sources, of other variants or of too few kernels is seen', () => {
@@ -44,6 +56,15 @@ test('a table of other sources, of other variants or of too few kernels is seen'
   assert.equal(staleRows(rows, asked.filter(({ capability }) => capability === 80)), ['nothing asks for pool for sm_90a']);
   const count = rows[0].variants;
   assert.equal(staleRows(rows, asked.slice(1)), [`pool for sm_80 is asked for in other variants (${count - 1}, in the table ${count})`]);
+  const { [Object.keys(rows[0].modules)[0]]: first, ...modules } = rows[0].modules;
+  assert.equal(staleRows([{ ...rows[0], modules }, rows[1]], asked),
+    [`pool for sm_80 is asked for in other variants (${count}, in the table ${count})`]);
+  const own = ['pool for sm_80 has numbers that do not follow from its modules'];
+  const others = [
+    { leastOccupancy: rows[0].leastOccupancy / 2 }, { registers: [1, 2] as const }, { shared: 1 }, { local: 8 }, { variants: count + 1 },
+    { modules: { ...rows[0].modules, other: first } },
+  ];
+  for (const one of others) assert.equal(staleRows([{ ...rows[0], ...one }, rows[1]], asked), own, Object.keys(one)[0]);
   const wider = asked.map((one, i) => (i === 0 ? { ...one, define: { ...one.define, WIDTH: 8 } } : one));
   assert.equal(staleRows(rows, wider), [`pool for sm_80 is asked for in other variants (${count}, in the table ${count})`]);
 });
@@ -58,15 +79,9 @@ test('compilers say nothing against any kernel', () => {
   for (const { kernel, architecture, said } of report.rows) assert.equal(said, [], `${kernel} for ${architecture}`);
 });
 
-test('every variant is a module of the table', () => {
-  for (const { kernel, architecture, variants: count, modules } of report.rows) {
-    assert.is(Object.keys(modules).length, count, `${kernel} for ${architecture}`);
-  }
-});
-
 test('what the networks ask for fits on a multiprocessor', () => {
-  assert.ok(report.network.length > 100);
-  for (const { kernel, define, architecture, occupancy: part } of report.network) {
+  assert.ok(network.length > 100);
+  for (const { kernel, define, architecture, occupancy: part } of network) {
     assert.ok(part > 0, `${kernel} ${JSON.stringify(define)} for ${architecture}`);
   }
 });
@@ -111,8 +126,8 @@ if (reason !== undefined) {
   skip(fresh, reason);
 } else {
   test(fresh, async () => {
-    const kinds = new Map<string, typeof report.network[number][]>();
-    for (const one of report.network) kinds.set(`${one.kernel} ${one.capability}`, [...kinds.get(`${one.kernel} ${one.capability}`) ?? [], one]);
+    const kinds = new Map<string, typeof network>();
+    for (const one of network) kinds.set(`${one.kernel} ${one.capability}`, [...kinds.get(`${one.kernel} ${one.capability}`) ?? [], one]);
     const tried = [...kinds.values()].map((group) => group[Math.floor(group.length / 2)]);
     const meter = await openMeter();
     try {

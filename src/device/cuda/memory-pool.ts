@@ -6,7 +6,11 @@ import type { Bindings } from './bindings.ts';
 
 const RELEASE_THRESHOLD = 4;
 
-/** How many devices have each pool keep its memory, and from how many bytes on it gave back before. */
+/**
+ * How many devices have each pool keep its memory, and from how many bytes on it gave back before. Each thread of JavaScript counts its own: where
+ * two have devices of one GPU, and the one that came first goes first, it restores the setting under the other, which is right and slower from then
+ * on, and the other leaves what it found: that all is kept. What these devices had is given back all the same; others of the process see the setting.
+ */
 const keeping = new Map<bigint, { users: number; readonly before: BigUint64Array }>();
 
 export class MemoryPool {

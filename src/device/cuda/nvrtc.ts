@@ -44,7 +44,7 @@ export interface Job {
 
 export interface Compiled {
   readonly cubin: Uint8Array;
-  /** What the compiler says of code that it took; mostly nothing. */
+  /** What the compiler says of code that it took; mostly nothing, as where its words cannot be had. */
   readonly log: string;
 }
 
@@ -74,6 +74,14 @@ const fetch = (what, program) => {
   if (bytes.length > 0) check('nvrtcGet' + what, get[what](program, bytes));
   return bytes;
 };
+// Without it there is still the cubin, or the error.
+const logOf = (program) => {
+  try {
+    return Buffer.from(fetch('Log', program)).toString('utf8').replace(/\\0+$/, '').trim();
+  } catch {
+    return '';
+  }
+};
 parentPort.on('message', ({ name, source, options, headers }) => {
   const handle = new BigUint64Array(1);
   let answer;
@@ -81,9 +89,10 @@ parentPort.on('message', ({ name, source, options, headers }) => {
     const names = Object.keys(headers);
     check('nvrtcCreateProgram', create(handle, source, name, names.length, names.map((n) => headers[n]), names));
     const result = compile(handle[0], options.length, options);
-    const log = Buffer.from(fetch('Log', handle[0])).toString('utf8').replace(/\\0+$/, '').trim();
+    const cubin = result === 0 ? fetch('CUBIN', handle[0]) : undefined;
+    const log = logOf(handle[0]);
     if (result !== 0) throw new Error('nvrtcCompileProgram: ' + text(result) + (log === '' ? '' : '\\n' + log));
-    answer = { cubin: fetch('CUBIN', handle[0]), log };
+    answer = { cubin, log };
   } catch (error) {
     answer = { failed: error.message };
   }
