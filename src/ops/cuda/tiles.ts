@@ -167,9 +167,11 @@ function tileForm(
   const steps = !single ? tile.steps : arithmetic === 'half' ? 16 : oblong ? 8 : tile.steps;
   // Of so few steps there are not as many vectors as threads.
   if (single && oblong) widths = [1, 1];
-  // What an operand is worked on with finds no registers beside the results of the largest tile where two blocks share them; of halves, vectors of two
-  // values do not beside those of the next.
-  const crowded = tile.columns === 128 ? worked !== undefined : worked === 'beside' && tile.rows === 128 && arithmetic === 'half';
+  // What an operand is worked on with finds no registers beside the results of the largest tile where two blocks share them, nor do halves that are
+  // widened and turned on their way; vectors of two values of halves do not beside those of the next tile.
+  const halves = isHalfType(left.value.dtype);
+  const widened = arithmetic === 'fma' && halves && left.byRows && !right.byRows;
+  const crowded = tile.columns === 128 ? worked !== undefined || widened : worked === 'beside' && tile.rows === 128 && halves;
   const alone = (single && !(oblong && arithmetic === 'fma')) || crowded;
   const stages = !copies ? 2 : arithmetic === 'fma' && steps === 8 ? 4 : 3;
   const size = panelSize(left.byRows, tile.rows, steps, arithmetic) + panelSize(right.byRows, tile.columns, steps, arithmetic);
