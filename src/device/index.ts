@@ -1,6 +1,7 @@
 /** Choosing a device. */
 import { DeviceError, FoveaError, OptionError } from '../errors.ts';
 import type { CpuOptions } from './cpu/index.ts';
+import { factsOf } from './facts.ts';
 import type { Device } from './types.ts';
 
 export interface DeviceOptions extends CpuOptions {
@@ -29,7 +30,7 @@ let chosen: Device | undefined;
  *
  * @param name `auto`: a CUDA device, else a hardware WebGPU adapter, else the CPU, never a software adapter. `cpu`. `webgpu`: hardware,
  *   else software. `webgpu:NAME`: the adapter whose name contains NAME. `cuda`: the first GPU of the CUDA driver. `cuda:1`: by number
- * @throws OptionError for an unknown name, DeviceError when there is no such device
+ * @throws OptionError for an unknown name, or a variable of the environment that says what there is not; DeviceError when there is no such device
  */
 export async function device(name: string | Device = 'auto', options: DeviceOptions = {}): Promise<Device> {
   if (typeof name !== 'string') return name;
@@ -65,9 +66,8 @@ export async function describeDevices(options: CpuOptions = {}): Promise<DeviceR
   for (const name of ['cpu', 'webgpu']) {
     try {
       const { device: made, why, details = [] } = await find(name, options);
-      const facts = Object.entries(made.fingerprint).filter(([key]) => key !== 'kind').map(([key, value]) => `${key}: ${value}`);
       const most = `largest buffer: ${(made.memory.maxBuffer / 2 ** 20).toFixed(0)} MiB`;
-      reports.push({ name: made.name, available: true, why, details: [...details, ...facts, most] });
+      reports.push({ name: made.name, available: true, why, details: [...details, ...factsOf(made), most] });
       made.dispose();
     } catch (error) {
       if (!(error instanceof FoveaError)) throw error;
@@ -130,7 +130,8 @@ async function findBest(options: OpenOptions): Promise<Found> {
       const { device: made, why } = await attempt();
       return { device: made, why: [why, ...refused].join('; ') };
     } catch (error) {
-      if (!(error instanceof FoveaError)) throw error;
+      // A device that is not there is passed over; what its user asked for in vain is not.
+      if (!(error instanceof FoveaError) || error instanceof OptionError) throw error;
       refused.push(error.message);
     }
   }

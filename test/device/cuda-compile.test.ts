@@ -270,7 +270,13 @@ test('devices by name and number; auto takes CUDA first and says why', () => wit
     having.dispose();
     lines.pop();
   });
-  await within({ FOVEA_CUDA_RUNG: 'wooden' }, () => rejects(() => device('cuda:1'), OptionError, /rung is "wooden"; expected one of simt/));
+  for (const [name, message] of [
+    ['FOVEA_CUDA_RUNG', /^FOVEA_CUDA_RUNG is "wooden"; expected one of simt/], ['FOVEA_CUDA_PROLOGUES', /^FOVEA_CUDA_PROLOGUES is "wooden"; expected 0 or 1/],
+    ['FOVEA_CUDA_CHECK', /^FOVEA_CUDA_CHECK is "wooden"; expected 0 or 1/],
+  ] as const) {
+    // No other device is taken in its place.
+    for (const asked of ['cuda:1', 'auto']) await within({ [name]: 'wooden' }, () => rejects(() => device(asked, { threads: 1 }), OptionError, message));
+  }
   assert.equal(lines, ['cuda:0 (Fake GPU 0)', 'cuda:1 (Fake GPU 1)'].map((name) =>
     `device: ${name} (compute capability 9.0, driver of CUDA 13.0, 1.0 GiB, kernels by NVRTC 13.0 for sm_90a)`));
   assert.is(await device('cuda:1', { tf32: true }), second);
@@ -344,7 +350,12 @@ test('the list of devices says what was found and what was refused', () => withi
   assert.equal(reports.map(({ name, available }) => [name, available]), [['cuda:0 (Fake GPU 0)', true], ['cuda:1 (Fake GPU 1)', true]]);
   const text = reports[1].details.join('\n');
   for (const line of [`driver library: ${driver.path}`, 'driver: CUDA 13.0', 'GPU: Fake GPU 1, compute capability 9.0, 132 multiprocessors, 1.0 GiB',
-    `NVRTC: ${nvrtc.path} (FOVEA_NVRTC)`]) assert.match(text, line);
+    `NVRTC: ${nvrtc.path} (FOVEA_NVRTC)`, 'tf32: false']) assert.match(text, line);
+  assert.not.match(text, 'rung');
+  await within({ FOVEA_CUDA_RUNG: 'tensor', FOVEA_CUDA_PROLOGUES: '1' }, async () => {
+    const [asked] = (await describeDevices({ threads: 1 })).filter(({ name }) => name.startsWith('cuda'));
+    assert.match(asked.details.join('\n'), /^rung: tensor\nprologues: true$/m);
+  });
   assert.is(driver.live().contexts, 0);
   driver.set('major', 7);
   const [old] = (await describeDevices({ threads: 1 })).filter(({ name }) => name.startsWith('cuda'));

@@ -89,13 +89,22 @@ test('a dry run times what a run does: features where all before the head is fro
   assert.ok(onFeatures.features!.seconds > 0);
   assert.is(onImages.features, undefined);
   assert.is(plan.parameters, 8 * 80 + 8 + 2 * 8 + 2);
-  assert.ok(3 * onFeatures.stepSeconds < onImages.stepSeconds, `${onFeatures.stepSeconds} s on features, ${onImages.stepSeconds} s on images`);
   const total = onFeatures.features!.seconds + onFeatures.seconds + onImages.seconds;
   assert.ok(Math.abs(plan.seconds - total) < 1e-9);
-  const [alone] = (await dryRun({ ...base, cacheFeatures: 'off' })).stages;
-  assert.is(alone.features, undefined);
-  assert.ok(3 * onFeatures.stepSeconds < alone.stepSeconds, 'no features are kept, none are timed');
+  assert.is((await dryRun({ ...base, cacheFeatures: 'off' })).stages[0].features, undefined);
   await rejects(() => dryRun({ ...base, batch: 64 }), OptionError, /a batch of 64 is larger than the \d+ samples/);
+});
+
+test('steps on features are timed on features, others on images', async () => {
+  // Steps of tenths of a millisecond beside ones of whole: what else the machine does may spoil a look, but not each.
+  const looks: string[] = [];
+  for (let i = 0; i < 5; i++) {
+    const [onFeatures, onImages] = (await dryRun({ ...base, epochs: 5, unfreeze: 'all@4', augment: 'none' })).stages;
+    const [alone] = (await dryRun({ ...base, cacheFeatures: 'off' })).stages;
+    if (3 * onFeatures.stepSeconds < Math.min(onImages.stepSeconds, alone.stepSeconds)) return;
+    looks.push(`${onFeatures.stepSeconds} s on features, ${onImages.stepSeconds} s on images, ${alone.stepSeconds} s where none are kept`);
+  }
+  assert.unreachable(looks.join('; '));
 });
 
 test('the command line says so', async () => {

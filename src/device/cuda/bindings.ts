@@ -122,7 +122,8 @@ export class Bindings {
     try {
       this.#library = koffi.load(path);
     } catch (cause) {
-      throw new DeviceError(`no CUDA driver: ${path} could not be loaded (${(cause as Error).message})`, { cause });
+      const why = (cause as Error).message.replace(/^Failed to load shared library: /, '');
+      throw new DeviceError(`no CUDA driver: ${path} could not be loaded (${why})`, { cause });
     }
   }
 

@@ -1,6 +1,7 @@
 /** What a look for CUDA devices finds, refused or not, for `fovea devices`. Node only; reach it by dynamic import. */
 import { readFile } from 'node:fs/promises';
 import { FoveaError } from '../../errors.ts';
+import { factsOf } from '../facts.ts';
 import type { DeviceReport } from '../index.ts';
 import { architectureBy } from './compile.ts';
 import { chooseNvrtc, findNvrtc } from './find.ts';
@@ -33,7 +34,7 @@ export async function describeCuda(): Promise<DeviceReport[]> {
         const { library, refused } = chooseNvrtc(findNvrtc(undefined), parseInt(gpu.driver, 10), (one) => architectureBy(bindings.koffi, one, gpu.capability));
         own.push(`NVRTC: ${library.path} (${library.source})`, ...refused.map((why) => `NVRTC refused: ${why}`));
         const made = await cuda({ index });
-        reports.push({ name: made.name, available: true, why: made.why, details: own });
+        reports.push({ name: made.name, available: true, why: made.why, details: [...own, ...factsOf(made, ['adapter', 'capability', 'driver', 'compiler'])] });
         made.dispose();
       } catch (error) {
         if (!(error instanceof FoveaError)) throw error;

@@ -1,16 +1,17 @@
 /** The CUDA device. Node only; reach it by dynamic import. */
-import { DeviceError, OptionError, OutOfMemoryError } from '../../errors.ts';
+import { DeviceError, OutOfMemoryError } from '../../errors.ts';
 import { checkTuning, tuningOf } from '../tuner.ts';
 import type { TuningOptions } from '../tuner.ts';
 import type { Device } from '../types.ts';
 import { Bindings, CudaError, importKoffi, Result } from './bindings.ts';
 import { nvrtcCompiler } from './compile.ts';
-import { CudaDevice, rungs } from './device.ts';
+import { CudaDevice } from './device.ts';
 import type { Rung } from './device.ts';
 import { chooseNvrtc, findNvrtc } from './find.ts';
 import { assertUsable, capabilityWords, inspectGpu, startDriver } from './gpu.ts';
 import type { GpuInfo } from './gpu.ts';
 import type { Compile, Compiler } from './kernels.ts';
+import { asRung, isSwitchedOn, rungAsked } from './variables.ts';
 
 export type { Compile } from './kernels.ts';
 export { copyLaunch } from './copy.ts';
@@ -63,7 +64,7 @@ export async function loadDriver(libcuda?: string): Promise<Bindings> {
  * Opens a CUDA device.
  *
  * @throws MissingPackageError without koffi, or without NVRTC, with the command that installs it; OptionError for an index that is not
- *   there or an unknown rung; OutOfMemoryError where the GPU has no memory left; DeviceError where there is no driver, too old a one, or a
+ *   there, an unknown rung, or a variable of the environment that is neither 0 nor 1; OutOfMemoryError where the GPU has no memory left; DeviceError where there is no driver, too old a one, or a
  *   GPU that the kernels do not run on
  */
 export async function cuda(options: CudaOptions = {}): Promise<CudaDeviceInfo> {
@@ -78,10 +79,9 @@ export async function cuda(options: CudaOptions = {}): Promise<CudaDeviceInfo> {
 
 async function open(options: CudaOptions): Promise<CudaDeviceInfo> {
   const { tf32 = false } = options;
-  const rung = options.rung ?? ((process.env.FOVEA_CUDA_RUNG || undefined) as Rung | undefined);
-  if (rung !== undefined && !rungs.includes(rung)) {
-    throw new OptionError(`rung is ${JSON.stringify(rung)}; expected one of ${rungs.join(', ')}`);
-  }
+  const rung = options.rung === undefined ? rungAsked() : asRung(options.rung, 'rung');
+  const prologues = options.prologues ?? isSwitchedOn('FOVEA_CUDA_PROLOGUES');
+  const checkLaunches = options.checkLaunches ?? isSwitchedOn('FOVEA_CUDA_CHECK');
   checkTuning(options);
   const tuning = await tuningOf(options, 'measure', 'cuda');
   const bindings = await loadDriver(options.libcuda);
@@ -89,8 +89,6 @@ async function open(options: CudaOptions): Promise<CudaDeviceInfo> {
   const gpu = inspectGpu(bindings, driver, options.index ?? 0);
   assertUsable(bindings, gpu);
   const compiler = compilerFor(bindings, gpu, options);
-  const prologues = options.prologues ?? process.env.FOVEA_CUDA_PROLOGUES === '1';
-  const checkLaunches = options.checkLaunches ?? process.env.FOVEA_CUDA_CHECK === '1';
   try {
     const device = new CudaDevice(bindings, gpu, compiler, { tf32, rung, prologues, checkLaunches, tuning });
     const why = `compute capability ${capabilityWords(gpu)}, driver of CUDA ${gpu.driver}, `
