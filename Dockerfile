@@ -15,7 +15,7 @@ FROM node:20-bookworm-slim
 ARG NVRTC=nvidia-cuda-nvrtc
 # The Vulkan loader, and what the driver's own libraries are linked to. The driver itself comes from the host.
 RUN apt-get update \
-  && apt-get install -y --no-install-recommends libvulkan1 libglvnd0 libegl1 libx11-6 libxext6 python3-minimal python3-pip \
+  && apt-get install -y --no-install-recommends libvulkan1 libglvnd0 libegl1 libx11-6 libxext6 python3-pip \
   && pip install --break-system-packages --no-cache-dir --no-deps --target /opt/nvrtc "$NVRTC" \
   && apt-get purge -y python3-pip && apt-get autoremove -y && rm -rf /var/lib/apt/lists/* \
   && ln -s "$(dirname "$(find /opt/nvrtc -name 'libnvrtc.so.*' | head -1)")" /opt/nvrtc/lib

@@ -4,14 +4,15 @@
  *
  *   npx tsx tools/cuda-report.ts [--kernels gemm,copy] [--all]
  *
- * Only what the table has not yet of the same sources and compiler is compiled, or with --all everything: some 20 minutes of a processor's time, by
- * as many threads as there are cores. What is done is written kernel by kernel, so that one may stop it and go on. What follows from modules that the
+ * Only what the table has not yet of the same sources and compiler is compiled, or with --all everything: some 20 minutes on two cores, by as many
+ * threads as there are. What is done is written kernel by kernel, so that one may stop it and go on. What follows from modules that the
  * table has, as occupancies and the page do, is told anew every time.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { cudaSources } from '../src/generated/cuda.ts';
+import { Command } from 'commander';
+import { runTool } from './command.ts';
+import { chosen, kernelNames } from './cuda-kernels.ts';
 import { openMeter } from './cuda-measure.ts';
 import { byKernel, isCurrent, keyOf, measuredAs, networkOf, retold, rowOf, sourcesOf } from './cuda-table.ts';
 import type { Module, Report, ReportRow } from './cuda-table.ts';
@@ -66,21 +67,16 @@ function write(report: Report, variants: readonly Variant[]): void {
   writeFileSync(pageFile, page(report, variants));
 }
 
-/** Which of the kernels are named, by their names with commas between. @throws Error where there is no kernel of a name */
-export function chosen(kernels: readonly string[], names: string | undefined): readonly string[] {
-  if (names === undefined) return kernels;
-  return names.split(',').map((name) => {
-    if (!kernels.includes(name)) throw new Error(`--kernels: no kernel is named "${name}"; there are ${kernels.join(', ')}`);
-    return name;
-  });
+interface Options {
+  readonly kernels?: string;
+  readonly all?: true;
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { kernels: { type: 'string' }, all: { type: 'boolean', default: false } } });
-  const kernels = Object.keys(cudaSources).filter((file) => file.endsWith('.cu')).map((file) => file.slice(0, -'.cu'.length));
-  const only = chosen(kernels, values.kernels);
+async function main({ kernels: names, all }: Options): Promise<number> {
+  const only = chosen(kernelNames, names);
   const began = performance.now();
   const since = (): string => `${((performance.now() - began) / 1000).toFixed(0)} s`;
+  console.log('collecting kernels');
   const variants = await collectVariants();
   const groups = byKernel(variants).sort((a, b) => order(`${a.kernel} ${a.architecture}`, `${b.kernel} ${b.architecture}`));
   const meter = await openMeter();
@@ -96,7 +92,7 @@ async function main(): Promise<void> {
     for (const [i, { kernel, architecture, variants: asked }] of groups.entries()) {
       if (!only.includes(kernel)) continue;
       const row = rows[i];
-      const same = !values.all && row?.compiler === meter.compiler && row.sources === sourcesOf(kernel, architecture);
+      const same = !all && row?.compiler === meter.compiler && row.sources === sourcesOf(kernel, architecture);
       if (same && isCurrent(row, asked)) continue;
       const known = new Map<string, Module>(same ? Object.entries(row.modules) : []);
       const fresh = asked.filter((one) => !known.has(keyOf(one)));
@@ -114,6 +110,13 @@ async function main(): Promise<void> {
   }
   write(report(), variants);
   console.log(`${compiled} modules compiled in ${since()}`);
+  return 0;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const command = new Command('cuda-report')
+    .description('Tells what every CUDA kernel takes of a GPU: docs/cuda-resources.json and .md.')
+    .option('--kernels <names>', 'some of the kernels, separated by commas (default: all)')
+    .option('--all', 'compile what the table has already of the same sources and compiler, too');
+  await runTool<Options>(command, main);
+}

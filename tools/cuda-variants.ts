@@ -31,7 +31,7 @@ export interface Variant {
 }
 
 /** A GPU, and what limits the kernels that products take on it. */
-const gpu = (capability: number, limits: Partial<GpuFeatures['cuda']> = {}): GpuFeatures => ({
+export const gpu = (capability: number, limits: Partial<GpuFeatures['cuda']> = {}): GpuFeatures => ({
   hardware: true, subgroup: 32, cuda: { capability, multiprocessors: 132, sharedBytes: capability === 90 ? 232448 : 166912, ...limits },
 });
 

@@ -10,16 +10,19 @@
  *
  * Files go to FOLDER/bench-results as DEVICE-PART-DATE.json (or .txt), and to DEVICE-parts-DATE.json what became of each part; with --keep
  * figures are copied to bench/results. A part that the limit does not leave time for is not begun, and named with the command that runs it.
- * Nothing runs on a device that is not there, nor on a software adapter where `webgpu` was asked for: that is said to be not run, and why. Exit code
- * 1 where a part failed or was not run on all that was asked for.
+ * Nothing runs on a device that is not there, nor on a software adapter where `webgpu` was asked for, nor do parts for Hopper's own kernels on another
+ * GPU: that is said to be not run, and why. Exit code 1 where a part failed or was not run on all that was asked for, 2 for a wrong option.
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import type { Report } from '../src/benchmark/types.ts';
-import type { Refusals } from './gpu/look.ts';
+import { OptionError } from '../src/errors.ts';
+import { runTool } from './command.ts';
+import { refusalOf } from './gpu/look.ts';
+import type { Looks } from './gpu/look.ts';
 import { parts } from './gpu/parts.ts';
 import type { Part, Settings } from './gpu/parts.ts';
 import { allPassed, keep, passedOver } from './gpu/results.ts';
@@ -30,18 +33,6 @@ const root = fileURLToPath(new URL('../', import.meta.url));
 
 /** Where measured figures are kept, under version control. */
 const results = join(root, 'bench/results');
-
-const usage = `npm run gpu -- [options]
-
-  --parts <names>     some of the parts, separated by commas (default: all, in their order)
-  --limit <seconds>   for all of them together (default: no limit)
-  --out <folder>      in which bench-results is made (default: the variable OUT, else .cache/gpu)
-  --keep              also copy the reports of the parts that passed, and what became of each part, to bench/results
-  --devices <names>   as device() takes them, separated by commas; webgpu: hardware alone (default: cuda,webgpu)
-  --python <paths>    interpreters that have PyTorch, separated by commas (default: python3)
-  --quick             smallest settings: does it run?
-  --plan              list the parts with what they run and the seconds they are thought to take, and run none
-`;
 
 /** Seconds that a part has to write what it measured, once it was told to end. */
 const ENDING = 15;
@@ -91,58 +82,96 @@ function run(
   });
 }
 
+const deviceNames = /^(cpu|cuda|cuda:\d+|cuda-host|webgpu|webgpu:.+)$/;
+
+/** A list with commas between. @throws OptionError for what is named twice */
+function listed(option: string, text: string): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw new OptionError(`${option}: "${twice}" is named twice`);
+  return names;
+}
+
+/** @throws OptionError for a name of no device */
+function devicesOf(text: string): string[] {
+  const names = listed('--devices', text);
+  for (const name of names) {
+    if (!deviceNames.test(name)) throw new OptionError(`--devices: cpu, webgpu, webgpu:NAME, cuda, cuda:NUMBER or cuda-host was expected, got "${name}"`);
+  }
+  return names;
+}
+
+/** Parts by their names. @throws OptionError for one that there is not */
 function chosen(settings: Settings, names: string | undefined): Part[] {
   const all = parts(settings);
   if (names === undefined) return all;
-  return names.split(',').map((name) => {
+  const elsewhere = parts({ ...settings, devices: ['cuda', 'webgpu'] });
+  return listed('--parts', names).map((name) => {
     const part = all.find((one) => one.name === name);
-    if (part === undefined) throw new Error(`--parts: no part is named "${name}"; there are ${all.map((one) => one.name).join(', ')}`);
-    return part;
+    if (part !== undefined) return part;
+    const why = elsewhere.some((one) => one.name === name) ? `"${name}" has nothing to run on among ${settings.devices.join(', ')}`
+      : `no part is named "${name}"`;
+    throw new OptionError(`--parts: ${why}; there are ${all.map((one) => one.name).join(', ')}`);
   });
 }
 
+const secondsOf = (all: readonly Part[]): number => all.reduce((sum, { seconds }) => sum + seconds, 0);
+
+/** What is run, in which seconds, and what a limit leaves time for. */
+function plan(wanted: readonly Part[], limit: number): string[] {
+  const lines = wanted.map(({ name, what, seconds, env = {}, args }) => {
+    const variables = Object.entries(env).map(([key, value]) => `${key}=${value} `).join('');
+    const words = args.map((a) => (/[ ;$]/.test(a) ? `'${a}'` : a)).join(' ');
+    return `${name}: ${what}; some ${seconds} s\n    ${variables}node --import tsx ${words}`;
+  });
+  lines.push(`${wanted.length} parts, some ${secondsOf(wanted).toLocaleString('en')} s`);
+  if (limit < Infinity) {
+    const inTime: Part[] = [];
+    for (const part of wanted) if (secondsOf([...inTime, part]) <= limit) inTime.push(part);
+    lines.push(`in ${limit} s: ${inTime.map(({ name }) => name).join(', ') || 'none'}`);
+  }
+  return lines;
+}
+
 /** Looks which devices will do, in a process that a driver may take with it; within so many seconds. */
-async function look(devices: readonly string[], folder: string, seconds: number): Promise<Refusals> {
+async function look(devices: readonly string[], folder: string, seconds: number): Promise<Looks> {
   const file = join(folder, 'look.json'), log = join(folder, 'look.txt');
   rmSync(file, { force: true });
   const { code, late } = await run({ args: ['tools/gpu/look.ts', file, ...devices] }, log, seconds);
   rmSync(log);
   if (!existsSync(file)) {
     const why = late ? 'the look for it did not end' : `the look for it ended with code ${code}`;
-    return Object.fromEntries(devices.map((name) => [name, why]));
+    return Object.fromEntries(devices.map((name) => [name, { refusal: why }]));
   }
-  const refusals = JSON.parse(readFileSync(file, 'utf8')) as Refusals;
+  const looks = JSON.parse(readFileSync(file, 'utf8')) as Looks;
   rmSync(file);
-  return refusals;
+  return looks;
 }
 
 /** Parts named as they are in a command that runs them. */
 const again = (left: readonly string[]): string => `npm run gpu -- --parts ${left.join(',')}`;
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      parts: { type: 'string' }, limit: { type: 'string' }, out: { type: 'string' }, devices: { type: 'string', default: 'cuda,webgpu' },
-      python: { type: 'string', default: 'python3' }, quick: { type: 'boolean', default: false }, plan: { type: 'boolean', default: false },
-      keep: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
-    },
-  });
-  if (values.help) {
-    console.log(usage);
-    return 0;
-  }
-  const limit = values.limit === undefined ? Infinity : Number(values.limit);
-  if (!(limit > 0)) throw new Error(`--limit: a number of seconds was expected, got "${values.limit}"`);
-  if (values.keep && values.quick) throw new Error('--keep: figures at smallest settings are none to keep');
-  const folder = join(values.out ?? process.env.OUT ?? join(root, '.cache/gpu'), 'bench-results');
-  const settings: Settings = { devices: values.devices.split(','), python: values.python, quick: values.quick };
-  const wanted = chosen(settings, values.parts);
-  if (values.plan) {
-    for (const { name, what, seconds, env = {}, args } of wanted) {
-      const variables = Object.entries(env).map(([key, value]) => `${key}=${value} `).join('');
-      const words = args.map((a) => (/[ ;$]/.test(a) ? `'${a}'` : a)).join(' ');
-      console.log(`${name}: ${what}; some ${seconds} s\n    ${variables}node --import tsx ${words}`);
-    }
+interface Options {
+  readonly parts?: string;
+  readonly limit?: string;
+  readonly out?: string;
+  readonly keep?: true;
+  readonly devices: string;
+  readonly python: string;
+  readonly quick?: true;
+  readonly plan?: true;
+}
+
+async function main(options: Options): Promise<number> {
+  const { quick = false } = options;
+  const limit = options.limit === undefined ? Infinity : Number(options.limit);
+  if (!(limit > 0)) throw new OptionError(`--limit: a number of seconds was expected, got "${options.limit}"`);
+  if (options.keep && quick) throw new OptionError('--keep: figures at smallest settings are none to keep');
+  const folder = join(options.out ?? process.env.OUT ?? join(root, '.cache/gpu'), 'bench-results');
+  const settings: Settings = { devices: devicesOf(options.devices), python: options.python, quick };
+  const wanted = chosen(settings, options.parts);
+  if (options.plan) {
+    for (const line of plan(wanted, limit)) console.log(line);
     return 0;
   }
   // Each part is a process that would find stale files in its own way.
@@ -153,8 +182,8 @@ async function main(): Promise<number> {
   const date = new Date().toISOString().slice(0, 10);
   const listing = join(folder, 'devices.txt');
   const listed = await run({ args: ['src/cli/main.ts', 'devices', '--verbose'] }, listing, Math.min(left(), 120));
-  const refusals = await look(settings.devices, folder, Math.min(left(), 120));
-  const usable = settings.devices.filter((name) => refusals[name] === null);
+  const looks = await look(settings.devices, folder, Math.min(left(), 120));
+  const usable = settings.devices.filter((name) => looks[name].refusal === null);
   const device = deviceWord(listed.said, usable);
   const named = (part: string, ending: string): string => join(folder, `${device}-${part}-${date}.${ending}`);
   renameSync(listing, named('devices', 'txt'));
@@ -164,11 +193,11 @@ async function main(): Promise<number> {
     outcomes.push(outcome);
     writeFileSync(named('parts', 'json'), `${JSON.stringify({ device, date, devices, outcomes }, undefined, 1)}\n`);
   };
-  const onUsable = parts({ ...settings, devices: usable });
   for (const planned of wanted) {
-    const lacking = planned.devices.filter((name) => !usable.includes(name));
-    for (const name of lacking) add({ part: planned.name, seconds: 0, result: 'not run', why: `${name}: ${refusals[name]}` });
-    const part = lacking.length === planned.devices.length ? undefined : onUsable.find(({ name }) => name === planned.name);
+    const refusals = planned.devices.map((name) => [name, refusalOf(looks[name], planned.capability)] as const);
+    for (const [name, why] of refusals) if (why !== undefined) add({ part: planned.name, seconds: 0, result: 'not run', why: `${name}: ${why}` });
+    const on = refusals.flatMap(([name, why]) => (why === undefined ? [name] : []));
+    const part = parts({ ...settings, devices: on }).find(({ name }) => name === planned.name);
     if (part === undefined) continue;
     const { name, seconds } = part;
     if (left() < seconds) {
@@ -195,15 +224,22 @@ async function main(): Promise<number> {
   for (const { part, seconds, result, why, file } of outcomes) {
     console.log(`${part}: ${result}${file === undefined ? '' : `, ${seconds} s, ${file}`}${why === undefined ? '' : `, ${why}`}`);
   }
-  if (values.keep) for (const line of keep(folder, outcomes, basename(named('parts', 'json')), results)) console.log(line);
+  if (options.keep) for (const line of keep(folder, outcomes, basename(named('parts', 'json')), results)) console.log(line);
   const undone = outcomes.filter(({ result }) => result === 'not begun' || result === 'ended at the limit').map(({ part }) => part);
   if (undone.length > 0) console.log(`not done: ${again(undone)}`);
   return allPassed(outcomes) ? 0 : 1;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  process.exitCode = await main().catch((error: Error) => {
-    console.error(`gpu: ${error.message}\n\n${usage}`);
-    return 2;
-  });
+  const command = new Command('npm run gpu --')
+    .description('All that a GPU is asked for, in parts: what is found there, the op suite on it, the benchmark beside PyTorch.')
+    .option('--parts <names>', 'some of the parts, separated by commas (default: all, in their order)')
+    .option('--limit <seconds>', 'for all of them together (default: no limit)')
+    .option('--out <folder>', 'in which bench-results is made (default: the variable OUT, else .cache/gpu)')
+    .option('--keep', 'also copy the reports of the parts that passed, and what became of each part, to bench/results')
+    .option('--devices <names>', 'as device() takes them, separated by commas; webgpu: hardware alone', 'cuda,webgpu')
+    .option('--python <paths>', 'interpreters that have PyTorch, separated by commas', 'python3')
+    .option('--quick', 'smallest settings: does it run?')
+    .option('--plan', 'list the parts with what they run and the seconds they are thought to take, and run none');
+  await runTool<Options>(command, main);
 }

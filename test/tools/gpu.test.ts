@@ -15,6 +15,7 @@ import { readReport } from '../../src/benchmark/report-file.ts';
 import type { Entry, Row } from '../../src/benchmark/types.ts';
 import { torchWays } from '../../src/benchmark/torch-ways.ts';
 import { deviceWord } from '../../tools/gpu.ts';
+import { refusalOf } from '../../tools/gpu/look.ts';
 import { parts } from '../../tools/gpu/parts.ts';
 import { allPassed, keep, passedOver } from '../../tools/gpu/results.ts';
 import { operatorFixtures } from '../support/python.ts';
@@ -145,7 +146,7 @@ test('a part that has nothing to run on is none, and no part is no success', () 
   assert.is(allPassed([]), false);
   const { status, out } = gpu('--devices', 'cuda-host', '--parts', 'step-128');
   assert.is(status, 2, out);
-  assert.match(out, 'no part is named "step-128"; there are suite\n');
+  assert.match(out, '"step-128" has nothing to run on among cuda-host; there are suite\n');
 });
 
 test('each part says what it runs on', () => {
@@ -199,8 +200,6 @@ test('at small settings on the cpu the suite and steps run; what became of each 
   const late = gpu('--parts', 'suite,gemm', '--limit', '80');
   assert.is(late.status, 1, late.out);
   assert.match(late.out, 'suite: not begun\ngemm: not begun\nnot done: npm run gpu -- --parts suite,gemm');
-  assert.match(gpu('--keep').out, '--keep: figures at smallest settings are none to keep');
-  assert.match(gpu('--parts', 'sweet').out, /no part is named "sweet"; there are suite, step-128, step-256/);
 });
 
 test('on a device that is not there nothing is run, and that is said and is no success', () => {
@@ -216,6 +215,55 @@ test('on a device that is not there nothing is run, and that is said and is no s
   assert.equal(outcomes.map(({ part, result }) => [part, result]),
     [['kernels', 'not run'], ['suite', 'not run'], ['suite', 'passed'], ['compile-128-bfloat16', 'not run']]);
   assert.match(outcomes[0].why!, 'no CUDA driver');
+});
+
+test("parts for Hopper's kernels are not run on another GPU, which would pass without them", () => {
+  const part = all.find(({ name }) => name === 'tiles-hopper')!;
+  assert.is(part.capability, 90);
+  assert.is(refusalOf({ refusal: null, capability: 80 }, part.capability), 'compute capability 8.0, and the part is for 9.0');
+  assert.is(refusalOf({ refusal: null, capability: 90 }, part.capability), undefined);
+  assert.is(refusalOf({ refusal: null, capability: 80 }, undefined), undefined);
+  assert.is(refusalOf({ refusal: 'no CUDA driver' }, part.capability), 'no CUDA driver');
+  for (const { name, capability } of all) assert.is(capability, name.endsWith('-hopper') ? 90 : undefined, name);
+});
+
+test('wrong options are refused before anything is run', () => {
+  const wrong: [string[], RegExp][] = [
+    [['--devices', 'cudda'], /^error: --devices: cpu, .* was expected, got "cudda"$/m], [['--devices', 'cpu,cpu'], /--devices: "cpu" is named twice/],
+    [['--parts', 'suite,suite'], /--parts: "suite" is named twice/],
+    [['--parts', 'kernels'], /--parts: "kernels" has nothing to run on among cpu; there are suite/],
+    [['--parts', 'sweet'], /no part is named "sweet"; there are suite, step-128, step-256/], [['--limit', 'soon'], /--limit: a number of seconds .*"soon"/],
+    [['--keep'], /--keep: figures at smallest settings are none to keep/], [['--fast'], /unknown option '--fast'/],
+  ];
+  for (const [args, message] of wrong) {
+    const { status, out } = gpu(...args);
+    assert.is(status, 2, out);
+    assert.match(out, message);
+    assert.not.match(out, /\n +at /);
+  }
+});
+
+test('the plan says what fits', () => {
+  const seconds = (name: string): number => parts({ devices: ['cpu'], python: 'python3', quick: true }).find((part) => part.name === name)!.seconds;
+  const sum = seconds('suite') + seconds('gemm');
+  const { status, out } = gpu('--plan', '--parts', 'suite,gemm', '--limit', String(sum - 1));
+  assert.is(status, 0, out);
+  assert.match(out, `2 parts, some ${sum} s\nin ${sum - 1} s: suite\n`);
+  assert.match(out, 'gemm: products');
+});
+
+test('kernels for another machine: options are refused in a line', () => {
+  const compiling = (env: Record<string, string>, ...args: string[]): string => {
+    const all = ['--import', 'tsx', 'tools/gpu/compile.ts', ...args];
+    const child = spawnSync(process.execPath, all, { cwd: root, encoding: 'utf8', env: { ...process.env, ...env } });
+    assert.is(child.status, 2, child.stderr);
+    return child.stderr;
+  };
+  assert.is(compiling({}, '--capability', '90', '--driver', '13.0'), 'error: --capability: 8.0 or more was expected, as in 9.0, got "90"\n');
+  assert.is(compiling({}, '--capability', '9.0', '--driver', '580'), 'error: --driver: its CUDA version was expected, 12.0 or more, as in 13.0, got "580"\n');
+  assert.match(compiling({}, '--capability', '9.0'), '--capability and --driver say together');
+  assert.match(compiling({}, '--kernels', 'gem'), '--kernels: no kernel is named "gem"; there are ');
+  assert.match(compiling({ FOVEA_CUDA_RUNG: 'wooden' }), 'FOVEA_CUDA_RUNG is "wooden"; expected one of simt');
 });
 
 const { device: adapter, reason } = await openWebgpu({});

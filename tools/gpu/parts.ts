@@ -15,6 +15,8 @@ export interface Part {
   readonly seconds: number;
   /** What it runs on, of those asked for. */
   readonly devices: readonly string[];
+  /** Of GPUs those alone with this compute capability, 90 for 9.0: others would pass without the kernels that it is there for. */
+  readonly capability?: number;
   /** A file of the repository and its arguments. */
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -27,6 +29,9 @@ export interface Part {
 /** PyTorch's name in the benchmark (bench/peers/python.ts), by its end: how, and in which precision. */
 const torch = (end: string): string => `PyTorch, cuda${end}`;
 const ways = (...ends: string[]): string => ends.map((end) => `${torch(end)}$`).join(';');
+/** `float32; graph, tf32`: how the plan names them. */
+const named = (ends: readonly string[]): string =>
+  ends.map((end) => [end.replace(/^, /, ''), ...(/tf32|bfloat16/.test(end) ? [] : ['float32'])].filter((word) => word !== '').join(', ')).join('; ');
 
 /**
  * What stands beside the steps of so many images: each holds a batch's activations in a process of its own, so that of large batches few find
@@ -75,8 +80,8 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     return { name, what, seconds, devices: on, report: true, args: bench(['--only', 'step', ...sizes, '--peer', ways(...ends)], on) };
   };
   const compile: Part = {
-    name: 'kernels', what: "CUDA's kernels for the suite and the benchmark, several at once, where the cache lacks them", seconds: 90, devices: own,
-    report: false, args: ['tools/gpu/compile.ts', ...(quick ? ['--kernels', 'copy'] : [])],
+    name: 'kernels', what: "CUDA's kernels for the suite and the benchmark, several at once, where the cache lacks them", seconds: 130,
+    devices: own, report: false, args: ['tools/gpu/compile.ts', '--device', own.join(','), ...(quick ? ['--kernels', 'copy'] : [])],
   };
   const suite = (on: readonly string[], seconds: number): Part => ({
     name: 'suite', what: `the op suite on ${on.join(' and ')}`, seconds, devices: on, report: false, args: ['test/ops/suite.test.ts'],
@@ -90,7 +95,7 @@ export function parts({ devices, python, quick }: Settings): Part[] {
   const gemm = (on = measured): Part => kernels('gemm', 'products, one of 8192 in 16 bits among them', 90, ways('', ', graph', ', graph, tf32'),
     ['--only', 'gemm'], on);
   const stepBeside = ({ batch, part, seconds, ends }: (typeof beside | typeof eager)[number], on = measured): Part =>
-    step(part, `training steps of ${batch} images`, seconds, batch, ends, 60, on);
+    step(part, `training steps of ${batch} images beside PyTorch (${named(ends)})`, seconds, batch, ends, 60, on);
   const stepEager = (one: (typeof eager)[number]): Part => ({ ...stepBeside(one, besideTorch), peers: one.ends.map(torch) });
   const stepCompiled = ({ batch, precision }: (typeof compiled | typeof compiledLast)[number]): Part => {
     const end = `, compile${precision === 'float32' ? '' : `, ${precision}`}`;
@@ -98,7 +103,7 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     return { ...step(`compile-${batch}-${precision}`, what, 420, batch, [end], 400, besideTorch), peers: [torch(end)] };
   };
   const withHopper = (part: Part, env: Part['env'] = {}): Part =>
-    ({ ...part, name: `${part.name}-hopper`, what: `${part.what}, by Hopper's own kernels`, env: { ...part.env, ...hopper, ...env } });
+    ({ ...part, name: `${part.name}-hopper`, what: `${part.what}, by Hopper's own kernels`, capability: 90, env: { ...part.env, ...hopper, ...env } });
   const withPrologues = (part: Part): Part => ({
     ...part, name: `${part.name}-prologues`, what: `${part.what}, images normalized and gradients of batch norm made as they are read`,
     env: { ...part.env, FOVEA_CUDA_PROLOGUES: '1' },
@@ -107,7 +112,8 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     ...(own.length > 0 ? [compile] : []),
     suite(devices, 200),
     ...(own.length > 0 ? [
-      withHopper(compile), withHopper(suite(own, 60), { FOVEA_OPS: 'matmul,conv2d,conv2dNormalize,conv2dStats,conv2dInputGrad,conv2dFilterGrad' }),
+      withHopper({ ...compile, seconds: 60 }),
+      withHopper(suite(own, 60), { FOVEA_OPS: 'matmul,conv2d,conv2dNormalize,conv2dStats,conv2dInputGrad,conv2dFilterGrad' }),
       withHopper({
         name: 'tiles', what: 'products and convolutions of several tiles and runs', seconds: 60, devices: own, report: false,
         args: ['test/device/cuda-hopper-gpu.test.ts'],

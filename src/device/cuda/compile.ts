@@ -45,6 +45,8 @@ export interface NvrtcCompilerOptions {
   readonly driver: string;
   /** Default: `cuda` in the user's cache folder. */
   readonly folder?: string | undefined;
+  /** Modules compiled at once. Default: as many as there are cores, eight at most. */
+  readonly threads?: number;
 }
 
 /** The architecture that a library compiles for. @throws DeviceError where it is no NVRTC, or too old for the GPU */
@@ -52,11 +54,11 @@ export const architectureBy = (koffi: Koffi, library: FoundLibrary, capability: 
   architectureFor(capability, nvrtcInfo(koffi, library.path));
 
 /** @throws DeviceError where the library is no NVRTC, or too old for the GPU */
-export function nvrtcCompiler({ koffi, library, capability, driver, folder = join(cacheFolder(), 'cuda') }: NvrtcCompilerOptions): Compiler {
+export function nvrtcCompiler({ koffi, library, capability, driver, folder = join(cacheFolder(), 'cuda'), threads }: NvrtcCompilerOptions): Compiler {
   const info = nvrtcInfo(koffi, library.path);
   const architecture = architectureFor(capability, info);
   const options = nvrtcOptions(architecture);
-  const pool = new NvrtcPool(library.path);
+  const pool = new NvrtcPool(library.path, threads);
   const fileOf: (...request: Parameters<Compile>) => string = (kernel, source, _defines, headers) => {
     const parts = [FORMAT, architecture, driver, info.version, ...options, kernel, source, ...Object.entries(headers).flat()].map(String);
     const hash = createHash('sha256');
