@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import sys
+import time
 
 from lines import decode, encode, serve
 
@@ -134,6 +135,31 @@ def replayed(compute):
     return call
 
 
+def fastest(first, *others):
+    """Of ways to compute the same the one that takes least time here. Others than the first may be none of this build, GPU or shape."""
+    def seconds(compute):
+        with torch.no_grad():
+            # cuDNN tries its algorithms in the first.
+            for _ in range(3):
+                compute()
+            finish()
+            begin = time.perf_counter()
+            for _ in range(20):
+                compute()
+            finish()
+        return time.perf_counter() - begin
+
+    best, least = first, seconds(first)
+    for compute in others:
+        try:
+            taken = seconds(compute)
+        except RuntimeError:
+            continue
+        if taken < least:
+            best, least = compute, taken
+    return best
+
+
 def convolution(kind, problem):
     attributes = problem["attributes"]
     top, bottom, left, right = attributes["padding"]
@@ -144,8 +170,13 @@ def convolution(kind, problem):
     if kind == "conv2d":
         x, w = (nchw(t) for t in problem["inputs"][:2])
         bias = tensor(problem["inputs"][2]).to(x.dtype)
-        relu = attributes["activation"] == "relu"
-        return timed(lambda: (F.relu_ if relu else lambda y: y)(F.conv2d(x, w, bias, stride, pad, dilation)), nhwc)
+        if attributes["activation"] != "relu":
+            return timed(lambda: F.conv2d(x, w, bias, stride, pad, dilation), nhwc)
+        return timed(fastest(
+            lambda: F.relu_(F.conv2d(x, w, bias, stride, pad, dilation)),
+            # cuDNN's own, with bias and ReLU in its epilogue, as ours.
+            *([lambda: torch.cudnn_convolution_relu(x, w, bias, stride, pad, dilation, 1)] if device == "cuda" else []),
+        ), nhwc)
     if kind == "conv2dInputGrad":
         dy, w = (nchw(t) for t in problem["inputs"])
         n, h, wide, c = problem["image"]
