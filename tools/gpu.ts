@@ -23,6 +23,7 @@ import { OptionError } from '../src/errors.ts';
 import { runTool } from './command.ts';
 import { refusalOf } from './gpu/look.ts';
 import type { Looks } from './gpu/look.ts';
+import { chosenParts, devicesOf, planOf } from './gpu/options.ts';
 import { parts } from './gpu/parts.ts';
 import type { Part, Settings } from './gpu/parts.ts';
 import { allPassed, keep, passedOver } from './gpu/results.ts';
@@ -82,57 +83,6 @@ function run(
   });
 }
 
-const deviceNames = /^(cpu|cuda|cuda:\d+|cuda-host|webgpu|webgpu:.+)$/;
-
-/** A list with commas between. @throws OptionError for what is named twice */
-function listed(option: string, text: string): string[] {
-  const names = text.split(',').map((name) => name.trim());
-  const twice = names.find((name, i) => names.indexOf(name) < i);
-  if (twice !== undefined) throw new OptionError(`${option}: "${twice}" is named twice`);
-  return names;
-}
-
-/** @throws OptionError for a name of no device */
-function devicesOf(text: string): string[] {
-  const names = listed('--devices', text);
-  for (const name of names) {
-    if (!deviceNames.test(name)) throw new OptionError(`--devices: cpu, webgpu, webgpu:NAME, cuda, cuda:NUMBER or cuda-host was expected, got "${name}"`);
-  }
-  return names;
-}
-
-/** Parts by their names. @throws OptionError for one that there is not */
-function chosen(settings: Settings, names: string | undefined): Part[] {
-  const all = parts(settings);
-  if (names === undefined) return all;
-  const elsewhere = parts({ ...settings, devices: ['cuda', 'webgpu'] });
-  return listed('--parts', names).map((name) => {
-    const part = all.find((one) => one.name === name);
-    if (part !== undefined) return part;
-    const why = elsewhere.some((one) => one.name === name) ? `"${name}" has nothing to run on among ${settings.devices.join(', ')}`
-      : `no part is named "${name}"`;
-    throw new OptionError(`--parts: ${why}; there are ${all.map((one) => one.name).join(', ')}`);
-  });
-}
-
-const secondsOf = (all: readonly Part[]): number => all.reduce((sum, { seconds }) => sum + seconds, 0);
-
-/** What is run, in which seconds, and what a limit leaves time for. */
-function plan(wanted: readonly Part[], limit: number): string[] {
-  const lines = wanted.map(({ name, what, seconds, env = {}, args }) => {
-    const variables = Object.entries(env).map(([key, value]) => `${key}=${value} `).join('');
-    const words = args.map((a) => (/[ ;$]/.test(a) ? `'${a}'` : a)).join(' ');
-    return `${name}: ${what}; some ${seconds} s\n    ${variables}node --import tsx ${words}`;
-  });
-  lines.push(`${wanted.length} parts, some ${secondsOf(wanted).toLocaleString('en')} s`);
-  if (limit < Infinity) {
-    const inTime: Part[] = [];
-    for (const part of wanted) if (secondsOf([...inTime, part]) <= limit) inTime.push(part);
-    lines.push(`in ${limit} s: ${inTime.map(({ name }) => name).join(', ') || 'none'}`);
-  }
-  return lines;
-}
-
 /** Looks which devices will do, in a process that a driver may take with it; within so many seconds. */
 async function look(devices: readonly string[], folder: string, seconds: number): Promise<Looks> {
   const file = join(folder, 'look.json'), log = join(folder, 'look.txt');
@@ -169,9 +119,9 @@ async function main(options: Options): Promise<number> {
   if (options.keep && quick) throw new OptionError('--keep: figures at smallest settings are none to keep');
   const folder = join(options.out ?? process.env.OUT ?? join(root, '.cache/gpu'), 'bench-results');
   const settings: Settings = { devices: devicesOf(options.devices), python: options.python, quick };
-  const wanted = chosen(settings, options.parts);
+  const wanted = chosenParts(settings, options.parts);
   if (options.plan) {
-    for (const line of plan(wanted, limit)) console.log(line);
+    for (const line of planOf(wanted, limit)) console.log(line);
     return 0;
   }
   // Each part is a process that would find stale files in its own way.
