@@ -4,6 +4,7 @@ import { architectureFor, nvrtcOptions } from '../src/device/cuda/compile.ts';
 import { findNvrtc } from '../src/device/cuda/find.ts';
 import { nvrtcInfo, NvrtcPool } from '../src/device/cuda/nvrtc.ts';
 import { kernelSource } from '../src/device/cuda/source.ts';
+import { MissingPackageError } from '../src/errors.ts';
 import { cudaSources } from '../src/generated/cuda.ts';
 import { resourcesOf } from './cuda-cubin.ts';
 import type { Resources } from './cuda-cubin.ts';
@@ -57,9 +58,10 @@ export interface Meter {
   dispose(): void;
 }
 
+/** @throws MissingPackageError without NVRTC, or koffi */
 export async function openMeter(): Promise<Meter> {
   const library = findNvrtc(undefined).find(({ major }) => major >= 12);
-  if (library === undefined) throw new Error('no NVRTC: node tools/cuda-compiler.mjs');
+  if (library === undefined) throw new MissingPackageError('no NVRTC, which compiles the kernels: node tools/cuda-compiler.mjs');
   const info = nvrtcInfo(await importKoffi(), library.path);
   const pool = new NvrtcPool(library.path);
   const compile = async ({ kernel, define, capability }: Variant, architecture: string): Promise<Module> => {

@@ -5,14 +5,14 @@
  *   npx tsx tools/cuda-report.ts [--kernels gemm,copy] [--all]
  *
  * Only what the table has not yet of the same sources and compiler is compiled, or with --all everything: some 20 minutes on two cores, by as many
- * threads as there are. What is done is written kernel by kernel, so that one may stop it and go on. What follows from modules that the
+ * threads as there are cores, eight at most. What is done is written kernel by kernel, so that one may stop it and go on. What follows from modules that the
  * table has, as occupancies and the page do, is told anew every time.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { runTool } from './command.ts';
-import { chosen, kernelNames } from './cuda-kernels.ts';
+import { chosenKernels } from './cuda-kernels.ts';
 import { openMeter } from './cuda-measure.ts';
 import { byKernel, isCurrent, keyOf, measuredAs, networkOf, retold, rowOf, sourcesOf } from './cuda-table.ts';
 import type { Module, Report, ReportRow } from './cuda-table.ts';
@@ -73,13 +73,13 @@ interface Options {
 }
 
 async function main({ kernels: names, all }: Options): Promise<number> {
-  const only = chosen(kernelNames, names);
+  const only = chosenKernels(names);
   const began = performance.now();
   const since = (): string => `${((performance.now() - began) / 1000).toFixed(0)} s`;
+  const meter = await openMeter();
   console.log('collecting kernels');
   const variants = await collectVariants();
   const groups = byKernel(variants).sort((a, b) => order(`${a.kernel} ${a.architecture}`, `${b.kernel} ${b.architecture}`));
-  const meter = await openMeter();
   // In the order of the groups; without those of which there is no more.
   const before = readReport().rows;
   const rows = groups.map(({ kernel, architecture, variants: asked }) => {
@@ -114,7 +114,7 @@ async function main({ kernels: names, all }: Options): Promise<number> {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const command = new Command('cuda-report')
+  const command = new Command('cuda-report.ts')
     .description('Tells what every CUDA kernel takes of a GPU: docs/cuda-resources.json and .md.')
     .option('--kernels <names>', 'some of the kernels, separated by commas (default: all)')
     .option('--all', 'compile what the table has already of the same sources and compiler, too');

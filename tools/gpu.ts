@@ -11,19 +11,22 @@
  * Files go to FOLDER/bench-results as DEVICE-PART-DATE.json (or .txt), and to DEVICE-parts-DATE.json what became of each part; with --keep
  * figures are copied to bench/results. A part that the limit does not leave time for is not begun, and named with the command that runs it.
  * Nothing runs on a device that is not there, nor on a software adapter where `webgpu` was asked for, nor do parts for Hopper's own kernels on another
- * GPU: that is said to be not run, and why. Exit code 1 where a part failed or was not run on all that was asked for, 2 for a wrong option.
+ * GPU: that is said to be not run, and why. Exit code 1 where a part failed or was not run on all that was asked for, 2 for a wrong option, 130 where it
+ * was interrupted.
  */
 import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { createWriteStream, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import type { Report } from '../src/benchmark/types.ts';
+import { exitCodes } from '../src/cli/exit.ts';
 import { OptionError } from '../src/errors.ts';
 import { runTool } from './command.ts';
 import { refusalOf } from './gpu/look.ts';
 import type { Looks } from './gpu/look.ts';
-import { chosenParts, devicesOf, planOf } from './gpu/options.ts';
+import { checkEnvironment, chosenParts, devicesOf, planOf } from './gpu/options.ts';
 import { parts } from './gpu/parts.ts';
 import type { Part, Settings } from './gpu/parts.ts';
 import { allPassed, keep, passedOver } from './gpu/results.ts';
@@ -48,13 +51,32 @@ export function deviceWord(listing: string, devices: readonly string[]): string 
   return (words[0] ?? 'gpu').toLowerCase();
 }
 
-/** Runs a part under its limit. What it prints goes to the terminal, and to a file. */
+/** Whether somebody stops this. */
+let stopping = false;
+
+/** The part that is under way. */
+let current: ChildProcess | undefined;
+
+/** The first signal lets a part write what it measured, and begins no other; the second ends all at once. */
+function stop(): void {
+  if (stopping) {
+    current?.kill('SIGKILL');
+    process.exit(exitCodes.interrupted);
+  }
+  stopping = true;
+  current?.kill('SIGINT');
+}
+
+/**
+ * Runs a part under its limit. What it prints goes to the terminal, and to a file. It is in a group of its own: a terminal's Ctrl-C comes to this
+ * process alone, which tells it once, so that it writes what it measured.
+ */
 function run(
   { args, env }: Pick<Part, 'args' | 'env'>, log: string, seconds: number,
 ): Promise<{ code: number; late: boolean; said: string }> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ['--import', 'tsx', ...args], {
-      cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env },
+      cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }, detached: true,
     });
     const file = createWriteStream(log);
     let said = '';
@@ -73,11 +95,10 @@ function run(
       }, Math.max(1, seconds - ENDING) * 1000),
       setTimeout(() => child.kill('SIGKILL'), Math.max(2, seconds) * 1000),
     ] : [];
-    const stop = (): void => void child.kill('SIGINT');
-    process.on('SIGINT', stop);
+    current = child;
     child.on('close', (code) => {
       timers.forEach((timer) => clearTimeout(timer));
-      process.off('SIGINT', stop);
+      current = undefined;
       file.end(() => resolve({ code: code ?? 1, late, said }));
     });
   });
@@ -124,11 +145,17 @@ async function main(options: Options): Promise<number> {
     for (const line of planOf(wanted, limit)) console.log(line);
     return 0;
   }
+  checkEnvironment();
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw new OptionError(`--out: no folder can be made of ${folder} (${(error as Error).message})`, { cause: error });
+  }
   // Each part is a process that would find stale files in its own way.
   await generate();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
   const began = performance.now();
   const left = (): number => limit - (performance.now() - began) / 1000;
-  mkdirSync(folder, { recursive: true });
   const date = new Date().toISOString().slice(0, 10);
   const listing = join(folder, 'devices.txt');
   const listed = await run({ args: ['src/cli/main.ts', 'devices', '--verbose'] }, listing, Math.min(left(), 120));
@@ -150,7 +177,7 @@ async function main(options: Options): Promise<number> {
     const part = parts({ ...settings, devices: on }).find(({ name }) => name === planned.name);
     if (part === undefined) continue;
     const { name, seconds } = part;
-    if (left() < seconds) {
+    if (stopping || left() < seconds) {
       add({ part: name, seconds: 0, result: 'not begun' });
       continue;
     }
@@ -163,10 +190,10 @@ async function main(options: Options): Promise<number> {
     const file = part.report && existsSync(json) ? json : named(name, 'txt');
     if (file === json && code === 0) rmSync(named(name, 'txt'));
     const report = file === json ? JSON.parse(readFileSync(json, 'utf8')) as Report : undefined;
-    const why = code === 0 && !late ? passedOver(said, part, report) : undefined;
+    const why = code === 0 && !late && !stopping ? passedOver(said, part, report) : undefined;
     add({
       part: name, seconds: Math.round((performance.now() - started) / 1000),
-      result: late ? 'ended at the limit' : code !== 0 ? 'failed' : why !== undefined ? 'not run' : 'passed',
+      result: stopping ? 'interrupted' : late ? 'ended at the limit' : code !== 0 ? 'failed' : why !== undefined ? 'not run' : 'passed',
       ...(why !== undefined && { why }), file: basename(file),
     });
   }
@@ -175,9 +202,10 @@ async function main(options: Options): Promise<number> {
     console.log(`${part}: ${result}${file === undefined ? '' : `, ${seconds} s, ${file}`}${why === undefined ? '' : `, ${why}`}`);
   }
   if (options.keep) for (const line of keep(folder, outcomes, basename(named('parts', 'json')), results)) console.log(line);
-  const undone = outcomes.filter(({ result }) => result === 'not begun' || result === 'ended at the limit').map(({ part }) => part);
+  const undone = outcomes.filter(({ result }) => ['not begun', 'ended at the limit', 'interrupted'].includes(result)).map(({ part }) => part);
   if (undone.length > 0) console.log(`not done: ${again(undone)}`);
-  return allPassed(outcomes) ? 0 : 1;
+  if (stopping) return exitCodes.interrupted;
+  return allPassed(outcomes) ? exitCodes.ok : exitCodes.failed;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

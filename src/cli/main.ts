@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command `fovea`. */
-import { runProgram, exitCodes } from './program.ts';
+import { exitCodes } from './exit.ts';
+import { runProgram } from './program.ts';
 import { processTerminal } from './terminal.ts';
 
 const controller = new AbortController();

@@ -1,6 +1,5 @@
 /** The command line as a function: arguments in, exit code out. */
-import { Command, CommanderError } from 'commander';
-import { FoveaError, OptionError } from '../errors.ts';
+import { Command } from 'commander';
 import { foveaVersion } from '../train/run-config.ts';
 import type { Context } from './context.ts';
 import { Interrupted } from './context.ts';
@@ -8,12 +7,11 @@ import { addBench } from './bench.ts';
 import { addReplay } from './check.ts';
 import { addDevices } from './devices.ts';
 import { addEvaluate } from './evaluate.ts';
+import { describeError, exitCodeOf, exitCodes } from './exit.ts';
 import { addGraph } from './graph.ts';
 import { addIm2rec } from './im2rec.ts';
 import { addPredict } from './predict.ts';
 import { addTrain } from './train.ts';
-
-export const exitCodes = { ok: 0, failed: 1, badOption: 2, interrupted: 130 } as const;
 
 /**
  * Runs a command.
@@ -34,7 +32,6 @@ export async function runProgram(args: readonly string[], context: Context): Pro
     await program.parseAsync(args, { from: 'user' });
     return exitCodes.ok;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.badOption;
     if (error instanceof Interrupted) {
       terminal.err(`interrupted; ${error.message}\n`);
       return exitCodes.interrupted;
@@ -43,15 +40,8 @@ export async function runProgram(args: readonly string[], context: Context): Pro
       terminal.err('interrupted\n');
       return exitCodes.interrupted;
     }
-    terminal.err(`${describe(error)}\n`);
-    return error instanceof OptionError ? exitCodes.badOption : exitCodes.failed;
+    const said = describeError(error);
+    if (said !== undefined) terminal.err(`${said}\n`);
+    return exitCodeOf(error);
   }
-}
-
-/** One line; with FOVEA_DEBUG=1 all that is known. */
-function describe(error: unknown): string {
-  const one = error instanceof Error ? error : new Error(String(error));
-  if (process.env.FOVEA_DEBUG === '1') return `error: ${one.stack}${one.cause instanceof Error ? `\ncaused by: ${one.cause.stack}` : ''}`;
-  const line = one.message.split('\n')[0];
-  return one instanceof FoveaError ? `error: ${line}` : `error: ${one.name}: ${line} (FOVEA_DEBUG=1 shows where)`;
 }

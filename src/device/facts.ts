@@ -1,3 +1,4 @@
+/** A device's fingerprint, in lines. */
 import type { Device } from './types.ts';
 
 /** What decides a device's bits and speed, a line each, but for what is said elsewhere. */

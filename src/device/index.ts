@@ -30,7 +30,7 @@ let chosen: Device | undefined;
  *
  * @param name `auto`: a CUDA device, else a hardware WebGPU adapter, else the CPU, never a software adapter. `cpu`. `webgpu`: hardware,
  *   else software. `webgpu:NAME`: the adapter whose name contains NAME. `cuda`: the first GPU of the CUDA driver. `cuda:1`: by number
- * @throws OptionError for an unknown name, or a variable of the environment that says what there is not; DeviceError when there is no such device
+ * @throws OptionError for an unknown name, or a wrong value of a variable FOVEA_CUDA_*; DeviceError when there is no such device
  */
 export async function device(name: string | Device = 'auto', options: DeviceOptions = {}): Promise<Device> {
   if (typeof name !== 'string') return name;

@@ -186,11 +186,11 @@ test('a run that was not asked for TF32 has not lost it', () => {
 });
 
 /**
- * As much of torch as a product and a filter's gradient take, on numbers that Python has; its GPU's clock goes on by 3 ms for each. Operands of
- * several dtypes are refused, as torch has it, and gradients are rounded to theirs.
+ * As much of torch as a product, a convolution and a filter's gradient take, on numbers that Python has; its GPU's clock goes on by 3 ms for each, by
+ * 2 for a ReLU. Operands of several dtypes are refused, as torch has it, and results are rounded to theirs.
  */
 const torch = `
-import array, itertools, struct, types
+import array, itertools, os, struct, types
 def bits(x): return struct.unpack("I", struct.pack("f", x))[0]
 def single(n): return struct.unpack("f", struct.pack("I", n))[0]
 def stored(x, dtype): return x if dtype == "float32" else single(bits(x) + 0x7fff + (bits(x) >> 16 & 1) & 0xffff0000)
@@ -243,6 +243,32 @@ def convolution_backward(dy, x, w, bias, stride, pad, dilation, transposed, extr
             if 0 <= a < h and 0 <= b < wide: total += dy.at((image, to, y, z)) * x.at((image, of, a, b))
         return stored(total, w.dtype)
     return None, Tensor([one(*place) for place in itertools.product(*map(range, w.shape))], w.shape, w.dtype), None
+def conv2d(x, w, bias, stride, pad, dilation):
+    if len({t.dtype for t in (x, w, bias)}) > 1: raise RuntimeError("expected operands of one dtype")
+    cuda.now += 3
+    (n, c, h, wide), (k, _, r, s) = x.shape, w.shape
+    p, q = ((length + 2 * pad[i] - dilation[i] * (w.shape[i + 2] - 1) - 1) // stride[i] + 1 for i, length in enumerate((h, wide)))
+    def one(image, to, y, z):
+        total = bias.data[to]
+        for of, i, j in itertools.product(range(c), range(r), range(s)):
+            a, b = y * stride[0] + i * dilation[0] - pad[0], z * stride[1] + j * dilation[1] - pad[1]
+            if 0 <= a < h and 0 <= b < wide: total += x.at((image, of, a, b)) * w.at((to, of, i, j))
+        return stored(total, x.dtype)
+    shape = [n, k, p, q]
+    return Tensor([one(*place) for place in itertools.product(*map(range, shape))], shape, x.dtype)
+def relu_(y):
+    cuda.now += 2
+    y.data[:] = [max(v, 0.0) for v in y.data]
+    return y
+# How cuDNN's fused kernel does: milliseconds, or that it refuses, or that there is none.
+fused = os.environ.get("FUSED", "missing")
+if fused != "missing":
+    def cudnn_convolution_relu(x, w, bias, stride, pad, dilation, groups):
+        if fused == "refuses": raise RuntimeError("no such engine")
+        before = cuda.now
+        y = relu_(conv2d(x, w, bias, stride, pad, dilation))
+        cuda.now = before + int(fused)
+        return y
 ops = types.SimpleNamespace(aten=types.SimpleNamespace(convolution_backward=convolution_backward))
 set_num_threads = lambda n: None
 __version__ = "made up"
@@ -267,54 +293,87 @@ nn = types.SimpleNamespace(Module=Module)
 const python = spawnSync('python3', ['--version']).status === 0;
 const asks = 'PyTorch is asked for the GPU\'s clock, and gives products and a filter gradient of bfloat16 by it, eager and as a graph';
 if (!python) skip(asks, 'no python3');
-else {
-  test(asks, async () => {
-    const stub = join(folder, 'stub', 'torch');
-    mkdirSync(join(stub, 'nn'), { recursive: true });
-    writeFileSync(join(stub, '__init__.py'), torch);
-    writeFileSync(join(stub, 'nn', '__init__.py'), 'class Module: pass\n');
-    writeFileSync(join(stub, 'nn', 'functional.py'), 'relu = None\n');
-    const before = process.env.PYTHONPATH;
-    process.env.PYTHONPATH = join(folder, 'stub');
+const fused = 'PyTorch runs a convolution with ReLU by cuDNN\'s fused kernel where that is there and the quicker';
+if (!python) {
+  for (const name of [asks, fused]) skip(name, 'no python3');
+} else {
+  const stub = join(folder, 'stub', 'torch');
+  mkdirSync(join(stub, 'nn'), { recursive: true });
+  writeFileSync(join(stub, '__init__.py'), torch);
+  writeFileSync(join(stub, 'nn', '__init__.py'), 'class Module: pass\n');
+  writeFileSync(join(stub, 'nn', 'functional.py'), 'from torch import conv2d, relu_\nrelu = None\n');
+
+  /** Peers by the torch above, with variables that it reads. */
+  const withPeers = async (only: readonly string[], env: Readonly<Record<string, string>>, work: (peers: Peer[]) => Promise<void>): Promise<void> => {
+    const all = { PYTHONPATH: join(folder, 'stub'), ...env };
+    const before = Object.keys(all).map((key) => [key, process.env[key]] as const);
+    Object.assign(process.env, all);
     try {
-      const peers = await pythonPeers({
-        beside: ['cuda'], threads: [1], python: ['python3'], adapter: undefined, only: ['PyTorch, cuda$', 'PyTorch, cuda, graph$', 'cuda, graph, tf32$'],
-        log: () => undefined,
-      }) as Peer[];
-      assert.equal(peers.map(({ name }) => name), ['PyTorch, cuda, graph, tf32', 'PyTorch, cuda', 'PyTorch, cuda, graph'], JSON.stringify(peers));
-      assert.equal(peers.map(({ half }) => half), [false, true, true]);
-      for (const transposed of [false, true]) {
-        const problem = squareProduct(12, transposed);
-        const values = inputValues(problem);
-        for (const peer of peers) {
-          assert.ok(peer.ops.includes('matmul') && peer.ops.includes('conv2d'));
-          const contestant = await peer.enter(problem, values) as Contestant;
-          assert.ok((await contestant.run(1))[0] < 1000);
-          assert.equal(await contestant.run(2, 4, 'gpu'), [3, 3], peer.name);
-          checkOf(problem, values).one(await contestant.result(), peer.name);
-          await contestant.dispose();
-        }
-      }
-      // PyTorch's is rounded to bfloat16, which it says; by the name alone it would be wrong.
-      const conv = { stride: [2, 1], padding: [1, 1, 1, 1], dilation: [1, 1], filterShape: [4, 3, 3, 3] };
-      const gradient: KernelProblem = {
-        kind: 'kernel', group: 'conv', op: 'conv2dFilterGrad', name: 'conv2dFilterGrad bfloat16', layers: [], attrs: conv,
-        inputs: [{ shape: [2, 9, 6, 3], dtype: 'bfloat16' }, { shape: [2, 5, 6, 4], dtype: 'bfloat16' }],
-      };
-      const values = inputValues(gradient);
-      const check = checkOf(gradient, values);
-      for (const peer of peers.filter(({ half }) => half)) {
-        const contestant = await peer.enter(gradient, values) as Contestant;
-        assert.equal(await contestant.run(1, 2, 'gpu'), [3], peer.name);
-        const result = await contestant.result();
-        check.one(result, peer.name, contestant.rounded);
-        assert.throws(() => check.one(result, peer.name), /times what rounding allows/);
-        await contestant.dispose();
-      }
+      const options = { beside: ['cuda'] as const, threads: [1], python: ['python3'], adapter: undefined, only, log: () => undefined };
+      const peers = await pythonPeers(options) as Peer[];
+      await work(peers);
       for (const peer of peers) await peer.dispose();
     } finally {
-      if (before === undefined) delete process.env.PYTHONPATH;
-      else process.env.PYTHONPATH = before;
+      for (const [key, value] of before) {
+        if (value === undefined) delete process.env[key];
+        else process.env[key] = value;
+      }
+    }
+  };
+
+  test(asks, () => withPeers(['PyTorch, cuda$', 'PyTorch, cuda, graph$', 'cuda, graph, tf32$'], {}, async (peers) => {
+    assert.equal(peers.map(({ name }) => name), ['PyTorch, cuda, graph, tf32', 'PyTorch, cuda', 'PyTorch, cuda, graph'], JSON.stringify(peers));
+    assert.equal(peers.map(({ half }) => half), [false, true, true]);
+    for (const transposed of [false, true]) {
+      const problem = squareProduct(12, transposed);
+      const values = inputValues(problem);
+      for (const peer of peers) {
+        assert.ok(peer.ops.includes('matmul') && peer.ops.includes('conv2d'));
+        const contestant = await peer.enter(problem, values) as Contestant;
+        assert.ok((await contestant.run(1))[0] < 1000);
+        assert.equal(await contestant.run(2, 4, 'gpu'), [3, 3], peer.name);
+        checkOf(problem, values).one(await contestant.result(), peer.name);
+        await contestant.dispose();
+      }
+    }
+    // PyTorch's is rounded to bfloat16, which it says; by the name alone it would be wrong.
+    const conv = { stride: [2, 1], padding: [1, 1, 1, 1], dilation: [1, 1], filterShape: [4, 3, 3, 3] };
+    const gradient: KernelProblem = {
+      kind: 'kernel', group: 'conv', op: 'conv2dFilterGrad', name: 'conv2dFilterGrad bfloat16', layers: [], attrs: conv,
+      inputs: [{ shape: [2, 9, 6, 3], dtype: 'bfloat16' }, { shape: [2, 5, 6, 4], dtype: 'bfloat16' }],
+    };
+    const values = inputValues(gradient);
+    const check = checkOf(gradient, values);
+    for (const peer of peers.filter(({ half }) => half)) {
+      const contestant = await peer.enter(gradient, values) as Contestant;
+      assert.equal(await contestant.run(1, 2, 'gpu'), [3], peer.name);
+      const result = await contestant.result();
+      check.one(result, peer.name, contestant.rounded);
+      assert.throws(() => check.one(result, peer.name), /times what rounding allows/);
+      await contestant.dispose();
+    }
+  }));
+
+  test(fused, async () => {
+    const problem = (activation: string): KernelProblem => ({
+      kind: 'kernel', group: 'conv', op: 'conv2d', name: `conv2d ${activation}`, layers: [],
+      attrs: { stride: [2, 1], padding: [1, 1, 1, 1], dilation: [1, 1], activation },
+      inputs: [{ shape: [2, 9, 6, 3], dtype: 'float32' }, { shape: [4, 3, 3, 3], dtype: 'float32' }, { shape: [4], dtype: 'float32' }],
+    });
+    // 5 ms for the two of them; by what is said of the fused one.
+    for (const [how, ms] of [['missing', 5], ['refuses', 5], ['4', 4], ['6', 5]] as const) {
+      await withPeers(['PyTorch, cuda$', 'PyTorch, cuda, graph$'], { FUSED: how }, async (peers) => {
+        assert.is(peers.length, 2);
+        for (const peer of peers) {
+          for (const [activation, expected] of [['relu', ms], ['none', 3]] as const) {
+            const values = inputValues(problem(activation));
+            const contestant = await peer.enter(problem(activation), values) as Contestant;
+            assert.equal(await contestant.run(1, 2, 'gpu'), [expected], `${peer.name}, ${activation}, fused: ${how}`);
+            checkOf(problem(activation), values).one(await contestant.result(), peer.name);
+            await contestant.dispose();
+          }
+        }
+      });
     }
   });
 }

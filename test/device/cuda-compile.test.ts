@@ -352,6 +352,10 @@ test('the list of devices says what was found and what was refused', () => withi
   for (const line of [`driver library: ${driver.path}`, 'driver: CUDA 13.0', 'GPU: Fake GPU 1, compute capability 9.0, 132 multiprocessors, 1.0 GiB',
     `NVRTC: ${nvrtc.path} (FOVEA_NVRTC)`, 'tf32: false']) assert.match(text, line);
   assert.not.match(text, 'rung');
+  await within({ FOVEA_CUDA_PROLOGUES: 'yes' }, async () => {
+    const [refused] = (await describeDevices({ threads: 1 })).filter(({ name }) => name.startsWith('cuda'));
+    assert.equal([refused.available, refused.why], [false, 'FOVEA_CUDA_PROLOGUES is "yes"; expected 0 or 1']);
+  });
   await within({ FOVEA_CUDA_RUNG: 'tensor', FOVEA_CUDA_PROLOGUES: '1' }, async () => {
     const [asked] = (await describeDevices({ threads: 1 })).filter(({ name }) => name.startsWith('cuda'));
     assert.match(asked.details.join('\n'), /^rung: tensor\nprologues: true$/m);

@@ -12,7 +12,7 @@ import * as assert from 'uvu/assert';
 import { occupancy, resourcesOf } from '../../tools/cuda-cubin.ts';
 import { agreed, openMeter, ptxasReport } from '../../tools/cuda-measure.ts';
 import { page, readPage, readReport } from '../../tools/cuda-report.ts';
-import { chosen } from '../../tools/cuda-kernels.ts';
+import { chosenKernels, kernelNames } from '../../tools/cuda-kernels.ts';
 import { networkOf, staleRows } from '../../tools/cuda-table.ts';
 import { collectVariants } from '../../tools/cuda-variants.ts';
 import { nvrtcAbsent } from '../support/cuda/nvrtc.ts';
@@ -43,9 +43,10 @@ test('the page is of this table', () => {
 });
 
 test('kernels that there are not are refused by name', () => {
-  assert.equal(chosen(['copy', 'gemm'], undefined), ['copy', 'gemm']);
-  assert.equal(chosen(['copy', 'gemm', 'pool'], 'pool,copy'), ['pool', 'copy']);
-  assert.throws(() => chosen(['copy', 'gemm'], 'gemm,cpy'), /no kernel is named "cpy"; there are copy, gemm/);
+  assert.equal(chosenKernels(undefined), kernelNames);
+  assert.equal(chosenKernels('pool, copy'), ['pool', 'copy']);
+  assert.throws(() => chosenKernels('gemm,cpy'), /--kernels: no kernel is named "cpy"; there are .*copy, /);
+  assert.throws(() => chosenKernels('gemm,gemm'), /--kernels: "gemm" is named twice/);
 });
 
 test('a table of other sources, of other variants or of too few kernels is seen', () => {

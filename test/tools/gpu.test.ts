@@ -1,6 +1,6 @@
 // time limit: 180 s
 /** The one command for a GPU that is lent (tools/gpu.ts): parts are what the benchmark takes, fit into their time, and run at small settings. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +18,7 @@ import { deviceWord } from '../../tools/gpu.ts';
 import { refusalOf } from '../../tools/gpu/look.ts';
 import { parts } from '../../tools/gpu/parts.ts';
 import { allPassed, keep, passedOver } from '../../tools/gpu/results.ts';
+import { buildFakes } from '../support/cuda/fake.ts';
 import { operatorFixtures } from '../support/python.ts';
 import { openWebgpu } from '../support/webgpu.ts';
 import { skip } from '../support/skip.ts';
@@ -172,13 +173,19 @@ test('reports of parts that passed are kept with what became of each, and nothin
   assert.equal(keep(from, outcomes.slice(1), 'parts.json', to), ['nothing to keep']);
 });
 
-const gpu = (...args: string[]): { status: number | null; out: string } => {
-  const all = ['--import', 'tsx', 'tools/gpu.ts', '--devices', 'cpu', '--quick', '--out', folder, ...args];
-  // Without fixtures, as where a GPU is lent.
-  const env = { ...process.env, FOVEA_LIBCUDA: '/nowhere/libcuda.so.1', FOVEA_SHARED: folder };
-  const child = spawnSync(process.execPath, all, { cwd: root, encoding: 'utf8', env });
+const commandOf = (...args: string[]): string[] => ['--import', 'tsx', 'tools/gpu.ts', '--devices', 'cpu', '--quick', '--out', folder, ...args];
+
+/** Without a driver, and without fixtures, as where a GPU is lent. */
+const environment = (env: Record<string, string> = {}): NodeJS.ProcessEnv => ({
+  ...process.env, FOVEA_LIBCUDA: '/nowhere/libcuda.so.1', FOVEA_SHARED: folder, FOVEA_CUDA_RUNG: '', FOVEA_CUDA_PROLOGUES: '', FOVEA_CUDA_CHECK: '', ...env,
+});
+
+function gpuWith(env: Record<string, string>, ...args: string[]): { status: number | null; out: string } {
+  const child = spawnSync(process.execPath, commandOf(...args), { cwd: root, encoding: 'utf8', env: environment(env) });
   return { status: child.status, out: child.stdout + child.stderr };
-};
+}
+
+const gpu = (...args: string[]): ReturnType<typeof gpuWith> => gpuWith({}, ...args);
 
 test('at small settings on the cpu the suite and steps run; what became of each is kept, and what the limit leaves no time for named', async () => {
   const { status, out } = gpu('--parts', 'suite,step-128');
@@ -217,14 +224,42 @@ test('on a device that is not there nothing is run, and that is said and is no s
   assert.match(outcomes[0].why!, 'no CUDA driver');
 });
 
-test("parts for Hopper's kernels are not run on another GPU, which would pass without them", () => {
+test("parts for Hopper's kernels are for its compute capability alone", () => {
   const part = all.find(({ name }) => name === 'tiles-hopper')!;
-  assert.is(part.capability, 90);
   assert.is(refusalOf({ refusal: null, capability: 80 }, part.capability), 'compute capability 8.0, and the part is for 9.0');
   assert.is(refusalOf({ refusal: null, capability: 90 }, part.capability), undefined);
   assert.is(refusalOf({ refusal: null, capability: 80 }, undefined), undefined);
   assert.is(refusalOf({ refusal: 'no CUDA driver' }, part.capability), 'no CUDA driver');
   for (const { name, capability } of all) assert.is(capability, name.endsWith('-hopper') ? 90 : undefined, name);
+});
+
+const fakes = await buildFakes();
+const onAmpere = 'on a GPU of another compute capability they are said to be not run';
+if (fakes.reason !== undefined) skip(onAmpere, fakes.reason);
+else {
+  test(onAmpere, () => {
+    const on = (major: number): { status: number | null; out: string } => {
+      const env = { FOVEA_LIBCUDA: fakes.driver.path, FOVEA_NVRTC: fakes.nvrtc.path, FAKE_CUDA_MAJOR: String(major) };
+      // There is time to look, and none to run.
+      return gpuWith(env, '--devices', 'cuda', '--parts', 'kernels,tiles-hopper', '--limit', '50');
+    };
+    const [ampere, hopper] = [on(8), on(9)];
+    assert.match(ampere.out, '\nkernels: not begun\ntiles-hopper: not run, cuda: compute capability 8.0, and the part is for 9.0\n');
+    assert.match(hopper.out, '\nkernels: not begun\ntiles-hopper: not begun\n');
+    assert.equal([ampere.status, hopper.status], [1, 1]);
+  });
+}
+
+test('interrupted, it begins no other part, and says so', async () => {
+  const child = spawn(process.execPath, commandOf('--parts', 'suite,step-128'), { cwd: root, env: environment() });
+  let out = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    if (!out.includes('== suite') && (out + text).includes('== suite')) child.kill('SIGINT');
+    out += text;
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  assert.is(code, 130, out);
+  assert.match(out, /\nsuite: interrupted, \d+ s, .*\nstep-128: not begun\nnot done: npm run gpu -- --parts suite,step-128\n/);
 });
 
 test('wrong options are refused before anything is run', () => {
@@ -233,7 +268,9 @@ test('wrong options are refused before anything is run', () => {
     [['--parts', 'suite,suite'], /--parts: "suite" is named twice/],
     [['--parts', 'kernels'], /--parts: "kernels" has nothing to run on among cpu; there are suite/],
     [['--parts', 'sweet'], /no part is named "sweet"; there are suite, step-128, step-256/], [['--limit', 'soon'], /--limit: a number of seconds .*"soon"/],
-    [['--keep'], /--keep: figures at smallest settings are none to keep/], [['--fast'], /unknown option '--fast'/],
+    [['--out', '/dev/null'], /--out: no folder can be made of \/dev\/null/],
+    [['--devices', 'cuda,cuda:0'], /--devices: cuda is cuda:0/], [['--keep'], /--keep: figures at smallest settings are none to keep/],
+    [['--fast'], /unknown option '--fast'/],
   ];
   for (const [args, message] of wrong) {
     const { status, out } = gpu(...args);
@@ -241,6 +278,9 @@ test('wrong options are refused before anything is run', () => {
     assert.match(out, message);
     assert.not.match(out, /\n +at /);
   }
+  const left = gpuWith({ FOVEA_CUDA_RUNG: 'hopper' }, '--parts', 'suite');
+  assert.is(left.status, 2, left.out);
+  assert.match(left.out, 'FOVEA_CUDA_RUNG is "hopper"; each part sets it as it needs, so unset it');
 });
 
 test('the plan says what fits', () => {
@@ -248,20 +288,24 @@ test('the plan says what fits', () => {
   const sum = seconds('suite') + seconds('gemm');
   const { status, out } = gpu('--plan', '--parts', 'suite,gemm', '--limit', String(sum - 1));
   assert.is(status, 0, out);
-  assert.match(out, `2 parts, some ${sum} s\nin ${sum - 1} s: suite\n`);
+  assert.match(out, `2 parts, some ${sum} s, and the look for devices\nby these seconds there is time in ${sum - 1} s for suite\n`);
   assert.match(out, 'gemm: products');
 });
 
 test('kernels for another machine: options are refused in a line', () => {
   const compiling = (env: Record<string, string>, ...args: string[]): string => {
     const all = ['--import', 'tsx', 'tools/gpu/compile.ts', ...args];
-    const child = spawnSync(process.execPath, all, { cwd: root, encoding: 'utf8', env: { ...process.env, ...env } });
+    const child = spawnSync(process.execPath, all, { cwd: root, encoding: 'utf8', env: environment(env) });
     assert.is(child.status, 2, child.stderr);
+    assert.not.match(child.stderr, /\n +at /);
     return child.stderr;
   };
-  assert.is(compiling({}, '--capability', '90', '--driver', '13.0'), 'error: --capability: 8.0 or more was expected, as in 9.0, got "90"\n');
-  assert.is(compiling({}, '--capability', '9.0', '--driver', '580'), 'error: --driver: its CUDA version was expected, 12.0 or more, as in 13.0, got "580"\n');
+  assert.match(compiling({}, '--capability', '90', '--driver', '13.0'), 'error: --capability: 8.0 to 12.9 was expected, as in 9.0, got "90"\n');
+  assert.match(compiling({}, '--capability', '9.0', '--driver', '580'),
+    'error: --driver: its CUDA version was expected, 12.0 to 13.9, as in 13.0, got "580"\n');
   assert.match(compiling({}, '--capability', '9.0'), '--capability and --driver say together');
+  assert.match(compiling({}, '--capability', '9.0', '--driver', '13.0', '--devices', 'cuda'), /--capability.*cannot be used with.*--devices/);
+  assert.match(compiling({}, '--devices', 'webgpu'), '--devices: cuda or cuda:NUMBER was expected, got "webgpu"');
   assert.match(compiling({}, '--kernels', 'gem'), '--kernels: no kernel is named "gem"; there are ');
   assert.match(compiling({ FOVEA_CUDA_RUNG: 'wooden' }), 'FOVEA_CUDA_RUNG is "wooden"; expected one of simt');
 });

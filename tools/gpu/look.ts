@@ -1,5 +1,5 @@
 /**
- * Opens devices as the parts of tools/gpu.ts do, in a process of its own, and writes to a file of each why nothing is to be run on it.
+ * Opens devices as the parts of tools/gpu.ts do, in a process of its own, and writes to a file of each why nothing is to be run on it, and what it has.
  *
  *   node --import tsx tools/gpu/look.ts FILE cuda webgpu
  */

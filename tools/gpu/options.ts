@@ -1,21 +1,15 @@
 /** What tools/gpu.ts is asked for, checked before anything is run. */
 import { OptionError } from '../../src/errors.ts';
+import { namesIn } from '../command.ts';
 import { parts } from './parts.ts';
 import type { Part, Settings } from './parts.ts';
 
 const deviceNames = /^(cpu|cuda|cuda:\d+|cuda-host|webgpu|webgpu:.+)$/;
 
-/** A list with commas between. @throws OptionError for what is named twice */
-function namesOf(option: string, text: string): string[] {
-  const names = text.split(',').map((name) => name.trim());
-  const twice = names.find((name, i) => names.indexOf(name) < i);
-  if (twice !== undefined) throw new OptionError(`${option}: "${twice}" is named twice`);
-  return names;
-}
-
 /** @throws OptionError for a name of no device, or one that is named twice */
 export function devicesOf(text: string): string[] {
-  const names = namesOf('--devices', text);
+  const names = namesIn('--devices', text);
+  if (names.includes('cuda') && names.includes('cuda:0')) throw new OptionError('--devices: cuda is cuda:0');
   for (const name of names) {
     if (!deviceNames.test(name)) throw new OptionError(`--devices: cpu, webgpu, webgpu:NAME, cuda, cuda:NUMBER or cuda-host was expected, got "${name}"`);
   }
@@ -27,7 +21,7 @@ export function chosenParts(settings: Settings, text: string | undefined): Part[
   const all = parts(settings);
   if (text === undefined) return all;
   const elsewhere = parts({ ...settings, devices: ['cuda', 'webgpu'] });
-  return namesOf('--parts', text).map((name) => {
+  return namesIn('--parts', text).map((name) => {
     const part = all.find((one) => one.name === name);
     if (part !== undefined) return part;
     const why = elsewhere.some((one) => one.name === name) ? `"${name}" has nothing to run on among ${settings.devices.join(', ')}`
@@ -36,20 +30,29 @@ export function chosenParts(settings: Settings, text: string | undefined): Part[
   });
 }
 
+/** Parts set them themselves: left over, one would have something else measured under a part's name. */
+const ofParts = ['FOVEA_CUDA_RUNG', 'FOVEA_CUDA_PROLOGUES', 'FOVEA_CUDA_CHECK'];
+
+/** @throws OptionError for a variable that parts set */
+export function checkEnvironment(): void {
+  const name = ofParts.find((one) => process.env[one]);
+  if (name !== undefined) throw new OptionError(`${name} is ${JSON.stringify(process.env[name])}; each part sets it as it needs, so unset it`);
+}
+
 const secondsOf = (all: readonly Part[]): number => all.reduce((sum, { seconds }) => sum + seconds, 0);
 
-/** What is run, in which seconds, and what a limit leaves time for: lines to print. */
+/** What is run, in which seconds, and which parts these add up to a limit: lines to print. */
 export function planOf(wanted: readonly Part[], limit: number): string[] {
   const lines = wanted.map(({ name, what, seconds, env = {}, args }) => {
     const variables = Object.entries(env).map(([key, value]) => `${key}=${value} `).join('');
     const words = args.map((a) => (/[ ;$]/.test(a) ? `'${a}'` : a)).join(' ');
     return `${name}: ${what}; some ${seconds} s\n    ${variables}node --import tsx ${words}`;
   });
-  lines.push(`${wanted.length} parts, some ${secondsOf(wanted).toLocaleString('en')} s`);
+  lines.push(`${wanted.length} part${wanted.length === 1 ? '' : 's'}, some ${secondsOf(wanted).toLocaleString('en')} s, and the look for devices`);
   if (limit < Infinity) {
     const inTime: Part[] = [];
     for (const part of wanted) if (secondsOf([...inTime, part]) <= limit) inTime.push(part);
-    lines.push(`in ${limit} s: ${inTime.map(({ name }) => name).join(', ') || 'none'}`);
+    lines.push(`by these seconds there is time in ${limit} s for ${inTime.map(({ name }) => name).join(', ') || 'none of them'}`);
   }
   return lines;
 }

@@ -29,8 +29,8 @@ export interface Part {
 /** PyTorch's name in the benchmark (bench/peers/python.ts), by its end: how, and in which precision. */
 const torch = (end: string): string => `PyTorch, cuda${end}`;
 const ways = (...ends: string[]): string => ends.map((end) => `${torch(end)}$`).join(';');
-/** `float32; graph, tf32`: how the plan names them. */
-const named = (ends: readonly string[]): string =>
+/** `float32; graph, tf32`: how the plan tells them. */
+const told = (ends: readonly string[]): string =>
   ends.map((end) => [end.replace(/^, /, ''), ...(/tf32|bfloat16/.test(end) ? [] : ['float32'])].filter((word) => word !== '').join(', ')).join('; ');
 
 /**
@@ -81,7 +81,7 @@ export function parts({ devices, python, quick }: Settings): Part[] {
   };
   const compile: Part = {
     name: 'kernels', what: "CUDA's kernels for the suite and the benchmark, several at once, where the cache lacks them", seconds: 130,
-    devices: own, report: false, args: ['tools/gpu/compile.ts', '--device', own.join(','), ...(quick ? ['--kernels', 'copy'] : [])],
+    devices: own, report: false, args: ['tools/gpu/compile.ts', '--devices', own.join(','), ...(quick ? ['--kernels', 'copy'] : [])],
   };
   const suite = (on: readonly string[], seconds: number): Part => ({
     name: 'suite', what: `the op suite on ${on.join(' and ')}`, seconds, devices: on, report: false, args: ['test/ops/suite.test.ts'],
@@ -95,7 +95,7 @@ export function parts({ devices, python, quick }: Settings): Part[] {
   const gemm = (on = measured): Part => kernels('gemm', 'products, one of 8192 in 16 bits among them', 90, ways('', ', graph', ', graph, tf32'),
     ['--only', 'gemm'], on);
   const stepBeside = ({ batch, part, seconds, ends }: (typeof beside | typeof eager)[number], on = measured): Part =>
-    step(part, `training steps of ${batch} images beside PyTorch (${named(ends)})`, seconds, batch, ends, 60, on);
+    step(part, `training steps of ${batch} images beside PyTorch (${told(ends)})`, seconds, batch, ends, 60, on);
   const stepEager = (one: (typeof eager)[number]): Part => ({ ...stepBeside(one, besideTorch), peers: one.ends.map(torch) });
   const stepCompiled = ({ batch, precision }: (typeof compiled | typeof compiledLast)[number]): Part => {
     const end = `, compile${precision === 'float32' ? '' : `, ${precision}`}`;
@@ -103,7 +103,10 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     return { ...step(`compile-${batch}-${precision}`, what, 420, batch, [end], 400, besideTorch), peers: [torch(end)] };
   };
   const withHopper = (part: Part, env: Part['env'] = {}): Part =>
-    ({ ...part, name: `${part.name}-hopper`, what: `${part.what}, by Hopper's own kernels`, capability: 90, env: { ...part.env, ...hopper, ...env } });
+    ({ ...part, name: `${part.name}-hopper`, what: `${part.what}; Hopper's own`, capability: 90, env: { ...part.env, ...hopper, ...env } });
+  /** A rung below those that are taken by themselves. */
+  const withRung = (part: Part, rung: string): Part =>
+    ({ ...part, name: `${part.name}-${rung}`, what: `${part.what}; the rung ${rung}`, env: { ...part.env, FOVEA_CUDA_RUNG: rung } });
   const withPrologues = (part: Part): Part => ({
     ...part, name: `${part.name}-prologues`, what: `${part.what}, images normalized and gradients of batch norm made as they are read`,
     env: { ...part.env, FOVEA_CUDA_PROLOGUES: '1' },
@@ -125,7 +128,7 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     // Those rows alone that Hopper's kernels take.
     ...(own.length > 0 ? [
       withHopper(gemm(own)), ...convolutions.map((make) => withHopper(make(120, own, '+bfloat16'))), withHopper(stepBeside(beside[0], own)),
-      withPrologues(stepBeside(beside[0], own)),
+      withPrologues(stepBeside(beside[0], own)), ...['async', 'simt'].map((rung) => withRung(gemm(own), rung)),
     ] : []),
     ...compiled.map(stepCompiled), ...eager.map(stepEager), ...compiledLast.map(stepCompiled),
   ];

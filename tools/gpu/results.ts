@@ -9,7 +9,7 @@ export interface Outcome {
   readonly part: string;
   readonly seconds: number;
   /** `not run`: on something it was to run on, for the reason that `why` gives. */
-  readonly result: 'passed' | 'failed' | 'ended at the limit' | 'not begun' | 'not run';
+  readonly result: 'passed' | 'failed' | 'ended at the limit' | 'interrupted' | 'not begun' | 'not run';
   readonly why?: string;
   readonly file?: string;
 }

@@ -7,6 +7,7 @@ import { architectureBy } from './compile.ts';
 import { chooseNvrtc, findNvrtc } from './find.ts';
 import { assertUsable, capabilityWords, inspectGpu, startDriver } from './gpu.ts';
 import { cuda, loadDriver } from './index.ts';
+import { checkVariables } from './variables.ts';
 
 /** The kernel module's version, `580.65.06`, where the system tells. */
 async function moduleVersion(): Promise<string | undefined> {
@@ -18,6 +19,7 @@ async function moduleVersion(): Promise<string | undefined> {
 export async function describeCuda(): Promise<DeviceReport[]> {
   const details: string[] = [];
   try {
+    checkVariables();
     const module = await moduleVersion();
     details.push(`NVIDIA kernel module: ${module ?? 'none (/proc/driver/nvidia/version)'}`);
     const bindings = await loadDriver();

@@ -64,7 +64,7 @@ export async function loadDriver(libcuda?: string): Promise<Bindings> {
  * Opens a CUDA device.
  *
  * @throws MissingPackageError without koffi, or without NVRTC, with the command that installs it; OptionError for an index that is not
- *   there, an unknown rung, or a variable of the environment that is neither 0 nor 1; OutOfMemoryError where the GPU has no memory left;
+ *   there, an unknown rung, or a wrong value of a variable FOVEA_CUDA_*; OutOfMemoryError where the GPU has no memory left;
  *   DeviceError where there is no driver, too old a one, or a GPU that the kernels do not run on
  */
 export async function cuda(options: CudaOptions = {}): Promise<CudaDeviceInfo> {

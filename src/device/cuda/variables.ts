@@ -22,3 +22,10 @@ export function isSwitchedOn(name: 'FOVEA_CUDA_PROLOGUES' | 'FOVEA_CUDA_CHECK'):
   if (!['', '0', '1'].includes(value)) throw new OptionError(`${name} is ${JSON.stringify(value)}; expected 0 or 1`);
   return value === '1';
 }
+
+/** @throws OptionError for a variable that asks for what there is not */
+export function checkVariables(): void {
+  rungAsked();
+  isSwitchedOn('FOVEA_CUDA_PROLOGUES');
+  isSwitchedOn('FOVEA_CUDA_CHECK');
+}

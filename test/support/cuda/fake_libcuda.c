@@ -7,6 +7,7 @@
  *   fake_fail_kernel(name, code)     launches of that kernel make every later look at the stream return `code`
  *   fake_time(name, blocks, ms)      launches of that kernel with so many blocks along x take so long, by events; others, and copies, 1 ms
  *   fake_set(key, value)             "version", "count", "major", "minor", "pools", "total", "hold" (1: work waits for fake_set("hold", 0))
+ *                                    The variable FAKE_CUDA_MAJOR says "major" to a process that loads this as its driver
  *   fake_log()                       names of the calls made, one a line
  *   fake_launches()                  launches done: "kernel gx gy gz block shared hex-of-arguments", one a line
  *   fake_live()                      "memory N modules N ..." of what is held
@@ -202,6 +203,10 @@ API void fake_set(const char *key, u64 value) {
   if (!strcmp(key, "pools")) pools = value;
   if (!strcmp(key, "total")) total = value;
   if (!strcmp(key, "hold")) hold = value;
+}
+
+__attribute__((constructor)) static void fake_begin(void) {
+  if (getenv("FAKE_CUDA_MAJOR")) major = atoi(getenv("FAKE_CUDA_MAJOR"));
 }
 API const char *fake_log(void) { return text ? text : ""; }
 API const char *fake_launches(void) { return launchText ? launchText : ""; }
