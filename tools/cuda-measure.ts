@@ -4,7 +4,7 @@ import { architectureFor, nvrtcOptions } from '../src/device/cuda/compile.ts';
 import { findNvrtc } from '../src/device/cuda/find.ts';
 import { nvrtcInfo, NvrtcPool } from '../src/device/cuda/nvrtc.ts';
 import { kernelSource } from '../src/device/cuda/source.ts';
-import { MissingPackageError } from '../src/errors.ts';
+import { DeviceError, MissingPackageError } from '../src/errors.ts';
 import { cudaSources } from '../src/generated/cuda.ts';
 import { resourcesOf } from './cuda-cubin.ts';
 import type { Resources } from './cuda-cubin.ts';
@@ -65,14 +65,15 @@ export async function openMeter(): Promise<Meter> {
   const info = nvrtcInfo(await importKoffi(), library.path);
   const pool = new NvrtcPool(library.path);
   const compile = async ({ kernel, define, capability }: Variant, architecture: string): Promise<Module> => {
-    const { source, headers } = kernelSource(cudaSources, kernel, define);
-    const { cubin, log } = await pool.compile({ name: `${kernel}.cu`, source, headers, options: [...nvrtcOptions(architecture), VERBOSE] });
     try {
+      const { source, headers } = kernelSource(cudaSources, kernel, define);
+      const { cubin, log } = await pool.compile({ name: `${kernel}.cu`, source, headers, options: [...nvrtcOptions(architecture), VERBOSE] });
       const ptxas = ptxasReport(log);
       const { registers, shared, local } = agreed(resourcesOf(cubin, kernel, capability), ptxas);
       return [registers, shared, local, ptxas.said];
     } catch (error) {
-      throw new Error(`${kernel} ${JSON.stringify(define)} for ${architecture}: ${(error as Error).message}`, { cause: error });
+      const said = (error as Error).message.replaceAll('\n', ' ');
+      throw new DeviceError(`${kernel} ${JSON.stringify(define)} for ${architecture}: ${said}`, { cause: error });
     }
   };
   return {

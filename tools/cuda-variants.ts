@@ -30,7 +30,7 @@ export interface Variant {
   readonly network: boolean;
 }
 
-/** A GPU, and what is asked of products on it. Lowerings tell GPUs of one compute capability apart no further: how many kernels are there, or blocks. */
+/** A GPU, and what is asked of its products. Which kernels these are follows from the capability, not from multiprocessors or shared memory. */
 export const gpu = (capability: number, limits: Partial<GpuFeatures['cuda']> = {}): GpuFeatures => ({
   hardware: true, subgroup: 32, cuda: { capability, multiprocessors: 132, sharedBytes: capability === 90 ? 232448 : 166912, ...limits },
 });

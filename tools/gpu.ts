@@ -14,9 +14,7 @@
  * GPU: that is said to be not run, and why. Exit code 1 where a part failed or was not run on all that was asked for, 2 for a wrong option, 130 where it
  * was interrupted.
  */
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -28,18 +26,16 @@ import { refusalOf } from './gpu/look.ts';
 import type { Looks } from './gpu/look.ts';
 import { checkEnvironment, chosenParts, devicesOf, planOf } from './gpu/options.ts';
 import { parts } from './gpu/parts.ts';
-import type { Part, Settings } from './gpu/parts.ts';
+import type { Settings } from './gpu/parts.ts';
 import { allPassed, keep, passedOver } from './gpu/results.ts';
 import type { Outcome } from './gpu/results.ts';
+import { isStopping, run, stopOnSignals } from './gpu/run.ts';
 import { generate } from './generate.mjs';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 
 /** Where measured figures are kept, under version control. */
 const results = join(root, 'bench/results');
-
-/** Seconds that a part has to write what it measured, once it was told to end. */
-const ENDING = 15;
 
 /** `h100` of `cuda:0 (NVIDIA H100 80GB HBM3)`, `llvmpipe` of `webgpu (llvmpipe, LLVM 15)`: of the first device that is there. */
 export function deviceWord(listing: string, devices: readonly string[]): string {
@@ -49,59 +45,6 @@ export function deviceWord(listing: string, devices: readonly string[]): string 
   if (best === undefined || best[1] === 'cpu') return best === undefined ? 'none' : 'cpu';
   const words = best[2].split(/[^A-Za-z0-9]+/).filter((word) => word !== '' && !/^(nvidia|tesla|geforce|gpu)$/i.test(word));
   return (words[0] ?? 'gpu').toLowerCase();
-}
-
-/** Whether somebody stops this. */
-let stopping = false;
-
-/** The part that is under way. */
-let current: ChildProcess | undefined;
-
-/** The first signal lets a part write what it measured, and begins no other; the second ends all at once. */
-function stop(): void {
-  if (stopping) {
-    current?.kill('SIGKILL');
-    process.exit(exitCodes.interrupted);
-  }
-  stopping = true;
-  current?.kill('SIGINT');
-}
-
-/**
- * Runs a part under its limit. What it prints goes to the terminal, and to a file. It is in a group of its own: a terminal's Ctrl-C comes to this
- * process alone, which tells it once, so that it writes what it measured.
- */
-function run(
-  { args, env }: Pick<Part, 'args' | 'env'>, log: string, seconds: number,
-): Promise<{ code: number; late: boolean; said: string }> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', ...args], {
-      cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }, detached: true,
-    });
-    const file = createWriteStream(log);
-    let said = '';
-    let late = false;
-    for (const [stream, to] of [[child.stdout, process.stdout], [child.stderr, process.stderr]] as const) {
-      stream.setEncoding('utf8').on('data', (text: string) => {
-        said += text;
-        file.write(text);
-        to.write(text);
-      });
-    }
-    const timers = Number.isFinite(seconds) ? [
-      setTimeout(() => {
-        late = true;
-        child.kill('SIGINT');
-      }, Math.max(1, seconds - ENDING) * 1000),
-      setTimeout(() => child.kill('SIGKILL'), Math.max(2, seconds) * 1000),
-    ] : [];
-    current = child;
-    child.on('close', (code) => {
-      timers.forEach((timer) => clearTimeout(timer));
-      current = undefined;
-      file.end(() => resolve({ code: code ?? 1, late, said }));
-    });
-  });
 }
 
 /** Looks which devices will do, in a process that a driver may take with it; within so many seconds. */
@@ -148,18 +91,24 @@ async function main(options: Options): Promise<number> {
   checkEnvironment();
   try {
     mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
   } catch (error) {
-    throw new OptionError(`--out: no folder can be made of ${folder} (${(error as Error).message})`, { cause: error });
+    throw new OptionError(`--out: nothing can be written to ${folder} (${(error as Error).message})`, { cause: error });
   }
   // Each part is a process that would find stale files in its own way.
   await generate();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+  stopOnSignals();
   const began = performance.now();
   const left = (): number => limit - (performance.now() - began) / 1000;
   const date = new Date().toISOString().slice(0, 10);
   const listing = join(folder, 'devices.txt');
   const listed = await run({ args: ['src/cli/main.ts', 'devices', '--verbose'] }, listing, Math.min(left(), 120));
-  const looks = await look(settings.devices, folder, Math.min(left(), 120));
+  const looks = isStopping() ? {} : await look(settings.devices, folder, Math.min(left(), 120));
+  // It may have been stopped amid the look, which then says nothing.
+  if (isStopping()) {
+    console.log(`\nnot done: ${again(wanted.map(({ name }) => name))}`);
+    return exitCodes.interrupted;
+  }
   const usable = settings.devices.filter((name) => looks[name].refusal === null);
   const device = deviceWord(listed.said, usable);
   const named = (part: string, ending: string): string => join(folder, `${device}-${part}-${date}.${ending}`);
@@ -177,7 +126,7 @@ async function main(options: Options): Promise<number> {
     const part = parts({ ...settings, devices: on }).find(({ name }) => name === planned.name);
     if (part === undefined) continue;
     const { name, seconds } = part;
-    if (stopping || left() < seconds) {
+    if (isStopping() || left() < seconds) {
       add({ part: name, seconds: 0, result: 'not begun' });
       continue;
     }
@@ -190,10 +139,10 @@ async function main(options: Options): Promise<number> {
     const file = part.report && existsSync(json) ? json : named(name, 'txt');
     if (file === json && code === 0) rmSync(named(name, 'txt'));
     const report = file === json ? JSON.parse(readFileSync(json, 'utf8')) as Report : undefined;
-    const why = code === 0 && !late && !stopping ? passedOver(said, part, report) : undefined;
+    const why = code === 0 && !late && !isStopping() ? passedOver(said, part, report) : undefined;
     add({
       part: name, seconds: Math.round((performance.now() - started) / 1000),
-      result: stopping ? 'interrupted' : late ? 'ended at the limit' : code !== 0 ? 'failed' : why !== undefined ? 'not run' : 'passed',
+      result: isStopping() ? 'interrupted' : late ? 'ended at the limit' : code !== 0 ? 'failed' : why !== undefined ? 'not run' : 'passed',
       ...(why !== undefined && { why }), file: basename(file),
     });
   }
@@ -204,7 +153,7 @@ async function main(options: Options): Promise<number> {
   if (options.keep) for (const line of keep(folder, outcomes, basename(named('parts', 'json')), results)) console.log(line);
   const undone = outcomes.filter(({ result }) => ['not begun', 'ended at the limit', 'interrupted'].includes(result)).map(({ part }) => part);
   if (undone.length > 0) console.log(`not done: ${again(undone)}`);
-  if (stopping) return exitCodes.interrupted;
+  if (isStopping()) return exitCodes.interrupted;
   return allPassed(outcomes) ? exitCodes.ok : exitCodes.failed;
 }
 

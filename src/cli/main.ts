@@ -2,7 +2,7 @@
 /** The command `fovea`. */
 import { exitCodes } from './exit.ts';
 import { runProgram } from './program.ts';
-import { processTerminal } from './terminal.ts';
+import { outliveReaders, processTerminal } from './terminal.ts';
 
 const controller = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
@@ -12,12 +12,7 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.stderr.write('\nfinishing what is under way; once more stops at once\n');
   });
 }
-// A reader that goes away (`| head`) is no error of ours, and no reason to drop a run: the command goes on unheard.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') process.exit(exitCodes.failed);
-  });
-}
+outliveReaders();
 
 const code = await runProgram(process.argv.slice(2), { terminal: processTerminal, signal: controller.signal });
 // Worker threads of devices would keep the process alive; what is written is flushed first.

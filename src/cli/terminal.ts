@@ -2,6 +2,7 @@
 import type { Table } from 'cli-table3';
 import { importPackage } from '../data/node.ts';
 import type { TextTable } from '../train/tables.ts';
+import { exitCodes } from './exit.ts';
 
 /** The streams of a command; tests bring their own. */
 export interface Terminal {
@@ -18,6 +19,15 @@ export const processTerminal: Terminal = {
   err: (text) => void process.stderr.write(text),
   watched: process.stderr.isTTY === true,
 };
+
+/** A reader that goes away (`| head`, a terminal that is closed) is no error of ours, and no reason to drop a run: the command goes on unheard. */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (!['EPIPE', 'EIO', 'ERR_STREAM_DESTROYED'].includes(error.code ?? '')) process.exit(exitCodes.failed);
+    });
+  }
+}
 
 /** A table with a head. */
 export async function renderTable({ head, rows }: TextTable): Promise<string> {

@@ -292,7 +292,6 @@ nn = types.SimpleNamespace(Module=Module)
 
 const python = spawnSync('python3', ['--version']).status === 0;
 const asks = 'PyTorch is asked for the GPU\'s clock, and gives products and a filter gradient of bfloat16 by it, eager and as a graph';
-if (!python) skip(asks, 'no python3');
 const fused = 'PyTorch runs a convolution with ReLU by cuDNN\'s fused kernel where that is there and the quicker';
 if (!python) {
   for (const name of [asks, fused]) skip(name, 'no python3');
@@ -311,8 +310,11 @@ if (!python) {
     try {
       const options = { beside: ['cuda'] as const, threads: [1], python: ['python3'], adapter: undefined, only, log: () => undefined };
       const peers = await pythonPeers(options) as Peer[];
-      await work(peers);
-      for (const peer of peers) await peer.dispose();
+      try {
+        await work(peers);
+      } finally {
+        for (const peer of peers) await peer.dispose();
+      }
     } finally {
       for (const [key, value] of before) {
         if (value === undefined) delete process.env[key];

@@ -1,6 +1,7 @@
-// time limit: 180 s
+// time limit: 300 s
 /** The one command for a GPU that is lent (tools/gpu.ts): parts are what the benchmark takes, fit into their time, and run at small settings. */
 import { spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -61,8 +62,9 @@ test('steps of 32, 128 and 256 images, each beside eager, captured and compiled 
   assert.not(isAsked('PyTorch, cuda, graph, tf32', ['cuda, graph$']));
 });
 
+const rowsOf = (name: string): string[] => plansOf(benchmarks.find(({ part }) => part.name === name)!.options).map((p) => p.name);
+
 test('products with one of 8192 in 16 bits, and every convolution of Inception-BN in three directions', () => {
-  const rowsOf = (name: string): string[] => plansOf(benchmarks.find(({ part }) => part.name === name)!.options).map((p) => p.name);
   assert.ok(rowsOf('gemm').includes('matmul 8192x8192x8192 bfloat16'));
   const counts = ['conv-forward', 'conv-input-gradient', 'conv-filter-gradient']
     .map((name) => rowsOf(name).filter((row) => !row.endsWith('float16')).length);
@@ -177,7 +179,8 @@ const commandOf = (...args: string[]): string[] => ['--import', 'tsx', 'tools/gp
 
 /** Without a driver, and without fixtures, as where a GPU is lent. */
 const environment = (env: Record<string, string> = {}): NodeJS.ProcessEnv => ({
-  ...process.env, FOVEA_LIBCUDA: '/nowhere/libcuda.so.1', FOVEA_SHARED: folder, FOVEA_CUDA_RUNG: '', FOVEA_CUDA_PROLOGUES: '', FOVEA_CUDA_CHECK: '', ...env,
+  ...process.env, FOVEA_LIBCUDA: '/nowhere/libcuda.so.1', FOVEA_SHARED: folder,
+  FOVEA_CUDA_RUNG: undefined, FOVEA_CUDA_PROLOGUES: undefined, FOVEA_CUDA_CHECK: undefined, FOVEA_OPS: undefined, ...env,
 });
 
 function gpuWith(env: Record<string, string>, ...args: string[]): { status: number | null; out: string } {
@@ -241,7 +244,7 @@ else {
     const on = (major: number): { status: number | null; out: string } => {
       const env = { FOVEA_LIBCUDA: fakes.driver.path, FOVEA_NVRTC: fakes.nvrtc.path, FAKE_CUDA_MAJOR: String(major) };
       // There is time to look, and none to run.
-      return gpuWith(env, '--devices', 'cuda', '--parts', 'kernels,tiles-hopper', '--limit', '50');
+      return gpuWith(env, '--devices', 'cuda', '--parts', 'kernels,tiles-hopper', '--limit', '59');
     };
     const [ampere, hopper] = [on(8), on(9)];
     assert.match(ampere.out, '\nkernels: not begun\ntiles-hopper: not run, cuda: compute capability 8.0, and the part is for 9.0\n');
@@ -250,17 +253,109 @@ else {
   });
 }
 
-test('interrupted, it begins no other part, and says so', async () => {
-  const child = spawn(process.execPath, commandOf('--parts', 'suite,step-128'), { cwd: root, env: environment() });
+/** Runs Node on arguments, in a group of its own, and is told what it prints. */
+function watched(args: readonly string[], onText: (all: string, child: ChildProcess) => void): Promise<{ code: number | null; out: string }> {
+  const child = spawn(process.execPath, args, { cwd: root, env: environment(), detached: true });
   let out = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    if (!out.includes('== suite') && (out + text).includes('== suite')) child.kill('SIGINT');
-    out += text;
-  });
-  const code = await new Promise((resolve) => child.on('close', resolve));
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      out += text;
+      onText(out, child);
+    });
+  }
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, out })));
+}
+
+/** Does something at the first text of a form. */
+function once(form: RegExp, then: (match: RegExpExecArray, child: ChildProcess) => void): (all: string, child: ChildProcess) => void {
+  let done = false;
+  return (all, child) => {
+    const match = done ? null : form.exec(all);
+    if (match === null) return;
+    done = true;
+    then(match, child);
+  };
+}
+
+/** As a terminal does at Ctrl-C. */
+const interruptGroup = ({ pid }: ChildProcess): void => void process.kill(-pid!, 'SIGINT');
+
+test('interrupted, a part writes what it measured, no other is begun, and that is said', async () => {
+  const to = mkdtempSync(join(folder, 'interrupted-'));
+  const args = ['--import', 'tsx', 'tools/gpu.ts', '--devices', 'cpu', '--parts', 'gemm,step-128', '--out', to];
+  const { code, out } = await watched(args, once(/^1\/(?!1,)\d+/m, (_, child) => interruptGroup(child)));
   assert.is(code, 130, out);
-  assert.match(out, /\nsuite: interrupted, \d+ s, .*\nstep-128: not begun\nnot done: npm run gpu -- --parts suite,step-128\n/);
+  assert.match(out, /\ngemm: interrupted, \d+ s, cpu-gemm-.*\.json\nstep-128: not begun\nnot done: npm run gpu -- --parts gemm,step-128\n/);
+  const file = readdirSync(join(to, 'bench-results')).find((name) => name.startsWith('cpu-gemm-'))!;
+  const { rows } = await readReport(join(to, 'bench-results', file));
+  assert.ok(rows.length > 0 && rows.length < rowsOf('gemm').length, `${rows.length} rows`);
 });
+
+test('interrupted before the first part, it says that none was begun', async () => {
+  const { code, out } = await watched(commandOf('--parts', 'suite,gemm'), once(/^(yes|no) +cpu/m, (_, child) => interruptGroup(child)));
+  assert.is(code, 130, out);
+  assert.match(out, 'not done: npm run gpu -- --parts suite,gemm\n');
+  assert.not.match(out, '== suite');
+});
+
+/** Runs a script as a part. */
+function asPart(lines: readonly string[], seconds: number, onText: Parameters<typeof watched>[1] = () => undefined): ReturnType<typeof watched> {
+  const file = join(mkdtempSync(join(folder, 'script-')), 'part.mjs');
+  writeFileSync(file, lines.join('\n'));
+  return watched(['--import', 'tsx', 'test/support/gpu-run.ts', file, `${file}.txt`, String(seconds)], onText);
+}
+
+const counting = ['let told = 0;', "process.on('SIGINT', () => { told++; setTimeout(() => { console.log(`told ${told} times`); process.exit(5); }, 700); });"];
+const waiting = ['setInterval(() => {}, 1000);', "console.log('ready');"];
+
+test('a part is told once to end, however often a signal comes at once, and after a limit', async () => {
+  const twice = once(/^ready/m, (_, child) => {
+    interruptGroup(child);
+    child.kill('SIGTERM');
+    setTimeout(() => interruptGroup(child), 300);
+  });
+  const { code, out } = await asPart([...counting, ...waiting], Infinity, twice);
+  assert.is(code, 0, out);
+  assert.match(out, 'once more stops at once');
+  assert.match(out, 'told 1 times\n{"code":5,"late":false,"stopping":true}\n');
+  // It is told 15 s before the end.
+  const late = await asPart([...counting, ...waiting], 22);
+  assert.match(late.out, 'told 1 times\n{"code":5,"late":true,"stopping":false}\n');
+});
+
+/** Whether a process is there, and not only to be waited for. */
+const lives = (pid: number): boolean => {
+  try {
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+};
+
+if (process.platform !== 'linux') skip('a part that does not end', 'processes are looked up in /proc');
+else {
+  test('a part that does not end is ended with what it has started: at a second signal, and at the limit', async () => {
+    const stubborn = ["import { spawn } from 'node:child_process';", "process.on('SIGINT', () => console.log('no'));",
+      "const peer = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });",
+      'console.log(`pids ${process.pid} ${peer.pid}.`);', ...waiting];
+    const gone = async (out: string): Promise<void> => {
+      const pids = /pids (\d+) (\d+)\./.exec(out)!.slice(1).map(Number);
+      for (let i = 0; i < 100 && pids.some(lives); i++) await new Promise((resolve) => setTimeout(resolve, 50));
+      assert.equal(pids.map(lives), [false, false], out);
+    };
+    const again = once(/^ready/m, (_, child) => {
+      interruptGroup(child);
+      setTimeout(() => interruptGroup(child), 1500);
+    });
+    const stopped = await asPart(stubborn, Infinity, again);
+    assert.is(stopped.code, 130, stopped.out);
+    assert.match(stopped.out, 'no\n');
+    await gone(stopped.out);
+    const late = await asPart(stubborn, 9);
+    assert.match(late.out, '{"code":1,"late":true,"stopping":false}\n');
+    await gone(late.out);
+  });
+}
 
 test('wrong options are refused before anything is run', () => {
   const wrong: [string[], RegExp][] = [
@@ -268,7 +363,7 @@ test('wrong options are refused before anything is run', () => {
     [['--parts', 'suite,suite'], /--parts: "suite" is named twice/],
     [['--parts', 'kernels'], /--parts: "kernels" has nothing to run on among cpu; there are suite/],
     [['--parts', 'sweet'], /no part is named "sweet"; there are suite, step-128, step-256/], [['--limit', 'soon'], /--limit: a number of seconds .*"soon"/],
-    [['--out', '/dev/null'], /--out: no folder can be made of \/dev\/null/],
+    [['--out', '/dev/null'], /--out: nothing can be written to \/dev\/null/],
     [['--devices', 'cuda,cuda:0'], /--devices: cuda is cuda:0/], [['--keep'], /--keep: figures at smallest settings are none to keep/],
     [['--fast'], /unknown option '--fast'/],
   ];
@@ -278,9 +373,11 @@ test('wrong options are refused before anything is run', () => {
     assert.match(out, message);
     assert.not.match(out, /\n +at /);
   }
-  const left = gpuWith({ FOVEA_CUDA_RUNG: 'hopper' }, '--parts', 'suite');
-  assert.is(left.status, 2, left.out);
-  assert.match(left.out, 'FOVEA_CUDA_RUNG is "hopper"; each part sets it as it needs, so unset it');
+  for (const [name, value] of [['FOVEA_CUDA_RUNG', 'hopper'], ['FOVEA_CUDA_PROLOGUES', '1'], ['FOVEA_CUDA_CHECK', '1'], ['FOVEA_OPS', 'relu']]) {
+    const left = gpuWith({ [name]: value }, '--parts', 'suite');
+    assert.is(left.status, 2, left.out);
+    assert.match(left.out, `${name} is "${value}"; a part says itself what it runs, so unset it`);
+  }
 });
 
 test('the plan says what fits', () => {

@@ -10,6 +10,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
+import { exitCodes } from '../../src/cli/exit.ts';
 import { availableThreads } from '../../src/device/cpu/module.ts';
 import { importKoffi } from '../../src/device/cuda/bindings.ts';
 import { nvrtcCompiler } from '../../src/device/cuda/compile.ts';
@@ -128,7 +129,7 @@ async function main(options: Options): Promise<number> {
   const rung = rungAsked();
   let failed = false;
   for (const target of await targetsOf(options)) failed = !await compileFor(target, only, rung) || failed;
-  return failed ? 1 : 0;
+  return failed ? exitCodes.failed : exitCodes.ok;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -30,13 +30,13 @@ export function chosenParts(settings: Settings, text: string | undefined): Part[
   });
 }
 
-/** Parts set them themselves: left over, one would have something else measured under a part's name. */
-const ofParts = ['FOVEA_CUDA_RUNG', 'FOVEA_CUDA_PROLOGUES', 'FOVEA_CUDA_CHECK'];
+/** They change what a part runs or how long it takes: left over, one would have something else measured under its name. */
+const ofParts = ['FOVEA_CUDA_RUNG', 'FOVEA_CUDA_PROLOGUES', 'FOVEA_CUDA_CHECK', 'FOVEA_OPS'];
 
-/** @throws OptionError for a variable that parts set */
+/** @throws OptionError for such a variable that is set */
 export function checkEnvironment(): void {
   const name = ofParts.find((one) => process.env[one]);
-  if (name !== undefined) throw new OptionError(`${name} is ${JSON.stringify(process.env[name])}; each part sets it as it needs, so unset it`);
+  if (name !== undefined) throw new OptionError(`${name} is ${JSON.stringify(process.env[name])}; a part says itself what it runs, so unset it`);
 }
 
 const secondsOf = (all: readonly Part[]): number => all.reduce((sum, { seconds }) => sum + seconds, 0);

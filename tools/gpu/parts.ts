@@ -104,9 +104,11 @@ export function parts({ devices, python, quick }: Settings): Part[] {
   };
   const withHopper = (part: Part, env: Part['env'] = {}): Part =>
     ({ ...part, name: `${part.name}-hopper`, what: `${part.what}; Hopper's own`, capability: 90, env: { ...part.env, ...hopper, ...env } });
-  /** A rung below those that are taken by themselves. */
-  const withRung = (part: Part, rung: string): Part =>
-    ({ ...part, name: `${part.name}-${rung}`, what: `${part.what}; the rung ${rung}`, env: { ...part.env, FOVEA_CUDA_RUNG: rung } });
+  /** Products by a rung below those that are taken by themselves, which multiplies in float32 alone. */
+  const lower = (rung: string): Part => {
+    const part = kernels(`gemm-${rung}`, `products by the rung ${rung}`, 90, ways('', ', graph'), ['--only', 'gemm'], own);
+    return { ...part, args: part.args.filter((word) => word !== '--tf32'), env: { FOVEA_CUDA_RUNG: rung } };
+  };
   const withPrologues = (part: Part): Part => ({
     ...part, name: `${part.name}-prologues`, what: `${part.what}, images normalized and gradients of batch norm made as they are read`,
     env: { ...part.env, FOVEA_CUDA_PROLOGUES: '1' },
@@ -128,7 +130,7 @@ export function parts({ devices, python, quick }: Settings): Part[] {
     // Those rows alone that Hopper's kernels take.
     ...(own.length > 0 ? [
       withHopper(gemm(own)), ...convolutions.map((make) => withHopper(make(120, own, '+bfloat16'))), withHopper(stepBeside(beside[0], own)),
-      withPrologues(stepBeside(beside[0], own)), ...['async', 'simt'].map((rung) => withRung(gemm(own), rung)),
+      withPrologues(stepBeside(beside[0], own)), ...['async', 'simt'].map(lower),
     ] : []),
     ...compiled.map(stepCompiled), ...eager.map(stepEager), ...compiledLast.map(stepCompiled),
   ];

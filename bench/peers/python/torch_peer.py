@@ -134,14 +134,20 @@ def replayed(compute):
     return call
 
 
+# Looks at each of two ways, and runs in a row of each look.
+LOOKS, IN_A_ROW = 3, 10
+
+
 def quicker(work, other):
     """Of the same work by two ways, each as timed() gives it, that which takes less time on the GPU. The other may be none of this build, GPU or shape."""
+    milliseconds = lambda one: one[3](IN_A_ROW)
     try:
         made = other()
-        # In turns, so that both meet the same clocks.
-        looks = [[one[3](10) for one in (work, made)] for _ in range(3)]
+        milliseconds(made)
     except (AttributeError, RuntimeError):
         return work
+    # In turns, so that both meet the same clocks.
+    looks = [[milliseconds(one) for one in (work, made)] for _ in range(LOOKS)]
     return made if min(look[1] for look in looks) < min(look[0] for look in looks) else work
 
 
