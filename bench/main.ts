@@ -5,8 +5,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { runProgram } from '../src/cli/program.ts';
-import { processTerminal } from '../src/cli/terminal.ts';
+import { runProcess } from '../src/cli/process.ts';
 import { openPeers } from './peers/index.ts';
 
 const args = process.argv.slice(2);
@@ -16,8 +15,4 @@ if (experiments.includes(args[0])) {
   const { status } = spawnSync(process.execPath, ['--import', 'tsx', file, ...args.slice(1)], { stdio: 'inherit' });
   process.exit(status ?? 1);
 }
-const controller = new AbortController();
-process.on('SIGINT', () => (controller.signal.aborted ? process.exit(130) : controller.abort()));
-const code = await runProgram(['bench', ...args], { terminal: processTerminal, signal: controller.signal, benchmarkPeers: openPeers });
-// Workers and adapters would keep the process alive; what is written is flushed first.
-process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+await runProcess(['bench', ...args], { benchmarkPeers: openPeers });

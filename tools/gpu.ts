@@ -62,6 +62,14 @@ async function look(devices: readonly string[], folder: string, seconds: number)
   return looks;
 }
 
+/** What became of a part that has ended; `why` it is not counted as run, where it is not. */
+function resultOf(code: number, late: boolean, why: string | undefined): Outcome['result'] {
+  if (isStopping()) return 'interrupted';
+  if (late) return 'ended at the limit';
+  if (code !== 0) return 'failed';
+  return why === undefined ? 'passed' : 'not run';
+}
+
 /** Parts named as they are in a command that runs them. */
 const again = (left: readonly string[]): string => `npm run gpu -- --parts ${left.join(',')}`;
 
@@ -142,7 +150,7 @@ async function main(options: Options): Promise<number> {
     const why = code === 0 && !late && !isStopping() ? passedOver(said, part, report) : undefined;
     add({
       part: name, seconds: Math.round((performance.now() - started) / 1000),
-      result: isStopping() ? 'interrupted' : late ? 'ended at the limit' : code !== 0 ? 'failed' : why !== undefined ? 'not run' : 'passed',
+      result: resultOf(code, late, why),
       ...(why !== undefined && { why }), file: basename(file),
     });
   }

@@ -1,5 +1,6 @@
 /** What a benchmark may be asked for, and what holds where nothing is said. */
 import * as v from 'valibot';
+import { deviceName, deviceNames } from '../device/names.ts';
 import { OptionError } from '../errors.ts';
 import { groups } from './types.ts';
 import type { Group } from './types.ts';
@@ -27,7 +28,7 @@ const words = (isValid: (word: string) => boolean, message: string, separator = 
 );
 
 const shape = {
-  device: words((w) => /^(cpu|webgpu|webgpu:.+|cuda|cuda:\d+)$/.test(w), 'expected cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER, separated by commas'),
+  device: words((w) => deviceName.test(w), `expected ${deviceNames}, separated by commas`),
   only: words((w) => (groups as readonly string[]).includes(w), `expected some of ${groups.join(', ')}, separated by commas`),
   filter: v.string(),
   batch: number(1, 1024),

@@ -11,6 +11,7 @@ import {
 } from '../benchmark/table.ts';
 import type { Report } from '../benchmark/types.ts';
 import { fileReason } from '../data/decode.ts';
+import { deviceNames } from '../device/names.ts';
 import { BenchmarkError, OptionError } from '../errors.ts';
 import { nodeFiles } from '../train/files.ts';
 import { asFlag } from '../train/run-options.ts';
@@ -24,7 +25,7 @@ import type { Terminal } from './terminal.ts';
 export function addBench(program: Command, context: Context): void {
   const bench = program.command('bench')
     .description('Measure kernels and training steps against the limits of the machine, and against other engines where they are installed.')
-    .option('--device <names>', 'cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER, separated by commas (default: cpu,webgpu,cuda)')
+    .option('--device <names>', `${deviceNames}, separated by commas (default: cpu,webgpu,cuda)`)
     .option('--only <groups>', 'some of gemm, conv, pool, norm, softmax, update, step (default: all)')
     .option('--filter <text>', 'rows whose name or layers have it, as in 4c or conv2dStats; of several joined by +, all')
     .option('--batch <n>', 'images of the kernels (default: 4)')

@@ -1,5 +1,6 @@
 /** The options of commands, in the words of their help. */
 import type { Command } from 'commander';
+import { deviceNames } from '../device/names.ts';
 import { optionNames } from '../train/run-options.ts';
 import type { OptionName } from '../train/run-options.ts';
 
@@ -89,7 +90,7 @@ export const described: Readonly<Record<OptionName, Described>> = {
     flags: '--mixed',
     about: '16-bit activations with a dynamic loss scale: float16 on WebGPU adapters with shader-f16, bfloat16 with CUDA (default: float32)',
   },
-  device: { flags: '--device <name>', about: 'auto, cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER (default: auto)' },
+  device: { flags: '--device <name>', about: `auto, ${deviceNames} (default: auto)` },
   threads: { flags: '--threads <n>', about: 'of the cpu device (default: all processors)' },
   workers: { flags: '--workers <n>', about: 'threads that assemble batches (default: 1)' },
   recompute: { flags: '--recompute <which>', about: 'on: less memory for a little time, the same bits (default: off)' },

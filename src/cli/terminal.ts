@@ -29,6 +29,9 @@ export function outliveReaders(): void {
   }
 }
 
+/** What a first signal is answered by. */
+export const sayStopping = (): void => void process.stderr.write('\nfinishing what is under way; once more stops at once\n');
+
 /** A table with a head. */
 export async function renderTable({ head, rows }: TextTable): Promise<string> {
   const { default: CliTable } = await importPackage<{ default: new (options: object) => Table }>('cli-table3', 'a table');

@@ -2,6 +2,7 @@
 import { DeviceError, FoveaError, OptionError } from '../errors.ts';
 import type { CpuOptions } from './cpu/index.ts';
 import { factsOf } from './facts.ts';
+import { deviceNames } from './names.ts';
 import type { Device } from './types.ts';
 
 export interface DeviceOptions extends CpuOptions {
@@ -108,7 +109,7 @@ async function find(name: string, options: OpenOptions): Promise<Found> {
     return { device: made, why: made.why };
   }
   if (name.startsWith('cuda:')) throw new OptionError(`device "${name}": a number was expected, as in cuda:1`);
-  throw new OptionError(`unknown device "${name}"; auto, cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER was expected`);
+  throw new OptionError(`unknown device "${name}"; auto, ${deviceNames} was expected`);
 }
 
 /** The order of preference: CUDA, WebGPU on hardware, the CPU. What came before says why it was not. */

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { didYouMean } from '../nearest.ts';
 import { parseAugmentations } from '../data/augment-text.ts';
 import { samplerNames } from '../data/sampler.ts';
+import { deviceName, deviceNames } from '../device/names.ts';
 import { OptionError } from '../errors.ts';
 import { batchNormDefaults } from '../formats/mxnet-symbol.ts';
 import { parseHead } from '../nn/head.ts';
@@ -88,7 +89,7 @@ const flag = v.pipe(
 );
 
 const device = v.pipe(
-  text(), v.regex(/^(auto|cpu|webgpu|webgpu:.+|cuda|cuda:\d+)$/, 'expected auto, cpu, webgpu, webgpu:NAME, cuda or cuda:NUMBER'),
+  text(), v.check((name) => name === 'auto' || deviceName.test(name), `expected auto, ${deviceNames}`),
 );
 
 /** All options by name. On the command line `--class-weights`, here and in config files `classWeights`. */

@@ -11,6 +11,7 @@
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { exitCodes } from '../../src/cli/exit.ts';
+import { Progress, processTerminal } from '../../src/cli/terminal.ts';
 import { availableThreads } from '../../src/device/cpu/module.ts';
 import { importKoffi } from '../../src/device/cuda/bindings.ts';
 import { nvrtcCompiler } from '../../src/device/cuda/compile.ts';
@@ -34,8 +35,8 @@ const BATCHES = [32, 128, 256];
 /** Modules compiled at once: each holds some 100 MB. */
 const MOST_THREADS = 16;
 
-/** Seconds between two lines that say how far it is. */
-const EVERY = 10;
+/** Milliseconds between two lines that say how far it is, where nobody watches. */
+const LINE_EVERY = 10_000;
 
 /** Lines of errors that are shown. */
 const SHOWN = 20;
@@ -76,16 +77,8 @@ async function targetsOf({ capability, driver, devices }: Options): Promise<Targ
 /** Compiles them all, and says from time to time how far it is. Returns what failed, a line each. */
 async function compileAll(variants: readonly Variant[], compile: (variant: Variant) => Promise<void>): Promise<string[]> {
   const began = performance.now();
-  const secondsSince = (from: number): number => (performance.now() - from) / 1000;
+  const progress = new Progress(processTerminal, LINE_EVERY);
   let done = 0;
-  // What the cache has is there at once, and says nothing of the rest.
-  let first: { readonly done: number; readonly at: number } | undefined;
-  const timer = setInterval(() => {
-    const left = first === undefined || done === first.done ? ''
-      : `, some ${Math.ceil((secondsSince(first.at) / (done - first.done)) * (variants.length - done))} s to go`;
-    console.log(`${done} of ${variants.length}, ${secondsSince(began).toFixed(0)} s${left}`);
-    first ??= { done, at: performance.now() };
-  }, EVERY * 1000);
   const failed: string[] = [];
   await Promise.all(variants.map(async (variant) => {
     try {
@@ -93,10 +86,10 @@ async function compileAll(variants: readonly Variant[], compile: (variant: Varia
     } catch (error) {
       failed.push(`${variant.kernel} ${JSON.stringify(variant.define)}: ${(error as Error).message}`);
     }
-    done++;
+    await progress.show('compiling', ++done, variants.length);
   }));
-  clearInterval(timer);
-  console.log(`${variants.length - failed.length} there, ${failed.length} failed, ${secondsSince(began).toFixed(1)} s`);
+  progress.clear();
+  console.log(`${variants.length - failed.length} there, ${failed.length} failed, ${((performance.now() - began) / 1000).toFixed(1)} s`);
   return failed;
 }
 

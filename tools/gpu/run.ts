@@ -7,7 +7,8 @@ import type { ChildProcess } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { exitCodes } from '../../src/cli/exit.ts';
-import { outliveReaders } from '../../src/cli/terminal.ts';
+import { outliveReaders, sayStopping } from '../../src/cli/terminal.ts';
+import type { Part } from './parts.ts';
 
 /** Seconds that a process has to write what it measured, once it was told to end. */
 const ENDING = 15;
@@ -48,7 +49,7 @@ export function stopOnSignals(): void {
     process.on(signal, () => {
       if (stopped === undefined) {
         stopped = performance.now();
-        process.stderr.write('\nfinishing what is under way; once more stops at once\n');
+        sayStopping();
         tell();
       } else if (performance.now() - stopped > REPEATED) process.exit(exitCodes.interrupted);
     });
@@ -57,14 +58,10 @@ export function stopOnSignals(): void {
   outliveReaders();
 }
 
-export interface Command {
-  /** A file of the repository and its arguments. */
-  readonly args: readonly string[];
-  readonly env?: Readonly<Record<string, string>> | undefined;
-}
-
 /** Runs a file by this Node. Rejects where the log cannot be written. */
-export function run({ args, env }: Command, log: string, seconds: number): Promise<{ code: number; late: boolean; said: string }> {
+export function run(
+  { args, env }: Pick<Part, 'args' | 'env'>, log: string, seconds: number,
+): Promise<{ code: number; late: boolean; said: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--import', 'tsx', ...args], {
       cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }, detached: true,
