@@ -193,8 +193,17 @@ void beginMachine() {
   m.hopper = hopperMachine();
 }
 
+/** Launches run one after another. */
+static std::mutex one;
+/** Launches since a device was opened last: by it the order of blocks alternates. */
+static unsigned launches;
+
+void beginOrders() {
+  const std::lock_guard<std::mutex> guard(one);
+  launches = running.phase = 0;
+}
+
 std::string runLaunch(const Launch &launch) {
-  static std::mutex one;
   const std::lock_guard<std::mutex> guard(one);
   std::string error = refused(launch);
   if (!error.empty()) return error;
@@ -204,8 +213,7 @@ std::string runLaunch(const Launch &launch) {
   running.machine.gridSize = launch.grid;
   running.error.clear();
   const unsigned blocks = launch.grid.x * launch.grid.y * launch.grid.z;
-  static unsigned seed = 0;
-  const Order shuffled(blocks, ++seed);
+  const Order shuffled(blocks, ++launches);
   for (unsigned i = 0; i < blocks && running.error.empty(); i++) {
     const unsigned at = shuffled.at(i);
     running.machine.block = {at % launch.grid.x, at / launch.grid.x % launch.grid.y, at / launch.grid.x / launch.grid.y};

@@ -83,7 +83,7 @@ struct Block {
   Warp warps[maxWarps];
   Barrier barrier[barriers];
   int count, current;
-  /** Barriers that the whole block has passed, over all launches: by it the order of threads alternates. */
+  /** Barriers that blocks have passed since a device was opened last: by it the order of threads alternates. */
   unsigned phase;
   /** What warps' counts began above (Warp::known). */
   std::uint32_t base;
@@ -163,5 +163,11 @@ void loadMatrices(void *const lanes[32]);
 void beginMachine();
 /** Runs all blocks. Returns the empty string, or what went wrong. */
 std::string runLaunch(const Launch &launch);
+
+/**
+ * Begins the orders of threads, blocks and copies anew, as each device that is opened does: what is found on it then does not depend on what others
+ * ran before, of which the tuner's trials are as many as there was time for.
+ */
+void beginOrders();
 
 }  // namespace fovea

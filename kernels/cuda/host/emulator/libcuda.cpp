@@ -66,7 +66,7 @@ API cuDeviceGetAttribute(int *value, int attribute, int) {
     default: return failed(invalidValue, "attribute " + std::to_string(attribute) + " of the device");
   }
 }
-API cuDevicePrimaryCtxRetain(u64 *context, int) { return *context = 1, success; }
+API cuDevicePrimaryCtxRetain(u64 *context, int) { return beginOrders(), *context = 1, success; }
 API cuDevicePrimaryCtxRelease_v2(int) { return success; }
 API cuCtxSetCurrent(u64) { return success; }
 API cuMemGetInfo_v2(u64 *free, u64 *total) { return *total = totalMemory, *free = totalMemory - allocated, success; }
